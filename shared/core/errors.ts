@@ -1,0 +1,88 @@
+/**
+ * Every failure that an operator or a client can meet, in one list. The prose is the manual:
+ * what happened and what to do. Each protocol maps a code to its own answer in exactly one place
+ * (shared/rest/errors.ts for HTTP, edge/devices/mqtt-reasons.ts for MQTT, shared/wire/rpc-errors.ts for gRPC).
+ */
+export const ERROR_CODES = {
+  // Requests
+  INVALID_ARGUMENT: "The request carries a value that is not allowed. Correct the named field and send it again.",
+  INVALID_PAYLOAD: "A device sent something that is not valid telemetry or attributes. The text names the place.",
+  PAYLOAD_TOO_LARGE: "The body exceeds the limit in the text. Split it, or raise the limit in the settings.",
+  UNAUTHENTICATED: "No valid credentials were given. Sign in again, or check token, key and secret.",
+  TOKEN_EXPIRED: "The access token is out of date. Refresh it or sign in again.",
+  PERMISSION_DENIED: "The caller may not do this. Ask an administrator for the right.",
+  NOT_FOUND: "The item does not exist, or not for this caller.",
+  ALREADY_EXISTS: "Another item holds this name, token or key. Choose another.",
+  VERSION_CONFLICT: "The item was changed since it was read. Read it again and repeat the change.",
+  TOO_MANY_REQUESTS: "A limit on the rate or number of requests was reached. Wait and try again.",
+  EDGE_NOT_CONNECTED: "The edge holds no session with the cloud. Its changes wait and are delivered when it connects.",
+  // Database server
+  DATABASE_UNAVAILABLE: "PostgreSQL does not answer. The program keeps trying; see the log of the server in the data directory.",
+  DATABASE_IN_USE: "Another process uses this data directory. Stop it, or choose another directory with --data-dir.",
+  DATABASE_WRONG_VERSION: "The data directory or server is of another major version of PostgreSQL. Dump it with the old version and restore it, or use the matching Skerry.",
+  DATABASE_NEWER: "The database was written by a newer Skerry. Install that version or a newer one; nothing was changed.",
+  DATABASE_FOREIGN: "The directory holds files that are not Skerry's. Choose an empty directory; nothing was touched.",
+  DATABASE_MIGRATION_CHANGED: "A migration that was applied earlier differs from the one in this program. Install an official build.",
+  DIRECTORY_UNWRITABLE: "The data directory can't be written. Correct its owner and mode, or choose another with --data-dir.",
+  DISK_FULL: "The disk has no room. Free some, then start again; stored data is intact.",
+  UNSUPPORTED_PLATFORM: "There is no embedded PostgreSQL for this platform. Set DATABASE_URL to an external server.",
+  // Settings
+  CONFIG_INVALID: "One or more settings are wrong; all of them are named in the text. Correct them and start again.",
+  ADDRESS_IN_USE: "A port that is to be opened is taken. Stop the other program or choose another port.",
+  // Sync
+  PROTOCOL_ERROR: "The peer broke the sync protocol. The session is closed and begun anew; report it if it repeats.",
+  PEER_UNSUPPORTED: "The peer speaks no version of the protocol that this program knows. Upgrade the older side.",
+  SESSION_FENCED: "A newer session of the same edge took over. If it repeats, two machines use one identity: give one its own edge.",
+  STORE_MISMATCH: "The two databases do not continue each other, as after restoring a backup. See docs/operations.md.",
+  UNSUPPORTED_ITEM: "The peer sent a kind of item that this version does not know. It is parked; upgrade this side and replay it.",
+  INSECURE_TRANSPORT: "The secret would travel in plain text to another host. Use an https:// address, or accept the risk with --insecure.",
+  LINK_DOWN: "There is no connection to the cloud. Everything is stored and sent when it returns.",
+  // Program
+  CANCELLED: "The work was given up because the program or the caller stopped.",
+  INTERNAL: "A fault in Skerry itself. Please report it with the log.",
+} as const;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+export interface AppErrorOptions {
+  readonly cause?: unknown;
+  /** Whether the same call may succeed later without a change. @default by code, see RETRYABLE */
+  readonly retryable?: boolean;
+  /** Shortest wait before a retry, in ms. */
+  readonly retryAfterMs?: number;
+  /** Which input was wrong, as the caller wrote it. */
+  readonly field?: string;
+}
+
+const RETRYABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "TOO_MANY_REQUESTS",
+  "DATABASE_UNAVAILABLE",
+  "DISK_FULL",
+  "PROTOCOL_ERROR",
+  "LINK_DOWN",
+  "EDGE_NOT_CONNECTED",
+]);
+
+/** The one error type of the project. The message says action, expected and current; it never holds a secret. */
+export class AppError extends Error {
+  readonly code: ErrorCode;
+  readonly retryable: boolean;
+  readonly retryAfterMs: number | undefined;
+  readonly field: string | undefined;
+
+  constructor(code: ErrorCode, message: string, options: AppErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = "AppError";
+    this.code = code;
+    this.retryable = options.retryable ?? RETRYABLE.has(code);
+    this.retryAfterMs = options.retryAfterMs;
+    this.field = options.field;
+  }
+
+  /** Whatever was thrown, as an AppError; an unknown throw becomes INTERNAL with the original as cause. */
+  static from(thrown: unknown, fallback: ErrorCode = "INTERNAL"): AppError {
+    if (thrown instanceof AppError) return thrown;
+    const message = thrown instanceof Error ? thrown.message : String(thrown);
+    return new AppError(fallback, message, { cause: thrown });
+  }
+}
