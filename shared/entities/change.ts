@@ -1,0 +1,61 @@
+import type { Uuid } from "../core/ids.ts";
+import type { AttributeEntry, AttributeScope } from "./attributes.ts";
+
+/** The entity that a change is about. `type` is open: a peer may know more types than this program. */
+export interface EntityRef {
+  readonly type: string;
+  readonly id: Uuid;
+}
+
+export interface EntitySaved {
+  readonly kind: "entity-saved";
+  readonly entity: EntityRef;
+  /** The entity's record (shared/entities/entity-record.ts) as JSON. */
+  readonly body: string;
+}
+
+export interface EntityRemoved {
+  readonly kind: "entity-removed";
+  readonly entity: EntityRef;
+  /** False: only the assignment to the edge ended, the entity lives on elsewhere. */
+  readonly deleted: boolean;
+}
+
+export interface AttributesSaved {
+  readonly kind: "attributes-saved";
+  readonly entity: EntityRef;
+  readonly scope: AttributeScope;
+  readonly attributes: readonly AttributeEntry[];
+}
+
+export interface AttributesDeleted {
+  readonly kind: "attributes-deleted";
+  readonly entity: EntityRef;
+  readonly scope: AttributeScope;
+  readonly keys: readonly string[];
+}
+
+export interface CredentialsSaved {
+  readonly kind: "credentials-saved";
+  readonly entity: EntityRef;
+  readonly credentialsType: string;
+  readonly credentialsId: string;
+  readonly credentialsValue: string | null;
+}
+
+/**
+ * What happened to an entity: the unit that stores return, outboxes keep and the sync protocol carries.
+ * Telemetry is not a change; it travels in its own lane.
+ */
+export type Change = EntitySaved | EntityRemoved | AttributesSaved | AttributesDeleted | CredentialsSaved;
+
+/** A change with the time it was made, on the clock of the side that made it. */
+export interface TimedChange {
+  readonly changedMs: number;
+  readonly change: Change;
+}
+
+/** A change of a kind that this version does not know; it is parked, never dropped. */
+export interface UnknownChange {
+  readonly kind: "unknown";
+}
