@@ -1,0 +1,130 @@
+import { sql } from "drizzle-orm";
+import { bigint, index, json, pgTable, primaryKey, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
+
+// What only the cloud stores; the tables that both ends have are in shared/store/tables.ts.
+
+const sequence = (name: string) => bigint(name, { mode: "number" }).notNull();
+const timeMs = (name: string) => bigint(name, { mode: "number" }).notNull();
+
+export const tenant = pgTable("tenant", {
+  id: uuid("id").primaryKey(),
+  title: text("title").notNull(),
+  version: bigint("version", { mode: "number" }).notNull().default(1),
+  createdMs: timeMs("created_ms"),
+  body: json("body").notNull(),
+});
+
+export const edge = pgTable(
+  "edge",
+  {
+    id: uuid("id").primaryKey(),
+    tenantId: uuid("tenant_id").notNull(),
+    customerId: uuid("customer_id"),
+    rootRuleChainId: uuid("root_rule_chain_id"),
+    name: text("name").notNull(),
+    type: text("type").notNull(),
+    label: text("label"),
+    routingKey: text("routing_key").notNull(),
+    /** SHA-256 over routing key and secret, hex; the secret itself is shown once and not kept. */
+    secretHash: text("secret_hash").notNull(),
+    version: bigint("version", { mode: "number" }).notNull().default(1),
+    createdMs: timeMs("created_ms"),
+    additionalInfo: json("additional_info"),
+  },
+  (table) => [
+    uniqueIndex("edge_routing_key").on(table.routingKey),
+    uniqueIndex("edge_unique_name").on(table.tenantId, table.name),
+    index("edge_by_time").on(table.tenantId, table.createdMs),
+  ],
+);
+
+export const edgeAssignment = pgTable(
+  "edge_assignment",
+  {
+    edgeId: uuid("edge_id").notNull(),
+    entityId: uuid("entity_id").notNull(),
+    entityType: text("entity_type").notNull(),
+    assignedMs: timeMs("assigned_ms"),
+  },
+  (table) => [
+    primaryKey({ columns: [table.edgeId, table.entityId] }),
+    index("edge_assignment_by_entity").on(table.entityId),
+  ],
+);
+
+/** A row per edge: the counters that order its downlinks and fence its sessions. The row lock is the order of commits. */
+export const edgeSync = pgTable("edge_sync", {
+  edgeId: uuid("edge_id").primaryKey(),
+  /** Sequence of the last downlink written. */
+  downlinkLast: sequence("downlink_last"),
+  /** Sequence of the last downlink that the edge has acknowledged. */
+  downlinkAcked: sequence("downlink_acked"),
+  /** Fencing number of the newest session. */
+  session: sequence("session"),
+  /** Database of the edge that the newest session speaks for. */
+  storeId: uuid("store_id"),
+  edgeVersion: text("edge_version"),
+  clockSkewMs: bigint("clock_skew_ms", { mode: "number" }),
+  connectedMs: bigint("connected_ms", { mode: "number" }),
+  disconnectedMs: bigint("disconnected_ms", { mode: "number" }),
+  /** Why the last session ended, or why the edge is refused: a code of shared/core/errors.ts. */
+  reason: text("reason"),
+});
+
+/** Per database of an edge and lane the last sequence committed here; moved in the transaction that applies. */
+export const edgeUplink = pgTable(
+  "edge_uplink",
+  {
+    edgeId: uuid("edge_id").notNull(),
+    storeId: uuid("store_id").notNull(),
+    lane: text("lane").notNull(),
+    watermark: sequence("watermark"),
+  },
+  (table) => [primaryKey({ columns: [table.edgeId, table.storeId, table.lane] })],
+);
+
+/**
+ * The downlink outbox: what changed for an edge, in commit order, sequences without gaps. Rows name the entity; its state is
+ * read when the row is sent, so a large entity followed by 1,000 edges is not stored 1,000 times. Partitioned by range of
+ * created_ms (by hand in the SQL); rows are never updated, their state follows from edge_sync.
+ */
+export const edgeEvent = pgTable(
+  "edge_event",
+  {
+    edgeId: uuid("edge_id").notNull(),
+    seq: sequence("seq"),
+    createdMs: timeMs("created_ms"),
+    tenantId: uuid("tenant_id").notNull(),
+    id: uuid("id").notNull().default(sql`gen_random_uuid()`),
+    /** As in the REST convention: DEVICE, …; ASSIGNED_TO_EDGE, … */
+    type: text("type").notNull(),
+    action: text("action").notNull(),
+    entityId: uuid("entity_id").notNull(),
+    body: json("body"),
+  },
+  (table) => [primaryKey({ columns: [table.edgeId, table.seq, table.createdMs] })],
+);
+
+/** Downlinks that the edge refused for good, with its reason. */
+export const edgeEventRejection = pgTable(
+  "edge_event_rejection",
+  {
+    edgeId: uuid("edge_id").notNull(),
+    seq: sequence("seq"),
+    code: text("code").notNull(),
+    reason: text("reason").notNull(),
+    rejectedMs: timeMs("rejected_ms"),
+  },
+  (table) => [primaryKey({ columns: [table.edgeId, table.seq] })],
+);
+
+/** When a range of downlinks was applied by the edge, for the list that people read: one row per acknowledgement. */
+export const edgeEventAck = pgTable(
+  "edge_event_ack",
+  {
+    edgeId: uuid("edge_id").notNull(),
+    lastSeq: sequence("last_seq"),
+    ackedMs: timeMs("acked_ms"),
+  },
+  (table) => [primaryKey({ columns: [table.edgeId, table.lastSeq] })],
+);

@@ -1,0 +1,48 @@
+import type { Uuid } from "../../shared/core/ids.ts";
+import type { AttributeEntry } from "../../shared/entities/attributes.ts";
+import type { CanonicalJson, TelemetryRecord } from "../../shared/entities/telemetry.ts";
+
+// What the device protocols (MQTT, HTTP, later CoAP) need of the rest of the edge.
+
+/** A device that has shown valid credentials. */
+export interface AuthenticatedDevice {
+  readonly deviceId: Uuid;
+  readonly name: string;
+  readonly isGateway: boolean;
+}
+
+export interface DeviceDirectory {
+  /** The device with this access token; null when there is none. Cached; true at the moment of the call. */
+  findByAccessToken(token: string): Promise<AuthenticatedDevice | null>;
+}
+
+/** Each promise resolves after the commit (fsync), and rejects when nothing was stored. */
+export interface DeviceData {
+  saveTelemetry(records: readonly TelemetryRecord[]): Promise<void>;
+  saveClientAttributes(deviceId: Uuid, attributes: readonly AttributeEntry[]): Promise<void>;
+  /** Keys left out mean all of the scope. Only the scopes asked for are returned. */
+  readAttributes(deviceId: Uuid, request: AttributeRequest): Promise<AttributeAnswer>;
+}
+
+export interface AttributeRequest {
+  /** undefined: the client scope is not asked for; empty: all of it. */
+  readonly clientKeys?: readonly string[];
+  readonly sharedKeys?: readonly string[];
+}
+
+export interface AttributeAnswer {
+  readonly client?: ReadonlyMap<string, CanonicalJson>;
+  readonly shared?: ReadonlyMap<string, CanonicalJson>;
+}
+
+/** What happened to devices on this edge, after the commit, whoever caused it. */
+export type DeviceEvent =
+  | { readonly kind: "shared-saved"; readonly deviceId: Uuid; readonly attributes: readonly AttributeEntry[] }
+  | { readonly kind: "shared-deleted"; readonly deviceId: Uuid; readonly keys: readonly string[] }
+  /** Credentials changed, or the device was removed: its connections end. */
+  | { readonly kind: "access-ended"; readonly deviceId: Uuid };
+
+export interface DeviceEvents {
+  /** @returns the function that ends the subscription */
+  subscribe(listener: (event: DeviceEvent) => void): () => void;
+}

@@ -1,0 +1,67 @@
+import { bigint, customType, integer, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+
+// What only an edge stores; the tables that both ends have are in shared/store/tables.ts.
+
+const bytes = customType<{ data: Uint8Array; driverData: Uint8Array }>({ dataType: () => "bytea" });
+const sequence = (name: string) => bigint(name, { mode: "number" }).notNull();
+
+/** One row: who this edge is to the cloud, learned from the first Welcome. */
+export const site = pgTable("site", {
+  /** Always 1. */
+  id: integer("id").primaryKey(),
+  edgeId: uuid("edge_id"),
+  tenantId: uuid("tenant_id").notNull(),
+  name: text("name").notNull(),
+  type: text("type").notNull(),
+  /** Identity of the cloud database that `downlinkApplied` counts for. */
+  cloudId: uuid("cloud_id"),
+  /** Last downlink sequence applied; moved in the transaction that applies. */
+  downlinkApplied: sequence("downlink_applied"),
+});
+
+/**
+ * The outbox: everything that is meant for the cloud, in commit order per lane, sequences without gaps.
+ * config: a row per item. telemetry: a row per group commit (a record batch), merged with its neighbours while it waits.
+ * Partitioned by lane and range of first_seq (by hand in the SQL); rows are never updated, their state follows from uplink_cursor.
+ */
+export const cloudEvent = pgTable(
+  "cloud_event",
+  {
+    lane: text("lane").notNull(),
+    firstSeq: sequence("first_seq"),
+    lastSeq: sequence("last_seq"),
+    createdMs: sequence("created_ms"),
+    /** config: as in the REST convention; telemetry: null. */
+    entityType: text("entity_type"),
+    entityId: uuid("entity_id"),
+    action: text("action").notNull(),
+    /** telemetry: range of measurement times in the batch. */
+    tsMinMs: bigint("ts_min_ms", { mode: "number" }),
+    tsMaxMs: bigint("ts_max_ms", { mode: "number" }),
+    compression: text("compression").notNull(),
+    /** A protobuf TelemetryRecords or Items, compressed as said, sent as it is. */
+    payload: bytes("payload").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.lane, table.firstSeq] })],
+);
+
+/** Per lane the last sequence that the cloud has committed: rows up to it are transferred. */
+export const uplinkCursor = pgTable("uplink_cursor", {
+  lane: text("lane").primaryKey(),
+  ackedSeq: sequence("acked_seq"),
+});
+
+/** Items that the cloud refused for good, kept with the reason until someone decides. */
+export const parkedItem = pgTable(
+  "parked_item",
+  {
+    lane: text("lane").notNull(),
+    seq: sequence("seq"),
+    code: text("code").notNull(),
+    reason: text("reason").notNull(),
+    parkedMs: sequence("parked_ms"),
+    /** The item alone, uncompressed: a TelemetryRecords or Items with one member. */
+    payload: bytes("payload").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.lane, table.seq] })],
+);

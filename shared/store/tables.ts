@@ -1,0 +1,122 @@
+import { sql } from "drizzle-orm";
+import { bigint, boolean, customType, index, json, pgTable, primaryKey, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
+
+/** Times are ms since 1970 UTC in a bigint named `…_ms`; ids are uuids; JSON that must keep its form is `json`, not `jsonb`. */
+const timeMs = (name: string) => bigint(name, { mode: "number" }).notNull();
+
+/** jsonb as text: numbers keep their kind (21 and 21.0) and their digits, which JSON.parse would lose. */
+const canonicalJson = customType<{ data: string; driverData: string }>({ dataType: () => "jsonb" });
+
+/** One row, made with the database: what this installation is, whatever its addresses are. */
+export const instance = pgTable("instance", {
+  /** The edge's store_id, or the cloud's cloud_id in the sync protocol. */
+  id: uuid("id").primaryKey(),
+  /** Signs the tokens of this installation; base64. */
+  jwtSecret: text("jwt_secret").notNull(),
+  createdMs: timeMs("created_ms"),
+});
+
+export const appUser = pgTable(
+  "app_user",
+  {
+    id: uuid("id").primaryKey(),
+    tenantId: uuid("tenant_id").notNull(),
+    customerId: uuid("customer_id"),
+    email: text("email").notNull(),
+    authority: text("authority").notNull(),
+    firstName: text("first_name"),
+    lastName: text("last_name"),
+    /** argon2id in PHC form. */
+    passwordHash: text("password_hash"),
+    enabled: boolean("enabled").notNull().default(true),
+    /** Tokens issued before this moment are refused. */
+    tokensValidFromMs: timeMs("tokens_valid_from_ms"),
+    version: bigint("version", { mode: "number" }).notNull().default(1),
+    createdMs: timeMs("created_ms"),
+    additionalInfo: json("additional_info"),
+  },
+  (table) => [uniqueIndex("app_user_email").on(sql`lower(${table.email})`)],
+);
+
+/** Sessions that signed out before their tokens ran out. */
+export const revokedSession = pgTable("revoked_session", {
+  sessionId: uuid("session_id").primaryKey(),
+  expiresMs: timeMs("expires_ms"),
+});
+
+/** Every kind of entity that has a name, one row each; what only one kind knows is in `body`. */
+export const entity = pgTable(
+  "entity",
+  {
+    id: uuid("id").primaryKey(),
+    entityType: text("entity_type").notNull(),
+    tenantId: uuid("tenant_id").notNull(),
+    customerId: uuid("customer_id"),
+    name: text("name").notNull(),
+    /** The "type" of the REST convention: for devices and assets the name of the profile. */
+    subtype: text("subtype"),
+    label: text("label"),
+    profileId: uuid("profile_id"),
+    version: bigint("version", { mode: "number" }).notNull().default(1),
+    createdMs: timeMs("created_ms"),
+    body: json("body").notNull(),
+  },
+  (table) => [
+    // Dashboards and rule chains may share a title; these may not.
+    uniqueIndex("entity_unique_name")
+      .on(table.tenantId, table.entityType, table.name)
+      .where(sql`${table.entityType} in ('DEVICE', 'ASSET', 'DEVICE_PROFILE', 'ASSET_PROFILE', 'CUSTOMER', 'ENTITY_VIEW')`),
+    index("entity_by_time").on(table.tenantId, table.entityType, table.createdMs),
+    index("entity_by_subtype").on(table.tenantId, table.entityType, table.subtype),
+    index("entity_by_profile").on(table.profileId),
+    index("entity_by_customer").on(table.customerId),
+  ],
+);
+
+export const deviceCredentials = pgTable(
+  "device_credentials",
+  {
+    deviceId: uuid("device_id").primaryKey(),
+    id: uuid("id").notNull(),
+    credentialsType: text("credentials_type").notNull(),
+    credentialsId: text("credentials_id").notNull(),
+    credentialsValue: text("credentials_value"),
+    version: bigint("version", { mode: "number" }).notNull().default(1),
+    createdMs: timeMs("created_ms"),
+  },
+  (table) => [uniqueIndex("device_credentials_id").on(table.credentialsId)],
+);
+
+export const attribute = pgTable(
+  "attribute",
+  {
+    entityId: uuid("entity_id").notNull(),
+    scope: text("scope").notNull(),
+    key: text("key").notNull(),
+    value: canonicalJson("value").notNull(),
+    updatedMs: timeMs("updated_ms"),
+  },
+  (table) => [primaryKey({ columns: [table.entityId, table.scope, table.key] })],
+);
+
+/** A row per message. Partitioned by range of ts_ms (by hand in the SQL; Drizzle has no words for it). */
+export const telemetry = pgTable(
+  "telemetry",
+  {
+    entityId: uuid("entity_id").notNull(),
+    tsMs: timeMs("ts_ms"),
+    values: canonicalJson("values").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.entityId, table.tsMs] })],
+);
+
+export const telemetryLatest = pgTable(
+  "telemetry_latest",
+  {
+    entityId: uuid("entity_id").notNull(),
+    key: text("key").notNull(),
+    tsMs: timeMs("ts_ms"),
+    value: canonicalJson("value").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.entityId, table.key] })],
+);
