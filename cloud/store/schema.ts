@@ -79,6 +79,8 @@ export const edgeUplink = pgTable(
     storeId: uuid("store_id").notNull(),
     lane: text("lane").notNull(),
     watermark: sequence("watermark"),
+    /** Fencing number of the session that may move the watermark; a newer session overwrites it in every row of the edge. */
+    session: sequence("session"),
   },
   (table) => [primaryKey({ columns: [table.edgeId, table.storeId, table.lane] })],
 );

@@ -147,6 +147,7 @@ CREATE TABLE "edge_uplink" (
 	"store_id" uuid NOT NULL,
 	"lane" text NOT NULL,
 	"watermark" bigint NOT NULL,
+	"session" bigint NOT NULL,
 	CONSTRAINT "edge_uplink_edge_id_store_id_lane_pk" PRIMARY KEY("edge_id","store_id","lane")
 );
 --> statement-breakpoint

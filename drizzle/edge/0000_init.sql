@@ -83,6 +83,7 @@ CREATE TABLE "cloud_event" (
 	"entity_type" text,
 	"entity_id" uuid,
 	"action" text NOT NULL,
+	"config_seq" bigint NOT NULL,
 	"ts_min_ms" bigint,
 	"ts_max_ms" bigint,
 	"compression" text NOT NULL,

@@ -35,6 +35,8 @@ export const cloudEvent = pgTable(
     entityType: text("entity_type"),
     entityId: uuid("entity_id"),
     action: text("action").notNull(),
+    /** telemetry: the last config sequence committed before this row; it is sent after that one, so that its devices exist. */
+    configSeq: sequence("config_seq"),
     /** telemetry: range of measurement times in the batch. */
     tsMinMs: bigint("ts_min_ms", { mode: "number" }),
     tsMaxMs: bigint("ts_max_ms", { mode: "number" }),

@@ -49,13 +49,13 @@ export interface CredentialsSaved {
  */
 export type Change = EntitySaved | EntityRemoved | AttributesSaved | AttributesDeleted | CredentialsSaved;
 
-/** A change with the time it was made, on the clock of the side that made it. */
-export interface TimedChange {
+/**
+ * What one sequence number of a lane stands for: changes that are applied together. `unknown` counts the changes of a kind
+ * that this version does not know; such an item is parked, never dropped.
+ */
+export interface ChangeItem {
+  /** When it was made, on the clock of the side that made it. */
   readonly changedMs: number;
-  readonly change: Change;
-}
-
-/** A change of a kind that this version does not know; it is parked, never dropped. */
-export interface UnknownChange {
-  readonly kind: "unknown";
+  readonly changes: readonly Change[];
+  readonly unknown: number;
 }
