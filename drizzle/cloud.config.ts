@@ -4,5 +4,6 @@ import type { Config } from "drizzle-kit";
 export default {
   dialect: "postgresql",
   schema: ["./shared/store/tables.ts", "./cloud/store/schema.ts"],
-  out: "./drizzle/cloud",
+  // The check for drift lets drizzle-kit write into a copy of the history.
+  out: process.env["SKERRY_DRIZZLE_OUT"] ?? "./drizzle/cloud",
 } satisfies Config;

@@ -4,5 +4,6 @@ import type { Config } from "drizzle-kit";
 export default {
   dialect: "postgresql",
   schema: ["./shared/store/tables.ts", "./edge/store/schema.ts"],
-  out: "./drizzle/edge",
+  // The check for drift lets drizzle-kit write into a copy of the history.
+  out: process.env["SKERRY_DRIZZLE_OUT"] ?? "./drizzle/edge",
 } satisfies Config;
