@@ -47,10 +47,9 @@ async function check(): Promise<string[]> {
   }
 }
 
+/** The template names its output from the folder proto/; `outputRoot` stands for the root of the project. */
 async function generateMessages(outputRoot: string): Promise<string[]> {
-  return failure(
-    await runTool(["buf", "generate", "proto", "--template", "proto/buf.gen.yaml", "--output", outputRoot]),
-  );
+  return failure(await runTool(["buf", "generate", "--output", join("..", outputRoot, "proto")], { folder: "proto" }));
 }
 
 /** drizzle-kit asks on the terminal when a column may have been renamed; without one it fails and says so. */

@@ -11,6 +11,8 @@ export interface ToolResult {
 }
 
 export interface ToolOptions {
+  /** Folder to run in, from the root of the project. @default "." */
+  readonly folder?: string;
   readonly env?: Readonly<Record<string, string>>;
   /** Whether the output goes to the terminal instead of the result. @default false */
   readonly inherit?: boolean;
@@ -18,13 +20,13 @@ export interface ToolOptions {
   readonly timeoutMs?: number;
 }
 
-/** Runs a program of node_modules/.bin, or `bun` itself, from the root of the project. */
+/** Runs a program of node_modules/.bin, or `bun` itself. */
 export async function runTool(command: readonly string[], options: ToolOptions = {}): Promise<ToolResult> {
-  const { env = {}, inherit = false, timeoutMs = 600_000 } = options;
+  const { folder = ".", env = {}, inherit = false, timeoutMs = 600_000 } = options;
   const startedMs = performance.now();
   const [name = "", ...args] = command;
   const child = Bun.spawn([name === "bun" ? process.execPath : name, ...args], {
-    cwd: PROJECT_ROOT,
+    cwd: join(PROJECT_ROOT, folder),
     env: { ...process.env, PATH: toolPath(), ...env },
     stdin: "ignore",
     stdout: inherit ? "inherit" : "pipe",
