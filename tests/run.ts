@@ -74,8 +74,9 @@ async function runGroup(group: Group, paths: readonly string[]): Promise<Counts>
   const { exitCode, durationMs } = await runTool(command, { inherit: true, timeoutMs: group.groupTimeoutMs });
   const counts = await readCounts(join(PROJECT_ROOT, report));
   console.log(`=== ${group.name}: ${counts.passed} passed, ${counts.failed} failed, ${formatDuration(durationMs)}\n`);
-  if (exitCode === 0 || counts.failed > 0) return counts;
-  // A module that doesn't load, an error between two tests or a group out of time is in no count.
+  const ranTests = counts.passed + counts.failed + counts.skipped > 0;
+  if (counts.failed > 0 || (exitCode === 0 && ranTests)) return counts;
+  // A module that doesn't load, an exit in the middle or a group out of time is in no count.
   console.log(
     `=== ${group.name} ended with code ${exitCode} after ${formatDuration(durationMs)}, counted as one failure`,
   );
