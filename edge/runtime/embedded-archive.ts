@@ -1,0 +1,10 @@
+/** The PostgreSQL inside a compiled edge. */
+export interface EmbeddedArchive {
+  /** Names the content, see DistributionSource. */
+  readonly version: string;
+  /** Where the compiled program reads it. */
+  readonly path: string;
+}
+
+/** None when the edge runs from source; edge/build.ts puts a module with the archive in the place of this one. */
+export const EMBEDDED_ARCHIVE: EmbeddedArchive | undefined = undefined;
