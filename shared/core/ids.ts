@@ -51,7 +51,7 @@ export function uuidFromBytes(bytes: Uint8Array): Uuid {
 }
 
 /** Uuid text as 16 bytes. */
-export function uuidToBytes(uuid: Uuid): Uint8Array {
+export function uuidToBytes(uuid: Uuid): Uint8Array<ArrayBuffer> {
   const hex = uuid.replaceAll("-", "");
   const bytes = new Uint8Array(16);
   for (let index = 0; index < 16; index += 1) {

@@ -1,0 +1,51 @@
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+
+/**
+ * Every metric of Skerry, by the name under which Prometheus finds it. The second half of each line is its help text and the
+ * manual at once.
+ */
+export const METRICS = {
+  skerry_http_requests_total: "REST requests answered, by method, route and status",
+  skerry_http_request_seconds: "Time from a REST request to its answer, by method and route",
+  skerry_login_failures_total: "Sign-ins that were refused",
+  skerry_edges_connected: "Edges that hold a session with this cloud process",
+  skerry_downlink_events_total: "Downlink events written, one per change and edge concerned",
+  skerry_build_info: "Always 1; the labels carry the version and the runtime",
+} as const;
+
+export type MetricName = keyof typeof METRICS;
+
+/** Bounds of request times in s, from a cached answer to one that people complain about. */
+const SECONDS_BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1, 5];
+
+/** What a component reports to; each function finds or makes the metric in one registry. */
+export interface Metrics {
+  counter<L extends string = never>(name: MetricName, labels?: readonly L[]): Counter<L>;
+  gauge<L extends string = never>(name: MetricName, labels?: readonly L[]): Gauge<L>;
+  histogram<L extends string = never>(name: MetricName, labels?: readonly L[]): Histogram<L>;
+  /** The text format of Prometheus. */
+  render(): Promise<string>;
+  readonly contentType: string;
+}
+
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  const common = <L extends string>(name: MetricName, labels: readonly L[]) => ({
+    name,
+    help: METRICS[name],
+    labelNames: [...labels],
+    registers: [registry],
+  });
+  return {
+    // The registry keeps no label types; a name is used with one set of labels only.
+    counter: <L extends string>(name: MetricName, labels: readonly L[] = []) =>
+      (registry.getSingleMetric(name) as Counter<L> | undefined) ?? new Counter<L>(common(name, labels)),
+    gauge: <L extends string>(name: MetricName, labels: readonly L[] = []) =>
+      (registry.getSingleMetric(name) as Gauge<L> | undefined) ?? new Gauge<L>(common(name, labels)),
+    histogram: <L extends string>(name: MetricName, labels: readonly L[] = []) =>
+      (registry.getSingleMetric(name) as Histogram<L> | undefined) ??
+      new Histogram<L>({ ...common(name, labels), buckets: SECONDS_BUCKETS }),
+    render: () => registry.metrics(),
+    contentType: registry.contentType,
+  };
+}

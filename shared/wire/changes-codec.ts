@@ -1,0 +1,94 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { AppError } from "../core/errors.ts";
+import { uuidFromBytes, uuidToBytes } from "../core/ids.ts";
+import { isAttributeScope } from "../entities/attributes.ts";
+import type { Change, ChangeItem, EntityRef } from "../entities/change.ts";
+import type { CanonicalJson } from "../entities/telemetry.ts";
+import type { Change as ChangeMessage, EntityRef as EntityRefMessage } from "./gen/skerry/sync/v1/sync_pb.ts";
+import { ChangeSchema, ItemsSchema } from "./gen/skerry/sync/v1/sync_pb.ts";
+
+export type EncodableItem = Omit<ChangeItem, "unknown">;
+
+/** Encoded items can be joined end to end. */
+export function encodeItems(items: readonly EncodableItem[]): Uint8Array {
+  const message = create(ItemsSchema, {
+    items: items.map((item) => ({ changedMs: BigInt(item.changedMs), changes: item.changes.map(changeMessage) })),
+  });
+  return toBinary(ItemsSchema, message);
+}
+
+/** @throws AppError PROTOCOL_ERROR when the bytes are not `count` items or an item is malformed */
+export function decodeItems(bytes: Uint8Array, count: number): readonly ChangeItem[] {
+  let message;
+  try {
+    message = fromBinary(ItemsSchema, bytes);
+  } catch (error) {
+    throw new AppError("PROTOCOL_ERROR", "Batch is not an Items message", { cause: error });
+  }
+  if (message.items.length !== count) {
+    throw new AppError("PROTOCOL_ERROR", `Batch has ${message.items.length} items, expected ${count}`);
+  }
+  return message.items.map((item) => {
+    const changes = item.changes.map(changeFromMessage);
+    const known = changes.filter((change) => change !== null);
+    return { changedMs: Number(item.changedMs), changes: known, unknown: changes.length - known.length };
+  });
+}
+
+function changeMessage(change: Change): MessageInitShape<typeof ChangeSchema> {
+  const entity = { type: change.entity.type, id: uuidToBytes(change.entity.id) };
+  switch (change.kind) {
+    case "entity-saved":
+      return { kind: { case: "entitySaved", value: { entity, body: change.body } } };
+    case "entity-removed":
+      return { kind: { case: "entityRemoved", value: { entity, deleted: change.deleted } } };
+    case "attributes-saved": {
+      const attributes = change.attributes.map(({ key, value, updatedMs }) => ({ key, value, updatedMs: BigInt(updatedMs) }));
+      return { kind: { case: "attributesSaved", value: { entity, scope: change.scope, attributes } } };
+    }
+    case "attributes-deleted":
+      return { kind: { case: "attributesDeleted", value: { entity, scope: change.scope, keys: [...change.keys] } } };
+    case "credentials-saved": {
+      const { credentialsType: type, credentialsId, credentialsValue } = change;
+      return { kind: { case: "credentialsSaved", value: { entity, type, credentialsId, credentialsValue: credentialsValue ?? "" } } };
+    }
+  }
+}
+
+/** Null for a kind that this version does not know. */
+function changeFromMessage({ kind }: ChangeMessage): Change | null {
+  switch (kind.case) {
+    case "entitySaved":
+      return { kind: "entity-saved", entity: refFrom(kind.value.entity), body: kind.value.body };
+    case "entityRemoved":
+      return { kind: "entity-removed", entity: refFrom(kind.value.entity), deleted: kind.value.deleted };
+    case "attributesSaved": {
+      const { scope } = kind.value;
+      if (!isAttributeScope(scope)) return null;
+      const attributes = kind.value.attributes.map(({ key, value, updatedMs }) => ({
+        key,
+        value: value as CanonicalJson, // canonical by contract; the database refuses what is not JSON
+        updatedMs: Number(updatedMs),
+      }));
+      return { kind: "attributes-saved", entity: refFrom(kind.value.entity), scope, attributes };
+    }
+    case "attributesDeleted": {
+      const { scope } = kind.value;
+      if (!isAttributeScope(scope)) return null;
+      return { kind: "attributes-deleted", entity: refFrom(kind.value.entity), scope, keys: kind.value.keys };
+    }
+    case "credentialsSaved": {
+      const { type: credentialsType, credentialsId, credentialsValue } = kind.value;
+      const entity = refFrom(kind.value.entity);
+      return { kind: "credentials-saved", entity, credentialsType, credentialsId, credentialsValue: credentialsValue || null };
+    }
+    case undefined:
+      return null;
+  }
+}
+
+function refFrom(message: EntityRefMessage | undefined): EntityRef {
+  if (message === undefined) throw new AppError("PROTOCOL_ERROR", "A change names no entity");
+  return { type: message.type, id: uuidFromBytes(message.id) };
+}

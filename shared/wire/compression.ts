@@ -1,0 +1,33 @@
+import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { AppError } from "../core/errors.ts";
+import type { Compression } from "../sync/frames.ts";
+
+/** Below this a frame of zstd costs more than it saves. */
+const COMPRESS_ABOVE_BYTES = 64;
+/** No payload may grow beyond this when it is opened; a peer can't fill the memory with a small frame. */
+const PAYLOAD_BYTES_MAX = 256 * 1024 * 1024;
+
+export interface Compressed {
+  readonly compression: Compression;
+  readonly payload: Uint8Array;
+}
+
+export function compress(bytes: Uint8Array): Compressed {
+  if (bytes.length < COMPRESS_ABOVE_BYTES) return { compression: "none", payload: bytes };
+  const payload = zstdCompressSync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: 1 } });
+  return payload.length < bytes.length ? { compression: "zstd", payload } : { compression: "none", payload: bytes };
+}
+
+/** @throws AppError PROTOCOL_ERROR when the payload is not what `compression` says */
+export function decompress({ compression, payload }: Compressed): Uint8Array {
+  switch (compression) {
+    case "none":
+      return payload;
+    case "zstd":
+      try {
+        return zstdDecompressSync(payload, { maxOutputLength: PAYLOAD_BYTES_MAX });
+      } catch (error) {
+        throw new AppError("PROTOCOL_ERROR", "Payload is not valid zstd", { cause: error });
+      }
+  }
+}

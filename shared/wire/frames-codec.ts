@@ -1,0 +1,223 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { AppError } from "../core/errors.ts";
+import { uuidFromBytes, uuidToBytes } from "../core/ids.ts";
+import type { Batch, Compression, Frame, Hello, Lane, UplinkLane, Welcome } from "../sync/frames.ts";
+import type {
+  Batch as BatchMessage,
+  Hello as HelloMessage,
+  SessionRequest,
+  SessionRequestSchema,
+  SessionResponse,
+  SessionResponseSchema,
+  Welcome as WelcomeMessage,
+} from "./gen/skerry/sync/v1/sync_pb.ts";
+import { Compression as WireCompression, Lane as WireLane } from "./gen/skerry/sync/v1/sync_pb.ts";
+
+// Frames of the protocol to protobuf and back. Both directions share all frames but the greeting.
+
+const LANE_TO_WIRE = {
+  config: WireLane.CONFIG,
+  telemetry: WireLane.TELEMETRY,
+  downlink: WireLane.DOWNLINK,
+} as const satisfies Record<Lane, WireLane>;
+
+const COMPRESSION_TO_WIRE = {
+  none: WireCompression.NONE,
+  zstd: WireCompression.ZSTD,
+} as const satisfies Record<Compression, WireCompression>;
+
+export function encodeRequest(frame: Frame): MessageInitShape<typeof SessionRequestSchema> {
+  if (frame.type === "welcome") throw new AppError("INTERNAL", "An edge does not send a Welcome");
+  return { frame: frame.type === "hello" ? { case: "hello", value: helloMessage(frame) } : commonMessage(frame) };
+}
+
+export function encodeResponse(frame: Frame): MessageInitShape<typeof SessionResponseSchema> {
+  if (frame.type === "hello") throw new AppError("INTERNAL", "A cloud does not send a Hello");
+  return { frame: frame.type === "welcome" ? { case: "welcome", value: welcomeMessage(frame) } : commonMessage(frame) };
+}
+
+/** Null for a frame that this version does not know: it is skipped. @throws AppError PROTOCOL_ERROR on malformed content */
+export function decodeRequest(message: SessionRequest): Frame | null {
+  const { frame } = message;
+  return frame.case === "hello" ? helloFrom(frame.value) : commonFrom(frame);
+}
+
+/** Null for a frame that this version does not know: it is skipped. @throws AppError PROTOCOL_ERROR on malformed content */
+export function decodeResponse(message: SessionResponse): Frame | null {
+  const { frame } = message;
+  return frame.case === "welcome" ? welcomeFrom(frame.value) : commonFrom(frame);
+}
+
+type CommonFrame = Exclude<Frame, Hello | Welcome>;
+type CommonMessage = Exclude<SessionRequest["frame"], { case: "hello" }>;
+
+function commonMessage(frame: CommonFrame) {
+  switch (frame.type) {
+    case "batch":
+      return {
+        case: "batch" as const,
+        value: {
+          lane: LANE_TO_WIRE[frame.lane],
+          firstSeq: BigInt(frame.firstSeq),
+          count: frame.count,
+          compression: COMPRESSION_TO_WIRE[frame.compression],
+          payload: frame.payload as Uint8Array<ArrayBuffer>, // never shared memory: made by zlib, protobuf or the driver
+        },
+      };
+    case "ack": {
+      const rejections = frame.rejections.map(({ seq, code, text }) => ({ seq: BigInt(seq), code, text }));
+      return { case: "ack" as const, value: { lane: LANE_TO_WIRE[frame.lane], seq: BigInt(frame.seq), rejections } };
+    }
+    case "ping":
+      return { case: "ping" as const, value: { nonce: BigInt(frame.nonce) } };
+    case "pong":
+      return { case: "pong" as const, value: { nonce: BigInt(frame.nonce) } };
+    case "go-away": {
+      const { code, text, retryAfterMs } = frame;
+      return { case: "goAway" as const, value: { code, text, retryAfterMs: Math.round(retryAfterMs) } };
+    }
+  }
+}
+
+function commonFrom(frame: CommonMessage | SessionResponse["frame"]): Frame | null {
+  switch (frame.case) {
+    case "batch":
+      return batchFrom(frame.value);
+    case "ack": {
+      const rejections = frame.value.rejections.map(({ seq, code, text }) => ({ seq: safeNumber(seq), code, text }));
+      return { type: "ack", lane: laneFrom(frame.value.lane), seq: safeNumber(frame.value.seq), rejections };
+    }
+    case "ping":
+      return { type: "ping", nonce: safeNumber(frame.value.nonce) };
+    case "pong":
+      return { type: "pong", nonce: safeNumber(frame.value.nonce) };
+    case "goAway": {
+      const { code, text, retryAfterMs } = frame.value;
+      return { type: "go-away", code, text, retryAfterMs };
+    }
+    case "welcome":
+    case undefined:
+      return null;
+  }
+}
+
+function batchFrom(message: BatchMessage): Batch {
+  return {
+    type: "batch",
+    lane: laneFrom(message.lane),
+    firstSeq: safeNumber(message.firstSeq),
+    count: message.count,
+    compression: compressionFrom(message.compression),
+    payload: message.payload,
+  };
+}
+
+function helloMessage(hello: Hello) {
+  return {
+    protocolMin: hello.protocolMin,
+    protocolMax: hello.protocolMax,
+    edgeVersion: hello.edgeVersion,
+    storeId: uuidToBytes(hello.storeId),
+    lanes: hello.lanes.map((offer) => ({
+      lane: LANE_TO_WIRE[offer.lane],
+      nextSeq: BigInt(offer.nextSeq),
+      oldestSeq: BigInt(offer.oldestSeq),
+    })),
+    cloudId: hello.cloudId === null ? new Uint8Array() : uuidToBytes(hello.cloudId),
+    downlinkApplied: BigInt(hello.downlinkApplied),
+    wallClockMs: BigInt(Math.round(hello.wallClockMs)),
+    compressions: [WireCompression.NONE, WireCompression.ZSTD],
+  };
+}
+
+function helloFrom(message: HelloMessage): Hello {
+  return {
+    type: "hello",
+    protocolMin: message.protocolMin,
+    protocolMax: message.protocolMax,
+    edgeVersion: message.edgeVersion.slice(0, 64),
+    storeId: uuidFromBytes(message.storeId),
+    lanes: message.lanes.map((offer) => ({
+      lane: uplinkLaneFrom(offer.lane),
+      nextSeq: safeNumber(offer.nextSeq),
+      oldestSeq: safeNumber(offer.oldestSeq),
+    })),
+    cloudId: message.cloudId.length === 0 ? null : uuidFromBytes(message.cloudId),
+    downlinkApplied: safeNumber(message.downlinkApplied),
+    wallClockMs: Number(message.wallClockMs),
+  };
+}
+
+function welcomeMessage(welcome: Welcome) {
+  return {
+    protocol: welcome.protocol,
+    session: BigInt(welcome.session),
+    edge: {
+      edgeId: uuidToBytes(welcome.edgeId),
+      tenantId: uuidToBytes(welcome.tenantId),
+      name: welcome.edgeName,
+      type: welcome.edgeType,
+    },
+    cloudId: uuidToBytes(welcome.cloudId),
+    watermarks: welcome.watermarks.map(({ lane, seq }) => ({ lane: LANE_TO_WIRE[lane], seq: BigInt(seq) })),
+    window: welcome.window,
+    wallClockMs: BigInt(Math.round(welcome.wallClockMs)),
+    cloudVersion: welcome.cloudVersion,
+    downlinkResume: BigInt(welcome.downlinkResume),
+  };
+}
+
+function welcomeFrom(message: WelcomeMessage): Welcome {
+  const { edge, window } = message;
+  if (edge === undefined || window === undefined) throw new AppError("PROTOCOL_ERROR", "Welcome names no edge or no window");
+  return {
+    type: "welcome",
+    protocol: message.protocol,
+    session: safeNumber(message.session),
+    edgeId: uuidFromBytes(edge.edgeId),
+    tenantId: uuidFromBytes(edge.tenantId),
+    edgeName: edge.name,
+    edgeType: edge.type,
+    cloudId: uuidFromBytes(message.cloudId),
+    cloudVersion: message.cloudVersion.slice(0, 64),
+    watermarks: message.watermarks.map(({ lane, seq }) => ({ lane: uplinkLaneFrom(lane), seq: safeNumber(seq) })),
+    window: { bytes: window.bytes, items: window.items },
+    wallClockMs: Number(message.wallClockMs),
+    downlinkResume: safeNumber(message.downlinkResume),
+  };
+}
+
+function laneFrom(lane: WireLane): Lane {
+  switch (lane) {
+    case WireLane.CONFIG:
+      return "config";
+    case WireLane.TELEMETRY:
+      return "telemetry";
+    case WireLane.DOWNLINK:
+      return "downlink";
+    default:
+      throw new AppError("PROTOCOL_ERROR", `Lane ${lane} is not known`);
+  }
+}
+
+function uplinkLaneFrom(wire: WireLane): UplinkLane {
+  const lane = laneFrom(wire);
+  if (lane === "downlink") throw new AppError("PROTOCOL_ERROR", "The downlink lane does not go up");
+  return lane;
+}
+
+function compressionFrom(compression: WireCompression): Compression {
+  switch (compression) {
+    case WireCompression.ZSTD:
+      return "zstd";
+    case WireCompression.NONE:
+      return "none";
+    default:
+      throw new AppError("PROTOCOL_ERROR", `Compression ${compression} is not known`);
+  }
+}
+
+function safeNumber(value: bigint): number {
+  if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw new AppError("PROTOCOL_ERROR", "Number exceeds 2^53");
+  return Number(value);
+}
