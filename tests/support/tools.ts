@@ -27,7 +27,7 @@ export async function runTool(command: readonly string[], options: ToolOptions =
   const [name = "", ...args] = command;
   const child = Bun.spawn([name === "bun" ? process.execPath : name, ...args], {
     cwd: join(PROJECT_ROOT, folder),
-    env: { ...process.env, PATH: toolPath(), ...env },
+    env: { ...process.env, PATH: toolPath(), ...(inherit ? {} : { NO_COLOR: "1" }), ...env },
     stdin: "ignore",
     stdout: inherit ? "inherit" : "pipe",
     stderr: inherit ? "inherit" : "pipe",
