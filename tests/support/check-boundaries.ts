@@ -102,16 +102,21 @@ export interface Violation {
   readonly message: string;
 }
 
+const BARREL = "no barrel files: import from the module that declares it";
+
 interface Import {
   readonly specifier: string;
   readonly line: number;
   readonly typeOnly: boolean;
+  /** `export ... from`, which hands on what another module declares. */
+  readonly reexport: boolean;
 }
 
 /** Every rule of BOUNDARIES that the module at `file`, a path from the root, breaks. */
 export function findViolations(file: string, source: string): Violation[] {
   const violations: Violation[] = [];
-  for (const { specifier, line, typeOnly } of readImports(source)) {
+  for (const { specifier, line, typeOnly, reexport } of readImports(source)) {
+    if (reexport) violations.push({ file, line, specifier, message: BARREL });
     const target = specifier.startsWith(".") ? join(dirname(file), specifier) : specifier;
     for (const rule of BOUNDARIES) {
       if (!rule.from.test(file) || rule.except?.test(file)) continue;
@@ -128,11 +133,12 @@ function readImports(source: string): Import[] {
   const text = blankComments(source);
   const found: Import[] = [];
   const statement =
-    /^[ \t]*(?:import|export)(\s+type\b)?(?:[^"'`;()]*?\bfrom)?\s*["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']/gm;
+    /^[ \t]*(import|export)(\s+type\b)?(?:[^"'`;()]*?\bfrom)?\s*["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']/gm;
   for (const match of text.matchAll(statement)) {
-    const specifier = match[2] ?? match[3];
+    const specifier = match[3] ?? match[4];
     if (specifier === undefined) continue;
-    found.push({ specifier, line: text.slice(0, match.index).split("\n").length, typeOnly: match[1] !== undefined });
+    const line = text.slice(0, match.index).split("\n").length;
+    found.push({ specifier, line, typeOnly: match[2] !== undefined, reexport: match[1] === "export" });
   }
   return found;
 }

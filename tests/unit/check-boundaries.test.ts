@@ -4,7 +4,9 @@ import { findViolations } from "../support/check-boundaries.ts";
 const FORBIDDEN: ReadonlyArray<readonly [file: string, source: string]> = [
   ["edge/sync/a.ts", `import { x } from "../../cloud/store/edges.ts";`],
   ["cloud/api/a.ts", `import type { X } from "../../edge/config.ts";`],
-  ["shared/core/a.ts", `export { x } from "../../edge/config.ts";`],
+  ["edge/sync/index.ts", `export { x } from "./a.ts";`],
+  ["edge/sync/index.ts", `export * from "./a.ts";`],
+  ["edge/sync/index.ts", `export type { X } from "./a.ts";`],
   ["shared/entities/a.ts", `const x = await import("../../cloud/config.ts");`],
   ["edge/sync/a.ts", `import { createServer } from "node:http2";`],
   ["edge/api/a.ts", `import {\n  readFile,\n} from "node:fs/promises";`],
@@ -34,6 +36,7 @@ const ALLOWED: ReadonlyArray<readonly [file: string, source: string]> = [
   ["shared/postgres/connect.ts", `import postgres from "postgres";`],
   ["edge/sync/a.ts", `// import { x } from "../../cloud/config.ts";`],
   ["edge/sync/a.ts", `/**\n * import { x } from "../../cloud/config.ts";\n */\nimport { y } from "../config.ts";`],
+  ["edge/api/a.ts", `export const x = read();\nexport type Y = string;\nconst from = "node:fs";`],
   ["edge/api/a.ts", `const text = 'reads "x" from "node:fs"';`],
 ];
 
