@@ -233,7 +233,7 @@ function isDangling(path: string): boolean {
   }
 }
 
-/** Creates a directory with exactly this mode and owner. A new one becomes visible only when both are set. */
+/** Creates a directory with exactly this mode, whatever the umask, and this owner. */
 function mkdirOwned(path: string, mode: number, owner: Owner): void {
   if (statSync(path, { throwIfNoEntry: false }) !== undefined) return;
   try {

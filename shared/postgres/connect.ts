@@ -1,0 +1,168 @@
+import { inspect } from "node:util";
+import postgres from "postgres";
+import { AppError, type ErrorCode } from "../core/errors.ts";
+import type { Log } from "../observe/log.ts";
+
+/** Where a server is reached. The password is behind a function, so that no log and no error can print it. */
+export interface PostgresConnection {
+  /** A directory (starts with "/") that holds the server's unix socket, or a host name. */
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly database: string;
+  readonly password?: () => string;
+  /** @default "disable" */
+  readonly tls?: "disable" | "require" | "verify-full";
+}
+
+export interface SqlOptions {
+  /** Shown in pg_stat_activity. */
+  readonly applicationName: string;
+  /** Connections at most. @default 4 */
+  readonly max?: number;
+  /** Unused connections are closed after this time; 0 keeps them. @default 60_000 */
+  readonly idleTimeoutMs?: number;
+  /** @default 10_000 */
+  readonly connectTimeoutMs?: number;
+  /** The server gives a statement up after this time; 0 never does. @default 60_000 */
+  readonly statementTimeoutMs?: number;
+  /** Whether arrays of every type can be parameters and results, for one more query per pool. @default true */
+  readonly arrays?: boolean;
+  /** Called for each connection that closes. */
+  readonly onClose?: () => void;
+}
+
+/** A pool whose int8 columns are numbers. */
+export type Sql = postgres.Sql<{ bigint: number }>;
+export type TransactionSql = postgres.TransactionSql<{ bigint: number }>;
+
+const INT8_OID = 20;
+
+/**
+ * A pool of connections. It connects with the first query and again after a loss; queries meanwhile fail, see `databaseError`.
+ * int8 arrives as number, and a value beyond 2^53 fails its query instead of being rounded. Close it with `closeSql`.
+ *
+ * @example
+ * const sql = openSql(server.connection, { applicationName: "skerry-edge" }, log);
+ * const [row] = await sql<{ n: number }[]>`select count(*) as n from device`;
+ */
+export function openSql(connection: PostgresConnection, options: SqlOptions, log: Log): Sql {
+  const { max = 4, idleTimeoutMs = 60_000, connectTimeoutMs = 10_000, statementTimeoutMs = 60_000, arrays = true } = options;
+  const onClose = options.onClose;
+  return postgres({
+    ...(connection.host.startsWith("/")
+      ? { path: `${connection.host}/.s.PGSQL.${connection.port}`, host: connection.host }
+      : { host: connection.host }),
+    port: connection.port,
+    user: connection.user,
+    database: connection.database,
+    password: connection.password ?? "",
+    ssl: connection.tls === undefined || connection.tls === "disable" ? false : connection.tls,
+    max,
+    idle_timeout: idleTimeoutMs / 1000,
+    connect_timeout: connectTimeoutMs / 1000,
+    // A connection lives until it fails: replacing it would only make prepared statements anew.
+    max_lifetime: null,
+    prepare: true,
+    fetch_types: arrays,
+    // A restarting local server is back within a second.
+    backoff: (retries) => Math.min(2, 0.05 * 2 ** retries),
+    connection: { application_name: options.applicationName, statement_timeout: statementTimeoutMs },
+    types: { bigint: { to: INT8_OID, from: [INT8_OID], serialize: String, parse: parseInt8 } },
+    onnotice: (notice) => log.debug("PostgreSQL notice", { severity: notice["severity"], notice: notice["message"] }),
+    ...(onClose === undefined ? {} : { onclose: () => onClose() }),
+  });
+}
+
+/** Closes a pool: running queries may end within the deadline, then they fail. */
+export async function closeSql(sql: Sql, deadlineMs = 2000): Promise<void> {
+  await sql.end({ timeout: deadlineMs / 1000 });
+}
+
+function parseInt8(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) throw new AppError("INTERNAL", `Expected an int8 below 2^53, got ${text}`);
+  return value;
+}
+
+/**
+ * Reads a `DATABASE_URL`: `postgres://user:password@host:port/database?sslmode=require`, or with `host=/directory` for a unix socket.
+ *
+ * @throws AppError CONFIG_INVALID; the text never holds the password
+ */
+export function parseDatabaseUrl(text: string): PostgresConnection {
+  const invalid = (expected: string): AppError => new AppError("CONFIG_INVALID", `Invalid DATABASE_URL: ${expected}`, { field: "DATABASE_URL" });
+  // URL demands a host, and a socket's URL has none.
+  const url = URL.parse(text.replace(/^(postgres(?:ql)?:\/\/(?:[^/?#]*@)?)(?=[/?#]|$)/, "$1localhost"));
+  if (url === null || !/^postgres(ql)?:$/.test(url.protocol)) throw invalid("expected postgres://user:password@host:port/database");
+  const sslmode = url.searchParams.get("sslmode") ?? "disable";
+  const host = url.searchParams.get("host") ?? decodeURIComponent(url.hostname).replace(/^\[(.*)\]$/, "$1");
+  const user = decodeURIComponent(url.username) || (url.searchParams.get("user") ?? "");
+  if (user === "") throw invalid("expected a user, as in postgres://user@host/database");
+  const tls = TLS_MODES[sslmode];
+  if (tls === undefined) throw invalid(`expected sslmode to be one of ${Object.keys(TLS_MODES).join(", ")}`);
+  const password = decodeURIComponent(url.password) || (url.searchParams.get("password") ?? "");
+  const port = Number(url.searchParams.get("port") ?? (url.port || "5432"));
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw invalid("expected a port between 1 and 65535");
+  const database = decodeURIComponent(url.pathname.slice(1)) || user;
+  return { host, port, user, database, tls, ...(password === "" ? {} : { password: () => password }) };
+}
+
+const TLS_MODES: Readonly<Record<string, "disable" | "require" | "verify-full">> = {
+  disable: "disable",
+  prefer: "disable",
+  require: "require",
+  "verify-full": "verify-full",
+};
+
+/** "user@host:port/database" for logs and errors. */
+export function describeConnection(connection: PostgresConnection): string {
+  return `${connection.user}@${connection.host}:${connection.port}/${connection.database}`;
+}
+
+const BY_SQLSTATE: Readonly<Record<string, ErrorCode>> = {
+  "53100": "DISK_FULL",
+  "53200": "DATABASE_UNAVAILABLE",
+  "53300": "DATABASE_UNAVAILABLE",
+  "57P01": "DATABASE_UNAVAILABLE",
+  "57P02": "DATABASE_UNAVAILABLE",
+  "57P03": "DATABASE_UNAVAILABLE",
+  "57P05": "DATABASE_UNAVAILABLE",
+  "25P03": "DATABASE_UNAVAILABLE",
+  "28P01": "DATABASE_UNAVAILABLE",
+  "28000": "DATABASE_UNAVAILABLE",
+  "3D000": "DATABASE_UNAVAILABLE",
+};
+
+/** Codes of postgres.js and of sockets that mean that the server was not reached or the connection was lost. */
+const CONNECTION_CODES =
+  /^(CONNECTION_(CLOSED|ENDED|DESTROYED)|CONNECT_TIMEOUT|ECONN(REFUSED|RESET|ABORTED)|ENOENT|EPIPE|EACCES|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|EAGAIN|FailedToOpenSocket)$/;
+
+/**
+ * Whatever a query threw, as an AppError: DISK_FULL, DATABASE_UNAVAILABLE (retryable: server down, starting, connection lost), else INTERNAL
+ * with the SQLSTATE in the text. Constraint violations are the caller's to recognise before, by `sqlStateOf`.
+ */
+export function databaseError(thrown: unknown): AppError {
+  if (thrown instanceof AppError) return thrown;
+  const code = sqlStateOf(thrown);
+  const message = thrown instanceof Error ? thrown.message : inspect(thrown);
+  if (code !== undefined) {
+    const known = BY_SQLSTATE[code];
+    if (known !== undefined) return new AppError(known, `PostgreSQL refused: ${message} (${code})`, { cause: thrown });
+    // Class 08: connection exceptions.
+    if (code.startsWith("08")) return new AppError("DATABASE_UNAVAILABLE", `The connection failed: ${message} (${code})`, { cause: thrown });
+    return new AppError("INTERNAL", `PostgreSQL refused: ${message} (${code})`, { cause: thrown });
+  }
+  if (thrown instanceof Error && "code" in thrown && CONNECTION_CODES.test(String(thrown.code))) {
+    return new AppError("DATABASE_UNAVAILABLE", `Can't reach PostgreSQL: ${message}`, { cause: thrown });
+  }
+  return AppError.from(thrown);
+}
+
+/** The SQLSTATE of a server's error, also inside the wrapper that Drizzle puts around it. */
+export function sqlStateOf(thrown: unknown): string | undefined {
+  for (let current = thrown, depth = 0; current instanceof Error && depth < 5; current = current.cause, depth += 1) {
+    if (current instanceof postgres.PostgresError) return current.code;
+  }
+  return undefined;
+}
