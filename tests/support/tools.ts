@@ -5,7 +5,7 @@ export const PROJECT_ROOT = resolve(import.meta.dir, "../..");
 
 export interface ToolResult {
   readonly exitCode: number;
-  /** Standard output and standard error as they came. */
+  /** Standard output, then standard error, without colours. */
   readonly output: string;
   readonly durationMs: number;
 }
@@ -27,7 +27,7 @@ export async function runTool(command: readonly string[], options: ToolOptions =
   const [name = "", ...args] = command;
   const child = Bun.spawn([name === "bun" ? process.execPath : name, ...args], {
     cwd: join(PROJECT_ROOT, folder),
-    env: { ...process.env, PATH: toolPath(), ...(inherit ? {} : { NO_COLOR: "1" }), ...env },
+    env: { ...process.env, PATH: toolPath(), ...env },
     stdin: "ignore",
     stdout: inherit ? "inherit" : "pipe",
     stderr: inherit ? "inherit" : "pipe",
@@ -35,7 +35,7 @@ export async function runTool(command: readonly string[], options: ToolOptions =
     killSignal: "SIGKILL",
   });
   const [stdout, stderr, exitCode] = await Promise.all([readAll(child.stdout), readAll(child.stderr), child.exited]);
-  return { exitCode, output: stdout + stderr, durationMs: performance.now() - startedMs };
+  return { exitCode, output: Bun.stripANSI(stdout + stderr), durationMs: performance.now() - startedMs };
 }
 
 function toolPath(): string {
