@@ -1,0 +1,126 @@
+import { z } from "zod";
+import type { EntityRecord, Json } from "./entity-record.ts";
+import {
+  entityIdSchema,
+  idInput,
+  jsonObjectInput,
+  nameInput,
+  restCustomerId,
+  restId,
+  textInput,
+  versionInput,
+} from "./fields.ts";
+
+export const deviceInput = z
+  .object({
+    id: idInput.nullish(),
+    customerId: idInput.nullish(),
+    name: nameInput("Device"),
+    type: textInput("type").nullish(),
+    label: textInput("label").nullish(),
+    deviceProfileId: idInput.nullish(),
+    version: versionInput.nullish(),
+    additionalInfo: jsonObjectInput.nullish(),
+    deviceData: jsonObjectInput.nullish(),
+  })
+  .meta({ id: "DeviceInput" });
+
+export type DeviceInput = z.output<typeof deviceInput>;
+
+export const deviceSchema = z
+  .object({
+    id: entityIdSchema,
+    createdTime: z.int(),
+    tenantId: entityIdSchema,
+    customerId: entityIdSchema,
+    name: z.string(),
+    type: z.string(),
+    label: z.string().nullable(),
+    deviceProfileId: entityIdSchema,
+    firmwareId: entityIdSchema.nullable(),
+    softwareId: entityIdSchema.nullable(),
+    externalId: entityIdSchema.nullable(),
+    version: z.int(),
+    additionalInfo: z.record(z.string(), z.unknown()).nullable(),
+    deviceData: z.record(z.string(), z.unknown()),
+  })
+  .meta({ id: "Device" });
+
+export const deviceInfoSchema = deviceSchema
+  .extend({
+    customerTitle: z.string().nullable(),
+    customerIsPublic: z.boolean(),
+    deviceProfileName: z.string(),
+    active: z.boolean(),
+  })
+  .meta({ id: "DeviceInfo" });
+
+const DEFAULT_DEVICE_DATA: Json = {
+  configuration: { type: "DEFAULT" },
+  transportConfiguration: { type: "DEFAULT" },
+};
+
+/** What only devices know, as the record's body keeps it. */
+export function deviceBody(input: Pick<DeviceInput, "additionalInfo" | "deviceData">): EntityRecord["body"] {
+  return { additionalInfo: input.additionalInfo ?? null, deviceData: input.deviceData ?? DEFAULT_DEVICE_DATA };
+}
+
+export function deviceToRest(record: EntityRecord): z.input<typeof deviceSchema> {
+  const { additionalInfo = null, deviceData = DEFAULT_DEVICE_DATA } = record.body as DeviceBody;
+  return {
+    id: restId("DEVICE", record.id),
+    createdTime: record.createdMs,
+    tenantId: restId("TENANT", record.tenantId),
+    customerId: restCustomerId(record.customerId),
+    name: record.name,
+    type: record.subtype ?? "default",
+    label: record.label,
+    // A device without a profile is not stored; its own id keeps clients that refuse null alive should one appear.
+    deviceProfileId: restId("DEVICE_PROFILE", record.profileId ?? record.id),
+    firmwareId: null,
+    softwareId: null,
+    externalId: null,
+    version: record.version,
+    additionalInfo,
+    deviceData: deviceData as Record<string, unknown>,
+  };
+}
+
+interface DeviceBody {
+  readonly additionalInfo?: Record<string, unknown> | null;
+  readonly deviceData?: Json;
+}
+
+/** A gateway speaks for other devices: a flag that people set in the free JSON. */
+export function isGateway(record: EntityRecord): boolean {
+  const info = record.body["additionalInfo"];
+  return typeof info === "object" && info !== null && "gateway" in info && info["gateway"] === true;
+}
+
+export const CREDENTIALS_TYPES = ["ACCESS_TOKEN", "X509_CERTIFICATE", "MQTT_BASIC"] as const;
+export type CredentialsType = (typeof CREDENTIALS_TYPES)[number];
+
+export const credentialsInput = z
+  .object({
+    id: idInput.nullish(),
+    deviceId: idInput.nullish(),
+    credentialsType: z.enum(CREDENTIALS_TYPES, { error: "Device credentials type should be specified!" }),
+    credentialsId: textInput("credentialsId").nullish(),
+    credentialsValue: z.string().max(65_536).nullish(),
+    version: versionInput.nullish(),
+  })
+  .meta({ id: "DeviceCredentialsInput" });
+
+export type CredentialsInput = z.output<typeof credentialsInput>;
+
+export const credentialsSchema = z
+  .object({
+    id: z.object({ id: z.uuid() }),
+    createdTime: z.int(),
+    deviceId: entityIdSchema,
+    credentialsType: z.enum(CREDENTIALS_TYPES),
+    credentialsId: z.string(),
+    credentialsValue: z.string().nullable(),
+    version: z.int(),
+  })
+  .meta({ id: "DeviceCredentials" });

@@ -1,0 +1,179 @@
+import { and, eq, ne } from "drizzle-orm";
+import { AppError } from "../core/errors.ts";
+import { createUuid, NULL_UUID, type Uuid } from "../core/ids.ts";
+import { createToken } from "../core/random.ts";
+import type { Change } from "../entities/change.ts";
+import { deviceBody, type CredentialsInput, type CredentialsType, type DeviceInput } from "../entities/device.ts";
+import type { EntityRecord } from "../entities/entity-record.ts";
+import { keepEntities, notFound, saveEntity } from "./entity-store.ts";
+import { resolveProfile } from "./profile-store.ts";
+import type { StoreDeps } from "./store-deps.ts";
+import { deviceCredentials } from "./tables.ts";
+import type { Outcome, Queryable } from "./unit-of-work.ts";
+
+/** 119 bits: not to be guessed. */
+const ACCESS_TOKEN_LENGTH = 20;
+
+export interface DeviceCredentials {
+  readonly deviceId: Uuid;
+  readonly id: Uuid;
+  readonly credentialsType: CredentialsType;
+  /** What the device shows: its access token; unique over all devices. */
+  readonly credentialsId: string;
+  readonly credentialsValue: string | null;
+  readonly version: number;
+  readonly createdMs: number;
+}
+
+export interface DeviceSave {
+  readonly tenantId: Uuid;
+  readonly input: DeviceInput;
+  /** Of a new device. @default an access token of 20 random characters */
+  readonly credentials?: CredentialsInput | undefined;
+}
+
+/**
+ * Creates a device with its credentials, or updates one; its profile is made when it is only named.
+ *
+ * @throws AppError NOT_FOUND, VERSION_CONFLICT, ALREADY_EXISTS, INVALID_ARGUMENT
+ */
+export async function saveDevice(tx: Queryable, deps: StoreDeps, save: DeviceSave): Promise<Outcome<EntityRecord>> {
+  const { input, tenantId } = save;
+  const profile = await resolveProfile(tx, deps, {
+    type: "DEVICE_PROFILE",
+    tenantId,
+    id: input.deviceProfileId ?? null,
+    name: input.type ?? null,
+  });
+  const saved = await saveEntity(tx, deps, {
+    entityType: "DEVICE",
+    id: input.id ?? null,
+    tenantId,
+    customerId: customerIdOf(input.customerId),
+    name: input.name,
+    subtype: profile.result.name,
+    label: input.label ?? null,
+    profileId: profile.result.id,
+    expectedVersion: input.version ?? null,
+    body: deviceBody(input),
+  });
+  const changes: Change[] = [...profile.changes, ...saved.changes];
+  if (input.id === undefined || input.id === null) {
+    const credentials = save.credentials ?? {
+      credentialsType: "ACCESS_TOKEN",
+      credentialsId: createToken(deps.random, ACCESS_TOKEN_LENGTH),
+    };
+    changes.push(...(await writeCredentials(tx, deps, { deviceId: saved.result.id, input: credentials })).changes);
+  } else if (save.credentials !== undefined) {
+    changes.push(...(await writeCredentials(tx, deps, { deviceId: saved.result.id, input: save.credentials })).changes);
+  }
+  return { result: saved.result, changes };
+}
+
+/** undefined: as it is; the null uuid of the REST convention: none. */
+export function customerIdOf(given: Uuid | null | undefined): Uuid | null | undefined {
+  return given === NULL_UUID ? null : given === null ? undefined : given;
+}
+
+/** The device must be one of the caller's; see getEntity. */
+export async function findCredentials(db: Queryable, deviceId: Uuid): Promise<DeviceCredentials | null> {
+  const rows = await db.select().from(deviceCredentials).where(eq(deviceCredentials.deviceId, deviceId));
+  return rows[0] === undefined ? null : toCredentials(rows[0]);
+}
+
+/**
+ * Replaces the credentials of a device that the caller has checked to be theirs.
+ *
+ * @throws AppError NOT_FOUND, VERSION_CONFLICT, ALREADY_EXISTS, INVALID_ARGUMENT
+ */
+export async function writeCredentials(
+  tx: Queryable,
+  deps: StoreDeps,
+  { deviceId, input }: { readonly deviceId: Uuid; readonly input: CredentialsInput },
+): Promise<Outcome<DeviceCredentials>> {
+  if (!(await keepEntities(tx, [deviceId])).has(deviceId)) throw notFound("DEVICE", deviceId);
+  const stored = await lockCredentials(tx, deviceId);
+  if (stored !== null && typeof input.version === "number" && input.version !== stored.version) {
+    throw new AppError("VERSION_CONFLICT", "Device credentials were already changed by someone else");
+  }
+  const credentialsId = credentialsIdOf(input);
+  if (await isCredentialsIdTaken(tx, credentialsId, deviceId)) throw credentialsTaken();
+  const next: DeviceCredentials = {
+    deviceId,
+    id: stored?.id ?? createUuid(deps.clock, deps.random),
+    credentialsType: input.credentialsType,
+    credentialsId,
+    // An access token has no value; clients may send one all the same.
+    credentialsValue: input.credentialsType === "ACCESS_TOKEN" ? null : (input.credentialsValue ?? null),
+    version: (stored?.version ?? 0) + 1,
+    createdMs: stored?.createdMs ?? deps.clock.nowMs(),
+  };
+  if (!(await putCredentials(tx, next))) throw credentialsTaken();
+  return { result: next, changes: [credentialsSaved(next)] };
+}
+
+function credentialsTaken(): AppError {
+  return new AppError("ALREADY_EXISTS", "Device credentials are already assigned to another device!");
+}
+
+function credentialsIdOf(input: CredentialsInput): string {
+  switch (input.credentialsType) {
+    case "ACCESS_TOKEN": {
+      const token = input.credentialsId?.trim() ?? "";
+      if (token === "") throw new AppError("INVALID_ARGUMENT", "Device credentials id should be specified!");
+      return token;
+    }
+    case "MQTT_BASIC":
+    case "X509_CERTIFICATE":
+      throw new AppError("INVALID_ARGUMENT", `Credentials of type ${input.credentialsType} are not supported yet`);
+    default:
+      return input.credentialsType satisfies never;
+  }
+}
+
+/** The row, locked until the commit. */
+export async function lockCredentials(tx: Queryable, deviceId: Uuid): Promise<DeviceCredentials | null> {
+  const rows = await tx.select().from(deviceCredentials).where(eq(deviceCredentials.deviceId, deviceId)).for("update");
+  return rows[0] === undefined ? null : toCredentials(rows[0]);
+}
+
+export async function isCredentialsIdTaken(db: Queryable, credentialsId: string, exceptDeviceId: Uuid): Promise<boolean> {
+  const rows = await db
+    .select({ deviceId: deviceCredentials.deviceId })
+    .from(deviceCredentials)
+    .where(and(eq(deviceCredentials.credentialsId, credentialsId), ne(deviceCredentials.deviceId, exceptDeviceId)))
+    .limit(1);
+  return rows.length > 0;
+}
+
+/** False when another device took the id meanwhile; no statement fails. The row of the device must be locked or absent. */
+export async function putCredentials(tx: Queryable, credentials: DeviceCredentials): Promise<boolean> {
+  // Replaced by delete and insert: an update could fail on the unique id, an insert can be told to do nothing.
+  await tx.delete(deviceCredentials).where(eq(deviceCredentials.deviceId, credentials.deviceId));
+  const rows = await tx
+    .insert(deviceCredentials)
+    .values({ ...credentials })
+    .onConflictDoNothing()
+    .returning({ id: deviceCredentials.id });
+  return rows.length === 1;
+}
+
+export function credentialsSaved(credentials: DeviceCredentials): Change {
+  return {
+    kind: "credentials-saved",
+    entity: { type: "DEVICE", id: credentials.deviceId },
+    credentialsType: credentials.credentialsType,
+    credentialsId: credentials.credentialsId,
+    credentialsValue: credentials.credentialsValue,
+  };
+}
+
+function toCredentials(row: typeof deviceCredentials.$inferSelect): DeviceCredentials {
+  return {
+    ...row,
+    deviceId: row.deviceId as Uuid,
+    id: row.id as Uuid,
+    // Written from a validated input or a validated change only.
+    credentialsType: row.credentialsType as CredentialsType,
+  };
+}
