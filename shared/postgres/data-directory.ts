@@ -17,7 +17,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { AppError } from "../core/errors.ts";
 import type { Log } from "../observe/log.ts";
 import { canTraverse, chooseIdentity, type ServerIdentity } from "./server-identity.ts";
@@ -139,9 +139,14 @@ function readVersion(path: string): string | undefined {
 }
 
 function createDataDirectory(dataDir: string): void {
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  if (process.geteuid?.() !== 0) {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    return;
+  }
   // The server's uid has to pass through to its own directory, but not to list what lies beside it.
-  if (process.geteuid?.() === 0) chmodSync(dataDir, 0o711);
+  const first = mkdirSync(dataDir, { recursive: true, mode: 0o711 });
+  if (first === undefined) return;
+  for (let created = dataDir; created.startsWith(first); created = dirname(created)) chmodSync(created, 0o711);
 }
 
 function writeMarker(dataDir: string, owner: Owner): void {

@@ -1,4 +1,4 @@
-import { linkSync, mkdirSync, readdirSync, rmSync, symlinkSync, unlinkSync } from "node:fs";
+import { chmodSync, linkSync, mkdirSync, readdirSync, rmSync, symlinkSync, unlinkSync } from "node:fs";
 import { connect, createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { AppError } from "../core/errors.ts";
@@ -32,6 +32,8 @@ export async function acquireDirectoryLock(lockDir: string): Promise<DirectoryLo
   const ownName = `.${process.pid}-${process.hrtime.bigint()}`;
   const server = await listen(join(access.path, ownName));
   try {
+    // The directory decides who may ask; a lock that root left must not look held to the directory's owner.
+    chmodSync(join(lockDir, ownName), 0o666);
     await claim(lockDir, access.path, ownName);
   } catch (error) {
     await close(server);

@@ -20,6 +20,11 @@ export interface PackedDistribution {
   readonly archive: Uint8Array;
 }
 
+export interface PackOptions {
+  /** Of zstd, 1 to 22. @default 19 */
+  readonly level?: number;
+}
+
 type Entry =
   | { readonly path: string; readonly mode: number; readonly bytes: Uint8Array }
   | { readonly path: string; readonly link: string };
@@ -38,7 +43,7 @@ export const ICU_PATH = "share/icu";
  *
  * @throws AppError UNSUPPORTED_PLATFORM when `packageDir` is no such package
  */
-export function packDistribution(packageDir: string): PackedDistribution {
+export function packDistribution(packageDir: string, options: PackOptions = {}): PackedDistribution {
   const entries = selectFromPackage(packageDir);
   const header = entries.map((entry) =>
     "link" in entry ? { path: entry.path, link: entry.link } : { path: entry.path, mode: entry.mode, size: entry.bytes.length },
@@ -48,7 +53,7 @@ export function packDistribution(packageDir: string): PackedDistribution {
   lengthBytes.writeUInt32LE(headerBytes.length);
   const contents = entries.map((entry) => ("link" in entry ? new Uint8Array() : entry.bytes));
   const archive = zstdCompressSync(Buffer.concat([lengthBytes, headerBytes, ...contents]), {
-    params: { [zlibConstants.ZSTD_c_compressionLevel]: 19, [zlibConstants.ZSTD_c_windowLog]: 25 },
+    params: { [zlibConstants.ZSTD_c_compressionLevel]: options.level ?? 19, [zlibConstants.ZSTD_c_windowLog]: 25 },
   });
   const digest = createHash("sha256").update(archive).digest("hex").slice(0, 12);
   return { version: `${packageVersion(packageDir)}-${digest}`, archive: new Uint8Array(archive) };

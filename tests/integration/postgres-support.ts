@@ -39,8 +39,8 @@ export function createTestDir(mode = 0o711): TestDir {
   };
 }
 
-export function startServer(dataDir: string, options: Partial<PostgresServerOptions> = {}): Promise<PostgresServer> {
-  return startPostgresServer({ clock: systemClock, log: silentLog, source: SOURCE }, { dataDir, profile: "edge", ...options });
+export function startServer(dataDir: string, options: Partial<PostgresServerOptions> = {}, source = SOURCE): Promise<PostgresServer> {
+  return startPostgresServer({ clock: systemClock, log: silentLog, source }, { dataDir, profile: "edge", ...options });
 }
 
 export interface TestSql extends AsyncDisposable {
