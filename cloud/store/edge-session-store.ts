@@ -1,0 +1,196 @@
+import { and, eq, isNull, or, sql } from "drizzle-orm";
+import type { Clock } from "../../shared/core/clock.ts";
+import { AppError } from "../../shared/core/errors.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
+import type { Queryable } from "../../shared/store/unit-of-work.ts";
+import type { Hello, LaneOffer, LaneWatermark, Rejection, UplinkLane } from "../../shared/sync/frames.ts";
+import { requestFullSync } from "./downlink-store.ts";
+import { edge, edgeEventAck, edgeEventRejection, edgeSync, edgeUplink } from "./schema.ts";
+
+// Sessions of edges as the database sees them: fencing, watermarks, presence. A session may write only while its number is
+// the newest of its edge; the rows that it writes carry that number, so that the check is part of the write.
+
+export interface EdgeAccount {
+  readonly edgeId: Uuid;
+  readonly tenantId: Uuid;
+  readonly name: string;
+  readonly type: string;
+}
+
+export interface OpenedSession {
+  readonly session: number;
+  readonly watermarks: readonly LaneWatermark[];
+  readonly downlinkResume: number;
+  /** Why not everything continues where it ended; for the log. */
+  readonly notes: readonly string[];
+}
+
+/** The edge with this routing key, when the secret fits. `secretHash` is made by hashEdgeSecret. */
+export async function findEdgeByCredentials(db: Queryable, routingKey: string, secretHash: string): Promise<EdgeAccount | null> {
+  const [row] = await db.select().from(edge).where(eq(edge.routingKey, routingKey));
+  if (row === undefined || !equalInConstantTime(row.secretHash, secretHash)) return null;
+  return { edgeId: row.id as Uuid, tenantId: row.tenantId as Uuid, name: row.name, type: row.type }; // columns written from Uuids
+}
+
+/**
+ * Makes `hello` the newest session of the edge and says where its lanes go on. Waits for what an older session is committing.
+ *
+ * @throws AppError NOT_FOUND when the edge was deleted, STORE_MISMATCH when the edge's database is older than what it sent before
+ */
+export function openSession(db: Queryable, account: EdgeAccount, hello: Hello, deps: { readonly cloudId: Uuid; readonly clock: Clock }): Promise<OpenedSession> {
+  return db.transaction(async (tx) => {
+    const { edgeId } = account;
+    const nowMs = Math.round(deps.clock.nowMs());
+    const [before] = await tx.select().from(edgeSync).where(eq(edgeSync.edgeId, edgeId)).for("update");
+    if (before === undefined) throw new AppError("NOT_FOUND", "The edge was deleted in the cloud");
+    const session = before.session + 1;
+    await tx.update(edgeUplink).set({ session }).where(eq(edgeUplink.edgeId, edgeId));
+    const watermarks: LaneWatermark[] = [];
+    const notes: string[] = [];
+    for (const offer of hello.lanes) {
+      const opened = await openLane(tx, { edgeId, storeId: hello.storeId, session, offer });
+      watermarks.push({ lane: offer.lane, seq: opened.watermark });
+      if (opened.note !== null) notes.push(opened.note);
+    }
+    const resume = resumeDownlinks(hello, before, deps.cloudId);
+    if (resume.note !== null) notes.push(resume.note);
+    await tx
+      .update(edgeSync)
+      .set({
+        session,
+        storeId: hello.storeId,
+        edgeVersion: hello.edgeVersion,
+        clockSkewMs: Math.round(hello.wallClockMs - nowMs),
+        connectedMs: nowMs,
+        reason: null,
+        downlinkLast: Math.max(before.downlinkLast, resume.seq),
+        downlinkAcked: resume.seq,
+      })
+      .where(eq(edgeSync.edgeId, edgeId));
+    if (resume.fullSync) await requestFullSync(tx, { clock: deps.clock }, edgeId);
+    return { session, watermarks, downlinkResume: resume.seq, notes };
+  });
+}
+
+interface LaneOpening {
+  readonly edgeId: Uuid;
+  readonly storeId: Uuid;
+  readonly session: number;
+  readonly offer: LaneOffer;
+}
+
+async function openLane(tx: Queryable, { edgeId, storeId, session, offer }: LaneOpening): Promise<{ watermark: number; note: string | null }> {
+  const { lane, nextSeq, oldestSeq } = offer;
+  // The row of a store that was never seen begins at 0.
+  const [row] = await tx
+    .insert(edgeUplink)
+    .values({ edgeId, storeId, lane, watermark: 0, session })
+    .onConflictDoUpdate({ target: [edgeUplink.edgeId, edgeUplink.storeId, edgeUplink.lane], set: { session } })
+    .returning({ watermark: edgeUplink.watermark });
+  const watermark = row?.watermark ?? 0;
+  if (watermark >= nextSeq) {
+    throw new AppError("STORE_MISMATCH", `The edge's database continues lane ${lane} at ${nextSeq}, but ${watermark} was received already: it was restored from a backup`);
+  }
+  if (watermark + 1 >= oldestSeq) return { watermark, note: null };
+  const forward = oldestSeq - 1;
+  await tx
+    .update(edgeUplink)
+    .set({ watermark: forward })
+    .where(and(eq(edgeUplink.edgeId, edgeId), eq(edgeUplink.storeId, storeId), eq(edgeUplink.lane, lane)));
+  return { watermark: forward, note: `Lane ${lane} has a gap: ${watermark + 1} to ${forward} are no longer on the edge` };
+}
+
+interface DownlinkResume {
+  readonly seq: number;
+  readonly fullSync: boolean;
+  readonly note: string | null;
+}
+
+/** Where downlinks go on; a full sync where the edge's database and this one don't continue each other. */
+function resumeDownlinks(hello: Hello, before: typeof edgeSync.$inferSelect, cloudId: Uuid): DownlinkResume {
+  const { downlinkLast, storeId } = before;
+  if (storeId === null && hello.cloudId === null) return { seq: 0, fullSync: false, note: null };
+  if (storeId !== hello.storeId) return { seq: downlinkLast, fullSync: true, note: "The edge has a new database: everything assigned is sent again" };
+  if (hello.cloudId !== cloudId) return { seq: downlinkLast, fullSync: true, note: "The edge knew another cloud database: everything assigned is sent again" };
+  if (hello.downlinkApplied > downlinkLast) {
+    return { seq: hello.downlinkApplied, fullSync: true, note: "This database is older than what the edge received: everything assigned is sent again" };
+  }
+  return { seq: hello.downlinkApplied, fullSync: false, note: null };
+}
+
+export interface UplinkPosition {
+  readonly edgeId: Uuid;
+  readonly storeId: Uuid;
+  readonly lane: UplinkLane;
+  readonly session: number;
+}
+
+/**
+ * Moves a watermark in the transaction that applies; the row stays locked until it commits.
+ *
+ * @throws AppError SESSION_FENCED when the session is not the newest, or the watermark is not `from`
+ */
+export async function moveWatermark(tx: Queryable, position: UplinkPosition, from: number, to: number): Promise<void> {
+  const moved = await tx
+    .update(edgeUplink)
+    .set({ watermark: to })
+    .where(
+      and(
+        eq(edgeUplink.edgeId, position.edgeId),
+        eq(edgeUplink.storeId, position.storeId),
+        eq(edgeUplink.lane, position.lane),
+        eq(edgeUplink.session, position.session),
+        eq(edgeUplink.watermark, from),
+      ),
+    )
+    .returning({ lane: edgeUplink.lane });
+  if (moved.length === 0) throw new AppError("SESSION_FENCED", "A newer session of this edge took over");
+}
+
+/** The edge has committed downlinks up to `seq`, but for `rejections`. Without effect for a fenced session. */
+export function settleDownlinks(
+  db: Queryable,
+  settled: { readonly edgeId: Uuid; readonly session: number; readonly seq: number; readonly rejections: readonly Rejection[]; readonly nowMs: number },
+): Promise<void> {
+  return db.transaction(async (tx) => {
+    const { edgeId, session, seq } = settled;
+    const nowMs = Math.round(settled.nowMs);
+    const moved = await tx
+      .update(edgeSync)
+      .set({ downlinkAcked: sql`greatest(${edgeSync.downlinkAcked}, ${seq})` })
+      .where(and(eq(edgeSync.edgeId, edgeId), eq(edgeSync.session, session)))
+      .returning({ edgeId: edgeSync.edgeId });
+    if (moved.length === 0) return;
+    await tx.insert(edgeEventAck).values({ edgeId, lastSeq: seq, ackedMs: nowMs }).onConflictDoNothing();
+    const rows = settled.rejections.map((rejection) => ({
+      edgeId,
+      seq: rejection.seq,
+      code: rejection.code.slice(0, 64),
+      reason: rejection.text.slice(0, 1_000),
+      rejectedMs: nowMs,
+    }));
+    if (rows.length > 0) await tx.insert(edgeEventRejection).values(rows).onConflictDoNothing();
+  });
+}
+
+/** A session ended; a newer one's presence is left alone. */
+export async function closeSession(db: Queryable, edgeId: Uuid, session: number, reason: string, nowMs: number): Promise<void> {
+  await db
+    .update(edgeSync)
+    .set({ disconnectedMs: Math.round(nowMs), reason })
+    .where(and(eq(edgeSync.edgeId, edgeId), eq(edgeSync.session, session)));
+}
+
+/** Sessions that a crashed cloud left open count as ended. */
+export async function closeLeftoverSessions(db: Queryable, nowMs: number): Promise<void> {
+  await db
+    .update(edgeSync)
+    .set({ disconnectedMs: Math.round(nowMs), reason: "LINK_DOWN" })
+    .where(and(sql`${edgeSync.connectedMs} is not null`, or(isNull(edgeSync.disconnectedMs), sql`${edgeSync.disconnectedMs} < ${edgeSync.connectedMs}`)));
+}
+
+function equalInConstantTime(left: string, right: string): boolean {
+  let difference = left.length ^ right.length;
+  for (let index = 0; index < left.length; index += 1) difference |= left.charCodeAt(index) ^ right.charCodeAt(index % Math.max(1, right.length));
+  return difference === 0;
+}

@@ -1,0 +1,198 @@
+import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
+import type { Clock } from "../../shared/core/clock.ts";
+import { AppError } from "../../shared/core/errors.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
+import type { Log } from "../../shared/observe/log.ts";
+import type { Batch, Frame, Hello, Lane, LaneWatermark, Rejection, UplinkLane, Welcome, Window } from "../../shared/sync/frames.ts";
+import { lastSeqOf, PROTOCOL_MAX, PROTOCOL_MIN } from "../../shared/sync/frames.ts";
+import { FrameQueue } from "../../shared/sync/frame-queue.ts";
+import type { Opening } from "../../shared/sync/session.ts";
+import { startCloudSession } from "../../shared/sync/session.ts";
+import type { LoadRequest, SessionHandle, SessionPorts } from "../../shared/sync/session-driver.ts";
+import { driveSession } from "../../shared/sync/session-driver.ts";
+import { decodeRequest, encodeResponse } from "../../shared/wire/frames-codec.ts";
+import type { SessionRequest } from "../../shared/wire/gen/skerry/sync/v1/sync_pb.ts";
+import { EdgeSyncService } from "../../shared/wire/gen/skerry/sync/v1/sync_pb.ts";
+import { EDGE_KEY_HEADER, EDGE_SECRET_HEADER, toConnectError } from "../../shared/wire/rpc-errors.ts";
+import type { OutgoingBatch } from "../../shared/sync/sender.ts";
+import type { LiveSessions } from "./live-sessions.ts";
+
+// The cloud's end of the sync protocol: authenticates the call, then runs the session machine over the cloud's stores.
+
+export interface EdgeCaller {
+  readonly edgeId: Uuid;
+  readonly tenantId: Uuid;
+  readonly name: string;
+  readonly type: string;
+}
+
+export interface OpenedEdgeSession {
+  readonly session: number;
+  readonly watermarks: readonly LaneWatermark[];
+  readonly downlinkResume: number;
+  readonly notes: readonly string[];
+}
+
+/** What the service needs of the cloud's stores. */
+export interface SessionStore {
+  /** @throws AppError UNAUTHENTICATED, with the same text for an unknown key and a wrong secret */
+  authenticate(routingKey: string, secret: string): Promise<EdgeCaller>;
+  open(caller: EdgeCaller, hello: Hello): Promise<OpenedEdgeSession>;
+  close(edgeId: Uuid, session: number, reason: string): Promise<void>;
+  applyUplink(source: UplinkSource, batches: readonly Batch[]): Promise<readonly Rejection[]>;
+  readDownlinks(caller: EdgeCaller, request: LoadRequest): Promise<{ readonly batches: readonly OutgoingBatch[]; readonly drained: boolean }>;
+  settleDownlinks(edgeId: Uuid, session: number, seq: number, rejections: readonly Rejection[]): Promise<void>;
+}
+
+export interface UplinkSource extends EdgeCaller {
+  readonly storeId: Uuid;
+  readonly session: number;
+  readonly lane: UplinkLane;
+}
+
+export interface SyncServiceDeps {
+  readonly store: SessionStore;
+  readonly live: LiveSessions;
+  readonly cloudId: Uuid;
+  readonly cloudVersion: string;
+  readonly window: Window;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export function registerSyncService(router: ConnectRouter, deps: SyncServiceDeps): void {
+  router.service(EdgeSyncService, { session: (requests, context) => serveSession(requests, context, deps) });
+}
+
+async function* serveSession(requests: AsyncIterable<SessionRequest>, context: HandlerContext, deps: SyncServiceDeps) {
+  const caller = await authenticate(context, deps.store);
+  const outgoing = new FrameQueue();
+  const ports = new CloudSessionPorts(caller, deps);
+  const session = driveSession(startCloudSession(deps.clock.monotonicMs()), {
+    transport: { incoming: decodeAll(requests), send: (frame) => outgoing.push(frame), close: () => outgoing.close() },
+    ports,
+    clock: deps.clock,
+    log: deps.log,
+  });
+  ports.attach(session);
+  const onAbort = (): void => session.stop("LINK_DOWN", "The stream was cut");
+  context.signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    for await (const frame of outgoing) yield encodeResponse(frame);
+  } finally {
+    context.signal.removeEventListener("abort", onAbort);
+    session.stop("LINK_DOWN", "The stream was cut");
+    await ports.detach(session, (await session.ended).code);
+  }
+}
+
+async function authenticate(context: HandlerContext, store: SessionStore): Promise<EdgeCaller> {
+  try {
+    const key = context.requestHeader.get(EDGE_KEY_HEADER) ?? "";
+    const secret = context.requestHeader.get(EDGE_SECRET_HEADER) ?? "";
+    return await store.authenticate(key, secret);
+  } catch (thrown) {
+    throw toConnectError(thrown);
+  }
+}
+
+async function* decodeAll(requests: AsyncIterable<SessionRequest>): AsyncIterable<Frame> {
+  for await (const request of requests) {
+    const frame = decodeRequest(request);
+    if (frame !== null) yield frame;
+  }
+}
+
+class CloudSessionPorts implements SessionPorts {
+  readonly #caller: EdgeCaller;
+  readonly #deps: SyncServiceDeps;
+  #handle: SessionHandle | null = null;
+  #opened: (OpenedEdgeSession & { readonly storeId: Uuid }) | null = null;
+
+  constructor(caller: EdgeCaller, deps: SyncServiceDeps) {
+    this.#caller = caller;
+    this.#deps = deps;
+  }
+
+  attach(handle: SessionHandle): void {
+    this.#handle = handle;
+  }
+
+  async open(first: Hello | Welcome): Promise<Opening> {
+    if (first.type !== "hello") throw new AppError("PROTOCOL_ERROR", "Expected a Hello");
+    const { cloudId, cloudVersion, clock, log, live, store, window } = this.#deps;
+    const protocol = commonVersion(first);
+    const opened = await store.open(this.#caller, first);
+    this.#opened = { ...opened, storeId: first.storeId };
+    const { edgeId, tenantId, name, type } = this.#caller;
+    for (const note of opened.notes) log.warn("Edge session begins with a repair", { edgeId, session: opened.session, note });
+    log.info("Edge connected", { edgeId, session: opened.session, edgeVersion: first.edgeVersion });
+    if (this.#handle !== null) live.add(edgeId, this.#handle);
+    return {
+      window,
+      sending: [{ lane: "downlink", seq: opened.downlinkResume }],
+      receiving: opened.watermarks,
+      welcome: {
+        type: "welcome",
+        protocol,
+        session: opened.session,
+        edgeId,
+        tenantId,
+        edgeName: name,
+        edgeType: type,
+        cloudId,
+        cloudVersion,
+        watermarks: opened.watermarks,
+        window,
+        wallClockMs: clock.nowMs(),
+        downlinkResume: opened.downlinkResume,
+      },
+    };
+  }
+
+  load(request: LoadRequest) {
+    return this.#deps.store.readDownlinks(this.#caller, request);
+  }
+
+  apply(lane: Lane, batches: readonly Batch[]): Promise<readonly Rejection[]> {
+    if (lane === "downlink") throw new AppError("PROTOCOL_ERROR", "The downlink lane does not go up");
+    const { session, storeId } = this.#session();
+    return this.#deps.store.applyUplink({ ...this.#caller, session, storeId, lane }, batches);
+  }
+
+  settle(_lane: Lane, seq: number, rejections: readonly Rejection[]): Promise<void> {
+    return this.#deps.store.settleDownlinks(this.#caller.edgeId, this.#session().session, seq, rejections);
+  }
+
+  async detach(handle: SessionHandle, code: string): Promise<void> {
+    const { live, log, store } = this.#deps;
+    const { edgeId } = this.#caller;
+    live.remove(edgeId, handle);
+    if (this.#opened === null) return;
+    const { session } = this.#opened;
+    log.info("Edge disconnected", { edgeId, session, code });
+    await store.close(edgeId, session, code).catch((error: unknown) => log.warn("Presence was not stored", { edgeId, session, error }));
+  }
+
+  #session() {
+    if (this.#opened === null) throw new AppError("INTERNAL", "The session is not open");
+    return this.#opened;
+  }
+}
+
+function commonVersion(hello: Hello): number {
+  const version = Math.min(hello.protocolMax, PROTOCOL_MAX);
+  if (version < Math.max(hello.protocolMin, PROTOCOL_MIN)) {
+    const peer = `${hello.protocolMin} to ${hello.protocolMax}`;
+    throw new AppError("PEER_UNSUPPORTED", `The edge speaks protocol ${peer}, the cloud ${PROTOCOL_MIN} to ${PROTOCOL_MAX}`);
+  }
+  return version;
+}
+
+/** The range of sequences that batches of one apply cover. */
+export function rangeOf(batches: readonly Batch[]): { readonly from: number; readonly to: number } {
+  const [first] = batches;
+  const last = batches.at(-1);
+  if (first === undefined || last === undefined) throw new AppError("INTERNAL", "An apply without a batch");
+  return { from: first.firstSeq - 1, to: lastSeqOf(last) };
+}

@@ -1,0 +1,22 @@
+import type { Change } from "../../shared/entities/change.ts";
+
+/** The name under which the REST convention lists a change among the events. */
+export function eventAction(change: Change): string {
+  switch (change.kind) {
+    case "entity-saved":
+      return isFirstVersion(change.body) ? "ADDED" : "UPDATED";
+    case "entity-removed":
+      return change.deleted ? "DELETED" : "UNASSIGNED_FROM_EDGE";
+    case "attributes-saved":
+      return "ATTRIBUTES_UPDATED";
+    case "attributes-deleted":
+      return "ATTRIBUTES_DELETED";
+    case "credentials-saved":
+      return "CREDENTIALS_UPDATED";
+  }
+}
+
+function isFirstVersion(body: string): boolean {
+  const record: unknown = JSON.parse(body);
+  return typeof record === "object" && record !== null && "version" in record && record.version === 1;
+}

@@ -1,0 +1,329 @@
+import { drizzle } from "drizzle-orm/postgres-js";
+import type { Clock } from "../../shared/core/clock.ts";
+import { createDeferred, WakeUp } from "../../shared/core/deferred.ts";
+import type { Deferred } from "../../shared/core/deferred.ts";
+import { AppError } from "../../shared/core/errors.ts";
+import type { Change } from "../../shared/entities/change.ts";
+import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
+import type { TelemetryColumns } from "../../shared/entities/telemetry-columns.ts";
+import { conflictFreeRounds, TelemetryColumnsBuilder } from "../../shared/entities/telemetry-columns.ts";
+import type { Log } from "../../shared/observe/log.ts";
+import type { Sql } from "../../shared/postgres/connect.ts";
+import { databaseError, sqlStateOf } from "../../shared/postgres/connect.ts";
+import { runStatementIn } from "../../shared/store/statement.ts";
+import { telemetryParameters, WRITE_TELEMETRY_CTES, writeTelemetry } from "../../shared/store/telemetry-writer.ts";
+import type { Outcome, Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
+import type { UplinkLane } from "../../shared/sync/frames.ts";
+import { UPLINK_LANES } from "../../shared/sync/frames.ts";
+import { encodeItems } from "../../shared/wire/changes-codec.ts";
+import { compress } from "../../shared/wire/compression.ts";
+import { encodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
+import { eventAction } from "./event-action.ts";
+import { ensurePartitions, PARTITION_ITEMS, ROW_ITEMS_MAX } from "./outbox.ts";
+import { cloudEvent } from "./schema.ts";
+
+// The one writer of the edge. Whatever devices and people change is collected while the commit before is on its way to the
+// disk, then written in one transaction together with its cloud_event rows: one fsync for all who wait. Since nobody else
+// writes cloud_event, sequence numbers are given in commit order and have no gaps.
+//
+// Modes of a group: filling -> committing -> done. One group commits at a time; the others wait in order.
+// After a failure the numbers are read from the database again, because the outcome of the commit may be unknown.
+
+/** Records in one transaction, beyond the first submission. Bounded by ROW_ITEMS_MAX. */
+const GROUP_RECORDS_MAX = 10_000;
+/** Records that may wait; beyond it submissions are refused with TOO_MANY_REQUESTS, and devices try again. */
+const WAITING_RECORDS_MAX = 200_000;
+const WORKS_WAITING_MAX = 10_000;
+
+const WRITE_TELEMETRY_AND_EVENT = `
+  with ${WRITE_TELEMETRY_CTES}
+  insert into cloud_event (lane, first_seq, last_seq, created_ms, action, config_seq, ts_min_ms, ts_max_ms, compression, payload)
+  values ('telemetry', $6, $7, $8, 'TIMESERIES_UPDATED', $9, $10, $11, $12, $13)`;
+
+const WRITE_TELEMETRY_EVENT = `
+  insert into cloud_event (lane, first_seq, last_seq, created_ms, action, config_seq, ts_min_ms, ts_max_ms, compression, payload)
+  values ('telemetry', $1, $2, $3, 'TIMESERIES_UPDATED', $4, $5, $6, $7, $8)`;
+
+export interface GroupCommit extends UnitOfWork {
+  /** Resolves when the records and their outbox row are on disk. */
+  saveTelemetry(records: readonly TelemetryRecord[]): Promise<void>;
+  /** Sequences that the next rows will get. */
+  nextSeq(lane: UplinkLane): number;
+  /** The loop; resolves when `signal` aborts, after the group at work. */
+  runLoop(signal: AbortSignal): Promise<void>;
+}
+
+export interface GroupCommitDeps {
+  /** A pool of one connection that nobody else uses. */
+  readonly sql: Sql;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Called after each commit, outside the transaction; must not throw. */
+  readonly onCommitted: (committed: Committed) => void;
+}
+
+export interface Committed {
+  readonly changes: readonly Change[];
+  readonly records: number;
+}
+
+interface Work {
+  readonly perform: (tx: Queryable) => Promise<Outcome<unknown>>;
+  readonly done: Deferred<unknown>;
+}
+
+interface Group {
+  readonly submissions: (readonly TelemetryRecord[])[];
+  readonly works: Work[];
+  records: number;
+  /** Shared by all who submitted telemetry. */
+  readonly done: Deferred<void>;
+}
+
+export async function createGroupCommit(deps: GroupCommitDeps): Promise<GroupCommit> {
+  const writer = new GroupWriter(deps);
+  await writer.readSequences();
+  return writer;
+}
+
+class GroupWriter implements GroupCommit {
+  readonly #deps: GroupCommitDeps;
+  readonly #db: Queryable;
+  readonly #wakeUp = new WakeUp();
+  readonly #next: Record<UplinkLane, number> = { config: 1, telemetry: 1 };
+  readonly #partitionsUpTo: Record<UplinkLane, number> = { config: 0, telemetry: 0 };
+  readonly #queue: Group[] = [];
+  #waitingRecords = 0;
+  #waitingWorks = 0;
+  #sequencesKnown = false;
+  #stopped = false;
+
+  constructor(deps: GroupCommitDeps) {
+    this.#deps = deps;
+    this.#db = drizzle(deps.sql);
+  }
+
+  nextSeq(lane: UplinkLane): number {
+    return this.#next[lane];
+  }
+
+  saveTelemetry(records: readonly TelemetryRecord[]): Promise<void> {
+    if (records.length === 0) return Promise.resolve();
+    if (records.length > ROW_ITEMS_MAX) return this.#saveInParts(records);
+    if (this.#stopped || this.#waitingRecords + records.length > WAITING_RECORDS_MAX) return Promise.reject(this.#refusal());
+    const group = this.#fillingGroup(records.length);
+    group.submissions.push(records);
+    group.records += records.length;
+    this.#waitingRecords += records.length;
+    this.#wakeUp.signal();
+    return group.done.promise;
+  }
+
+  run<T>(work: (tx: Queryable) => Promise<Outcome<T>>): Promise<T> {
+    if (this.#stopped || this.#waitingWorks >= WORKS_WAITING_MAX) return Promise.reject(this.#refusal());
+    const done = createDeferred<unknown>();
+    this.#fillingGroup(0).works.push({ perform: work, done });
+    this.#waitingWorks += 1;
+    this.#wakeUp.signal();
+    return done.promise as Promise<T>; // resolved with what `work` returned
+  }
+
+  async runLoop(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const group = this.#queue.shift();
+      if (group === undefined) {
+        await this.#wakeUp.wait(signal).catch(() => undefined);
+        continue;
+      }
+      await this.#commit(group);
+      this.#waitingRecords -= group.records;
+      this.#waitingWorks -= group.works.length;
+    }
+    this.#stopped = true;
+    for (const group of this.#queue.splice(0)) rejectGroup(group, this.#refusal());
+  }
+
+  async readSequences(): Promise<void> {
+    const { sql } = this.#deps;
+    for (const lane of UPLINK_LANES) {
+      const [row] = await sql<{ last: number }[]>`
+        select greatest(
+          coalesce((select last_seq from cloud_event where lane = ${lane} order by first_seq desc limit 1), 0),
+          coalesce((select acked_seq from uplink_cursor where lane = ${lane}), 0)) as last`;
+      this.#next[lane] = (row?.last ?? 0) + 1;
+      await this.#ensurePartitions(lane, 0);
+    }
+    this.#sequencesKnown = true;
+  }
+
+  async #saveInParts(records: readonly TelemetryRecord[]): Promise<void> {
+    for (let start = 0; start < records.length; start += ROW_ITEMS_MAX) {
+      await this.saveTelemetry(records.slice(start, start + ROW_ITEMS_MAX));
+    }
+  }
+
+  #fillingGroup(records: number): Group {
+    const newest = this.#queue.at(-1);
+    if (newest !== undefined && (newest.records === 0 || newest.records + records <= GROUP_RECORDS_MAX)) return newest;
+    const group: Group = { submissions: [], works: [], records: 0, done: createDeferred<void>() };
+    // Who submits waits for it; a group without telemetry has nobody, and a rejection must not count as unhandled.
+    group.done.promise.catch(() => undefined);
+    this.#queue.push(group);
+    return group;
+  }
+
+  async #commit(group: Group): Promise<void> {
+    try {
+      if (!this.#sequencesKnown) await this.readSequences();
+      await this.#write(group);
+      group.done.resolve();
+    } catch (thrown) {
+      this.#sequencesKnown = false;
+      const error = databaseError(thrown);
+      if (group.submissions.length > 1 && isDataError(thrown)) {
+        await this.#commitApart(group);
+        return;
+      }
+      this.#deps.log.warn("Commit failed", { error, records: group.records, works: group.works.length });
+      rejectGroup(group, error);
+    }
+  }
+
+  /** One submission holds what the database refuses: find it, so that the others don't suffer. */
+  async #commitApart(group: Group): Promise<void> {
+    const results: Promise<void>[] = [];
+    for (const [index, submission] of group.submissions.entries()) {
+      const works = index === 0 ? group.works : [];
+      const alone: Group = { submissions: [submission], works, records: submission.length, done: createDeferred<void>() };
+      results.push(alone.done.promise);
+      alone.done.promise.catch(() => undefined);
+      await this.#commit(alone);
+    }
+    const settled = await Promise.allSettled(results);
+    const failed = settled.find((result) => result.status === "rejected");
+    if (failed === undefined) group.done.resolve();
+    else group.done.reject(failed.reason);
+  }
+
+  async #write(group: Group): Promise<void> {
+    const columns = buildColumns(group);
+    await this.#ensurePartitions("telemetry", columns.tsMs.length);
+    const simple = group.works.length === 0 && conflictFreeRounds(columns) === null;
+    if (simple) {
+      await this.#deps.sql.unsafe(
+        WRITE_TELEMETRY_AND_EVENT,
+        [...telemetryParameters(columns), ...this.#telemetryEvent(columns, this.#next.config - 1)],
+        { prepare: true },
+      );
+      this.#next.telemetry += columns.tsMs.length;
+      this.#deps.onCommitted({ changes: [], records: group.records });
+      return;
+    }
+    await this.#writeWithWorks(group, columns);
+  }
+
+  async #writeWithWorks(group: Group, columns: TelemetryColumns): Promise<void> {
+    const results: (() => void)[] = [];
+    const changes: Change[] = [];
+    let configNext = this.#next.config;
+    await this.#ensurePartitions("config", group.works.length);
+    await this.#db.transaction(async (tx) => {
+      for (const work of group.works) {
+        const outcome = await performInSavepoint(tx, work);
+        if (outcome.status === "failed") {
+          results.push(() => work.done.reject(outcome.error));
+          continue;
+        }
+        configNext = await insertConfigEvents(tx, outcome.changes, configNext, this.#deps.clock.nowMs());
+        changes.push(...outcome.changes);
+        results.push(() => work.done.resolve(outcome.result));
+      }
+      if (columns.tsMs.length === 0) return;
+      const run = runStatementIn(tx);
+      await writeTelemetry(run, columns);
+      await run(WRITE_TELEMETRY_EVENT, this.#telemetryEvent(columns, configNext - 1));
+    });
+    this.#next.config = configNext;
+    this.#next.telemetry += columns.tsMs.length;
+    for (const settle of results) settle();
+    this.#deps.onCommitted({ changes, records: group.records });
+  }
+
+  /** first_seq … payload of the outbox row that carries these records. */
+  #telemetryEvent(columns: TelemetryColumns, configSeq: number): readonly (string | number | Uint8Array)[] {
+    const firstSeq = this.#next.telemetry;
+    const { compression, payload } = compress(encodeTelemetry(columns));
+    let tsMinMs = Infinity;
+    let tsMaxMs = -Infinity;
+    for (const tsMs of columns.tsMs) {
+      if (tsMs < tsMinMs) tsMinMs = tsMs;
+      if (tsMs > tsMaxMs) tsMaxMs = tsMs;
+    }
+    const lastSeq = firstSeq + columns.tsMs.length - 1;
+    return [firstSeq, lastSeq, Math.round(this.#deps.clock.nowMs()), configSeq, tsMinMs, tsMaxMs, compression, payload];
+  }
+
+  async #ensurePartitions(lane: UplinkLane, items: number): Promise<void> {
+    // A work may write more than one item; the partition after the next is far away in any case.
+    if (this.#next[lane] + items * 8 < this.#partitionsUpTo[lane]) return;
+    await ensurePartitions(this.#deps.sql, lane, this.#next[lane] + items * 8);
+    await ensurePartitions(this.#deps.sql, lane, this.#next[lane]);
+    this.#partitionsUpTo[lane] = (Math.floor(this.#next[lane] / PARTITION_ITEMS[lane]) + 1) * PARTITION_ITEMS[lane];
+  }
+
+  #refusal(): AppError {
+    return this.#stopped
+      ? new AppError("CANCELLED", "The edge is stopping; nothing was stored", { retryable: true })
+      : new AppError("TOO_MANY_REQUESTS", `More than ${WAITING_RECORDS_MAX} records wait for the disk; send again later`);
+  }
+}
+
+function buildColumns(group: Group): TelemetryColumns {
+  const builder = new TelemetryColumnsBuilder();
+  for (const submission of group.submissions) {
+    for (const record of submission) builder.add(record);
+  }
+  return builder.build();
+}
+
+type WorkOutcome =
+  | { readonly status: "done"; readonly result: unknown; readonly changes: readonly Change[] }
+  | { readonly status: "failed"; readonly error: unknown };
+
+/** What a work throws rolls back its own writes only. A broken connection breaks the whole group. */
+async function performInSavepoint(tx: Queryable, work: Work): Promise<WorkOutcome> {
+  try {
+    const outcome = await tx.transaction((inner) => work.perform(inner));
+    return { status: "done", ...outcome };
+  } catch (error) {
+    if (databaseError(error).code === "DATABASE_UNAVAILABLE") throw error;
+    return { status: "failed", error };
+  }
+}
+
+async function insertConfigEvents(tx: Queryable, changes: readonly Change[], firstSeq: number, nowMs: number): Promise<number> {
+  const changedMs = Math.round(nowMs);
+  const rows = changes.map((change, index) => ({
+    lane: "config",
+    firstSeq: firstSeq + index,
+    lastSeq: firstSeq + index,
+    createdMs: changedMs,
+    entityType: change.entity.type,
+    entityId: change.entity.id,
+    action: eventAction(change),
+    configSeq: 0,
+    ...compress(encodeItems([{ changedMs, changes: [change] }])),
+  }));
+  if (rows.length > 0) await tx.insert(cloudEvent).values(rows);
+  return firstSeq + rows.length;
+}
+
+function rejectGroup(group: Group, error: AppError): void {
+  group.done.reject(error);
+  for (const work of group.works) work.done.reject(error);
+}
+
+/** Classes 22 and 23 of SQLSTATE: the data is at fault, not the server. */
+function isDataError(thrown: unknown): boolean {
+  return /^2[23]/.test(sqlStateOf(thrown) ?? "");
+}

@@ -1,0 +1,215 @@
+import { AppError } from "../../shared/core/errors.ts";
+import { concatColumns, selectRecords } from "../../shared/entities/telemetry-columns.ts";
+import type { Sql, TransactionSql } from "../../shared/postgres/connect.ts";
+import type { Rejection, UplinkLane } from "../../shared/sync/frames.ts";
+import type { OutgoingBatch } from "../../shared/sync/sender.ts";
+import { encodeItems, decodeItems } from "../../shared/wire/changes-codec.ts";
+import type { Compressed } from "../../shared/wire/compression.ts";
+import { compress, decompress } from "../../shared/wire/compression.ts";
+import { decodeTelemetry, encodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
+
+// Reading, settling and pruning of cloud_event. Rows are written by the group commit alone (group-commit.ts).
+
+/** Sequence numbers per partition of cloud_event; a partition is dropped as a whole. */
+export const PARTITION_ITEMS = { config: 65_536, telemetry: 4_194_304 } as const satisfies Record<UplinkLane, number>;
+/** No row holds more sequence numbers. */
+export const ROW_ITEMS_MAX = 20_000;
+const ROWS_PER_READ_MAX = 1_000;
+/** Small waiting rows are merged into rows of about this many records. */
+const MERGED_ROW_ITEMS = 4_096;
+
+export interface LaneRange {
+  readonly nextSeq: number;
+  /** The oldest sequence that is still there; nextSeq when the lane is empty. */
+  readonly oldestSeq: number;
+  readonly ackedSeq: number;
+}
+
+export interface Outbox {
+  range(lane: UplinkLane): Promise<LaneRange>;
+  /** Batches above `afterSeq`, at least one if there is any; `drained` when nothing is left above them. */
+  read(lane: UplinkLane, request: OutboxRead): Promise<{ readonly batches: readonly OutgoingBatch[]; readonly drained: boolean }>;
+  /** Moves the cursor to `seq` and parks what was rejected. A cursor never goes back. */
+  settle(lane: UplinkLane, seq: number, rejections: readonly Rejection[], nowMs: number): Promise<void>;
+  /** Merges small neighbouring rows of the telemetry lane that wait above `aboveSeq`. @returns how many rows were merged away */
+  mergeSmallRows(aboveSeq: number): Promise<number>;
+  /** Drops partitions whose every row is acknowledged and older than `beforeMs`. @returns their names */
+  dropPartitions(lane: UplinkLane, beforeMs: number): Promise<readonly string[]>;
+}
+
+export interface OutboxRead {
+  readonly afterSeq: number;
+  readonly bytesMax: number;
+  readonly itemsMax: number;
+}
+
+interface Row extends Compressed {
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+  readonly configSeq: number;
+}
+
+export function createOutbox(sql: Sql): Outbox {
+  return {
+    range: (lane) => readRange(sql, lane),
+    read: async (lane, request) => {
+      const rows = await readRows(sql, lane, request);
+      const drained = rows.length === 0;
+      return { drained, batches: lane === "config" ? joinConfigRows(rows, request) : rows.map((row) => telemetryBatch(row, request)) };
+    },
+    settle: (lane, seq, rejections, nowMs) => settle(sql, lane, { seq, rejections, nowMs }),
+    mergeSmallRows: (aboveSeq) => mergeSmallRows(sql, aboveSeq),
+    dropPartitions: (lane, beforeMs) => dropPartitions(sql, lane, beforeMs),
+  };
+}
+
+/** Creates the partitions that rows at `seq` and soon after it go to. */
+export async function ensurePartitions(sql: Sql, lane: UplinkLane, seq: number): Promise<void> {
+  const size = PARTITION_ITEMS[lane];
+  const first = Math.floor(seq / size);
+  for (const number of [first, first + 1]) {
+    const name = `cloud_event_${lane}_${number}`;
+    const bounds = `from (${number * size}) to (${(number + 1) * size})`;
+    await sql.unsafe(`create table if not exists ${name} partition of cloud_event_${lane} for values ${bounds}`);
+  }
+}
+
+async function readRange(sql: Sql, lane: UplinkLane): Promise<LaneRange> {
+  const [row] = await sql<{ first: number | null; last: number | null; acked: number | null }[]>`
+    select (select min(first_seq) from cloud_event where lane = ${lane}) as first,
+      (select last_seq from cloud_event where lane = ${lane} order by first_seq desc limit 1) as last,
+      (select acked_seq from uplink_cursor where lane = ${lane}) as acked`;
+  const ackedSeq = row?.acked ?? 0;
+  const nextSeq = Math.max(row?.last ?? 0, ackedSeq) + 1;
+  return { nextSeq, oldestSeq: row?.first ?? nextSeq, ackedSeq };
+}
+
+async function readRows(sql: Sql | TransactionSql, lane: UplinkLane, { afterSeq, bytesMax, itemsMax }: OutboxRead): Promise<readonly Row[]> {
+  return sql<Row[]>`
+    select first_seq as "firstSeq", last_seq as "lastSeq", config_seq as "configSeq", compression, payload
+    from (
+      select *, sum(octet_length(payload)) over (order by first_seq) - octet_length(payload) as before
+      from (
+        select first_seq, last_seq, config_seq, compression, payload from cloud_event
+        where lane = ${lane} and last_seq > ${afterSeq} and first_seq >= coalesce(
+          (select first_seq from cloud_event where lane = ${lane} and first_seq <= ${afterSeq + 1} order by first_seq desc limit 1), 0)
+        order by first_seq limit ${ROWS_PER_READ_MAX}
+      ) as waiting
+    ) as summed
+    where before < ${bytesMax} and first_seq <= ${afterSeq + itemsMax}
+    order by first_seq`;
+}
+
+/** A row as it is stored, or its rest when the peer has committed a part of it already (before rows were merged). */
+function telemetryBatch(row: Row, { afterSeq }: OutboxRead): OutgoingBatch {
+  const { configSeq } = row;
+  const count = row.lastSeq - row.firstSeq + 1;
+  if (row.firstSeq > afterSeq) {
+    return { type: "batch", lane: "telemetry", firstSeq: row.firstSeq, count, configSeq, compression: row.compression, payload: row.payload };
+  }
+  const skipped = afterSeq + 1 - row.firstSeq;
+  const columns = decodeTelemetry(decompress(row), count);
+  const rest = selectRecords(columns, Array.from({ length: count - skipped }, (_, index) => skipped + index));
+  return { type: "batch", lane: "telemetry", firstSeq: afterSeq + 1, count: count - skipped, configSeq, ...compress(encodeTelemetry(rest)) };
+}
+
+/** Encoded items can be joined end to end, so that one frame carries many rows. */
+function joinConfigRows(rows: readonly Row[], { itemsMax }: OutboxRead): readonly OutgoingBatch[] {
+  const [first] = rows;
+  if (first === undefined) return [];
+  const taken = rows.slice(0, itemsMax);
+  const parts = taken.map(decompress);
+  const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    joined.set(part, offset);
+    offset += part.length;
+  }
+  return [{ type: "batch", lane: "config", firstSeq: first.firstSeq, count: taken.length, configSeq: 0, ...compress(joined) }];
+}
+
+async function settle(
+  sql: Sql,
+  lane: UplinkLane,
+  { seq, rejections, nowMs }: { readonly seq: number; readonly rejections: readonly Rejection[]; readonly nowMs: number },
+): Promise<void> {
+  await sql.begin(async (tx) => {
+    // A lost cursor is repeated by the next Welcome; only parked items need the disk at once.
+    if (rejections.length === 0) await tx`set local synchronous_commit = off`;
+    for (const rejection of rejections) {
+      const payload = await readItem(tx, lane, rejection.seq);
+      await tx`
+        insert into parked_item (lane, seq, code, reason, parked_ms, payload)
+        values (${lane}, ${rejection.seq}, ${rejection.code}, ${rejection.text.slice(0, 1_000)}, ${nowMs}, ${payload})
+        on conflict do nothing`;
+    }
+    await tx`
+      insert into uplink_cursor (lane, acked_seq) values (${lane}, ${seq})
+      on conflict (lane) do update set acked_seq = greatest(uplink_cursor.acked_seq, excluded.acked_seq)`;
+  });
+}
+
+/** The item with this sequence alone, uncompressed. */
+async function readItem(sql: TransactionSql, lane: UplinkLane, seq: number): Promise<Uint8Array> {
+  const [row] = await readRows(sql, lane, { afterSeq: seq - 1, bytesMax: 1, itemsMax: 1 });
+  if (row === undefined || row.firstSeq > seq) throw new AppError("INTERNAL", `Item ${seq} of lane ${lane} is not in the outbox`);
+  const bytes = decompress(row);
+  const count = row.lastSeq - row.firstSeq + 1;
+  if (lane === "telemetry") return encodeTelemetry(selectRecords(decodeTelemetry(bytes, count), [seq - row.firstSeq]));
+  return encodeItems(decodeItems(bytes, count).slice(seq - row.firstSeq, seq - row.firstSeq + 1));
+}
+
+async function mergeSmallRows(sql: Sql, aboveSeq: number): Promise<number> {
+  const waiting = await readRows(sql, "telemetry", { afterSeq: aboveSeq, bytesMax: 4 * 1024 * 1024, itemsMax: MERGED_ROW_ITEMS });
+  const small: Row[] = [];
+  let items = 0;
+  for (const row of waiting) {
+    const count = row.lastSeq - row.firstSeq + 1;
+    if (row.firstSeq <= aboveSeq) continue;
+    if (items + count > MERGED_ROW_ITEMS || crossesPartition(small[0], row)) break;
+    small.push(row);
+    items += count;
+  }
+  const [first] = small;
+  const last = small.at(-1);
+  if (first === undefined || last === undefined || small.length < 8 || items * 2 < MERGED_ROW_ITEMS) return 0;
+  const columns = concatColumns(small.map((row) => decodeTelemetry(decompress(row), row.lastSeq - row.firstSeq + 1)));
+  const { compression, payload } = compress(encodeTelemetry(columns));
+  const tsMinMs = columns.tsMs.reduce((low, tsMs) => Math.min(low, tsMs), Infinity);
+  const tsMaxMs = columns.tsMs.reduce((high, tsMs) => Math.max(high, tsMs), -Infinity);
+  await sql.begin(async (tx) => {
+    const [created] = await tx<{ at: number }[]>`
+      with gone as (
+        delete from cloud_event where lane = 'telemetry' and first_seq >= ${first.firstSeq} and first_seq <= ${last.firstSeq}
+        returning created_ms
+      ) select min(created_ms) as at from gone`;
+    await tx`
+      insert into cloud_event (lane, first_seq, last_seq, created_ms, action, config_seq, ts_min_ms, ts_max_ms, compression, payload)
+      values ('telemetry', ${first.firstSeq}, ${last.lastSeq}, ${created?.at ?? 0}, 'TIMESERIES_UPDATED', ${last.configSeq},
+        ${tsMinMs}, ${tsMaxMs}, ${compression}, ${payload})`;
+  });
+  return small.length - 1;
+}
+
+function crossesPartition(first: Row | undefined, row: Row): boolean {
+  const size = PARTITION_ITEMS.telemetry;
+  return first !== undefined && Math.floor(first.firstSeq / size) !== Math.floor(row.firstSeq / size);
+}
+
+async function dropPartitions(sql: Sql, lane: UplinkLane, beforeMs: number): Promise<readonly string[]> {
+  const { ackedSeq } = await readRange(sql, lane);
+  const size = PARTITION_ITEMS[lane];
+  const names = await sql<{ name: string }[]>`
+    select inhrelid::regclass::text as name from pg_inherits where inhparent = ${`cloud_event_${lane}`}::regclass`;
+  const dropped: string[] = [];
+  for (const { name } of names) {
+    const number = Number(name.slice(name.lastIndexOf("_") + 1));
+    // A row of the partition may reach past its end; the cursor must be beyond any such row.
+    if ((number + 1) * size + ROW_ITEMS_MAX > ackedSeq) continue;
+    const [newest] = await sql.unsafe<{ at: number | null }[]>(`select max(created_ms) as at from ${name}`);
+    if ((newest?.at ?? 0) >= beforeMs) continue;
+    await sql.unsafe(`drop table ${name}`);
+    dropped.push(name);
+  }
+  return dropped;
+}

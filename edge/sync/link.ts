@@ -1,0 +1,190 @@
+import { backoffDelayMs } from "../../shared/core/backoff.ts";
+import type { Clock } from "../../shared/core/clock.ts";
+import { AppError } from "../../shared/core/errors.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
+import type { Random } from "../../shared/core/random.ts";
+import type { Log } from "../../shared/observe/log.ts";
+import type { Batch, Hello, Lane, LaneOffer, Rejection, UplinkLane, Welcome } from "../../shared/sync/frames.ts";
+import { PROTOCOL_MAX, PROTOCOL_MIN, UPLINK_LANES } from "../../shared/sync/frames.ts";
+import type { OutgoingBatch } from "../../shared/sync/sender.ts";
+import type { Opening } from "../../shared/sync/session.ts";
+import { findSender, startEdgeSession } from "../../shared/sync/session.ts";
+import type { SessionEnd, SessionHandle, SessionPorts, SessionTransport } from "../../shared/sync/session-driver.ts";
+import { driveSession } from "../../shared/sync/session-driver.ts";
+
+// Keeps one session with the cloud for as long as the edge runs: connect, run, wait, again.
+//
+// States, as /status shows them:
+//   connecting  a stream is being opened or greeted
+//   live        lanes run
+//   waiting     the last session ended; the next attempt follows after a backoff
+//   refused     like waiting, but the cloud said no, and trying again helps only after somebody acts
+
+export interface LinkStatus {
+  readonly state: "connecting" | "live" | "waiting" | "refused";
+  /** Why the last session ended; null while live and before the first attempt. */
+  readonly reason: { readonly code: string; readonly text: string } | null;
+  /** Wall time of the last change of state. */
+  readonly sinceMs: number;
+  readonly session: number | null;
+  /** Wall clock of the cloud minus that of this edge, as of the last Welcome. */
+  readonly clockSkewMs: number | null;
+  readonly sentSeq: Readonly<Record<UplinkLane, number>>;
+}
+
+export interface Link {
+  /** Rows were committed to the outbox. */
+  wake(lane: UplinkLane): void;
+  status(): LinkStatus;
+  run(signal: AbortSignal): Promise<void>;
+}
+
+/** What the link needs of the edge's stores. */
+export interface LinkStore {
+  greeting(): Promise<{ readonly lanes: readonly LaneOffer[]; readonly cloudId: Uuid | null; readonly downlinkApplied: number }>;
+  /** Keeps what the cloud says of this edge. */
+  welcome(welcome: Welcome): Promise<void>;
+  read(
+    lane: UplinkLane,
+    request: { readonly afterSeq: number; readonly bytesMax: number; readonly itemsMax: number },
+  ): Promise<{ readonly batches: readonly OutgoingBatch[]; readonly drained: boolean }>;
+  settle(lane: UplinkLane, seq: number, rejections: readonly Rejection[], nowMs: number): Promise<void>;
+  /** One transaction: the changes and the downlink sequence. */
+  applyDownlinks(batches: readonly Batch[]): Promise<readonly Rejection[]>;
+}
+
+export interface LinkDeps {
+  readonly storeId: Uuid;
+  readonly edgeVersion: string;
+  readonly store: LinkStore;
+  readonly dial: (signal: AbortSignal) => SessionTransport;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+/** Refusals that only a person can end. They are tried again all the same, slowly. */
+const REFUSALS: ReadonlySet<string> = new Set(["UNAUTHENTICATED", "PERMISSION_DENIED", "NOT_FOUND", "PEER_UNSUPPORTED", "STORE_MISMATCH", "SESSION_FENCED"]);
+const REFUSED_RETRY_MS = 5_000;
+
+export function createLink(deps: LinkDeps): Link {
+  return new EdgeLink(deps);
+}
+
+class EdgeLink implements Link {
+  readonly #deps: LinkDeps;
+  #status: LinkStatus;
+  #session: SessionHandle | null = null;
+
+  constructor(deps: LinkDeps) {
+    this.#deps = deps;
+    const sinceMs = deps.clock.nowMs();
+    this.#status = { state: "connecting", reason: null, sinceMs, session: null, clockSkewMs: null, sentSeq: { config: 0, telemetry: 0 } };
+  }
+
+  wake(lane: UplinkLane): void {
+    this.#session?.wake(lane);
+  }
+
+  status(): LinkStatus {
+    const state = this.#session?.state();
+    if (state === undefined) return this.#status;
+    const sent = (lane: UplinkLane): number => findSender(state, lane)?.sent ?? this.#status.sentSeq[lane];
+    return { ...this.#status, sentSeq: { config: sent("config"), telemetry: sent("telemetry") } };
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, random } = this.#deps;
+    let attempt = 0;
+    while (!signal.aborted) {
+      this.#move("connecting", this.#status.reason);
+      const end = await this.#runSession(signal);
+      if (signal.aborted) return;
+      attempt = end.wasLive ? 0 : attempt + 1;
+      const refused = REFUSALS.has(end.code);
+      this.#move(refused ? "refused" : "waiting", { code: end.code, text: end.text });
+      const floorMs = Math.max(end.retryAfterMs, refused ? REFUSED_RETRY_MS : 0);
+      await clock.sleep(backoffDelayMs(attempt, random, floorMs), signal).catch(() => undefined);
+    }
+  }
+
+  async #runSession(signal: AbortSignal): Promise<SessionEnd> {
+    const { clock, log, store } = this.#deps;
+    try {
+      const hello = await this.#hello();
+      const session = driveSession(startEdgeSession(hello, clock.monotonicMs()), {
+        transport: this.#deps.dial(signal),
+        ports: this.#ports(store),
+        clock,
+        log,
+      });
+      this.#session = session;
+      const onAbort = (): void => session.stop("CANCELLED", "The edge is stopping");
+      signal.addEventListener("abort", onAbort, { once: true });
+      if (signal.aborted) onAbort();
+      try {
+        return await session.ended;
+      } finally {
+        signal.removeEventListener("abort", onAbort);
+        this.#status = this.status();
+        this.#session = null;
+      }
+    } catch (thrown) {
+      const error = AppError.from(thrown);
+      return { code: error.code, text: error.message, retryAfterMs: error.retryAfterMs ?? 0, wasLive: false };
+    }
+  }
+
+  async #hello(): Promise<Hello> {
+    const { clock, edgeVersion, store, storeId } = this.#deps;
+    const greeting = await store.greeting();
+    return {
+      type: "hello",
+      protocolMin: PROTOCOL_MIN,
+      protocolMax: PROTOCOL_MAX,
+      edgeVersion,
+      storeId,
+      wallClockMs: clock.nowMs(),
+      ...greeting,
+    };
+  }
+
+  #ports(store: LinkStore): SessionPorts {
+    const { clock } = this.#deps;
+    return {
+      open: async (first) => {
+        if (first.type !== "welcome") throw new AppError("PROTOCOL_ERROR", "Expected a Welcome");
+        return this.#open(first);
+      },
+      load: ({ lane, ...request }) => store.read(uplinkLane(lane), request),
+      apply: (_lane, batches) => store.applyDownlinks(batches),
+      settle: (lane, seq, rejections) => store.settle(uplinkLane(lane), seq, rejections, clock.nowMs()),
+    };
+  }
+
+  async #open(welcome: Welcome): Promise<Opening> {
+    const { clock, store } = this.#deps;
+    await store.welcome(welcome);
+    for (const { lane, seq } of welcome.watermarks) await store.settle(lane, seq, [], clock.nowMs());
+    this.#status = { ...this.#status, session: welcome.session, clockSkewMs: welcome.wallClockMs - clock.nowMs() };
+    this.#move("live", null);
+    return {
+      window: welcome.window,
+      sending: UPLINK_LANES.map((lane) => ({ lane, seq: welcome.watermarks.find((mark) => mark.lane === lane)?.seq ?? 0 })),
+      receiving: [{ lane: "downlink", seq: welcome.downlinkResume }],
+      welcome: null,
+    };
+  }
+
+  #move(state: LinkStatus["state"], reason: LinkStatus["reason"]): void {
+    const before = this.#status;
+    this.#status = { ...before, state, reason, sinceMs: before.state === state ? before.sinceMs : this.#deps.clock.nowMs() };
+    if (before.state === state || state === "connecting") return;
+    this.#deps.log.info("Link state changed", { state, ...(reason === null ? {} : { code: reason.code, reason: reason.text }) });
+  }
+}
+
+function uplinkLane(lane: Lane): UplinkLane {
+  if (lane === "downlink") throw new AppError("PROTOCOL_ERROR", "The downlink lane does not go up");
+  return lane;
+}

@@ -1,0 +1,62 @@
+import { createClient, ConnectError } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { AppError } from "../../shared/core/errors.ts";
+import type { Frame } from "../../shared/sync/frames.ts";
+import { FrameQueue } from "../../shared/sync/frame-queue.ts";
+import type { SessionTransport } from "../../shared/sync/session-driver.ts";
+import { decodeResponse, encodeRequest } from "../../shared/wire/frames-codec.ts";
+import { EdgeSyncService } from "../../shared/wire/gen/skerry/sync/v1/sync_pb.ts";
+import { EDGE_KEY_HEADER, EDGE_SECRET_HEADER, fromConnectError } from "../../shared/wire/rpc-errors.ts";
+
+export interface CloudAddress {
+  /** https://host:port, or http:// where that is allowed. */
+  readonly url: string;
+  readonly edgeKey: string;
+  /** Behind a function, so that nothing that prints an address prints it. */
+  readonly edgeSecret: () => string;
+  /** Certificates to trust beside the system's, PEM. */
+  readonly caPem: string | undefined;
+}
+
+const FRAME_BYTES_MAX = 256 * 1024 * 1024;
+
+/** Dials out to the cloud. The stream fails, not this call, when there is no route. */
+export function dialCloud(address: CloudAddress, signal: AbortSignal): SessionTransport {
+  const abort = new AbortController();
+  const transport = createGrpcTransport({
+    baseUrl: address.url,
+    readMaxBytes: FRAME_BYTES_MAX,
+    nodeOptions: address.caPem === undefined ? {} : { ca: address.caPem },
+  });
+  const client = createClient(EdgeSyncService, transport);
+  const outgoing = new FrameQueue();
+  const responses = client.session(encodeAll(outgoing), {
+    headers: { [EDGE_KEY_HEADER]: address.edgeKey, [EDGE_SECRET_HEADER]: address.edgeSecret() },
+    signal: AbortSignal.any([signal, abort.signal]),
+  });
+  return {
+    incoming: decodeAll(responses),
+    send: (frame) => outgoing.push(frame),
+    close: () => {
+      outgoing.close();
+      // The farewell is on its way; a half-open link must not keep the stream.
+      queueMicrotask(() => abort.abort(new AppError("CANCELLED", "The session is over")));
+    },
+  };
+}
+
+async function* encodeAll(frames: AsyncIterable<Frame>) {
+  for await (const frame of frames) yield encodeRequest(frame);
+}
+
+async function* decodeAll(responses: ReturnType<ReturnType<typeof createClient<typeof EdgeSyncService>>["session"]>): AsyncIterable<Frame> {
+  try {
+    for await (const response of responses) {
+      const frame = decodeResponse(response);
+      if (frame !== null) yield frame;
+    }
+  } catch (thrown) {
+    if (thrown instanceof AppError) throw thrown;
+    throw fromConnectError(ConnectError.from(thrown));
+  }
+}

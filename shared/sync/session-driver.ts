@@ -1,0 +1,202 @@
+import type { Clock } from "../core/clock.ts";
+import { createDeferred } from "../core/deferred.ts";
+import type { ErrorCode } from "../core/errors.ts";
+import { AppError } from "../core/errors.ts";
+import type { Log } from "../observe/log.ts";
+import type { Batch, Frame, Hello, Lane, Rejection, Welcome } from "./frames.ts";
+import type { OutgoingBatch } from "./sender.ts";
+import type { Opening, SessionEffect, SessionEvent, SessionState, Step } from "./session.ts";
+import { advanceSession, nextTickMs } from "./session.ts";
+
+// Runs one session of either end: carries frames in and effects out of the pure machine. All I/O of a session is here and in its ports.
+
+/** The databases' side of a session. What a port throws ends the session with the error's code. */
+export interface SessionPorts {
+  open(first: Hello | Welcome): Promise<Opening>;
+  load(request: LoadRequest): Promise<{ readonly batches: readonly OutgoingBatch[]; readonly drained: boolean }>;
+  /** One transaction: effects and watermark. @returns the items refused for good */
+  apply(lane: Lane, batches: readonly Batch[]): Promise<readonly Rejection[]>;
+  settle(lane: Lane, seq: number, rejections: readonly Rejection[]): Promise<void>;
+}
+
+export interface LoadRequest {
+  readonly lane: Lane;
+  readonly afterSeq: number;
+  readonly bytesMax: number;
+  readonly itemsMax: number;
+}
+
+/** The stream's side of a session. */
+export interface SessionTransport {
+  /** Frames of the peer; ends or throws when the stream does. */
+  readonly incoming: AsyncIterable<Frame>;
+  send(frame: Frame): void;
+  /** Lets queued acks and the farewell go out, then ends the stream. */
+  close(): void;
+}
+
+export interface SessionEnd {
+  readonly code: string;
+  readonly text: string;
+  readonly retryAfterMs: number;
+  /** Whether the session was live before. */
+  readonly wasLive: boolean;
+}
+
+export interface SessionHandle {
+  readonly ended: Promise<SessionEnd>;
+  state(): SessionState;
+  wake(lane: Lane): void;
+  stop(code: ErrorCode, text: string, retryAfterMs?: number): void;
+}
+
+export interface SessionDriverDeps {
+  readonly transport: SessionTransport;
+  readonly ports: SessionPorts;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Called after every step, for status; must be cheap. */
+  readonly onStep?: (state: SessionState) => void;
+}
+
+export function driveSession(first: Step, deps: SessionDriverDeps): SessionHandle {
+  const driver = new SessionDriver(first, deps);
+  driver.start();
+  return driver;
+}
+
+class SessionDriver implements SessionHandle {
+  readonly #deps: SessionDriverDeps;
+  readonly #ended = createDeferred<SessionEnd>();
+  readonly #stopTimer = new AbortController();
+  readonly #settling = new Map<Lane, { seq: number; rejections: readonly Rejection[] }>();
+  #settler: Promise<void> | null = null;
+  #step: Step;
+  #wasLive = false;
+
+  constructor(first: Step, deps: SessionDriverDeps) {
+    this.#step = first;
+    this.#deps = deps;
+  }
+
+  get ended(): Promise<SessionEnd> {
+    return this.#ended.promise;
+  }
+
+  start(): void {
+    for (const effect of this.#step.effects) this.#perform(effect);
+    void this.#receive();
+    void this.#tick();
+  }
+
+  state(): SessionState {
+    return this.#step.state;
+  }
+
+  wake(lane: Lane): void {
+    this.#dispatch({ type: "woken", lane });
+  }
+
+  stop(code: ErrorCode, text: string, retryAfterMs = 0): void {
+    this.#dispatch({ type: "stop", code, text, retryAfterMs });
+  }
+
+  #dispatch(event: SessionEvent): void {
+    this.#step = advanceSession(this.#step.state, event, this.#deps.clock.monotonicMs());
+    if (this.#step.state.phase === "live") this.#wasLive = true;
+    this.#deps.onStep?.(this.#step.state);
+    for (const effect of this.#step.effects) this.#perform(effect);
+  }
+
+  #perform(effect: SessionEffect): void {
+    const { ports, transport } = this.#deps;
+    switch (effect.type) {
+      case "send":
+        transport.send(effect.frame);
+        return;
+      case "open":
+        this.#report(ports.open(effect.first), (opening) => ({ type: "opened", opening }));
+        return;
+      case "load":
+        this.#report(ports.load(effect), (loaded) => ({ type: "loaded", lane: effect.lane, ...loaded }));
+        return;
+      case "apply":
+        this.#report(ports.apply(effect.lane, effect.batches), (rejections) => ({ type: "applied", lane: effect.lane, rejections }));
+        return;
+      case "settle":
+        this.#settle(effect.lane, effect.seq, effect.rejections);
+        return;
+      case "close":
+        void this.#finish(effect);
+        return;
+    }
+  }
+
+  #report<T>(work: Promise<T>, toEvent: (result: T) => SessionEvent): void {
+    work.then(
+      (result) => this.#dispatch(toEvent(result)),
+      (thrown: unknown) => this.#fail(thrown),
+    );
+  }
+
+  #fail(thrown: unknown): void {
+    const error = AppError.from(thrown);
+    if (error.code === "INTERNAL") this.#deps.log.error("Session work failed", { error });
+    this.stop(error.code, error.message, error.retryAfterMs ?? 0);
+  }
+
+  /** Acknowledgements come faster than the cursor is written; only the newest of a lane counts, and every rejection. */
+  #settle(lane: Lane, seq: number, rejections: readonly Rejection[]): void {
+    const before = this.#settling.get(lane)?.rejections ?? [];
+    this.#settling.set(lane, { seq, rejections: [...before, ...rejections] });
+    this.#settler ??= this.#settleAll();
+  }
+
+  async #settleAll(): Promise<void> {
+    try {
+      for (let next = this.#settling.entries().next(); !next.done; next = this.#settling.entries().next()) {
+        const [lane, { seq, rejections }] = next.value;
+        this.#settling.delete(lane);
+        await this.#deps.ports.settle(lane, seq, rejections);
+      }
+    } catch (thrown) {
+      this.#fail(thrown);
+    } finally {
+      this.#settler = null;
+    }
+  }
+
+  async #receive(): Promise<void> {
+    try {
+      for await (const frame of this.#deps.transport.incoming) {
+        this.#dispatch({ type: "frame", frame });
+        if (this.#step.state.phase === "closed") return;
+      }
+      this.stop("LINK_DOWN", "The peer ended the stream");
+    } catch (thrown) {
+      const error = AppError.from(thrown, "LINK_DOWN");
+      this.stop(error.code, error.message, error.retryAfterMs ?? 0);
+    }
+  }
+
+  async #tick(): Promise<void> {
+    const { clock } = this.#deps;
+    const { signal } = this.#stopTimer;
+    try {
+      while (!signal.aborted) {
+        // Other events move the deadline; looking again every second is cheaper than a timer per event.
+        await clock.sleep(Math.min(1_000, Math.max(10, nextTickMs(this.#step.state) - clock.monotonicMs())), signal);
+        this.#dispatch({ type: "tick" });
+      }
+    } catch {
+      // The session is over.
+    }
+  }
+
+  async #finish({ code, text, retryAfterMs }: { readonly code: string; readonly text: string; readonly retryAfterMs: number }): Promise<void> {
+    this.#stopTimer.abort(new AppError("CANCELLED", "The session is over"));
+    this.#deps.transport.close();
+    await this.#settler;
+    this.#ended.resolve({ code, text, retryAfterMs, wasLive: this.#wasLive });
+  }
+}
