@@ -1,0 +1,37 @@
+import type { EdgeProcess } from "./processes.ts";
+import { waitFor, type WaitOptions } from "./wait-for.ts";
+
+export interface LaneStatus {
+  readonly nextSeq: number;
+  readonly ackedSeq: number;
+  readonly backlogItems: number;
+}
+
+/** What the tests read of the edge's `/status`. */
+export interface EdgeStatus {
+  readonly link: { readonly state: string; readonly reason?: string | null };
+  readonly lanes: { readonly config: LaneStatus; readonly telemetry: LaneStatus };
+}
+
+export async function readEdgeStatus(edge: EdgeProcess): Promise<EdgeStatus> {
+  const response = await fetch(`${edge.addresses.http}/status`);
+  return (await response.json()) as EdgeStatus;
+}
+
+export async function isConnected(edge: EdgeProcess): Promise<boolean> {
+  return (await readEdgeStatus(edge)).link.state === "connected";
+}
+
+/** Until the edge holds a session with the cloud. */
+export async function waitForLink(edge: EdgeProcess, options: WaitOptions = {}): Promise<void> {
+  await waitFor("the edge to be connected", () => isConnected(edge), options);
+}
+
+/** Until the cloud has acknowledged everything that the edge holds for it. */
+export async function waitForDrain(edge: EdgeProcess, options: WaitOptions = {}): Promise<void> {
+  const isDrained = async (): Promise<boolean> => {
+    const { lanes } = await readEdgeStatus(edge);
+    return lanes.config.backlogItems === 0 && lanes.telemetry.backlogItems === 0;
+  };
+  await waitFor("the edge to have sent everything", isDrained, options);
+}

@@ -1,0 +1,81 @@
+import { readdirSync, readFileSync, readlinkSync, realpathSync } from "node:fs";
+import { join } from "node:path";
+
+/**
+ * Pids of everything that works inside the database home of a data directory, whoever its parent is: a program that was
+ * killed leaves its PostgreSQL behind.
+ */
+export function findDatabaseProcesses(dataDir: string): number[] {
+  const home = realpathOf(join(dataDir, "postgres"));
+  if (home === undefined) return [];
+  return listPids().filter((pid) => {
+    const workDir = readLink(`/proc/${pid}/cwd`);
+    return workDir !== undefined && (workDir === home || workDir.startsWith(`${home}/`));
+  });
+}
+
+/** `pid`, its children, their children and so on. */
+export function findDescendants(pid: number): number[] {
+  const parents = new Map(listPids().map((child) => [child, parentOf(child)]));
+  const family = new Set([pid]);
+  for (let size = 0; size !== family.size;) {
+    size = family.size;
+    for (const [child, parent] of parents) if (parent !== undefined && family.has(parent)) family.add(child);
+  }
+  return [...family];
+}
+
+/** Kills without a chance to clean up; processes that are gone are no error. */
+export function killAll(pids: readonly number[], signal: NodeJS.Signals = "SIGKILL"): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, signal);
+    } catch {
+      // Gone in the meantime.
+    }
+  }
+}
+
+/** Proportional share of the memory that a process uses, in bytes; 0 when it is gone. */
+export function readPssBytes(pid: number): number {
+  try {
+    const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
+    return Number(/^Pss:\s+(\d+) kB$/m.exec(rollup)?.[1] ?? 0) * 1024;
+  } catch {
+    return 0;
+  }
+}
+
+function listPids(): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+}
+
+function parentOf(pid: number): number | undefined {
+  try {
+    // The name in parentheses may hold spaces and parentheses itself.
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
+      .replace(/^.*\) /s, "")
+      .split(" ");
+    return Number(fields[1]);
+  } catch {
+    return undefined;
+  }
+}
+
+function readLink(path: string): string | undefined {
+  try {
+    return readlinkSync(path).replace(/ \(deleted\)$/, "");
+  } catch {
+    return undefined;
+  }
+}
+
+function realpathOf(path: string): string | undefined {
+  try {
+    return realpathSync(path);
+  } catch {
+    return undefined;
+  }
+}

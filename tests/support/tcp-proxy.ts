@@ -1,0 +1,170 @@
+/**
+ * A TCP proxy in this process that stands for a bad link: the kernel of a container has no netem.
+ *
+ * Modes: `pass` forwards; `refuse` resets each new connection; `stall` moves no byte either way and closes nothing, as a
+ * link that went half-open; it keeps what it has read and goes on with `pass`. `cut()` ends the connections of now.
+ */
+import { connect, createServer, type Socket } from "node:net";
+
+export type LinkMode = "pass" | "refuse" | "stall";
+
+export interface LinkOptions {
+  /** One way, in ms. @default 0 */
+  readonly delayMs?: number;
+  /** Bytes per second and direction; 0: no limit. @default 0 */
+  readonly bytesPerS?: number;
+}
+
+export interface TcpProxy extends AsyncDisposable {
+  readonly port: number;
+  /** `http://127.0.0.1:PORT`. */
+  readonly url: string;
+  /** Connections that are open now. */
+  readonly open: number;
+  /** Connections that were taken so far. */
+  readonly accepted: number;
+  setMode(mode: LinkMode): void;
+  setLink(options: LinkOptions): void;
+  /** Ends every open connection; new ones follow the mode. */
+  cut(): void;
+  /** The open connections stay silent for ever, whatever the mode; new ones follow it. */
+  forget(): void;
+}
+
+/** What may wait in the proxy per direction before it stops reading. */
+const HELD_BYTES_MAX = 256 * 1024;
+
+interface Link {
+  mode: LinkMode;
+  delayMs: number;
+  bytesPerS: number;
+}
+
+interface Pair {
+  readonly sockets: readonly [Socket, Socket];
+  forgotten: boolean;
+  wake(): void;
+}
+
+/** @param target `http://127.0.0.1:7070` or the like: only host and port count */
+export async function startTcpProxy(target: string): Promise<TcpProxy> {
+  const { hostname, port } = new URL(target);
+  const link: Link = { mode: "pass", delayMs: 0, bytesPerS: 0 };
+  const pairs = new Set<Pair>();
+  let accepted = 0;
+  const server = createServer((client) => {
+    accepted += 1;
+    if (link.mode === "refuse") {
+      client.resetAndDestroy();
+      return;
+    }
+    openPair(client, connect({ host: hostname, port: Number(port) }), link, pairs);
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  const address = server.address();
+  const ownPort = typeof address === "object" && address !== null ? address.port : 0;
+  const cut = (): void => {
+    for (const { sockets } of pairs) for (const socket of sockets) socket.resetAndDestroy();
+    pairs.clear();
+  };
+  return {
+    port: ownPort,
+    url: `http://127.0.0.1:${ownPort}`,
+    get open() {
+      return pairs.size;
+    },
+    get accepted() {
+      return accepted;
+    },
+    setMode(mode) {
+      link.mode = mode;
+      for (const pair of pairs) pair.wake();
+    },
+    setLink({ delayMs = 0, bytesPerS = 0 }) {
+      link.delayMs = delayMs;
+      link.bytesPerS = bytesPerS;
+    },
+    cut,
+    forget() {
+      for (const pair of pairs) pair.forgotten = true;
+    },
+    async [Symbol.asyncDispose]() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      cut();
+      await closed;
+    },
+  };
+}
+
+function openPair(client: Socket, upstream: Socket, link: Link, pairs: Set<Pair>): void {
+  const directions = [createDirection(upstream), createDirection(client)] as const;
+  const pair: Pair = {
+    sockets: [client, upstream],
+    forgotten: false,
+    wake: () => directions.forEach((direction) => direction.wake()),
+  };
+  pairs.add(pair);
+  const isStill = (): boolean => pair.forgotten || link.mode === "stall";
+  directions[0].follow(client, link, isStill);
+  directions[1].follow(upstream, link, isStill);
+  for (const socket of pair.sockets) {
+    socket.setNoDelay(true);
+    socket.on("error", () => undefined);
+    socket.on("close", () => {
+      // The close of a peer does not get through a link that is silent.
+      if (isStill()) return;
+      pairs.delete(pair);
+      for (const other of pair.sockets) other.destroy();
+    });
+  }
+}
+
+interface Direction {
+  follow(source: Socket, link: Link, isStill: () => boolean): void;
+  wake(): void;
+}
+
+/** Chunks in order, each let go when its time has come. */
+function createDirection(sink: Socket): Direction {
+  const held: { readonly chunk: Buffer; readonly dueMs: number }[] = [];
+  let heldBytes = 0;
+  let lastDueMs = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let flush = (): void => undefined;
+  return {
+    wake: () => flush(),
+    follow(source, link, isStill) {
+      flush = () => {
+        clearTimeout(timer);
+        while (!isStill()) {
+          const next = held[0];
+          if (next === undefined) break;
+          const waitMs = next.dueMs - performance.now();
+          if (waitMs > 0) {
+            timer = setTimeout(flush, waitMs);
+            return;
+          }
+          held.shift();
+          heldBytes -= next.chunk.length;
+          if (!sink.destroyed) sink.write(next.chunk);
+        }
+        if (heldBytes < HELD_BYTES_MAX) source.resume();
+        // A peer that closed while the link was silent: the other one learns of it now.
+        if (source.destroyed && !isStill()) sink.destroy();
+      };
+      source.on("data", (chunk: Buffer) => {
+        const nowMs = performance.now();
+        const transferMs = link.bytesPerS === 0 ? 0 : (chunk.length / link.bytesPerS) * 1000;
+        lastDueMs = Math.max(lastDueMs, nowMs + link.delayMs) + transferMs;
+        held.push({ chunk, dueMs: lastDueMs });
+        heldBytes += chunk.length;
+        if (heldBytes >= HELD_BYTES_MAX) source.pause();
+        flush();
+      });
+      source.on("close", () => clearTimeout(timer));
+    },
+  };
+}
