@@ -1,0 +1,100 @@
+import type { AttributeScope } from "../../shared/entities/attributes.ts";
+import { ATTRIBUTE_SCOPES, isAttributeScope } from "../../shared/entities/attributes.ts";
+import type { Change, EntityRef } from "../../shared/entities/change.ts";
+import { isEntityType } from "../../shared/entities/entity-types.ts";
+import { attributesSaved, readAttributeRows } from "../../shared/store/attribute-store.ts";
+import { credentialsSaved, findCredentials } from "../../shared/store/device-store.ts";
+import { entitySaved, findEntity } from "../../shared/store/entity-store.ts";
+import type { ProfileType } from "../../shared/store/profile-store.ts";
+import type { Queryable } from "../../shared/store/unit-of-work.ts";
+import { isAssigned } from "./assignment-store.ts";
+import type { EdgeEvent } from "./downlink-store.ts";
+
+/**
+ * What a downlink row says, with the state of its entity as it is now: the edge always gets the newest, however long the row waited.
+ * - ADDED, ASSIGNED_TO_EDGE: the entity with all that is its own: profile, record, credentials, attributes
+ * - UPDATED: profile and record
+ * - CREDENTIALS_UPDATED, ATTRIBUTES_UPDATED: just these
+ *
+ * Empty when the entity is gone or no longer on the edge: the row that removes it there follows, or was sent before.
+ */
+export async function loadEntityChanges(db: Queryable, event: EdgeEvent): Promise<Change[]> {
+  const ref: EntityRef = { type: event.type, id: event.entityId };
+  switch (event.action) {
+    case "DELETED":
+      return [{ kind: "entity-removed", entity: ref, deleted: true }];
+    case "UNASSIGNED_FROM_EDGE":
+      return [{ kind: "entity-removed", entity: ref, deleted: false }];
+    case "ATTRIBUTES_DELETED":
+      return loadDeleted(ref, event);
+    default:
+      break;
+  }
+  if (!(await isWanted(db, event))) return [];
+  switch (event.action) {
+    case "ADDED":
+    case "ASSIGNED_TO_EDGE":
+      return [...(await loadRecord(db, ref)), ...(await loadCredentials(db, ref)), ...(await loadAttributes(db, ref, {}))];
+    case "UPDATED":
+      return loadRecord(db, ref);
+    case "CREDENTIALS_UPDATED":
+      return loadCredentials(db, ref);
+    case "ATTRIBUTES_UPDATED": {
+      const named = readNamed(event);
+      return named === null ? [] : loadAttributes(db, ref, { scopes: [named.scope], keys: named.keys });
+    }
+    default:
+      return event.action satisfies never;
+  }
+}
+
+/** Profiles are assigned to nobody; they go with what refers to them. */
+async function isWanted(db: Queryable, { type, edgeId, entityId }: EdgeEvent): Promise<boolean> {
+  return isProfile(type) || (await isAssigned(db, { edgeId, entityId }));
+}
+
+function isProfile(type: string): type is ProfileType {
+  return type === "DEVICE_PROFILE" || type === "ASSET_PROFILE";
+}
+
+/** The profile first: the edge makes none up when it finds it. */
+async function loadRecord(db: Queryable, { type, id }: EntityRef): Promise<Change[]> {
+  if (!isEntityType(type)) return [];
+  const record = await findEntity(db, { type, id });
+  if (record === null) return [];
+  const profileType = type === "DEVICE" ? "DEVICE_PROFILE" : type === "ASSET" ? "ASSET_PROFILE" : null;
+  if (profileType === null || record.profileId === null) return [entitySaved(record)];
+  const profile = await findEntity(db, { type: profileType, id: record.profileId });
+  return profile === null ? [entitySaved(record)] : [entitySaved(profile), entitySaved(record)];
+}
+
+async function loadCredentials(db: Queryable, { type, id }: EntityRef): Promise<Change[]> {
+  if (type !== "DEVICE") return [];
+  const credentials = await findCredentials(db, id);
+  return credentials === null ? [] : [credentialsSaved(credentials)];
+}
+
+async function loadAttributes(
+  db: Queryable,
+  ref: EntityRef,
+  filter: { readonly scopes?: readonly AttributeScope[]; readonly keys?: readonly string[] },
+): Promise<Change[]> {
+  const rows = await readAttributeRows(db, { entityId: ref.id, ...filter });
+  return ATTRIBUTE_SCOPES.flatMap((scope) => {
+    const entries = rows.filter((row) => row.scope === scope);
+    return entries.length === 0 ? [] : [attributesSaved(ref, scope, entries)];
+  });
+}
+
+function loadDeleted(ref: EntityRef, event: EdgeEvent): Change[] {
+  const named = readNamed(event);
+  return named === null ? [] : [{ kind: "attributes-deleted", entity: ref, scope: named.scope, keys: named.keys }];
+}
+
+/** `{ scope, keys }` as toEvent writes it. */
+function readNamed({ body }: EdgeEvent): { readonly scope: AttributeScope; readonly keys: readonly string[] } | null {
+  const scope = body?.["scope"];
+  const keys = body?.["keys"];
+  if (typeof scope !== "string" || !isAttributeScope(scope) || !Array.isArray(keys)) return null;
+  return { scope, keys: keys.map(String) };
+}

@@ -1,0 +1,311 @@
+import { and, asc, desc, eq, gt, gte, inArray, lte, sql, type SQL } from "drizzle-orm";
+import type { Clock } from "../../shared/core/clock.ts";
+import { AppError } from "../../shared/core/errors.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
+import type { Change } from "../../shared/entities/change.ts";
+import type { Json } from "../../shared/entities/entity-record.ts";
+import { arrayParam } from "../../shared/store/array-param.ts";
+import { toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
+import type { Outcome, Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
+import { edgeAssignment, edgeEvent, edgeEventAck, edgeEventRejection } from "./schema.ts";
+
+// The downlink outbox. Sequences are given under the lock of the edge's row in edge_sync, which is held until the commit: they follow
+// the order of commits and have no gaps, so a reader that asks for what is above its cursor misses nothing. Rows of several edges are
+// locked in the order of edge ids. Recording is the last thing a transaction does, to hold these locks for as short as possible.
+
+/** Actions of the REST convention that Skerry records. */
+export const EDGE_EVENT_ACTIONS = [
+  "ADDED",
+  "UPDATED",
+  "DELETED",
+  "ATTRIBUTES_UPDATED",
+  "ATTRIBUTES_DELETED",
+  "CREDENTIALS_UPDATED",
+  "ASSIGNED_TO_EDGE",
+  "UNASSIGNED_FROM_EDGE",
+] as const;
+export type EdgeEventAction = (typeof EDGE_EVENT_ACTIONS)[number];
+
+/** What is recorded for every edge that follows the entity. */
+export interface EntityEvent {
+  readonly type: string;
+  readonly action: EdgeEventAction;
+  readonly entityId: Uuid;
+  /** Attributes: `{ scope, keys }`. */
+  readonly body: { readonly [key: string]: Json } | null;
+}
+
+/** What is recorded for one edge. */
+export interface EdgeEvent extends EntityEvent {
+  readonly edgeId: Uuid;
+}
+
+export interface RecordOptions {
+  readonly nowMs: number;
+  /** The edge that made the change; it is told nothing. */
+  readonly excludeEdgeId?: Uuid | undefined;
+  /** Rows for single edges, behind the others. @default none */
+  readonly events?: readonly EdgeEvent[];
+}
+
+/**
+ * Writes one row per change and edge that follows the entity; assignments of deleted entities end.
+ *
+ * @returns the edges that got a row
+ */
+export async function recordChanges(tx: Queryable, changes: readonly Change[], options: RecordOptions): Promise<Uuid[]> {
+  const { nowMs, excludeEdgeId, events = [] } = options;
+  if (changes.length === 0) return recordEvents(tx, events, { nowMs });
+  // One statement for both: edges are locked in one order only.
+  const item = sql`select * from (${followersOf(changes.map(toEvent), excludeEdgeId)}) as followed
+    union all ${givenEvents(events, changes.length)}`;
+  const edgeIds = await insertEvents(tx, item, nowMs);
+  const deleted = changes.filter((change) => change.kind === "entity-removed" && change.deleted).map((c) => c.entity.id);
+  if (deleted.length > 0) {
+    // One that was made again under its id keeps its edges.
+    const isGone = sql`not exists (select from entity e where e.id = ${edgeAssignment.entityId})`;
+    await tx.delete(edgeAssignment).where(and(inArray(edgeAssignment.entityId, deleted), isGone));
+  }
+  return edgeIds;
+}
+
+/** Writes these rows, in this order. @returns the edges that got a row */
+export async function recordEvents(tx: Queryable, events: readonly EdgeEvent[], { nowMs }: { readonly nowMs: number }): Promise<Uuid[]> {
+  return events.length === 0 ? [] : insertEvents(tx, givenEvents(events, 0), nowMs);
+}
+
+function givenEvents(events: readonly EdgeEvent[], offset: number): SQL {
+  return sql`select edge_id, type, action, entity_id, body, position + ${offset}::bigint as position
+    from unnest(${arrayParam(events.map((event) => event.edgeId), "uuid")}, ${eventArrays(events)})
+    with ordinality as given (edge_id, type, action, entity_id, body, position)`;
+}
+
+/**
+ * Has everything that is assigned to the edge sent again: one row per entity.
+ *
+ * @returns whether there was any
+ */
+export async function requestFullSync(tx: Queryable, { clock }: { readonly clock: Clock }, edgeId: Uuid): Promise<boolean> {
+  const item = sql`select a.edge_id, a.entity_type as type, 'ADDED' as action, a.entity_id, null::text as body,
+      row_number() over (order by a.assigned_ms, a.entity_id) as position
+    from edge_assignment a where a.edge_id = ${edgeId}::uuid`;
+  return (await insertEvents(tx, item, clock.nowMs())).length > 0;
+}
+
+/** What a change is called in the list of downlinks. */
+export function toEvent(change: Change): EntityEvent {
+  const { type, id: entityId } = change.entity;
+  switch (change.kind) {
+    case "entity-saved":
+      return { type, entityId, action: "UPDATED", body: null };
+    case "entity-removed":
+      return { type, entityId, action: change.deleted ? "DELETED" : "UNASSIGNED_FROM_EDGE", body: null };
+    case "attributes-saved":
+      return {
+        type,
+        entityId,
+        action: "ATTRIBUTES_UPDATED",
+        body: { scope: change.scope, keys: change.attributes.map((entry) => entry.key) },
+      };
+    case "attributes-deleted":
+      return { type, entityId, action: "ATTRIBUTES_DELETED", body: { scope: change.scope, keys: change.keys } };
+    case "credentials-saved":
+      return { type, entityId, action: "CREDENTIALS_UPDATED", body: null };
+    default:
+      return change satisfies never;
+  }
+}
+
+function eventArrays(events: readonly EntityEvent[]): SQL {
+  return sql`${arrayParam(events.map((event) => event.type), "text")}, ${arrayParam(events.map((event) => event.action), "text")},
+    ${arrayParam(events.map((event) => event.entityId), "uuid")},
+    ${arrayParam(events.map((event) => (event.body === null ? null : JSON.stringify(event.body))), "text")}`;
+}
+
+/** A profile is followed by the edges to which a device or asset with it is assigned. */
+function followersOf(events: readonly EntityEvent[], excludeEdgeId: Uuid | undefined): SQL {
+  const exclude = sql`a.edge_id is distinct from ${excludeEdgeId ?? null}::uuid`;
+  return sql`
+    with change as (
+      select * from unnest(${eventArrays(events)}) with ordinality as input (type, action, entity_id, body, position)
+    )
+    select a.edge_id, c.* from change c join edge_assignment a on a.entity_id = c.entity_id where ${exclude}
+    union all
+    select distinct a.edge_id, c.* from change c join entity e on e.profile_id = c.entity_id join edge_assignment a on a.entity_id = e.id
+    where c.type in ('DEVICE_PROFILE', 'ASSET_PROFILE') and ${exclude}`;
+}
+
+/** `item` gives edge_id, type, action, entity_id, body as text, position. Edges that are gone get nothing. */
+async function insertEvents(tx: Queryable, item: SQL, nowMs: number): Promise<Uuid[]> {
+  const rows = await tx.execute<{ edge_id: Uuid }>(sql`
+    with item as (${item}),
+    concerned as (select edge_id, count(*) as events from item group by edge_id),
+    locked as (
+      select s.edge_id from edge_sync s where s.edge_id in (select edge_id from concerned) order by s.edge_id for update
+    ),
+    counted as (
+      update edge_sync s set downlink_last = s.downlink_last + c.events
+      from concerned c join locked l on l.edge_id = c.edge_id
+      where s.edge_id = c.edge_id
+      returning s.edge_id, s.downlink_last - c.events as before
+    ),
+    written as (
+      insert into edge_event (edge_id, seq, created_ms, tenant_id, type, action, entity_id, body)
+      select i.edge_id, n.before + row_number() over (partition by i.edge_id order by i.position),
+        ${nowMs}::bigint, e.tenant_id, i.type, i.action, i.entity_id, i.body::json
+      from item i join counted n on n.edge_id = i.edge_id join edge e on e.id = i.edge_id
+      returning edge_id
+    )
+    select distinct edge_id from written`);
+  return rows.map((row) => row.edge_id);
+}
+
+export interface CloudUnitOfWork extends UnitOfWork {
+  /** Like `run`, for work that knows which edge is to hear what. */
+  runEvents<T>(work: (tx: Queryable) => Promise<{ readonly result: T; readonly events: readonly EdgeEvent[] }>): Promise<T>;
+}
+
+/** @param onCommitted is called after the commit with the edges that got a row; it must not throw */
+export function createCloudUnitOfWork(
+  db: Queryable,
+  { clock, onCommitted }: { readonly clock: Clock; readonly onCommitted: (edgeIds: readonly Uuid[]) => void },
+): CloudUnitOfWork {
+  const commit = async <T>(work: (tx: Queryable) => Promise<{ result: T; edgeIds: Uuid[] }>): Promise<T> => {
+    const { result, edgeIds } = await db.transaction(work);
+    if (edgeIds.length > 0) onCommitted(edgeIds);
+    return result;
+  };
+  return {
+    run: <T>(work: (tx: Queryable) => Promise<Outcome<T>>) =>
+      commit(async (tx) => {
+        const { result, changes } = await work(tx);
+        return { result, edgeIds: await recordChanges(tx, changes, { nowMs: clock.nowMs() }) };
+      }),
+    runEvents: (work) =>
+      commit(async (tx) => {
+        const { result, events } = await work(tx);
+        return { result, edgeIds: await recordEvents(tx, events, { nowMs: clock.nowMs() }) };
+      }),
+  };
+}
+
+export interface DownlinkRow extends EdgeEvent {
+  readonly seq: number;
+  readonly createdMs: number;
+  readonly tenantId: Uuid;
+  /** Of the row itself. */
+  readonly id: Uuid;
+}
+
+/** The rows above `afterSeq`, in order, at most `limit`. */
+export async function readDownlinks(
+  db: Queryable,
+  edgeId: Uuid,
+  { afterSeq, limit }: { readonly afterSeq: number; readonly limit: number },
+): Promise<DownlinkRow[]> {
+  const rows = await db
+    .select()
+    .from(edgeEvent)
+    .where(and(eq(edgeEvent.edgeId, edgeId), gt(edgeEvent.seq, afterSeq)))
+    .orderBy(asc(edgeEvent.seq))
+    .limit(limit);
+  return rows.map(toDownlink);
+}
+
+/** queued: waits; sent: on its way, not acknowledged; applied: committed by the edge; failed: refused by it. */
+export type DownlinkState = "queued" | "sent" | "applied" | "failed";
+
+export interface DownlinkStatus extends DownlinkRow {
+  readonly state: DownlinkState;
+  readonly reason: string | null;
+  readonly appliedMs: number | null;
+}
+
+export interface DownlinkFilter {
+  readonly edgeId: Uuid;
+  /** Sequences up to this one were sent in the session of now. */
+  readonly sentSeq: number;
+  readonly ackedSeq: number;
+}
+
+/** Rows with their state, which follows from the cursors. */
+export async function listDownlinks(db: Queryable, filter: DownlinkFilter, page: PageRequest): Promise<Page<DownlinkStatus>> {
+  const where = and(
+    eq(edgeEvent.edgeId, filter.edgeId),
+    page.startTime === undefined ? undefined : gte(edgeEvent.createdMs, page.startTime),
+    page.endTime === undefined ? undefined : lte(edgeEvent.createdMs, page.endTime),
+    page.textSearch === undefined || page.textSearch === ""
+      ? undefined
+      : sql`strpos(lower(${edgeEvent.type} || ' ' || ${edgeEvent.action} || ' ' || ${edgeEvent.entityId}), lower(${page.textSearch})) > 0`,
+  );
+  const direction = page.sortOrder === "DESC" ? desc : asc;
+  const [rows, totals] = await Promise.all([
+    db
+      .select({
+        row: edgeEvent,
+        reason: edgeEventRejection.reason,
+        code: edgeEventRejection.code,
+        appliedMs: sql<number | null>`(select a.acked_ms from ${edgeEventAck} a where a.edge_id = ${edgeEvent.edgeId}
+          and a.last_seq >= ${edgeEvent.seq} order by a.last_seq limit 1)`.mapWith(Number),
+      })
+      .from(edgeEvent)
+      .leftJoin(edgeEventRejection, and(eq(edgeEventRejection.edgeId, edgeEvent.edgeId), eq(edgeEventRejection.seq, edgeEvent.seq)))
+      .where(where)
+      .orderBy(direction(sortColumn(page.sortProperty)), direction(edgeEvent.seq))
+      .limit(page.pageSize)
+      .offset(page.pageSize * page.page),
+    db.select({ count: sql<string>`count(*)` }).from(edgeEvent).where(where),
+  ]);
+  const data = rows.map(({ row, reason, code, appliedMs }) => {
+    const state = stateOf(row.seq, { ...filter, isRejected: reason !== null });
+    return {
+      ...toDownlink(row),
+      state,
+      reason: reason === null ? null : `${code}: ${reason}`,
+      appliedMs: state === "applied" ? appliedMs : null,
+    };
+  });
+  return toPage(data, Number(totals[0]?.count ?? 0), page);
+}
+
+function stateOf(
+  seq: number,
+  { isRejected, ackedSeq, sentSeq }: { isRejected: boolean; ackedSeq: number; sentSeq: number },
+): DownlinkState {
+  if (isRejected) return "failed";
+  if (seq <= ackedSeq) return "applied";
+  return seq <= sentSeq ? "sent" : "queued";
+}
+
+function sortColumn(property: string | undefined) {
+  switch (property) {
+    case undefined:
+    case "":
+    case "id":
+    case "seqId":
+      return edgeEvent.seq;
+    case "createdTime":
+      return edgeEvent.createdMs;
+    case "type":
+      return edgeEvent.type;
+    case "action":
+      return edgeEvent.action;
+    default:
+      throw new AppError("INVALID_ARGUMENT", `Unsupported sort property '${property.slice(0, 64)}'!`, {
+        field: "sortProperty",
+      });
+  }
+}
+
+function toDownlink(row: typeof edgeEvent.$inferSelect): DownlinkRow {
+  return {
+    ...row,
+    edgeId: row.edgeId as Uuid,
+    tenantId: row.tenantId as Uuid,
+    id: row.id as Uuid,
+    entityId: row.entityId as Uuid,
+    // Written from an EntityEvent only.
+    action: row.action as EdgeEventAction,
+    body: row.body as EntityEvent["body"],
+  };
+}

@@ -1,0 +1,302 @@
+import { and, asc, desc, eq, ilike, inArray, or, sql } from "drizzle-orm";
+import { AppError } from "../../shared/core/errors.ts";
+import { createUuid, type Uuid } from "../../shared/core/ids.ts";
+import { createToken } from "../../shared/core/random.ts";
+import type { Json } from "../../shared/entities/entity-record.ts";
+import { sha256Hex } from "../../shared/runtime/hash.ts";
+import { containsPattern, toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
+import type { StoreDeps } from "../../shared/store/store-deps.ts";
+import { attribute } from "../../shared/store/tables.ts";
+import type { Queryable } from "../../shared/store/unit-of-work.ts";
+import {
+  edge,
+  edgeAssignment,
+  edgeEvent,
+  edgeEventAck,
+  edgeEventRejection,
+  edgeSync,
+  edgeUplink,
+} from "./schema.ts";
+
+/** An edge as the cloud knows it; its secret is not kept, only a hash. */
+export interface Edge {
+  readonly id: Uuid;
+  readonly tenantId: Uuid;
+  readonly customerId: Uuid | null;
+  readonly name: string;
+  readonly type: string;
+  readonly label: string | null;
+  readonly routingKey: string;
+  readonly version: number;
+  readonly createdMs: number;
+  readonly additionalInfo: { readonly [key: string]: Json } | null;
+}
+
+export interface EdgeSave {
+  readonly id: Uuid | null;
+  readonly tenantId: Uuid;
+  readonly name: string;
+  readonly type: string;
+  readonly label: string | null;
+  /** null: as it is; of a new edge a random one. */
+  readonly routingKey: string | null;
+  /** null: as it is; of a new edge a random one. */
+  readonly secret: string | null;
+  readonly expectedVersion: number | null;
+  readonly additionalInfo: Edge["additionalInfo"];
+}
+
+export interface SavedEdge {
+  readonly edge: Edge;
+  /** The secret when it was set by this save: the only time that it can be shown. */
+  readonly newSecret: string | null;
+  /** Whether key or secret changed: sessions that were opened with the old ones have to end. */
+  readonly accessChanged: boolean;
+}
+
+const ROUTING_KEY_LENGTH = 36;
+const SECRET_LENGTH = 20;
+
+/** What is stored of a secret: bound to its key, so that equal secrets of two edges don't show. */
+export function hashEdgeSecret(routingKey: string, secret: string): string {
+  return sha256Hex(`${routingKey}:${secret}`);
+}
+
+/** @throws AppError NOT_FOUND, VERSION_CONFLICT, ALREADY_EXISTS, INVALID_ARGUMENT */
+export function saveEdge(tx: Queryable, deps: StoreDeps, save: EdgeSave): Promise<SavedEdge> {
+  return save.id === null ? createEdge(tx, deps, save) : updateEdge(tx, save.id, save);
+}
+
+async function createEdge(tx: Queryable, deps: StoreDeps, save: EdgeSave): Promise<SavedEdge> {
+  const routingKey = save.routingKey ?? createToken(deps.random, ROUTING_KEY_LENGTH);
+  const secret = save.secret ?? createToken(deps.random, SECRET_LENGTH);
+  const rows = await tx
+    .insert(edge)
+    .values({
+      id: createUuid(deps.clock, deps.random),
+      tenantId: save.tenantId,
+      name: save.name,
+      type: save.type,
+      label: save.label,
+      routingKey,
+      secretHash: hashEdgeSecret(routingKey, secret),
+      createdMs: deps.clock.nowMs(),
+      additionalInfo: save.additionalInfo,
+    })
+    .onConflictDoNothing()
+    .returning();
+  const row = rows[0];
+  if (row === undefined) throw await explainConflict(tx, { tenantId: save.tenantId, name: save.name });
+  await tx.insert(edgeSync).values({ edgeId: row.id, downlinkLast: 0, downlinkAcked: 0, session: 0 });
+  return { edge: toEdge(row), newSecret: secret, accessChanged: false };
+}
+
+async function explainConflict(tx: Queryable, { tenantId, name }: { tenantId: Uuid; name: string }): Promise<AppError> {
+  return (await findEdgeByName(tx, tenantId, name)) === null
+    ? new AppError("ALREADY_EXISTS", "Edge with such routing key already exists!", { field: "routingKey" })
+    : new AppError("ALREADY_EXISTS", "Edge with such name already exists!", { field: "name" });
+}
+
+async function updateEdge(tx: Queryable, id: Uuid, save: EdgeSave): Promise<SavedEdge> {
+  const { tenantId, name, type, label, secret, additionalInfo } = save;
+  const stored = await lockEdge(tx, { id, tenantId });
+  if (save.expectedVersion !== null && save.expectedVersion !== stored.version) {
+    throw new AppError("VERSION_CONFLICT", "Edge was already changed by someone else");
+  }
+  const routingKey = save.routingKey ?? stored.routingKey;
+  const keyChanged = routingKey !== stored.routingKey;
+  if (keyChanged && secret === null) {
+    const message = "Edge secret should be specified: a new routing key needs the secret, of which only a hash is kept";
+    throw new AppError("INVALID_ARGUMENT", message, { field: "secret" });
+  }
+  if (name !== stored.name && (await findEdgeByName(tx, tenantId, name)) !== null) {
+    throw new AppError("ALREADY_EXISTS", "Edge with such name already exists!", { field: "name" });
+  }
+  if (keyChanged && (await findEdgeByRoutingKey(tx, routingKey)) !== null) {
+    throw new AppError("ALREADY_EXISTS", "Edge with such routing key already exists!", { field: "routingKey" });
+  }
+  const secretHash = secret === null ? stored.secretHash : hashEdgeSecret(routingKey, secret);
+  const accessChanged = secretHash !== stored.secretHash;
+  const rows = await tx
+    .update(edge)
+    .set({ name, type, label, routingKey, secretHash, additionalInfo, version: stored.version + 1 })
+    .where(eq(edge.id, id))
+    .returning();
+  if (rows[0] === undefined) throw edgeNotFound(id);
+  return { edge: toEdge(rows[0]), newSecret: accessChanged ? secret : null, accessChanged };
+}
+
+async function lockEdge(
+  tx: Queryable,
+  { id, tenantId }: { readonly id: Uuid; readonly tenantId: Uuid },
+): Promise<typeof edge.$inferSelect> {
+  const rows = await tx
+    .select()
+    .from(edge)
+    .where(and(eq(edge.id, id), eq(edge.tenantId, tenantId)))
+    .for("update");
+  if (rows[0] === undefined) throw edgeNotFound(id);
+  return rows[0];
+}
+
+export function edgeNotFound(id: Uuid): AppError {
+  return new AppError("NOT_FOUND", `Edge with id [${id}] is not found`);
+}
+
+export interface EdgeKey {
+  readonly id: Uuid;
+  readonly tenantId: Uuid;
+}
+
+/** @throws AppError NOT_FOUND, also for an edge of another tenant */
+export async function getEdge(db: Queryable, key: EdgeKey): Promise<Edge> {
+  const rows = await db
+    .select()
+    .from(edge)
+    .where(and(eq(edge.id, key.id), eq(edge.tenantId, key.tenantId)));
+  if (rows[0] === undefined) throw edgeNotFound(key.id);
+  return toEdge(rows[0]);
+}
+
+export async function findEdgeByName(db: Queryable, tenantId: Uuid, name: string): Promise<Edge | null> {
+  const rows = await db
+    .select()
+    .from(edge)
+    .where(and(eq(edge.tenantId, tenantId), eq(edge.name, name)));
+  return rows[0] === undefined ? null : toEdge(rows[0]);
+}
+
+async function findEdgeByRoutingKey(db: Queryable, routingKey: string): Promise<Edge | null> {
+  const rows = await db.select().from(edge).where(eq(edge.routingKey, routingKey));
+  return rows[0] === undefined ? null : toEdge(rows[0]);
+}
+
+/** The edge that shows this key and secret, or null; says nothing about which of both is wrong. */
+export async function authenticateEdge(
+  db: Queryable,
+  { routingKey, secret }: { readonly routingKey: string; readonly secret: string },
+): Promise<Edge | null> {
+  const rows = await db
+    .select()
+    .from(edge)
+    .where(and(eq(edge.routingKey, routingKey), eq(edge.secretHash, hashEdgeSecret(routingKey, secret))));
+  return rows[0] === undefined ? null : toEdge(rows[0]);
+}
+
+export async function findEdges(
+  db: Queryable,
+  { tenantId, ids }: { readonly tenantId: Uuid; readonly ids: readonly Uuid[] },
+): Promise<Edge[]> {
+  if (ids.length === 0) return [];
+  const rows = await db
+    .select()
+    .from(edge)
+    .where(and(eq(edge.tenantId, tenantId), inArray(edge.id, [...ids])))
+    .orderBy(asc(edge.id));
+  return rows.map(toEdge);
+}
+
+export async function listEdges(
+  db: Queryable,
+  { tenantId, type }: { readonly tenantId: Uuid; readonly type?: string | undefined },
+  page: PageRequest,
+): Promise<Page<Edge>> {
+  const search = page.textSearch === undefined || page.textSearch === "" ? undefined : containsPattern(page.textSearch);
+  const where = and(
+    eq(edge.tenantId, tenantId),
+    type === undefined ? undefined : eq(edge.type, type),
+    search === undefined ? undefined : or(ilike(edge.name, search), ilike(edge.label, search)),
+  );
+  const direction = page.sortOrder === "DESC" ? desc : asc;
+  const [rows, totals] = await Promise.all([
+    db
+      .select()
+      .from(edge)
+      .where(where)
+      .orderBy(direction(sortColumn(page.sortProperty)), asc(edge.id))
+      .limit(page.pageSize)
+      .offset(page.pageSize * page.page),
+    db.select({ count: sql<string>`count(*)` }).from(edge).where(where),
+  ]);
+  return toPage(rows.map(toEdge), Number(totals[0]?.count ?? 0), page);
+}
+
+function sortColumn(property: string | undefined) {
+  switch (property) {
+    case undefined:
+    case "":
+    case "id":
+      return edge.id;
+    case "createdTime":
+      return edge.createdMs;
+    case "name":
+      return edge.name;
+    case "type":
+      return edge.type;
+    case "label":
+      return edge.label;
+    case "customerTitle":
+      return edge.customerId;
+    default:
+      throw new AppError("INVALID_ARGUMENT", `Unsupported sort property '${property.slice(0, 64)}'!`, {
+        field: "sortProperty",
+      });
+  }
+}
+
+export async function listEdgeTypes(db: Queryable, tenantId: Uuid): Promise<string[]> {
+  const rows = await db
+    .selectDistinct({ type: edge.type })
+    .from(edge)
+    .where(eq(edge.tenantId, tenantId))
+    .orderBy(asc(edge.type));
+  return rows.map((row) => row.type);
+}
+
+/** The edge with its assignments, downlinks and counters; entities that were assigned to it stay. @throws AppError NOT_FOUND */
+export async function deleteEdge(tx: Queryable, key: EdgeKey): Promise<void> {
+  await lockEdge(tx, key);
+  await tx.delete(edge).where(eq(edge.id, key.id));
+  for (const table of [edgeAssignment, edgeSync, edgeUplink, edgeEvent, edgeEventRejection, edgeEventAck]) {
+    await tx.delete(table).where(eq(table.edgeId, key.id));
+  }
+  await tx.delete(attribute).where(eq(attribute.entityId, key.id));
+}
+
+/** What the newest session of an edge has left behind. */
+export interface EdgeStatus {
+  readonly edgeId: Uuid;
+  readonly downlinkLast: number;
+  readonly downlinkAcked: number;
+  readonly edgeVersion: string | null;
+  readonly clockSkewMs: number | null;
+  readonly connectedMs: number | null;
+  readonly disconnectedMs: number | null;
+  /** Code of the last failure, see shared/core/errors.ts. */
+  readonly reason: string | null;
+}
+
+export async function readEdgeStatuses(db: Queryable, edgeIds: readonly Uuid[]): Promise<Map<Uuid, EdgeStatus>> {
+  if (edgeIds.length === 0) return new Map();
+  const rows = await db
+    .select()
+    .from(edgeSync)
+    .where(inArray(edgeSync.edgeId, [...edgeIds]));
+  return new Map(rows.map((row) => [row.edgeId as Uuid, { ...row, edgeId: row.edgeId as Uuid }]));
+}
+
+function toEdge(row: typeof edge.$inferSelect): Edge {
+  const { id, tenantId, customerId, name, type, label, routingKey, version, createdMs, additionalInfo } = row;
+  return {
+    id: id as Uuid,
+    tenantId: tenantId as Uuid,
+    customerId: customerId as Uuid | null,
+    name,
+    type,
+    label,
+    routingKey,
+    version,
+    createdMs,
+    additionalInfo: additionalInfo as Edge["additionalInfo"],
+  };
+}
