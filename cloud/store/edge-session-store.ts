@@ -130,7 +130,11 @@ export interface UplinkPosition {
  *
  * @throws AppError SESSION_FENCED when the session is not the newest, or the watermark is not `from`
  */
-export async function moveWatermark(tx: Queryable, position: UplinkPosition, from: number, to: number): Promise<void> {
+export async function moveWatermark(
+  tx: Queryable,
+  position: UplinkPosition,
+  { from, to }: { readonly from: number; readonly to: number },
+): Promise<void> {
   const moved = await tx
     .update(edgeUplink)
     .set({ watermark: to })
@@ -174,7 +178,11 @@ export function settleDownlinks(
 }
 
 /** A session ended; a newer one's presence is left alone. */
-export async function closeSession(db: Queryable, edgeId: Uuid, session: number, reason: string, nowMs: number): Promise<void> {
+export async function closeSession(
+  db: Queryable,
+  edgeId: Uuid,
+  { session, reason, nowMs }: { readonly session: number; readonly reason: string; readonly nowMs: number },
+): Promise<void> {
   await db
     .update(edgeSync)
     .set({ disconnectedMs: Math.round(nowMs), reason })

@@ -30,7 +30,7 @@ export interface Outbox {
   /** Batches above `afterSeq`, at least one if there is any; `drained` when nothing is left above them. */
   read(lane: UplinkLane, request: OutboxRead): Promise<{ readonly batches: readonly OutgoingBatch[]; readonly drained: boolean }>;
   /** Moves the cursor to `seq` and parks what was rejected. A cursor never goes back. */
-  settle(lane: UplinkLane, seq: number, rejections: readonly Rejection[], nowMs: number): Promise<void>;
+  settle(lane: UplinkLane, settled: Settled): Promise<void>;
   /** Merges small neighbouring rows of the telemetry lane that wait above `aboveSeq`. @returns how many rows were merged away */
   mergeSmallRows(aboveSeq: number): Promise<number>;
   /** Drops partitions whose every row is acknowledged and older than `beforeMs`. @returns their names */
@@ -41,6 +41,12 @@ export interface OutboxRead {
   readonly afterSeq: number;
   readonly bytesMax: number;
   readonly itemsMax: number;
+}
+
+export interface Settled {
+  readonly seq: number;
+  readonly rejections: readonly Rejection[];
+  readonly nowMs: number;
 }
 
 interface Row extends Compressed {
@@ -57,7 +63,7 @@ export function createOutbox(sql: Sql): Outbox {
       const drained = rows.length === 0;
       return { drained, batches: lane === "config" ? joinConfigRows(rows, request) : rows.map((row) => telemetryBatch(row, request)) };
     },
-    settle: (lane, seq, rejections, nowMs) => settle(sql, lane, { seq, rejections, nowMs }),
+    settle: (lane, settled) => settle(sql, lane, settled),
     mergeSmallRows: (aboveSeq) => mergeSmallRows(sql, aboveSeq),
     dropPartitions: (lane, beforeMs) => dropPartitions(sql, lane, beforeMs),
   };
@@ -128,11 +134,7 @@ function joinConfigRows(rows: readonly Row[], { itemsMax }: OutboxRead): readonl
   return [{ type: "batch", lane: "config", firstSeq: first.firstSeq, count: taken.length, configSeq: 0, ...compress(joined) }];
 }
 
-async function settle(
-  sql: Sql,
-  lane: UplinkLane,
-  { seq, rejections, nowMs }: { readonly seq: number; readonly rejections: readonly Rejection[]; readonly nowMs: number },
-): Promise<void> {
+async function settle(sql: Sql, lane: UplinkLane, { seq, rejections, nowMs }: Settled): Promise<void> {
   await sql.begin(async (tx) => {
     // A lost cursor is repeated by the next Welcome; only parked items need the disk at once.
     if (rejections.length === 0) await tx`set local synchronous_commit = off`;

@@ -1,7 +1,8 @@
 import { eq } from "drizzle-orm";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { NULL_UUID } from "../../shared/core/ids.ts";
-import { appUser, entity } from "../../shared/store/tables.ts";
+import { moveTenant } from "../../shared/store/entity-store.ts";
+import { appUser } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { site } from "./schema.ts";
 
@@ -40,11 +41,10 @@ export async function readSite(db: Queryable): Promise<Site> {
 }
 
 /** Takes over what the cloud says of this edge; what was made here before belongs to the cloud's tenant from now on. */
-export async function saveSite(db: Queryable, before: Site, after: Site): Promise<void> {
-  await db.transaction(async (tx) => {
-    await tx.update(site).set(after).where(eq(site.id, SITE_ROW));
-    if (before.tenantId === after.tenantId) return;
-    await tx.update(entity).set({ tenantId: after.tenantId }).where(eq(entity.tenantId, before.tenantId));
-    await tx.update(appUser).set({ tenantId: after.tenantId }).where(eq(appUser.tenantId, before.tenantId));
-  });
+export async function saveSite(tx: Queryable, after: Site): Promise<void> {
+  const before = await readSite(tx);
+  await tx.update(site).set(after).where(eq(site.id, SITE_ROW));
+  if (before.tenantId === after.tenantId) return;
+  await moveTenant(tx, before.tenantId, after.tenantId);
+  await tx.update(appUser).set({ tenantId: after.tenantId }).where(eq(appUser.tenantId, before.tenantId));
 }

@@ -1,0 +1,71 @@
+import http2 from "node:http2";
+import type { AddressInfo } from "node:net";
+import type { ConnectRouter } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { AppError } from "../../shared/core/errors.ts";
+
+export interface RpcServerOptions {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly tls?: { readonly cert: string; readonly key: string };
+  readonly routes: (router: ConnectRouter) => void;
+}
+
+export interface RpcServer {
+  readonly url: string;
+  /** Stops listening and ends all connections. Sessions should be drained before. */
+  close(): Promise<void>;
+}
+
+/** Bytes that a sender may have on the way; HTTP/2's default of 64 KiB would cap a link of 600 ms at 109 KB/s. */
+const STREAM_WINDOW_BYTES = 8 * 1024 * 1024;
+const MESSAGE_BYTES_MAX = 256 * 1024 * 1024;
+/** A connection that opens no stream is closed. */
+const IDLE_CONNECTION_MS = 60_000;
+
+/** gRPC on node:http2, since Bun.serve sends no trailers. @throws AppError ADDRESS_IN_USE */
+export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
+  const handler = connectNodeAdapter({ routes: options.routes, connect: false, grpcWeb: false, readMaxBytes: MESSAGE_BYTES_MAX });
+  const settings = { settings: { initialWindowSize: STREAM_WINDOW_BYTES } };
+  const server =
+    options.tls === undefined
+      ? http2.createServer(settings, handler)
+      : http2.createSecureServer({ ...settings, ...options.tls, allowHTTP1: false }, handler);
+  const sessions = new Set<http2.ServerHttp2Session>();
+  server.on("session", (session) => {
+    sessions.add(session);
+    session.once("close", () => sessions.delete(session));
+    // Garbage on the port must end that connection, not the process.
+    session.on("error", () => session.destroy());
+    session.setTimeout(IDLE_CONNECTION_MS, () => {
+      if (sessions.has(session)) session.close();
+    });
+  });
+  server.on("sessionError", () => undefined);
+  await listen(server, options);
+  const { port } = server.address() as AddressInfo; // a TCP server's address, since it listens on a port
+  const host = options.host === "0.0.0.0" || options.host === "::" ? "127.0.0.1" : options.host;
+  return {
+    url: `${options.tls === undefined ? "http" : "https"}://${host}:${port}`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        for (const session of sessions) session.destroy();
+      }),
+  };
+}
+
+function listen(server: http2.Http2Server | http2.Http2SecureServer, { host, port }: RpcServerOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      const taken = error.code === "EADDRINUSE";
+      const message = taken ? `Can't listen on ${host}:${port}: the port is taken` : `Can't listen on ${host}:${port}: ${error.message}`;
+      reject(new AppError(taken ? "ADDRESS_IN_USE" : "INTERNAL", message, { cause: error }));
+    });
+    server.listen(port, host, () => {
+      server.on("error", () => undefined);
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,73 @@
+import { AppError } from "../../shared/core/errors.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
+import { createToken } from "../../shared/core/random.ts";
+import type { StoreDeps } from "../../shared/store/store-deps.ts";
+import type { Queryable } from "../../shared/store/unit-of-work.ts";
+import type { OutgoingBatch } from "../../shared/sync/sender.ts";
+import type { LoadRequest } from "../../shared/sync/session-driver.ts";
+import type { EncodableItem } from "../../shared/wire/changes-codec.ts";
+import { encodeItems } from "../../shared/wire/changes-codec.ts";
+import { compress } from "../../shared/wire/compression.ts";
+import { loadEntityChanges } from "../store/downlink-source.ts";
+import { readDownlinks } from "../store/downlink-store.ts";
+import { closeSession, findEdgeByCredentials, openSession, settleDownlinks } from "../store/edge-session-store.ts";
+import { applyUplink } from "../store/uplink-apply.ts";
+import type { EdgeCaller, SessionStore } from "./service.ts";
+
+/** Downlink rows in one frame: a frame is built from the entities as they are when it is read. */
+const DOWNLINK_ROWS_MAX = 500;
+
+export interface SessionStoreDeps extends StoreDeps {
+  readonly db: Queryable;
+  readonly cloudId: Uuid;
+  readonly hashEdgeSecret: (routingKey: string, secret: string) => string;
+  /** Downlinks were committed for these edges. */
+  readonly onDownlinks: (edgeIds: readonly Uuid[]) => void;
+}
+
+/** The stores of the cloud in the form that sessions use. */
+export function createSessionStore(deps: SessionStoreDeps): SessionStore {
+  const { clock, db, hashEdgeSecret } = deps;
+  // Hashing something for unknown keys too keeps the answer's time from telling which keys exist.
+  const nobody = createToken(deps.random, 20);
+  return {
+    authenticate: async (routingKey, secret) => {
+      const account = await findEdgeByCredentials(db, routingKey, hashEdgeSecret(routingKey || nobody, secret));
+      if (account === null) throw new AppError("UNAUTHENTICATED", "The cloud knows no edge with this key and secret");
+      return account;
+    },
+    open: (caller, hello) => openSession(db, caller, hello, deps),
+    close: (edgeId, session, reason) => closeSession(db, edgeId, { session, reason, nowMs: clock.nowMs() }),
+    applyUplink: async (source, batches) => {
+      const applied = await applyUplink(db, deps, { origin: { ...source, edgeName: source.name }, batches });
+      if (applied.edgeIds.length > 0) deps.onDownlinks(applied.edgeIds);
+      return applied.rejections;
+    },
+    readDownlinks: (caller, request) => readDownlinkBatch(db, caller, request),
+    settleDownlinks: (edgeId, session, seq, rejections) =>
+      settleDownlinks(db, { edgeId, session, seq, rejections, nowMs: clock.nowMs() }),
+  };
+}
+
+/** Rows name entities; what is sent is their state of now, which never is older than the row. */
+async function readDownlinkBatch(
+  db: Queryable,
+  caller: EdgeCaller,
+  request: LoadRequest,
+): Promise<{ readonly batches: readonly OutgoingBatch[]; readonly drained: boolean }> {
+  const limit = Math.min(request.itemsMax, DOWNLINK_ROWS_MAX);
+  const rows = await readDownlinks(db, caller.edgeId, { afterSeq: request.afterSeq, limit });
+  const [first] = rows;
+  if (first === undefined) return { batches: [], drained: true };
+  const items: EncodableItem[] = [];
+  let bytes = 0;
+  for (const row of rows) {
+    const changes = await loadEntityChanges(db, row);
+    items.push({ changedMs: row.createdMs, changes });
+    bytes += changes.reduce((sum, change) => sum + (change.kind === "entity-saved" ? change.body.length : 200), 0);
+    if (bytes > request.bytesMax) break;
+  }
+  const payload = compress(encodeItems(items));
+  const batch: OutgoingBatch = { type: "batch", lane: "downlink", firstSeq: first.seq, count: items.length, configSeq: 0, ...payload };
+  return { batches: [batch], drained: rows.length < limit && items.length === rows.length };
+}

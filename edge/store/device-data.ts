@@ -1,0 +1,46 @@
+import type { Uuid } from "../../shared/core/ids.ts";
+import type { AttributeScope } from "../../shared/entities/attributes.ts";
+import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
+import { readAttributeRows, saveAttributes } from "../../shared/store/attribute-store.ts";
+import type { Queryable } from "../../shared/store/unit-of-work.ts";
+import type { AttributeAnswer, DeviceData } from "../devices/ports.ts";
+import type { GroupCommit } from "./group-commit.ts";
+
+export interface DeviceDataDeps {
+  readonly db: Queryable;
+  readonly groupCommit: GroupCommit;
+}
+
+/** What devices write and read, over the stores. */
+export function createDeviceData({ db, groupCommit }: DeviceDataDeps): DeviceData {
+  return {
+    saveTelemetry: (records) => groupCommit.saveTelemetry(records),
+    saveClientAttributes: (deviceId, attributes) => {
+      const [first] = attributes;
+      if (first === undefined) return Promise.resolve();
+      const entity = { type: "DEVICE", id: deviceId };
+      return groupCommit.run((tx) =>
+        saveAttributes(tx, { entity, scope: "CLIENT_SCOPE", readings: attributes, nowMs: first.updatedMs }),
+      );
+    },
+    readAttributes: async (deviceId, { clientKeys, sharedKeys }) => {
+      const answer: { -readonly [Key in keyof AttributeAnswer]: AttributeAnswer[Key] } = {};
+      if (clientKeys !== undefined) answer.client = await readScope(db, { deviceId, scope: "CLIENT_SCOPE", keys: clientKeys });
+      if (sharedKeys !== undefined) answer.shared = await readScope(db, { deviceId, scope: "SHARED_SCOPE", keys: sharedKeys });
+      return answer;
+    },
+  };
+}
+
+interface ScopeQuery {
+  readonly deviceId: Uuid;
+  readonly scope: AttributeScope;
+  /** Empty: all. */
+  readonly keys: readonly string[];
+}
+
+async function readScope(db: Queryable, { deviceId, scope, keys }: ScopeQuery): Promise<ReadonlyMap<string, CanonicalJson>> {
+  const query = { entityId: deviceId, scopes: [scope], ...(keys.length === 0 ? {} : { keys }) };
+  const rows = await readAttributeRows(db, query);
+  return new Map(rows.map((row) => [row.key, row.value]));
+}

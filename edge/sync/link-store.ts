@@ -1,0 +1,54 @@
+import type { Change } from "../../shared/entities/change.ts";
+import type { StoreDeps } from "../../shared/store/store-deps.ts";
+import type { Queryable } from "../../shared/store/unit-of-work.ts";
+import { UPLINK_LANES } from "../../shared/sync/frames.ts";
+import { applyDownlinks } from "../store/downlink-apply.ts";
+import type { GroupCommit } from "../store/group-commit.ts";
+import type { Outbox } from "../store/outbox.ts";
+import { readSite, saveSite } from "../store/site-store.ts";
+import type { LinkStore } from "./link.ts";
+
+export interface LinkStoreDeps extends StoreDeps {
+  readonly db: Queryable;
+  readonly outbox: Outbox;
+  readonly groupCommit: GroupCommit;
+  /** Changes that came from the cloud were committed. */
+  readonly onEffects: (effects: readonly Change[]) => void;
+}
+
+/** The stores of the edge in the form that the link uses. */
+export function createLinkStore(deps: LinkStoreDeps): LinkStore {
+  const { db, groupCommit, outbox } = deps;
+  return {
+    greeting: async () => {
+      const ranges = await Promise.all(
+        UPLINK_LANES.map(async (lane) => {
+          const { nextSeq, oldestSeq } = await outbox.range(lane);
+          return { lane, nextSeq, oldestSeq };
+        }),
+      );
+      const { cloudId, downlinkApplied } = await readSite(db);
+      return { lanes: ranges, cloudId, downlinkApplied };
+    },
+    welcome: (welcome) =>
+      // Through the one writer: a work under way belongs to one tenant or the other, never to both.
+      groupCommit.run(async (tx) => {
+        await saveSite(tx, {
+          edgeId: welcome.edgeId,
+          tenantId: welcome.tenantId,
+          name: welcome.edgeName,
+          type: welcome.edgeType,
+          cloudId: welcome.cloudId,
+          downlinkApplied: welcome.downlinkResume,
+        });
+        return { result: undefined, changes: [] };
+      }),
+    read: (lane, request) => outbox.read(lane, request),
+    settle: (lane, seq, rejections, nowMs) => outbox.settle(lane, { seq, rejections, nowMs }),
+    applyDownlinks: async (batches) => {
+      const { effects, rejections } = await applyDownlinks(groupCommit, deps, batches);
+      deps.onEffects(effects);
+      return rejections;
+    },
+  };
+}
