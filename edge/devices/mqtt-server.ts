@@ -1,0 +1,147 @@
+import type { Clock } from "../../shared/core/clock.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
+import type { Log } from "../../shared/observe/log.ts";
+import type { ByteStream, ByteStreamHandler } from "./byte-stream.ts";
+import type { DeviceErrors } from "./device-errors.ts";
+import { PAYLOAD_BYTES_MAX, TelemetryIntake } from "./device-session.ts";
+import { MqttConnection, type MqttConnectionHost, type MqttCounters, type MqttLimits } from "./mqtt-connection.ts";
+import type { ConnectRefusal } from "./mqtt-reasons.ts";
+import type { AuthenticatedDevice, DeviceData, DeviceDirectory, DeviceEvent, DeviceEvents } from "./ports.ts";
+import type { ServerTimes } from "./server-times.ts";
+
+export interface MqttServerDeps {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly directory: DeviceDirectory;
+  readonly data: DeviceData;
+  readonly events: DeviceEvents;
+  readonly errors: DeviceErrors;
+  /** Shared with the other protocols of the edge. */
+  readonly times: ServerTimes;
+}
+
+export interface MqttServerOptions extends Partial<MqttLimits> {
+  /** Devices connected at once; further ones get "server unavailable". @default 5000 */
+  readonly sessionsMax?: number;
+  /** How often deadlines are checked. @default 1000 */
+  readonly sweepMs?: number;
+}
+
+export interface MqttServer {
+  /** Takes a new connection, whatever listener it comes from. */
+  accept(stream: ByteStream): ByteStreamHandler;
+  /** Watches deadlines and pushes changes until the signal; then ends all connections, those with stored data acknowledged first. */
+  run(signal: AbortSignal): Promise<void>;
+  isConnected(deviceId: Uuid): boolean;
+  readonly sessions: number;
+  readonly counters: Readonly<MqttCounters>;
+}
+
+const DEFAULT_LIMITS: MqttLimits = {
+  payloadBytesMax: PAYLOAD_BYTES_MAX,
+  connectBytesMax: 16_384,
+  connectTimeoutMs: 10_000,
+  idleTimeoutMs: 600_000,
+  inFlightMax: 1000,
+  inFlightBytesMax: 1_048_576,
+  outgoingInFlightMax: 100,
+  outgoingQueueMax: 1000,
+  outgoingBytesMax: 1_048_576,
+  endTimeoutMs: 2000,
+};
+
+/** How often the end of all connections is looked for while the server stops. */
+const DRAIN_STEP_MS = 20;
+
+/**
+ * MQTT for devices: not a broker, since no message goes from one device to another. A device has one live session;
+ * a further connection with its credentials ends the one before.
+ *
+ * @example
+ * const server = createMqttServer(deps);
+ * const listener = await listenTcp({ port: 1883, accept: server.accept });
+ * await server.run(signal);
+ */
+export function createMqttServer(deps: MqttServerDeps, options: MqttServerOptions = {}): MqttServer {
+  const { sessionsMax = 5000, sweepMs = 1000, ...limits } = options;
+  const { clock, events } = deps;
+  const connections = new Set<MqttConnection>();
+  const sessions = new Map<Uuid, MqttConnection>();
+  const counters: MqttCounters = {
+    connectionsOpened: 0,
+    connectionsRefused: 0,
+    publishesReceived: 0,
+    publishesRejected: 0,
+    publishesAcknowledged: 0,
+    messagesSent: 0,
+    messagesDropped: 0,
+  };
+
+  const host: MqttConnectionHost = {
+    ...deps,
+    intake: new TelemetryIntake(deps.times),
+    limits: { ...DEFAULT_LIMITS, ...limits },
+    counters,
+    admit,
+    retire: (connection) => {
+      const deviceId = connection.device?.deviceId;
+      if (deviceId !== undefined && sessions.get(deviceId) === connection) sessions.delete(deviceId);
+    },
+    forget: (connection) => void connections.delete(connection),
+  };
+
+  function admit(connection: MqttConnection, device: AuthenticatedDevice): ConnectRefusal | undefined {
+    const former = sessions.get(device.deviceId);
+    if (former === undefined && sessions.size >= sessionsMax) return "too-many-connections";
+    former?.end("taken-over", `now from ${connection.source}`);
+    sessions.set(device.deviceId, connection);
+    return undefined;
+  }
+
+  function onEvent(event: DeviceEvent): void {
+    const session = sessions.get(event.deviceId);
+    if (event.kind !== "access-ended") {
+      session?.push(event);
+      return;
+    }
+    session?.end("access-ended");
+    for (const connection of connections) connection.noteAccessEnded(event.deviceId);
+  }
+
+  async function run(signal: AbortSignal): Promise<void> {
+    const unsubscribe = events.subscribe(onEvent);
+    try {
+      while (!signal.aborted) {
+        await clock.sleep(sweepMs, signal).catch(() => undefined);
+        checkDeadlines();
+      }
+    } finally {
+      unsubscribe();
+    }
+    for (const connection of connections) connection.end("shutting-down");
+    while (connections.size > 0) {
+      await clock.sleep(DRAIN_STEP_MS);
+      checkDeadlines();
+    }
+  }
+
+  function checkDeadlines(): void {
+    const nowMs = clock.monotonicMs();
+    for (const connection of connections) connection.checkDeadline(nowMs);
+  }
+
+  return {
+    accept: (stream) => {
+      counters.connectionsOpened += 1;
+      const connection = new MqttConnection(host, stream);
+      connections.add(connection);
+      return connection;
+    },
+    run,
+    isConnected: (deviceId) => sessions.has(deviceId),
+    get sessions() {
+      return sessions.size;
+    },
+    counters,
+  };
+}

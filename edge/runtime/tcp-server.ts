@@ -1,0 +1,80 @@
+import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { AppError } from "../../shared/core/errors.ts";
+import type { ByteStream, ByteStreamHandler } from "../devices/byte-stream.ts";
+
+export interface TcpServerOptions {
+  /** @default "0.0.0.0" */
+  readonly host?: string;
+  /** 0 takes a free port. */
+  readonly port: number;
+  /** Sockets open at once; further ones are closed at once. @default 10_000 */
+  readonly socketsMax?: number;
+  /** Takes a new connection. */
+  readonly accept: (stream: ByteStream) => ByteStreamHandler;
+}
+
+export interface TcpServer extends AsyncDisposable {
+  readonly port: number;
+}
+
+/**
+ * Listens for TCP connections. Disposing stops listening and destroys the sockets that are left.
+ *
+ * @throws AppError ADDRESS_IN_USE, or CONFIG_INVALID when the address can't be listened on
+ */
+export async function listenTcp(options: TcpServerOptions): Promise<TcpServer> {
+  const { host = "0.0.0.0", port, socketsMax = 10_000, accept } = options;
+  const sockets = new Set<Socket>();
+  const server = createServer({ noDelay: true }, (socket) => {
+    if (sockets.size >= socketsMax) {
+      socket.destroy();
+      return;
+    }
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+    serve(socket, accept);
+  });
+  await listen(server, host, port);
+  return {
+    port: (server.address() as AddressInfo).port,
+    [Symbol.asyncDispose]: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        for (const socket of sockets) socket.destroy();
+      }),
+  };
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)));
+    server.listen(port, host, resolve);
+  });
+}
+
+function listenError(error: NodeJS.ErrnoException, host: string, port: number): AppError {
+  if (error.code === "EADDRINUSE") {
+    return new AppError("ADDRESS_IN_USE", `Can't listen on ${host}:${port}, the port is taken`, { cause: error });
+  }
+  return new AppError("CONFIG_INVALID", `Can't listen on ${host}:${port}: ${error.message}`, { cause: error });
+}
+
+function serve(socket: Socket, accept: TcpServerOptions["accept"]): void {
+  const handler = accept({
+    source: socket.remoteAddress ?? "",
+    get queuedBytes() {
+      return socket.writableLength;
+    },
+    write: (bytes) => {
+      if (socket.writable) socket.write(bytes);
+    },
+    pause: () => void socket.pause(),
+    resume: () => void socket.resume(),
+    end: () => void socket.end(),
+    destroy: () => void socket.destroy(),
+  });
+  socket.on("data", (chunk: Buffer) => handler.onData(chunk));
+  // A reset by the peer is how connections end; "close" follows.
+  socket.on("error", () => undefined);
+  socket.once("close", () => handler.onClose());
+}
