@@ -122,6 +122,8 @@ export function describeConnection(connection: PostgresConnection): string {
 
 const BY_SQLSTATE: Readonly<Record<string, ErrorCode>> = {
   "53100": "DISK_FULL",
+  // statement_timeout
+  "57014": "DATABASE_UNAVAILABLE",
   "53200": "DATABASE_UNAVAILABLE",
   "53300": "DATABASE_UNAVAILABLE",
   "57P01": "DATABASE_UNAVAILABLE",

@@ -181,6 +181,7 @@ async function syncDirectory(path: string): Promise<void> {
 
 const READY_LINE = /database system is ready to accept connections/;
 const REINITIALIZING_LINE = /all server processes terminated; reinitializing|terminating any other active server processes/;
+const NO_ROOM_LINE = /No space left on device|Disk quota exceeded/;
 const PROBE_FAILURES_MAX = 3;
 const RESTART_DELAY_MAX_MS = 30_000;
 /** A server that ran this long failed for a new reason: the delays begin anew. */
@@ -277,6 +278,8 @@ class Supervisor implements PostgresServer {
           this.#state.move("ready", { pid: child.pid });
         } else if (REINITIALIZING_LINE.test(line)) {
           this.#state.move("recovering");
+        } else if (NO_ROOM_LINE.test(line)) {
+          this.#state.move(this.status().state, { lastError: { code: "DISK_FULL", message: line } });
         }
       },
     });

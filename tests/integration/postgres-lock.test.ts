@@ -30,7 +30,7 @@ test("startPostgresServer() lets exactly one of many processes take over an orph
   const reports = await Promise.all(children.map((child) => child.report));
   expect(reports.filter((report) => report.ready !== undefined)).toHaveLength(1);
   expect(reports.flatMap((report) => report.error?.code ?? [])).toEqual(Array.from({ length: 4 }, () => "DATABASE_IN_USE"));
-  expect(findProcesses(ready?.homeDir ?? "")).not.toContain(ready?.serverPid);
+  expect(findProcesses(ready?.homeDir ?? "")).not.toContain(ready?.serverPid ?? 0);
 });
 
 test("startPostgresServer() names the process that uses the directory and does not disturb it", async () => {
@@ -41,7 +41,7 @@ test("startPostgresServer() names the process that uses the directory and does n
   const failure = await failureOf(startServer(dataDir));
   expect(failure.code).toBe("DATABASE_IN_USE");
   expect(failure.message).toContain(`process ${child.pid} `);
-  expect(findProcesses(ready?.homeDir ?? "")).toContain(ready?.serverPid);
+  expect(findProcesses(ready?.homeDir ?? "")).toContain(ready?.serverPid ?? 0);
   // Also while the holder can't answer.
   process.kill(child.pid, "SIGSTOP");
   expect((await failureOf(startServer(dataDir))).code).toBe("DATABASE_IN_USE");

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { chmodSync, existsSync, mkdtempSync, readdirSync, realpathSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, statfsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { silentLog } from "../../shared/observe/log.ts";
@@ -27,7 +27,7 @@ export interface TestDir extends AsyncDisposable {
 }
 
 export function createTestDir(mode = 0o711): TestDir {
-  const path = realpathSync(mkdtempSync("/tmp/skerry-test-"));
+  const path = realpathSync(mkdtempSync(`${testRoot()}/skerry-test-`));
   chmodSync(path, mode);
   return {
     path,
@@ -37,6 +37,15 @@ export function createTestDir(mode = 0o711): TestDir {
       rmSync(path, { recursive: true, force: true });
     },
   };
+}
+
+/** In memory where there is room: the tests make a thousand files each, which some file systems take seconds for. */
+function testRoot(): string {
+  const mounts = readFileSync("/proc/mounts", "utf8").split("\n");
+  const options = mounts.find((line) => line.split(" ")[1] === "/dev/shm")?.split(" ")[3]?.split(",") ?? ["noexec"];
+  if (options.includes("noexec") || options.includes("ro")) return "/tmp";
+  const { bavail, bsize } = statfsSync("/dev/shm");
+  return bavail * bsize > 2 ** 30 ? "/dev/shm" : "/tmp";
 }
 
 export function startServer(dataDir: string, options: Partial<PostgresServerOptions> = {}, source = SOURCE): Promise<PostgresServer> {
