@@ -1,0 +1,254 @@
+import { Hono } from "hono";
+import { z } from "zod";
+import type { Clock } from "../../shared/core/clock.ts";
+import type { ErrorCode } from "../../shared/core/errors.ts";
+import { AppError, ERROR_CODES } from "../../shared/core/errors.ts";
+import type { UplinkLane } from "../../shared/sync/frames.ts";
+import { UPLINK_LANES } from "../../shared/sync/frames.ts";
+
+// GET /status: how the edge is, from every component that has something to tell. Open to everybody who reaches the port, therefore
+// without names, addresses and secrets; administrators get the address of the cloud and the exact reasons as well.
+
+/** Why something is as it is; `code` is one of shared/core/errors.ts, or one of a newer peer. */
+export interface Reason {
+  readonly code: string;
+  readonly text: string;
+}
+
+/** Of the link to the cloud; what edge/sync/link.ts tells. */
+export interface LinkState {
+  readonly state: "connecting" | "live" | "waiting" | "refused";
+  /** Why the last session ended. */
+  readonly reason: Reason | null;
+  /** Wall time of the last change of state. */
+  readonly sinceMs: number;
+  readonly session: number | null;
+  /** Wall clock of the cloud minus that of this edge. */
+  readonly clockSkewMs: number | null;
+  readonly sentSeq: Readonly<Record<UplinkLane, number>>;
+  /** Wall time of the last acknowledgement of the cloud since the start. */
+  readonly lastAckMs?: number | null;
+}
+
+export interface LaneState {
+  /** The sequence that the next item will get. */
+  readonly nextSeq: number;
+  /** The last that the cloud has committed. */
+  readonly ackedSeq: number;
+  /** When the oldest item that the cloud has not committed was made; null when there is none. */
+  readonly oldestUnsentMs: number | null;
+}
+
+export interface OutboxState {
+  readonly lanes: Readonly<Record<UplinkLane, LaneState>>;
+  /** Items that the cloud refused for good and nobody has decided about. */
+  readonly parked: number;
+}
+
+export interface DatabaseState {
+  readonly kind: "embedded" | "external";
+  readonly state: "starting" | "ready" | "down";
+  readonly reason: Reason | null;
+  /** Of the server, e.g. `18.4`. */
+  readonly version: string | null;
+}
+
+export interface DiskUse {
+  /** By the data directory. */
+  readonly usedBytes: number;
+  readonly freeBytes: number;
+}
+
+/** Each function may fail by itself; the others are shown all the same. */
+export interface StatusSources {
+  /** Null: this edge works without a cloud. */
+  readonly link: () => LinkState | null;
+  readonly outbox: () => Promise<OutboxState>;
+  readonly database: () => DatabaseState;
+  readonly disk: () => Promise<DiskUse>;
+  readonly mqttConnections: () => number;
+}
+
+export interface StatusDeps {
+  readonly sources: StatusSources;
+  readonly clock: Pick<Clock, "nowMs">;
+  /** Whether the caller may see addresses and exact reasons. */
+  readonly isAdministrator: (request: Request) => boolean | Promise<boolean>;
+}
+
+export interface StatusOptions {
+  readonly version: string;
+  /** E.g. `bun 1.4.5`. */
+  readonly runtime: string;
+  readonly startedMs: number;
+  readonly cloudUrl: string | null;
+}
+
+const reasonSchema = z.object({ code: z.string(), text: z.string() });
+
+const laneStatusSchema = z.object({
+  nextSeq: z.int(),
+  sentSeq: z.int(),
+  ackedSeq: z.int(),
+  backlogItems: z.int().meta({ description: "Items that the cloud has not committed yet" }),
+  oldestUnsentTime: z.int().nullable(),
+});
+
+/** The answer of GET /status; times in ms since 1970. */
+export const edgeStatusSchema = z
+  .object({
+    state: z.enum(["ok", "degraded", "failing"]).meta({
+      description: "degraded: everything is stored, something needs a look; failing: nothing can be stored",
+    }),
+    problems: z.array(z.string()).meta({ description: "What is not as it should be, for people" }),
+    time: z.int(),
+    startedTime: z.int(),
+    version: z.string(),
+    runtime: z.string(),
+    link: z
+      .object({
+        state: z.enum(["disabled", "connecting", "live", "waiting", "refused"]),
+        reason: reasonSchema.nullable(),
+        sinceTime: z.int().nullable(),
+        session: z.int().nullable(),
+        clockSkewMs: z.number().nullable(),
+        lastAckTime: z.int().nullable(),
+        cloudUrl: z.string().nullable(),
+      })
+      .nullable(),
+    lanes: z.object({ config: laneStatusSchema, telemetry: laneStatusSchema }).nullable(),
+    parked: z.int().nullable(),
+    database: z
+      .object({
+        kind: z.enum(["embedded", "external"]),
+        state: z.enum(["starting", "ready", "down"]),
+        reason: reasonSchema.nullable(),
+        version: z.string().nullable(),
+      })
+      .nullable(),
+    disk: z.object({ usedBytes: z.int(), freeBytes: z.int() }).nullable(),
+    mqttConnections: z.int().nullable(),
+  })
+  .meta({ id: "EdgeStatus" });
+
+export type EdgeStatus = z.output<typeof edgeStatusSchema>;
+
+/** Below this the database may soon find no room. */
+const FREE_BYTES_MIN = 256 * 1024 * 1024;
+/** Above this, times of measurement can't be compared any more. */
+const SKEW_MS_MAX = 5_000;
+
+/** GET /status; 200 whatever the state is: /readyz is for load balancers. */
+export function createStatusRoutes(deps: StatusDeps, options: StatusOptions): Hono {
+  const app = new Hono();
+  app.get("/status", async (context) => {
+    const status = await readStatus(deps, options);
+    const isAdministrator = await Promise.resolve(deps.isAdministrator(context.req.raw)).catch(() => false);
+    context.header("Cache-Control", "no-store");
+    return context.json(isAdministrator ? status : withoutNames(status));
+  });
+  return app;
+}
+
+async function readStatus({ sources, clock }: StatusDeps, options: StatusOptions): Promise<EdgeStatus> {
+  const problems: string[] = [];
+  const [link, outbox, database, disk, mqttConnections] = await Promise.all([
+    ask("link", sources.link, problems),
+    ask("outbox", sources.outbox, problems),
+    ask("database", sources.database, problems),
+    ask("disk", sources.disk, problems),
+    ask("MQTT", sources.mqttConnections, problems),
+  ]);
+  const lanes = outbox === undefined ? null : laneStatuses(outbox, link?.sentSeq);
+  const status: EdgeStatus = {
+    state: "ok",
+    problems,
+    time: clock.nowMs(),
+    startedTime: options.startedMs,
+    version: options.version,
+    runtime: options.runtime,
+    link: link === undefined ? null : linkStatus(link, options.cloudUrl),
+    lanes,
+    parked: outbox?.parked ?? null,
+    database: database ?? null,
+    disk: disk ?? null,
+    mqttConnections: mqttConnections ?? null,
+  };
+  problems.push(...findProblems(status));
+  const isFailing = database?.state === "down" || database?.state === "starting";
+  return { ...status, state: isFailing ? "failing" : problems.length > 0 ? "degraded" : "ok" };
+}
+
+/** Undefined when the component can't tell, which is a problem by itself. */
+async function ask<T>(name: string, source: () => T | Promise<T>, problems: string[]): Promise<T | undefined> {
+  try {
+    return await source();
+  } catch (error) {
+    problems.push(`State of ${name} is not known (${AppError.from(error).code})`);
+    return undefined;
+  }
+}
+
+function linkStatus(link: LinkState | null, cloudUrl: string | null): EdgeStatus["link"] {
+  if (link === null) {
+    const nothing = { reason: null, sinceTime: null, session: null, clockSkewMs: null, lastAckTime: null };
+    return { state: "disabled", ...nothing, cloudUrl: null };
+  }
+  const { state, reason, sinceMs, session, clockSkewMs, lastAckMs = null } = link;
+  return { state, reason, sinceTime: sinceMs, session, clockSkewMs, lastAckTime: lastAckMs, cloudUrl };
+}
+
+function laneStatuses(outbox: OutboxState, sentSeq: LinkState["sentSeq"] | undefined): EdgeStatus["lanes"] {
+  const laneStatus = (lane: UplinkLane): z.output<typeof laneStatusSchema> => {
+    const { nextSeq, ackedSeq, oldestUnsentMs } = outbox.lanes[lane];
+    return {
+      nextSeq,
+      // Nothing was sent in this session yet: what is acknowledged was sent in an earlier one.
+      sentSeq: Math.max(sentSeq?.[lane] ?? 0, ackedSeq),
+      ackedSeq,
+      backlogItems: nextSeq - 1 - ackedSeq,
+      oldestUnsentTime: oldestUnsentMs,
+    };
+  };
+  return { config: laneStatus("config"), telemetry: laneStatus("telemetry") };
+}
+
+function findProblems({ link, parked, database, disk }: EdgeStatus): readonly string[] {
+  const problems: string[] = [];
+  if (database !== null && database.state !== "ready") problems.push(ERROR_CODES.DATABASE_UNAVAILABLE);
+  if (link?.state === "refused") problems.push(`The cloud refuses this edge: ${adviceFor(link.reason?.code)}`);
+  if (link?.state === "waiting" || link?.state === "connecting") problems.push(ERROR_CODES.LINK_DOWN);
+  if (parked !== null && parked > 0)
+    problems.push(`The cloud refused ${parked} items for good; they are kept and listed among the events`);
+  if (disk !== null && disk.freeBytes < FREE_BYTES_MIN)
+    problems.push(`Only ${Math.floor(disk.freeBytes / 1e6)} MB are free on the disk`);
+  if (link?.clockSkewMs !== null && link?.clockSkewMs !== undefined && Math.abs(link.clockSkewMs) > SKEW_MS_MAX) {
+    problems.push(
+      `The clocks of edge and cloud differ by ${Math.round(Math.abs(link.clockSkewMs) / 1_000)} s; set the clock of this machine`,
+    );
+  }
+  return problems;
+}
+
+/** Texts of errors may name hosts and files; what the manual says of their code does not. */
+function withoutNames(status: EdgeStatus): EdgeStatus {
+  const anonymous = (reason: Reason | null): Reason | null =>
+    reason === null ? null : { code: reason.code, text: adviceFor(reason.code) };
+  const { link, database } = status;
+  return {
+    ...status,
+    link: link === null ? null : { ...link, reason: anonymous(link.reason), cloudUrl: null },
+    database: database === null ? null : { ...database, reason: anonymous(database.reason) },
+  };
+}
+
+function adviceFor(code: string | undefined): string {
+  return code !== undefined && Object.hasOwn(ERROR_CODES, code)
+    ? ERROR_CODES[code as ErrorCode]
+    : "The reason is in the log";
+}
+
+/** The sum of what waits in all lanes. */
+export function countBacklog(status: Pick<EdgeStatus, "lanes">): number {
+  return UPLINK_LANES.reduce((sum, lane) => sum + (status.lanes?.[lane].backlogItems ?? 0), 0);
+}

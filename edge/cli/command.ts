@@ -1,0 +1,56 @@
+import type { EdgeConfig, EdgeConfigResult } from "../config.ts";
+import type { EdgeClient } from "./edge-client.ts";
+import type { CommandCall, CommandSyntax } from "./syntax.ts";
+
+/** Exit codes of the program, with what they mean to a script. */
+export const EXIT_CODES = {
+  ok: { code: 0, meaning: "the command did what it was asked to; `run` was stopped by a signal and finished its work" },
+  failure: { code: 1, meaning: "it failed; the reason is on standard error" },
+  usage: { code: 2, meaning: "arguments or settings are wrong; nothing was done, and trying again won't help" },
+} as const;
+
+/** The version of the program and the runtime that it runs on, e.g. `bun 1.4.5`. */
+export interface ProgramVersions {
+  readonly program: string;
+  readonly runtime: string;
+}
+
+export interface BasicContext {
+  readonly versions: ProgramVersions;
+  /** Standard output, a line. */
+  readonly print: (line: string) => void;
+  /** All commands, for the help. */
+  readonly commands: readonly CommandSyntax[];
+}
+
+export interface CommandContext extends BasicContext {
+  readonly settings: EdgeConfigResult;
+  /** The running edge; its functions throw when there is none. */
+  readonly client: EdgeClient;
+  readonly runEdge: RunEdge;
+  readonly formatTime: (timeMs: number) => string;
+}
+
+/** Starts the edge and resolves when it has stopped; `warnings` are for its log. */
+export type RunEdge = (config: EdgeConfig, warnings: readonly string[]) => Promise<void>;
+
+/** A sub-command. It throws AppError; CONFIG_INVALID for wrong arguments. */
+export type Command = SettingsCommand | BasicCommand;
+
+export interface SettingsCommand extends CommandSyntax {
+  readonly readsSettings: true;
+  run(call: CommandCall, context: CommandContext): Promise<void>;
+}
+
+/** One that works whatever the settings are. */
+export interface BasicCommand extends CommandSyntax {
+  readonly readsSettings: false;
+  run(call: CommandCall, context: BasicContext): Promise<void>;
+}
+
+/** The option that all commands for scripts share. */
+export const JSON_OPTION = { flag: "json", placeholder: null, description: "Print JSON for scripts" } as const;
+
+export function wantsJson(call: CommandCall): boolean {
+  return call.options.get(JSON_OPTION.flag) === "true";
+}

@@ -1,0 +1,86 @@
+import { AppError } from "../../shared/core/errors.ts";
+import { CONFIG_FILE, EDGE_SETTINGS } from "../config.ts";
+import type { Setting } from "../setting.ts";
+import { defaultText, flagOf, variableOf } from "../setting.ts";
+import type { BasicCommand } from "./command.ts";
+import { EXIT_CODES } from "./command.ts";
+import { alignColumns } from "./format.ts";
+import type { CommandOption, CommandSyntax } from "./syntax.ts";
+
+export const helpCommand: BasicCommand = {
+  name: "help",
+  positionals: [],
+  options: [],
+  summary: "Print this, or with the name of a command behind it what that command takes",
+  readsSettings: false,
+  run: async ({ positionals }, { commands, print }) => {
+    const name = positionals.join(" ");
+    const command = commands.find((candidate) => candidate.name === name);
+    if (name !== "" && command === undefined)
+      throw new AppError("CONFIG_INVALID", `Unknown command ${name}; see --help`);
+    for (const line of command === undefined ? overview(commands) : details(command)) print(line);
+  },
+};
+
+function overview(commands: readonly CommandSyntax[]): readonly string[] {
+  return [
+    "Usage: skerry-edge [COMMAND] [FLAGS]",
+    "",
+    "Commands:",
+    ...indent(alignColumns(commands.map((command) => [usage(command), command.summary]))),
+    "",
+    "Settings of all commands, by flag, variable or key of the JSON file, in this order of precedence:",
+    ...indent(alignColumns(settingRows())),
+    "",
+    "Exit codes:",
+    ...indent(Object.values(EXIT_CODES).map(({ code, meaning }) => `${code}  ${meaning}`)),
+  ];
+}
+
+function details(command: CommandSyntax): readonly string[] {
+  const options = command.options.map((option) => [flagText(option.flag, option.placeholder), option.description]);
+  return [
+    `Usage: skerry-edge ${usage(command)} [FLAGS]`,
+    "",
+    command.summary,
+    ...(options.length === 0 ? [] : ["", "Flags:", ...indent(alignColumns(options))]),
+    "",
+    "Settings: see skerry-edge --help",
+  ];
+}
+
+function usage({ name, positionals, options }: CommandSyntax): string {
+  return [name, ...positionals, ...options.map(optionUsage)].join(" ");
+}
+
+function optionUsage({ flag, placeholder }: CommandOption): string {
+  return `[${flagText(flag, placeholder)}]`;
+}
+
+function settingRows(): readonly (readonly string[])[] {
+  const settings = Object.entries<Setting<unknown>>(EDGE_SETTINGS);
+  return [
+    [flagText(CONFIG_FILE.flag, CONFIG_FILE.placeholder), CONFIG_FILE.variable, "", CONFIG_FILE.description],
+    ...settings.map(([name, setting]) => {
+      const { placeholder, description } = setting;
+      return [
+        flagText(flagOf(name), placeholder),
+        variableOf(name, setting),
+        name,
+        `${description}${bracketed(defaultText(setting))}`,
+      ];
+    }),
+  ];
+}
+
+function bracketed(text: string): string {
+  return text === "" || text === "false" ? "" : ` [${text}]`;
+}
+
+function flagText(flag: string, placeholder: string | null): string {
+  return placeholder === null ? `--${flag}` : `--${flag} ${placeholder}`;
+}
+
+function indent(lines: readonly string[]): readonly string[] {
+  return lines.map((line) => `  ${line}`);
+}

@@ -1,0 +1,107 @@
+import { Secret } from "./secret.ts";
+
+/** One setting of a program, declared once: reading, `--help` and the generated page follow from it. */
+export interface Setting<T> {
+  /** One line for people. */
+  readonly description: string;
+  /** What stands for the value in the help; null: a flag without a value, which means true. */
+  readonly placeholder: string | null;
+  /** What a value has to be, as errors say it. */
+  readonly expected: string;
+  /** Never shown, neither by errors nor by `config`. */
+  readonly secret: boolean;
+  /** @default SKERRY_ and the name in upper case */
+  readonly variable?: string;
+  readonly default: T;
+  /** Text of a flag or variable as the JSON value that the file would hold; what makes no sense stays text. */
+  readonly fromText: (text: string) => unknown;
+  /** A JSON value as the setting's value; undefined when it is not what is expected. */
+  readonly read: (value: unknown) => T | undefined;
+}
+
+export interface SettingText {
+  readonly description: string;
+  readonly placeholder: string;
+}
+
+const TEXT_EXPECTED = "a text that is not empty";
+
+export function textSetting<D extends string | null>(text: SettingText & { readonly default: D }): Setting<string | D> {
+  return {
+    ...text,
+    expected: TEXT_EXPECTED,
+    secret: false,
+    fromText: (value) => value,
+    read: (value) => (typeof value === "string" && value.trim() !== "" ? value : undefined),
+  };
+}
+
+export function secretSetting(text: SettingText & { readonly variable?: string }): Setting<Secret | null> {
+  return {
+    ...text,
+    expected: TEXT_EXPECTED,
+    secret: true,
+    default: null,
+    fromText: (value) => value,
+    read: (value) => (typeof value === "string" && value.trim() !== "" ? new Secret(value) : undefined),
+  };
+}
+
+export interface IntegerRange {
+  readonly min: number;
+  readonly max: number;
+}
+
+export function integerSetting(
+  text: SettingText & { readonly default: number; readonly range: IntegerRange },
+): Setting<number> {
+  const { min, max } = text.range;
+  return {
+    ...text,
+    expected: `an integer from ${min} to ${max}`,
+    secret: false,
+    fromText: (value) => (/^-?\d{1,15}$/.test(value) ? Number(value) : value),
+    read: (value) =>
+      typeof value === "number" && Number.isInteger(value) && value >= min && value <= max ? value : undefined,
+  };
+}
+
+export function booleanSetting(text: Omit<SettingText, "placeholder">): Setting<boolean> {
+  return {
+    ...text,
+    placeholder: null,
+    expected: "true or false",
+    secret: false,
+    default: false,
+    fromText: (value) =>
+      value === "true" || value === "1" ? true : value === "false" || value === "0" ? false : value,
+    read: (value) => (typeof value === "boolean" ? value : undefined),
+  };
+}
+
+export function choiceSetting<T extends string>(
+  text: SettingText & { readonly choices: readonly T[]; readonly default: T },
+): Setting<T> {
+  return {
+    ...text,
+    expected: `one of ${text.choices.join(", ")}`,
+    secret: false,
+    fromText: (value) => value,
+    read: (value) => text.choices.find((choice) => choice === value),
+  };
+}
+
+/** `mqttPort` as `mqtt-port`, the flag. */
+export function flagOf(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** `mqttPort` as `SKERRY_MQTT_PORT`, the variable of the environment. */
+export function variableOf(name: string, setting: Pick<Setting<unknown>, "variable">): string {
+  return setting.variable ?? `SKERRY_${flagOf(name).replaceAll("-", "_").toUpperCase()}`;
+}
+
+/** The default for people; empty when there is none. */
+export function defaultText({ default: value }: Pick<Setting<unknown>, "default">): string {
+  return typeof value === "string" || typeof value === "number" || typeof value === "boolean" ? String(value) : "";
+}
