@@ -1,5 +1,5 @@
 /**
- * `bun run generate [--name NAME]`: protobuf messages, SQL migrations and the modules that embed them.
+ * `bun run generate [--name NAME]`: protobuf messages, SQL migrations, the modules that embed them, pages of docs/.
  * `--check` writes nothing and fails when what is there isn't what would be written.
  */
 import { cp, mkdir, mkdtemp, rm } from "node:fs/promises";
@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import { PROJECT_ROOT, runTool } from "./support/tools.ts";
 
 const MESSAGES = "shared/wire/gen";
-const MIGRATION_MODULES = "shared/postgres/generate-migrations.ts";
+const GENERATORS = ["shared/postgres/generate-migrations.ts", "tests/generate-docs.ts"];
 
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { check: { type: "boolean", default: false }, name: { type: "string" } } });
@@ -22,7 +22,7 @@ async function generate(migrationName: string | undefined): Promise<string[]> {
   for (const side of await sidesWithSchema()) {
     problems.push(...(await generateMigrations(side, `drizzle/${side}`, migrationName)));
   }
-  problems.push(...(await generateMigrationModules([])));
+  problems.push(...(await runGenerators([])));
   return problems;
 }
 
@@ -40,7 +40,7 @@ async function check(): Promise<string[]> {
       problems.push(...(await generateMigrations(side, `${scratchFromRoot}/${history}`, "check")));
       problems.push(...(await compareFolders(copy, history)));
     }
-    problems.push(...(await generateMigrationModules(["--check"])));
+    problems.push(...(await runGenerators(["--check"])));
     return problems;
   } finally {
     await rm(scratch, { recursive: true });
@@ -59,9 +59,11 @@ async function generateMigrations(side: string, out: string, name: string | unde
   return failure(await runTool(command, { env: { SKERRY_DRIZZLE_OUT: out } }));
 }
 
-async function generateMigrationModules(args: readonly string[]): Promise<string[]> {
-  if (!(await exists(MIGRATION_MODULES))) return [];
-  return failure(await runTool(["bun", MIGRATION_MODULES, ...args]));
+/** Generators in TypeScript; each takes `--check`. */
+async function runGenerators(args: readonly string[]): Promise<string[]> {
+  const problems: string[] = [];
+  for (const generator of GENERATORS) problems.push(...failure(await runTool(["bun", generator, ...args])));
+  return problems;
 }
 
 async function sidesWithSchema(): Promise<string[]> {

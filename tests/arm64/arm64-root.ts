@@ -3,7 +3,7 @@
  * It is made once and kept under .cache/; whoever starts something in it gets its own mount table, so nothing stays mounted.
  */
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { PROJECT_ROOT, runTool } from "../support/tools.ts";
 
@@ -28,15 +28,14 @@ export async function prepareArm64Root(): Promise<string> {
   return ROOT;
 }
 
-/** The command line that runs `command` inside `root`, with `env` as its whole environment. */
-export function commandInRoot(
-  root: string,
-  command: readonly string[],
-  env: Readonly<Record<string, string>> = {},
-): string[] {
-  const script = 'mount --rbind /dev "$0/dev" && mount -t proc proc "$0/proc" && exec chroot "$0" /usr/bin/env -i "$@"';
-  const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
-  return ["unshare", "--mount", "sh", "-c", script, root, ...variables, ...command];
+/**
+ * The command line that runs `command` inside `root` with the environment and the pid of its caller. A path below `root`
+ * means the same inside, so that a data directory has one name on both sides.
+ */
+export function commandInRoot(root: string, command: readonly string[]): string[] {
+  const script =
+    '/bin/mount --rbind /dev "$0/dev" && /bin/mount -t proc proc "$0/proc" && exec /usr/sbin/chroot "$0" "$@"';
+  return ["/usr/bin/unshare", "--mount", "/bin/sh", "-c", script, root, ...command];
 }
 
 async function installPackages(): Promise<void> {
@@ -62,6 +61,8 @@ async function makeRoot(): Promise<void> {
   await mkdir(work, { recursive: true });
   await run(["debootstrap", "--arch=arm64", "--variant=minbase", "--foreign", RELEASE, work]);
   await run(["chroot", work, "/debootstrap/debootstrap", "--second-stage"]);
+  await mkdir(join(work, ROOT, ".."), { recursive: true });
+  await symlink("/", join(work, ROOT));
   await rename(work, ROOT);
 }
 
