@@ -17,6 +17,8 @@ export const ROW_ITEMS_MAX = 20_000;
 const ROWS_PER_READ_MAX = 1_000;
 /** Small waiting rows are merged into rows of about this many records. */
 const MERGED_ROW_ITEMS = 4_096;
+/** Fewer rows than this are left as they are. */
+const MERGED_ROWS_MIN = 4;
 
 export interface LaneRange {
   readonly nextSeq: number;
@@ -31,8 +33,12 @@ export interface Outbox {
   read(lane: UplinkLane, request: OutboxRead): Promise<{ readonly batches: readonly OutgoingBatch[]; readonly drained: boolean }>;
   /** Moves the cursor to `seq` and parks what was rejected. A cursor never goes back. */
   settle(lane: UplinkLane, settled: Settled): Promise<void>;
-  /** Merges small neighbouring rows of the telemetry lane that wait above `aboveSeq`. @returns how many rows were merged away */
-  mergeSmallRows(aboveSeq: number): Promise<number>;
+  /**
+   * Looks at the rows of the telemetry lane that wait above `aboveSeq`, and merges them into one when they are small and many.
+   *
+   * @returns the last sequence looked at; null when nothing was worth a look
+   */
+  mergeSmallRows(aboveSeq: number): Promise<number | null>;
   /** Drops partitions whose every row is acknowledged and older than `beforeMs`. @returns their names */
   dropPartitions(lane: UplinkLane, beforeMs: number): Promise<readonly string[]>;
 }
@@ -161,36 +167,49 @@ async function readItem(sql: TransactionSql, lane: UplinkLane, seq: number): Pro
   return encodeItems(decodeItems(bytes, count).slice(seq - row.firstSeq, seq - row.firstSeq + 1));
 }
 
-async function mergeSmallRows(sql: Sql, aboveSeq: number): Promise<number> {
+async function mergeSmallRows(sql: Sql, aboveSeq: number): Promise<number | null> {
   const waiting = await readRows(sql, "telemetry", { afterSeq: aboveSeq, bytesMax: 4 * 1024 * 1024, itemsMax: MERGED_ROW_ITEMS });
-  const small: Row[] = [];
+  const rows = takeMergeable(waiting, aboveSeq);
+  const first = rows[0];
+  const last = rows.at(-1);
+  if (first === undefined || last === undefined) return null;
+  const items = last.lastSeq - first.firstSeq + 1;
+  // What came last may still grow; only a full row is worth the writing.
+  const isFull = rows.length < waiting.length || items >= MERGED_ROW_ITEMS;
+  if (!isFull) return null;
+  if (rows.length >= MERGED_ROWS_MIN) await mergeRows(sql, rows, { first, last });
+  return last.lastSeq;
+}
+
+function takeMergeable(waiting: readonly Row[], aboveSeq: number): readonly Row[] {
+  const rows: Row[] = [];
   let items = 0;
   for (const row of waiting) {
     const count = row.lastSeq - row.firstSeq + 1;
+    // A row that the session has sent a part of keeps its bounds.
     if (row.firstSeq <= aboveSeq) continue;
-    if (items + count > MERGED_ROW_ITEMS || crossesPartition(small[0], row)) break;
-    small.push(row);
+    if (rows.length > 0 && (items + count > MERGED_ROW_ITEMS || crossesPartition(rows[0], row))) break;
+    rows.push(row);
     items += count;
   }
-  const [first] = small;
-  const last = small.at(-1);
-  if (first === undefined || last === undefined || small.length < 8 || items * 2 < MERGED_ROW_ITEMS) return 0;
-  const columns = concatColumns(small.map((row) => decodeTelemetry(decompress(row), row.lastSeq - row.firstSeq + 1)));
+  return rows;
+}
+
+async function mergeRows(sql: Sql, rows: readonly Row[], { first, last }: { readonly first: Row; readonly last: Row }): Promise<void> {
+  const columns = concatColumns(rows.map((row) => decodeTelemetry(decompress(row), row.lastSeq - row.firstSeq + 1)));
   const { compression, payload } = compress(encodeTelemetry(columns));
   const tsMinMs = columns.tsMs.reduce((low, tsMs) => Math.min(low, tsMs), Infinity);
   const tsMaxMs = columns.tsMs.reduce((high, tsMs) => Math.max(high, tsMs), -Infinity);
   await sql.begin(async (tx) => {
-    const [created] = await tx<{ at: number }[]>`
-      with gone as (
-        delete from cloud_event where lane = 'telemetry' and first_seq >= ${first.firstSeq} and first_seq <= ${last.firstSeq}
-        returning created_ms
-      ) select min(created_ms) as at from gone`;
+    const gone = await tx<{ at: number }[]>`
+      delete from cloud_event where lane = 'telemetry' and first_seq >= ${first.firstSeq} and first_seq <= ${last.firstSeq}
+      returning created_ms as at`;
+    const createdMs = gone.reduce((low, row) => Math.min(low, row.at), Infinity);
     await tx`
       insert into cloud_event (lane, first_seq, last_seq, created_ms, action, config_seq, ts_min_ms, ts_max_ms, compression, payload)
-      values ('telemetry', ${first.firstSeq}, ${last.lastSeq}, ${created?.at ?? 0}, 'TIMESERIES_UPDATED', ${last.configSeq},
+      values ('telemetry', ${first.firstSeq}, ${last.lastSeq}, ${createdMs}, 'TIMESERIES_UPDATED', ${last.configSeq},
         ${tsMinMs}, ${tsMaxMs}, ${compression}, ${payload})`;
   });
-  return small.length - 1;
 }
 
 function crossesPartition(first: Row | undefined, row: Row): boolean {

@@ -1,5 +1,6 @@
 import { createClient, ConnectError } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
+import type { Clock } from "../../shared/core/clock.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Frame } from "../../shared/sync/frames.ts";
 import { FrameQueue } from "../../shared/sync/frame-queue.ts";
@@ -18,10 +19,14 @@ export interface CloudAddress {
   readonly caPem: string | undefined;
 }
 
+const FAREWELL_MS = 250;
 const FRAME_BYTES_MAX = 256 * 1024 * 1024;
 
 /** Dials out to the cloud. The stream fails, not this call, when there is no route. */
-export function dialCloud(address: CloudAddress, signal: AbortSignal): SessionTransport {
+export function dialCloud(
+  address: CloudAddress,
+  { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
+): SessionTransport {
   const abort = new AbortController();
   const transport = createGrpcTransport({
     baseUrl: address.url,
@@ -39,8 +44,8 @@ export function dialCloud(address: CloudAddress, signal: AbortSignal): SessionTr
     send: (frame) => outgoing.push(frame),
     close: () => {
       outgoing.close();
-      // The farewell is on its way; a half-open link must not keep the stream.
-      queueMicrotask(() => abort.abort(new AppError("CANCELLED", "The session is over")));
+      // The farewell gets a moment; a half-open link must not keep the stream.
+      void clock.sleep(FAREWELL_MS).then(() => abort.abort(new AppError("CANCELLED", "The session is over")));
     },
   };
 }

@@ -26,7 +26,13 @@ export interface LogOptions {
 /** JSON lines by pino, without worker threads, which a compiled binary can't start. */
 export function createLog(options: LogOptions): Log {
   const logger = pino(
-    { level: options.level ?? "info", base: null, messageKey: "message", timestamp: pino.stdTimeFunctions.isoTime },
+    {
+      level: options.level ?? "info",
+      base: null,
+      messageKey: "message",
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
     { write: options.write },
   );
   return wrap(logger);

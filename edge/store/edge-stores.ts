@@ -1,0 +1,79 @@
+import type { Clock } from "../../shared/core/clock.ts";
+import type { Random } from "../../shared/core/random.ts";
+import type { Log } from "../../shared/observe/log.ts";
+import type { PostgresConnection, Sql } from "../../shared/postgres/connect.ts";
+import { closeSql, openSql } from "../../shared/postgres/connect.ts";
+import type { Migration } from "../../shared/postgres/migrate.ts";
+import { runMigrations } from "../../shared/postgres/migrate.ts";
+import type { Instance } from "../../shared/store/instance-store.ts";
+import { ensureInstance } from "../../shared/store/instance-store.ts";
+import { openDb } from "../../shared/store/open-db.ts";
+import { ensureDefaultProfiles } from "../../shared/store/profile-store.ts";
+import type { Queryable } from "../../shared/store/unit-of-work.ts";
+import { UPLINK_LANES } from "../../shared/sync/frames.ts";
+import type { DeviceRegistry } from "./device-directory.ts";
+import { createDeviceRegistry } from "./device-directory.ts";
+import type { GroupCommit } from "./group-commit.ts";
+import { createGroupCommit } from "./group-commit.ts";
+import type { Outbox } from "./outbox.ts";
+import { createOutbox } from "./outbox.ts";
+import { openSite } from "./site-store.ts";
+
+/** Everything that the edge keeps, over one database. */
+export interface EdgeStores extends AsyncDisposable {
+  readonly db: Queryable;
+  readonly sql: Sql;
+  readonly instance: Instance;
+  readonly groupCommit: GroupCommit;
+  readonly outbox: Outbox;
+  readonly registry: DeviceRegistry;
+}
+
+export interface EdgeStoresDeps {
+  readonly connection: PostgresConnection;
+  readonly migrations: readonly Migration[];
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Rows were committed to the outbox. */
+  readonly onOutbox: (lane: (typeof UPLINK_LANES)[number]) => void;
+}
+
+/** Connections for all but the writer. A connection costs the server some MB. */
+const READERS_MAX = 3;
+
+/** @throws AppError of the migrations and of the connection */
+export async function openEdgeStores(deps: EdgeStoresDeps): Promise<EdgeStores> {
+  const { clock, connection, log, random } = deps;
+  await using opening = new AsyncDisposableStack();
+  const writerSql = openSql(connection, { applicationName: "skerry-edge writer", max: 1, idleTimeoutMs: 0, arrays: false }, log);
+  opening.defer(() => closeSql(writerSql));
+  await runMigrations(writerSql, deps.migrations, { kind: "edge" });
+  const sql = openSql(connection, { applicationName: "skerry-edge", max: READERS_MAX, arrays: false }, log);
+  opening.defer(() => closeSql(sql));
+  const db = openDb(sql);
+  const instance = await ensureInstance(db, { clock, random });
+  const site = await openSite(db);
+  const registry = createDeviceRegistry(db);
+  const groupCommit = await createGroupCommit({
+    sql: writerSql,
+    clock,
+    log,
+    onCommitted: ({ changes, records }) => {
+      if (changes.length > 0) deps.onOutbox("config");
+      if (records > 0) deps.onOutbox("telemetry");
+      registry.publish(changes);
+    },
+  });
+  await db.transaction((tx) => ensureDefaultProfiles(tx, { clock, random }, site.tenantId));
+  const closing = opening.move();
+  return {
+    db,
+    sql,
+    instance,
+    groupCommit,
+    outbox: createOutbox(sql),
+    registry,
+    [Symbol.asyncDispose]: () => closing.disposeAsync(),
+  };
+}
