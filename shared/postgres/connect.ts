@@ -11,9 +11,11 @@ export interface PostgresConnection {
   readonly user: string;
   readonly database: string;
   readonly password?: () => string;
-  /** @default "disable" */
-  readonly tls?: "disable" | "require" | "verify-full";
+  /** As libpq's sslmode; require encrypts without checking the certificate. @default "disable" */
+  readonly tls?: TlsMode;
 }
+
+export type TlsMode = "disable" | "prefer" | "require" | "verify-full";
 
 export interface SqlOptions {
   /** Shown in pg_stat_activity. */
@@ -47,7 +49,13 @@ const INT8_OID = 20;
  * const [row] = await sql<{ n: number }[]>`select count(*) as n from device`;
  */
 export function openSql(connection: PostgresConnection, options: SqlOptions, log: Log): Sql {
-  const { max = 4, idleTimeoutMs = 60_000, connectTimeoutMs = 10_000, statementTimeoutMs = 60_000, arrays = true } = options;
+  const {
+    max = 4,
+    idleTimeoutMs = 60_000,
+    connectTimeoutMs = 10_000,
+    statementTimeoutMs = 60_000,
+    arrays = true,
+  } = options;
   const onClose = options.onClose;
   return postgres({
     ...(connection.host.startsWith("/")
@@ -91,26 +99,35 @@ function parseInt8(text: string): number {
  * @throws AppError CONFIG_INVALID; the text never holds the password
  */
 export function parseDatabaseUrl(text: string): PostgresConnection {
-  const invalid = (expected: string): AppError => new AppError("CONFIG_INVALID", `Invalid DATABASE_URL: ${expected}`, { field: "DATABASE_URL" });
+  const invalid = (expected: string): AppError =>
+    new AppError("CONFIG_INVALID", `Invalid DATABASE_URL: ${expected}`, { field: "DATABASE_URL" });
   // URL demands a host, and a socket's URL has none.
   const url = URL.parse(text.replace(/^(postgres(?:ql)?:\/\/(?:[^/?#]*@)?)(?=[/?#]|$)/, "$1localhost"));
-  if (url === null || !/^postgres(ql)?:$/.test(url.protocol)) throw invalid("expected postgres://user:password@host:port/database");
-  const sslmode = url.searchParams.get("sslmode") ?? "disable";
-  const host = url.searchParams.get("host") ?? decodeURIComponent(url.hostname).replace(/^\[(.*)\]$/, "$1");
-  const user = decodeURIComponent(url.username) || (url.searchParams.get("user") ?? "");
+  if (url === null || !/^postgres(ql)?:$/.test(url.protocol))
+    throw invalid("expected postgres://user:password@host:port/database");
+  const decode = (part: string): string => {
+    try {
+      return decodeURIComponent(part);
+    } catch {
+      throw invalid("expected % only in escapes such as %40");
+    }
+  };
+  const host = url.searchParams.get("host") ?? decode(url.hostname).replace(/^\[(.*)\]$/, "$1");
+  const user = decode(url.username) || (url.searchParams.get("user") ?? "");
   if (user === "") throw invalid("expected a user, as in postgres://user@host/database");
-  const tls = TLS_MODES[sslmode];
+  // A socket has no TLS.
+  const tls = TLS_MODES[url.searchParams.get("sslmode") ?? (host.startsWith("/") ? "disable" : "prefer")];
   if (tls === undefined) throw invalid(`expected sslmode to be one of ${Object.keys(TLS_MODES).join(", ")}`);
-  const password = decodeURIComponent(url.password) || (url.searchParams.get("password") ?? "");
+  const password = decode(url.password) || (url.searchParams.get("password") ?? "");
   const port = Number(url.searchParams.get("port") ?? (url.port || "5432"));
   if (!Number.isInteger(port) || port < 1 || port > 65_535) throw invalid("expected a port between 1 and 65535");
-  const database = decodeURIComponent(url.pathname.slice(1)) || user;
+  const database = decode(url.pathname.slice(1)) || user;
   return { host, port, user, database, tls, ...(password === "" ? {} : { password: () => password }) };
 }
 
-const TLS_MODES: Readonly<Record<string, "disable" | "require" | "verify-full">> = {
+const TLS_MODES: Readonly<Record<string, TlsMode>> = {
   disable: "disable",
-  prefer: "disable",
+  prefer: "prefer",
   require: "require",
   "verify-full": "verify-full",
 };
@@ -146,16 +163,19 @@ const CONNECTION_CODES =
  */
 export function databaseError(thrown: unknown): AppError {
   if (thrown instanceof AppError) return thrown;
+  const causes = causesOf(thrown);
   const code = sqlStateOf(thrown);
-  const message = thrown instanceof Error ? thrown.message : inspect(thrown);
+  // The innermost: a wrapper's text repeats the statement's parameters.
+  const message = causes.at(-1)?.message ?? inspect(thrown);
   if (code !== undefined) {
     const known = BY_SQLSTATE[code];
     if (known !== undefined) return new AppError(known, `PostgreSQL refused: ${message} (${code})`, { cause: thrown });
     // Class 08: connection exceptions.
-    if (code.startsWith("08")) return new AppError("DATABASE_UNAVAILABLE", `The connection failed: ${message} (${code})`, { cause: thrown });
+    if (code.startsWith("08"))
+      return new AppError("DATABASE_UNAVAILABLE", `The connection failed: ${message} (${code})`, { cause: thrown });
     return new AppError("INTERNAL", `PostgreSQL refused: ${message} (${code})`, { cause: thrown });
   }
-  if (thrown instanceof Error && "code" in thrown && CONNECTION_CODES.test(String(thrown.code))) {
+  if (causes.some((cause) => "code" in cause && CONNECTION_CODES.test(String(cause.code)))) {
     return new AppError("DATABASE_UNAVAILABLE", `Can't reach PostgreSQL: ${message}`, { cause: thrown });
   }
   return AppError.from(thrown);
@@ -163,8 +183,14 @@ export function databaseError(thrown: unknown): AppError {
 
 /** The SQLSTATE of a server's error, also inside the wrapper that Drizzle puts around it. */
 export function sqlStateOf(thrown: unknown): string | undefined {
-  for (let current = thrown, depth = 0; current instanceof Error && depth < 5; current = current.cause, depth += 1) {
-    if (current instanceof postgres.PostgresError) return current.code;
-  }
-  return undefined;
+  return causesOf(thrown).find((cause) => cause instanceof postgres.PostgresError)?.code;
+}
+
+const CAUSES_MAX = 5;
+
+function causesOf(thrown: unknown): readonly Error[] {
+  const causes: Error[] = [];
+  for (let current = thrown; current instanceof Error && causes.length < CAUSES_MAX; current = current.cause)
+    causes.push(current);
+  return causes;
 }

@@ -66,7 +66,12 @@ export function openDataDirectory(log: Log, options: DataDirectoryOptions): Serv
     const identity = chooseIdentity([join(link, "data"), realDataDir]);
     const owner = ownerOf(realDataDir, identity);
     writeMarker(realDataDir, owner);
-    const path = openHome(log, { link, realDataDir, identity, relocationDir: options.relocationDir ?? "/var/lib/skerry" });
+    const path = openHome(log, {
+      link,
+      realDataDir,
+      identity,
+      relocationDir: options.relocationDir ?? "/var/lib/skerry",
+    });
     mkdirOwned(join(path, "lock"), 0o700, owner);
     mkdirOwned(join(path, "run"), 0o700, identity);
     accessSync(path, constants.W_OK | constants.X_OK);
@@ -108,7 +113,10 @@ function checkDataDirectory(dataDir: string): boolean {
   const stats = statSync(dataDir, { throwIfNoEntry: false });
   if (stats === undefined) return false;
   if (!stats.isDirectory()) {
-    throw new AppError("DATABASE_FOREIGN", `Expected a directory at ${dataDir}, but it is a file; choose another with --data-dir`);
+    throw new AppError(
+      "DATABASE_FOREIGN",
+      `Expected a directory at ${dataDir}, but it is a file; choose another with --data-dir`,
+    );
   }
   const names = readdirSync(dataDir).filter((name) => !name.startsWith(".") && name !== "lost+found");
   if (names.length > 0 && !names.includes(MARKER)) {
@@ -154,7 +162,10 @@ function writeMarker(dataDir: string, owner: Owner): void {
   if (statSync(path, { throwIfNoEntry: false }) !== undefined) return;
   const workPath = join(dataDir, `.${MARKER}.${process.pid}`);
   try {
-    writeFileSync(workPath, `${JSON.stringify({ product: "skerry", format: 1, postgres: POSTGRES_MAJOR })}\n`, { mode: 0o644, flush: true });
+    writeFileSync(workPath, `${JSON.stringify({ product: "skerry", format: 1, postgres: POSTGRES_MAJOR })}\n`, {
+      mode: 0o644,
+      flush: true,
+    });
     if (process.geteuid?.() === 0) chownSync(workPath, owner.uid, owner.gid);
     linkSync(workPath, path);
   } catch (error) {
@@ -187,7 +198,10 @@ function openHome(log: Log, plan: HomePlan): string {
     return path;
   }
   if (isDangling(link)) {
-    throw new AppError("DIRECTORY_UNWRITABLE", `Can't find the database: ${link} points to ${readlinkSync(link)}, which does not exist; restore it`);
+    throw new AppError(
+      "DIRECTORY_UNWRITABLE",
+      `Can't find the database: ${link} points to ${readlinkSync(link)}, which does not exist; restore it`,
+    );
   }
   if (!identity.dropsRoot || canTraverse(realDataDir, identity)) {
     mkdirOwned(link, homeMode, ownerOf(realDataDir, identity));
@@ -201,7 +215,8 @@ function relocateHome(log: Log, plan: HomePlan): string {
   const { link, realDataDir, identity, relocationDir } = plan;
   try {
     mkdirSync(relocationDir, { recursive: true, mode: 0o711 });
-    if (!canTraverse(realpathSync(relocationDir), identity)) throw new Error(`uid ${identity.uid} can't pass through it`);
+    if (!canTraverse(realpathSync(relocationDir), identity))
+      throw new Error(`uid ${identity.uid} can't pass through it`);
   } catch (error) {
     throw new AppError(
       "DIRECTORY_UNWRITABLE",
@@ -225,7 +240,11 @@ function relocateHome(log: Log, plan: HomePlan): string {
     if (!isExisting(error)) throw error;
     return realpathSync(link);
   }
-  log.info("The database lies outside the data directory, which its uid can't reach", { dataDir: realDataDir, path, uid: identity.uid });
+  log.info("The database lies outside the data directory, which its uid can't reach", {
+    dataDir: realDataDir,
+    path,
+    uid: identity.uid,
+  });
   return realpathSync(path);
 }
 

@@ -50,7 +50,10 @@ async function claim(lockDir: string, accessPath: string, ownName: string): Prom
     if (highest > 0) {
       const holder = await askHolder(join(accessPath, `lock-${highest}`));
       if (holder !== "dead") {
-        throw new AppError("DATABASE_IN_USE", `Can't use ${lockDir}: expected it to be free, but process ${holder} holds it`);
+        throw new AppError(
+          "DATABASE_IN_USE",
+          `Can't use ${lockDir}: expected it to be free, but process ${holder} holds it`,
+        );
       }
     }
     const mine = highest + 1;
@@ -128,7 +131,8 @@ async function close(server: Server): Promise<void> {
 /** The directory under a name that leaves room for a socket's name; a symbolic link does if the real one is too long. */
 function openShortPath(directory: string): { readonly path: string; [Symbol.dispose](): void } {
   const LONGEST_NAME = 40;
-  if (fitsSocketAddress(join(directory, "x".repeat(LONGEST_NAME)))) return { path: directory, [Symbol.dispose]: () => undefined };
+  if (fitsSocketAddress(join(directory, "x".repeat(LONGEST_NAME))))
+    return { path: directory, [Symbol.dispose]: () => undefined };
   const work = createShortDirectory();
   const path = join(work, "d");
   symlinkSync(directory, path);

@@ -46,7 +46,9 @@ export const ICU_PATH = "share/icu";
 export function packDistribution(packageDir: string, options: PackOptions = {}): PackedDistribution {
   const entries = selectFromPackage(packageDir);
   const header = entries.map((entry) =>
-    "link" in entry ? { path: entry.path, link: entry.link } : { path: entry.path, mode: entry.mode, size: entry.bytes.length },
+    "link" in entry
+      ? { path: entry.path, link: entry.link }
+      : { path: entry.path, mode: entry.mode, size: entry.bytes.length },
   );
   const headerBytes = Buffer.from(JSON.stringify(header));
   const lengthBytes = Buffer.alloc(4);
@@ -116,7 +118,8 @@ const LIBRARIES = /^lib\/lib(crypto|ssl|xml2|z|lzma|pq|icui18n|icuuc)\.so[.\d]*$
 /** initdb creates plpgsql and the snowball dictionaries; amcheck, pg_stat_statements and pg_trgm are for operators. */
 const MODULES = /^lib\/postgresql\/(plpgsql|dict_snowball|amcheck|pg_stat_statements|pg_trgm)\.so$/;
 const SHARED = /^share\/postgresql\/([^/]+|(timezone|timezonesets|tsearch_data)\/.+)$/;
-const EXTENSIONS = /^share\/postgresql\/extension\/(plpgsql|amcheck|pg_stat_statements|pg_trgm)(--[\d.-]+\.sql|\.control)$/;
+const EXTENSIONS =
+  /^share\/postgresql\/extension\/(plpgsql|amcheck|pg_stat_statements|pg_trgm)(--[\d.-]+\.sql|\.control)$/;
 const SELECTED = [PROGRAMS, LIBRARIES, MODULES, SHARED, EXTENSIONS];
 
 function selectFromPackage(packageDir: string): Entry[] {
@@ -125,7 +128,7 @@ function selectFromPackage(packageDir: string): Entry[] {
   const paths = readdirSync(native, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(native.length + 1))
-    .sort();
+    .toSorted();
   const entries: Entry[] = [];
   for (const path of paths) {
     if (!SELECTED.some((pattern) => pattern.test(path))) continue;
@@ -139,13 +142,15 @@ function selectFromPackage(packageDir: string): Entry[] {
 /** npm packages carry no symbolic links: the sonames are listed in a file. */
 function selectLinks(native: string, selected: ReadonlySet<string>): Entry[] {
   const parsed: unknown = JSON.parse(readFileSync(join(native, "pg-symlinks.json"), "utf8"));
-  if (!Array.isArray(parsed)) throw new AppError("UNSUPPORTED_PLATFORM", `Expected a list in pg-symlinks.json of ${native}`);
+  if (!Array.isArray(parsed))
+    throw new AppError("UNSUPPORTED_PLATFORM", `Expected a list in pg-symlinks.json of ${native}`);
   const entries: Entry[] = [];
   for (const item of parsed as readonly unknown[]) {
     if (typeof item !== "object" || item === null || !("source" in item) || !("target" in item)) continue;
     const source = String(item.source).replace(/^native\//, "");
     const target = String(item.target).replace(/^native\//, "");
-    if (selected.has(source) && !selected.has(target)) entries.push({ path: target, link: source.slice(dirname(source).length + 1) });
+    if (selected.has(source) && !selected.has(target))
+      entries.push({ path: target, link: source.slice(dirname(source).length + 1) });
   }
   return entries;
 }
@@ -155,7 +160,7 @@ function selectLinks(native: string, selected: ReadonlySet<string>): Entry[] {
  * other 26 MB are translations and tables of locales. Layout: ICU's DataHeader, then a count and offset pairs (ucmndata.h).
  */
 function selectIcu(native: string, paths: readonly string[]): Entry[] {
-  const path = paths.find((candidate) => /^lib\/libicudata\.so\./.test(candidate));
+  const path = paths.find((candidate) => candidate.startsWith("lib/libicudata.so."));
   if (path === undefined) throw new AppError("UNSUPPORTED_PLATFORM", `Expected lib/libicudata.so.* in ${native}`);
   const library = readFileSync(join(native, path));
   const header = library.indexOf("CmnD", 0, "latin1") - 12;
@@ -237,7 +242,7 @@ async function makeDirectories(workDir: string, entries: readonly Entry[]): Prom
   for (const entry of entries) {
     for (let path = dirname(entry.path); path !== "."; path = dirname(path)) directories.add(join(workDir, path));
   }
-  for (const directory of [...directories].sort()) {
+  for (const directory of [...directories].toSorted()) {
     await mkdir(directory, { recursive: true });
     // Whatever the umask, the unprivileged uid has to read it.
     await chmod(directory, 0o755);
@@ -249,8 +254,12 @@ async function writeEntry(workDir: string, entry: Entry): Promise<void> {
   if ("link" in entry) return await symlink(entry.link, path);
   const file = await open(path, "wx", entry.mode);
   try {
-    for (let offset = 0; offset < entry.bytes.length; ) {
-      const { bytesWritten } = await file.write(entry.bytes, offset, Math.min(SLICE_BYTES, entry.bytes.length - offset));
+    for (let offset = 0; offset < entry.bytes.length;) {
+      const { bytesWritten } = await file.write(
+        entry.bytes,
+        offset,
+        Math.min(SLICE_BYTES, entry.bytes.length - offset),
+      );
       offset += bytesWritten;
     }
     await file.chmod(entry.mode);

@@ -3,7 +3,15 @@ import type { Clock } from "../core/clock.ts";
 import { AppError } from "../core/errors.ts";
 import type { Random } from "../core/random.ts";
 import type { Log } from "../observe/log.ts";
-import { closeSql, databaseError, describeConnection, openSql, parseDatabaseUrl, type PostgresConnection, type Sql } from "./connect.ts";
+import {
+  closeSql,
+  databaseError,
+  describeConnection,
+  openSql,
+  parseDatabaseUrl,
+  type PostgresConnection,
+  type Sql,
+} from "./connect.ts";
 import { DatabaseStateHolder, type Database, type DatabaseStatus } from "./database.ts";
 
 export interface ExternalDatabaseDeps {
@@ -32,7 +40,10 @@ const EXCLUSIVE_LOCK = 0x736b_6572_7202;
  *
  * @throws AppError CONFIG_INVALID, DATABASE_UNAVAILABLE, DATABASE_WRONG_VERSION (older than 14), DATABASE_IN_USE. No text holds the password.
  */
-export async function openExternalDatabase(deps: ExternalDatabaseDeps, options: ExternalDatabaseOptions): Promise<Database> {
+export async function openExternalDatabase(
+  deps: ExternalDatabaseDeps,
+  options: ExternalDatabaseOptions,
+): Promise<Database> {
   const connection = parseDatabaseUrl(options.url);
   const database = new ExternalDatabase(deps, options, connection);
   try {
@@ -41,9 +52,13 @@ export async function openExternalDatabase(deps: ExternalDatabaseDeps, options: 
     await database[Symbol.asyncDispose]();
     const known = databaseError(error);
     if (known.code !== "DATABASE_UNAVAILABLE") throw known;
-    throw new AppError("DATABASE_UNAVAILABLE", `Can't open the database ${describeConnection(connection)} of DATABASE_URL: ${known.message}`, {
-      cause: error,
-    });
+    throw new AppError(
+      "DATABASE_UNAVAILABLE",
+      `Can't open the database ${describeConnection(connection)} of DATABASE_URL: ${known.message}`,
+      {
+        cause: error,
+      },
+    );
   }
   return database;
 }
@@ -96,7 +111,14 @@ class ExternalDatabase implements Database {
     const { connectTimeoutMs = 10_000 } = this.#options;
     const session = openSql(
       this.connection,
-      { applicationName: "skerry-lock", max: 1, idleTimeoutMs: 0, arrays: false, connectTimeoutMs, onClose: closed.resolve },
+      {
+        applicationName: "skerry-lock",
+        max: 1,
+        idleTimeoutMs: 0,
+        arrays: false,
+        connectTimeoutMs,
+        onClose: closed.resolve,
+      },
       this.#deps.log,
     );
     this.#session = session;
@@ -135,13 +157,20 @@ class ExternalDatabase implements Database {
       this.#state.move("restarting", { restarts: this.status().restarts + (held === undefined ? 0 : 1) });
       held = undefined;
       try {
-        await this.#deps.clock.sleep(backoffDelayMs(attempt, this.#deps.random, 0, { baseMs: 100, maxMs: 10_000 }), stopping);
+        await this.#deps.clock.sleep(
+          backoffDelayMs(attempt, this.#deps.random, 0, { baseMs: 100, maxMs: 10_000 }),
+          stopping,
+        );
         held = await this.#connect();
         this.#state.move("ready");
       } catch (thrown) {
         if (stopping.aborted) continue;
         const error = databaseError(thrown);
-        this.#deps.log.warn("The session that holds the database's lock is lost", { code: error.code, error: error.message, attempt });
+        this.#deps.log.warn("The session that holds the database's lock is lost", {
+          code: error.code,
+          error: error.message,
+          attempt,
+        });
         const lastError = { code: error.code, message: error.message };
         if (error.code === "DATABASE_IN_USE") {
           this.#state.move("lost", { lastError });

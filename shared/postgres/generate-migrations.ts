@@ -13,13 +13,19 @@ export function readMigrations(folder: string): Migration[] {
   const journalPath = join(folder, "meta/_journal.json");
   if (!existsSync(journalPath)) return [];
   // Written by drizzle-kit and reviewed.
-  const journal = JSON.parse(readFileSync(journalPath, "utf8")) as { readonly entries: readonly { readonly idx: number; readonly tag: string }[] };
+  const journal = JSON.parse(readFileSync(journalPath, "utf8")) as {
+    readonly entries: readonly { readonly idx: number; readonly tag: string }[];
+  };
   return journal.entries
     .toSorted((left, right) => left.idx - right.idx)
     .map(({ tag }) => {
       const text = readFileSync(join(folder, `${tag}.sql`), "utf8");
       const statements = text.split(BREAKPOINT).map((statement) => statement.trim());
-      return { id: tag, hash: createHash("sha256").update(text).digest("hex"), statements: statements.filter((statement) => statement !== "") };
+      return {
+        id: tag,
+        hash: createHash("sha256").update(text).digest("hex"),
+        statements: statements.filter((statement) => statement !== ""),
+      };
     });
 }
 
@@ -42,7 +48,10 @@ function main(check: boolean): number {
     const text = migrationModule(readMigrations(join(root, "drizzle", kind)));
     if (existsSync(path) && readFileSync(path, "utf8") === text) continue;
     differences += 1;
-    if (check) console.error(`drizzle/${kind}.gen.ts differs from drizzle/${kind}: run bun shared/postgres/generate-migrations.ts`);
+    if (check)
+      console.error(
+        `drizzle/${kind}.gen.ts differs from drizzle/${kind}: run bun shared/postgres/generate-migrations.ts`,
+      );
     else writeFileSync(path, text);
   }
   return check && differences > 0 ? 1 : 0;

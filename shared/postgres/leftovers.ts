@@ -18,7 +18,11 @@ const POLL_MS = 10;
  *
  * @throws AppError DATABASE_IN_USE when a server that can't be seen or ended still runs here
  */
-export async function stopLeftovers(clock: Clock, log: Log, options: { readonly home: ServerHome; readonly socketDir: string }): Promise<void> {
+export async function stopLeftovers(
+  clock: Clock,
+  log: Log,
+  options: { readonly home: ServerHome; readonly socketDir: string },
+): Promise<void> {
   const { home, socketDir } = options;
   const found = findProcesses(home.path);
   if (found.length > 0) {
@@ -34,7 +38,8 @@ export async function stopLeftovers(clock: Clock, log: Log, options: { readonly 
       `Expected no server on ${socketPath}, but one answers that this process can't see, as in another container; stop that one`,
     );
   }
-  for (const path of [join(home.clusterDir, "postmaster.pid"), socketPath, `${socketPath}.lock`]) rmSync(path, { force: true });
+  for (const path of [join(home.clusterDir, "postmaster.pid"), socketPath, `${socketPath}.lock`])
+    rmSync(path, { force: true });
 }
 
 /** Pids of the server's programs that work inside `homePath`. */
@@ -76,7 +81,10 @@ async function stopProcesses(clock: Clock, homePath: string, orphan: number | un
     signalAll(findProcesses(homePath), signal);
     if (await areGone(clock, homePath, STOP_DEADLINES_MS[signal])) return;
   }
-  throw new AppError("DATABASE_IN_USE", `Can't end the database processes ${findProcesses(homePath).join(", ")} of ${homePath}`);
+  throw new AppError(
+    "DATABASE_IN_USE",
+    `Can't end the database processes ${findProcesses(homePath).join(", ")} of ${homePath}`,
+  );
 }
 
 function signalAll(pids: readonly number[], signal: NodeJS.Signals): void {

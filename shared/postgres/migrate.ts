@@ -35,7 +35,11 @@ const UNDEFINED_TABLE = "42P01";
  *   differs from what was applied or one before it is missing, DATABASE_FOREIGN when it is a database of the other end;
  *   DATABASE_UNAVAILABLE, DISK_FULL
  */
-export async function runMigrations(sql: Sql, migrations: readonly Migration[], options: MigrationOptions): Promise<MigrationResult> {
+export async function runMigrations(
+  sql: Sql,
+  migrations: readonly Migration[],
+  options: MigrationOptions,
+): Promise<MigrationResult> {
   const applied: string[] = [];
   try {
     const before = await readApplied(sql);
@@ -67,7 +71,11 @@ async function readApplied(sql: Sql): Promise<readonly AppliedRow[] | undefined>
 }
 
 /** Applies the oldest missing migration and returns its id; undefined when none is missing. */
-async function applyNext(tx: TransactionSql, migrations: readonly Migration[], kind: DatabaseKind): Promise<string | undefined> {
+async function applyNext(
+  tx: TransactionSql,
+  migrations: readonly Migration[],
+  kind: DatabaseKind,
+): Promise<string | undefined> {
   // Until the commit; a session's lock would not survive a pooler between us and the server.
   await tx`select pg_advisory_xact_lock(${MIGRATION_LOCK}::int8)`;
   // A migration may rewrite a large table.
@@ -93,10 +101,17 @@ async function applyNext(tx: TransactionSql, migrations: readonly Migration[], k
  *
  * @throws AppError as runMigrations
  */
-export function checkApplied(applied: readonly AppliedRow[], migrations: readonly Migration[], kind: DatabaseKind): Migration | undefined {
+export function checkApplied(
+  applied: readonly AppliedRow[],
+  migrations: readonly Migration[],
+  kind: DatabaseKind,
+): Migration | undefined {
   for (const [position, row] of applied.entries()) {
     if (row.kind !== kind) {
-      throw new AppError("DATABASE_FOREIGN", `Expected a database of the ${kind}, but this one belongs to the ${row.kind}; use another database`);
+      throw new AppError(
+        "DATABASE_FOREIGN",
+        `Expected a database of the ${kind}, but this one belongs to the ${row.kind}; use another database`,
+      );
     }
     if (!migrations.some((migration) => migration.id === row.id)) {
       throw new AppError(

@@ -1,6 +1,5 @@
 import { appendFile, rename, stat } from "node:fs/promises";
 
-
 /**
  * The server's own log: the file `path` and one older file `path.1`, both bounded, and the last lines in memory for error texts.
  * Writing never blocks or fails the program: on a full disk lines are lost.
@@ -29,7 +28,10 @@ export function createServerLog(path: string): ServerLog {
       const text = `${pending.join("\n")}\n`;
       pending = [];
       try {
-        const bytes = await stat(path).then((stats) => stats.size, () => 0);
+        const bytes = await stat(path).then(
+          (stats) => stats.size,
+          () => 0,
+        );
         if (bytes > FILE_BYTES_MAX) await rename(path, `${path}.1`);
         await appendFile(path, text, { mode: 0o640 });
       } catch {
@@ -53,4 +55,3 @@ export function createServerLog(path: string): ServerLog {
     },
   };
 }
-

@@ -24,7 +24,7 @@ export interface LaunchOptions {
   /** Has to lie in the home: leftovers are recognised by it. */
   readonly workDir: string;
   readonly identity: ServerIdentity;
-  onLine(line: string): void;
+  readonly onLine: (line: string) => void;
 }
 
 /** @throws AppError DIRECTORY_UNWRITABLE when the program can't be executed */
@@ -64,9 +64,13 @@ async function watch(child: ChildProcess, program: string, onLine: (line: string
     child.once("spawn", resolve);
     child.once("error", (error) =>
       reject(
-        new AppError("DIRECTORY_UNWRITABLE", `Can't execute ${program}: ${error.message}; a file system mounted with noexec can't hold it`, {
-          cause: error,
-        }),
+        new AppError(
+          "DIRECTORY_UNWRITABLE",
+          `Can't execute ${program}: ${error.message}; a file system mounted with noexec can't hold it`,
+          {
+            cause: error,
+          },
+        ),
       ),
     );
   });
@@ -98,7 +102,9 @@ export function classifyServerOutput(lines: readonly string[], action: string): 
   const message = `Can't ${action}: ${lastLine}`;
   if (/No space left on device|Disk quota exceeded/.test(text)) return new AppError("DISK_FULL", message);
   if (/database files are incompatible with server/.test(text)) return new AppError("DATABASE_WRONG_VERSION", message);
-  if (/lock file ".*" already exists|pre-existing shared memory block/.test(text)) return new AppError("DATABASE_IN_USE", message);
-  if (/Permission denied|Read-only file system|has wrong ownership/.test(text)) return new AppError("DIRECTORY_UNWRITABLE", message);
+  if (/lock file ".*" already exists|pre-existing shared memory block/.test(text))
+    return new AppError("DATABASE_IN_USE", message);
+  if (/Permission denied|Read-only file system|has wrong ownership/.test(text))
+    return new AppError("DIRECTORY_UNWRITABLE", message);
   return new AppError("DATABASE_UNAVAILABLE", message);
 }

@@ -5,7 +5,13 @@ import type { Clock } from "../core/clock.ts";
 import { AppError } from "../core/errors.ts";
 import type { Log } from "../observe/log.ts";
 import { closeSql, databaseError, openSql, sqlStateOf, type PostgresConnection } from "./connect.ts";
-import { createClusterWorkDir, directoryError, openDataDirectory, removeWorkDirs, type ServerHome } from "./data-directory.ts";
+import {
+  createClusterWorkDir,
+  directoryError,
+  openDataDirectory,
+  removeWorkDirs,
+  type ServerHome,
+} from "./data-directory.ts";
 import { DatabaseStateHolder, type Database, type DatabaseStatus } from "./database.ts";
 import { acquireDirectoryLock, type DirectoryLock } from "./directory-lock.ts";
 import { installDistribution, packageVersion, type DistributionSource } from "./distribution.ts";
@@ -56,7 +62,10 @@ export interface PostgresServer extends Database {
  * @throws AppError UNSUPPORTED_PLATFORM, DATABASE_FOREIGN, DATABASE_WRONG_VERSION, DIRECTORY_UNWRITABLE, DATABASE_IN_USE, DISK_FULL,
  *   DATABASE_UNAVAILABLE (the text carries the server's last line), CANCELLED. Nothing keeps running, and no temporary file stays.
  */
-export async function startPostgresServer(deps: PostgresServerDeps, options: PostgresServerOptions): Promise<PostgresServer> {
+export async function startPostgresServer(
+  deps: PostgresServerDeps,
+  options: PostgresServerOptions,
+): Promise<PostgresServer> {
   if (deps.source.kind === "package") packageVersion(deps.source.dir);
   const home = openDataDirectory(deps.log, options);
   const lock = await acquireDirectoryLock(join(home.path, "lock")).catch((error: unknown) => {
@@ -75,7 +84,11 @@ interface LockedHome {
   readonly lock: DirectoryLock;
 }
 
-async function startLocked(deps: PostgresServerDeps, options: PostgresServerOptions, locked: LockedHome): Promise<PostgresServer> {
+async function startLocked(
+  deps: PostgresServerDeps,
+  options: PostgresServerOptions,
+  locked: LockedHome,
+): Promise<PostgresServer> {
   const { home } = locked;
   const serverLog = createServerLog(join(home.path, "server.log"));
   const socketDir = openSocketDir(home);
@@ -135,7 +148,10 @@ async function createCluster(place: ServerPlace, options: PostgresServerOptions)
   }
 }
 
-async function untilExit(child: ServerProcess, signal: AbortSignal | undefined): Promise<{ readonly code: number | null }> {
+async function untilExit(
+  child: ServerProcess,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly code: number | null }> {
   const onAbort = (): void => child.kill("SIGINT");
   signal?.addEventListener("abort", onAbort, { once: true });
   try {
@@ -180,7 +196,8 @@ async function syncDirectory(path: string): Promise<void> {
 }
 
 const READY_LINE = /database system is ready to accept connections/;
-const REINITIALIZING_LINE = /all server processes terminated; reinitializing|terminating any other active server processes/;
+const REINITIALIZING_LINE =
+  /all server processes terminated; reinitializing|terminating any other active server processes/;
 const NO_ROOM_LINE = /No space left on device|Disk quota exceeded/;
 const PROBE_FAILURES_MAX = 3;
 const RESTART_DELAY_MAX_MS = 30_000;
@@ -201,7 +218,11 @@ class Supervisor implements PostgresServer {
   #supervision: Promise<void> = Promise.resolve();
   #disposal: Promise<void> | undefined;
 
-  constructor(deps: PostgresServerDeps, options: PostgresServerOptions, place: ServerPlace & { readonly lock: DirectoryLock }) {
+  constructor(
+    deps: PostgresServerDeps,
+    options: PostgresServerOptions,
+    place: ServerPlace & { readonly lock: DirectoryLock },
+  ) {
     this.#deps = deps;
     this.#options = options;
     this.#place = place;
@@ -248,9 +269,18 @@ class Supervisor implements PostgresServer {
         this.#process = undefined;
         if (clock.monotonicMs() - startedMs > STABLE_MS) attempt = 0;
         const delayMs = attempt === 0 ? 0 : Math.min(RESTART_DELAY_MAX_MS, 100 * 2 ** Math.min(attempt, 20));
-        log.error("The database server ended and is started again", { code: error.code, error: error.message, attempt, delayMs });
+        log.error("The database server ended and is started again", {
+          code: error.code,
+          error: error.message,
+          attempt,
+          delayMs,
+        });
         const restarts = this.status().restarts + 1;
-        this.#state.move("restarting", { pid: undefined, restarts, lastError: { code: error.code, message: error.message } });
+        this.#state.move("restarting", {
+          pid: undefined,
+          restarts,
+          lastError: { code: error.code, message: error.message },
+        });
         await clock.sleep(delayMs, stopping).catch(() => undefined);
       }
     }
@@ -304,7 +334,13 @@ class Supervisor implements PostgresServer {
     let failures = 0;
     for (;;) {
       const wait = new AbortController();
-      const exit = await Promise.race([child.exited, clock.sleep(probeIntervalMs, wait.signal).then(() => undefined, () => undefined)]);
+      const exit = await Promise.race([
+        child.exited,
+        clock.sleep(probeIntervalMs, wait.signal).then(
+          () => undefined,
+          () => undefined,
+        ),
+      ]);
       wait.abort();
       if (exit !== undefined) {
         await this.#place.serverLog.flush();
@@ -372,7 +408,10 @@ class Supervisor implements PostgresServer {
 
   async #exitsWithin(child: ServerProcess, timeoutMs: number): Promise<boolean> {
     const wait = new AbortController();
-    const timeout = this.#deps.clock.sleep(timeoutMs, wait.signal).then(() => false, () => false);
+    const timeout = this.#deps.clock.sleep(timeoutMs, wait.signal).then(
+      () => false,
+      () => false,
+    );
     const ended = await Promise.race([child.exited.then(() => true), timeout]);
     wait.abort();
     return ended;

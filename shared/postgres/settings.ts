@@ -98,7 +98,11 @@ export function serverConfig(config: ServerConfig): string {
     dynamic_shared_memory_type: config.sharedMemory,
   };
   const lines = Object.entries(settings).map(([name, value]) => `${name} = ${quote(value)}`);
-  return ["# Written by Skerry at each start. ALTER SYSTEM (data/postgresql.auto.conf) overrides it.", ...lines, ""].join("\n");
+  return [
+    "# Written by Skerry at each start. ALTER SYSTEM (data/postgresql.auto.conf) overrides it.",
+    ...lines,
+    "",
+  ].join("\n");
 }
 
 /** Backslash sequences are interpreted inside the quotes. */

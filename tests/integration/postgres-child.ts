@@ -10,7 +10,11 @@ try {
     { clock: systemClock, log: silentLog, source: { kind: "package", dir: packageDir } },
     { dataDir, profile: "edge" },
   );
-  console.log(JSON.stringify({ ready: { connection: server.connection, homeDir: server.homeDir, serverPid: server.status().pid } }));
+  console.log(
+    JSON.stringify({
+      ready: { connection: server.connection, homeDir: server.homeDir, serverPid: server.status().pid },
+    }),
+  );
   await new Promise<void>((resolve) => process.stdin.once("end", () => resolve()).resume());
   await server[Symbol.asyncDispose]();
   process.exit(0);

@@ -3,7 +3,16 @@ import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { findProcesses } from "../../shared/postgres/leftovers.ts";
-import { childrenOf, connectTo, createTestDir, kill, startChild, startServer, until, untilStatus } from "./postgres-support.ts";
+import {
+  childrenOf,
+  connectTo,
+  createTestDir,
+  kill,
+  startChild,
+  startServer,
+  until,
+  untilStatus,
+} from "./postgres-support.ts";
 
 test("startPostgresServer() recovers by itself when a backend is killed", async () => {
   await using dir = createTestDir();

@@ -9,7 +9,10 @@ import { systemClock } from "../../shared/runtime/system-clock.ts";
 import { connectTo, createTestDir, failureOf, startServer, untilStatus } from "./postgres-support.ts";
 
 function openExternal(url: string, exclusive = true): Promise<Database> {
-  return openExternalDatabase({ clock: systemClock, log: silentLog, random: createSeededRandom(1) }, { url, exclusive, connectTimeoutMs: 2000 });
+  return openExternalDatabase(
+    { clock: systemClock, log: silentLog, random: createSeededRandom(1) },
+    { url, exclusive, connectTimeoutMs: 2000 },
+  );
 }
 
 function urlOf(server: PostgresServer, database = "postgres"): string {

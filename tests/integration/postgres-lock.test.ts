@@ -14,7 +14,9 @@ test("startPostgresServer() lets exactly one of many processes win a new directo
   const reports = await Promise.all(children.map((child) => child.report));
   const winners = reports.flatMap((report) => report.ready ?? []);
   expect(winners).toHaveLength(1);
-  expect(reports.flatMap((report) => report.error?.code ?? [])).toEqual(Array.from({ length: 5 }, () => "DATABASE_IN_USE"));
+  expect(reports.flatMap((report) => report.error?.code ?? [])).toEqual(
+    Array.from({ length: 5 }, () => "DATABASE_IN_USE"),
+  );
   await using client = connectTo(winners[0]?.connection ?? { host: "", port: 0, user: "", database: "" });
   expect(await client.sql`select 1 as n`).toMatchObject([{ n: 1 }]);
 });
@@ -29,7 +31,9 @@ test("startPostgresServer() lets exactly one of many processes take over an orph
   const children = Array.from({ length: 5 }, () => stack.use(startChild(dataDir)));
   const reports = await Promise.all(children.map((child) => child.report));
   expect(reports.filter((report) => report.ready !== undefined)).toHaveLength(1);
-  expect(reports.flatMap((report) => report.error?.code ?? [])).toEqual(Array.from({ length: 4 }, () => "DATABASE_IN_USE"));
+  expect(reports.flatMap((report) => report.error?.code ?? [])).toEqual(
+    Array.from({ length: 4 }, () => "DATABASE_IN_USE"),
+  );
   expect(findProcesses(ready?.homeDir ?? "")).not.toContain(ready?.serverPid ?? 0);
 });
 
@@ -55,7 +59,8 @@ test("acquireDirectoryLock() has one holder in every round of a crowd around dea
     const outcomes = await Promise.allSettled(Array.from({ length: 8 }, () => acquireDirectoryLock(lockDir)));
     const held = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
     expect(held).toHaveLength(1);
-    for (const outcome of outcomes) if (outcome.status === "rejected") expect(outcome.reason).toMatchObject({ code: "DATABASE_IN_USE" });
+    for (const outcome of outcomes)
+      if (outcome.status === "rejected") expect(outcome.reason).toMatchObject({ code: "DATABASE_IN_USE" });
     await held[0]?.release();
     expect(readdirSync(lockDir)).toHaveLength(1);
   }

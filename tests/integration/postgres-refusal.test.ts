@@ -1,10 +1,33 @@
 import { expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { chmodSync, lstatSync, mkdirSync, readdirSync, readlinkSync, renameSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
+import { AppError } from "../../shared/core/errors.ts";
 import { databaseError } from "../../shared/postgres/connect.ts";
 import { findProcesses } from "../../shared/postgres/leftovers.ts";
-import { CAN_RUN_AS_STRANGER, connectTo, createTestDir, failureOf, IS_ROOT, kill, listTree, startChild, startServer, STRANGER, untilStatus } from "./postgres-support.ts";
+import {
+  CAN_RUN_AS_STRANGER,
+  connectTo,
+  createTestDir,
+  expectFailure,
+  failureOf,
+  IS_ROOT,
+  kill,
+  listTree,
+  startChild,
+  startServer,
+  STRANGER,
+  untilStatus,
+} from "./postgres-support.ts";
 
 test("startPostgresServer() refuses a directory with other files and touches nothing", async () => {
   await using dir = createTestDir();
@@ -38,7 +61,7 @@ test("startPostgresServer() refuses a database of another major version and touc
   writeFileSync(join(dir.path, "postgres/data/PG_VERSION"), "17\n");
   const before = listTree(dir.path);
   const failure = await failureOf(startServer(dir.path));
-  expect(failure).toMatchObject({ code: "DATABASE_WRONG_VERSION", message: expect.stringContaining("PostgreSQL 17") });
+  expectFailure(failure, "DATABASE_WRONG_VERSION", "PostgreSQL 17");
   expect(listTree(dir.path)).toEqual(before);
 });
 
@@ -46,7 +69,7 @@ test("startPostgresServer() names the missing package of an unsupported platform
   await using dir = createTestDir();
   const source = { kind: "package", dir: join(dir.path, "none") } as const;
   const failure = await failureOf(startServer(join(dir.path, "data"), {}, source));
-  expect(failure).toMatchObject({ code: "UNSUPPORTED_PLATFORM", message: expect.stringContaining("DATABASE_URL") });
+  expectFailure(failure, "UNSUPPORTED_PLATFORM", "DATABASE_URL");
   expect(listTree(dir.path)).toEqual([]);
 });
 
@@ -57,93 +80,109 @@ test.skipIf(!CAN_RUN_AS_STRANGER)("startPostgresServer() refuses a directory tha
   for (const dataDir of [join(dir.path, "data"), join(dir.path, "empty")]) {
     await using child = startChild(dataDir, { uid: STRANGER });
     const { error } = await child.report;
-    expect(error).toMatchObject({ code: "DIRECTORY_UNWRITABLE", message: expect.stringContaining(`uid ${STRANGER}`) });
+    expectFailure(error, "DIRECTORY_UNWRITABLE", `uid ${STRANGER}`);
   }
   expect(listTree(dir.path)).toEqual(["empty"]);
 });
 
 // Only as root the server has another uid than the program.
-test.skipIf(!IS_ROOT)("startPostgresServer() puts the server where its uid can reach it, and finds it again", async () => {
-  await using dir = createTestDir();
-  const dataDir = join(dir.path, "private/data");
-  mkdirSync(dirname(dataDir));
-  chmodSync(dirname(dataDir), 0o700);
-  const relocationDir = join(dir.path, "var");
-  let homeDir: string;
-  {
-    await using server = await startServer(dataDir, { relocationDir });
-    homeDir = server.homeDir;
-    expect(dirname(homeDir)).toBe(relocationDir);
-    expect(readlinkSync(join(dataDir, "postgres"))).toBe(homeDir);
+test.skipIf(!IS_ROOT)(
+  "startPostgresServer() puts the server where its uid can reach it, and finds it again",
+  async () => {
+    await using dir = createTestDir();
+    const dataDir = join(dir.path, "private/data");
+    mkdirSync(dirname(dataDir));
+    chmodSync(dirname(dataDir), 0o700);
+    const relocationDir = join(dir.path, "var");
+    let homeDir: string;
+    {
+      await using server = await startServer(dataDir, { relocationDir });
+      homeDir = server.homeDir;
+      expect(dirname(homeDir)).toBe(relocationDir);
+      expect(readlinkSync(join(dataDir, "postgres"))).toBe(homeDir);
+      await using client = connectTo(server.connection);
+      await client.sql`create table kept as select 5 as n`;
+    }
+    // The link survives a move of the data directory.
+    renameSync(dataDir, join(dir.path, "private/moved"));
+    await using server = await startServer(join(dir.path, "private/moved"), { relocationDir });
+    expect(server.homeDir).toBe(homeDir);
     await using client = connectTo(server.connection);
-    await client.sql`create table kept as select 5 as n`;
-  }
-  // The link survives a move of the data directory.
-  renameSync(dataDir, join(dir.path, "private/moved"));
-  await using server = await startServer(join(dir.path, "private/moved"), { relocationDir });
-  expect(server.homeDir).toBe(homeDir);
-  await using client = connectTo(server.connection);
-  expect(await client.sql`select n from kept`).toMatchObject([{ n: 5 }]);
-});
+    expect(await client.sql`select n from kept`).toMatchObject([{ n: 5 }]);
+  },
+);
 
-test.skipIf(!IS_ROOT)("startPostgresServer() never gives the old database to a new directory at the same path", async () => {
-  await using dir = createTestDir();
-  const dataDir = join(dir.path, "private/data");
-  mkdirSync(dataDir, { recursive: true });
-  chmodSync(dirname(dataDir), 0o700);
-  const relocationDir = join(dir.path, "var");
-  await (await startServer(dataDir, { relocationDir }))[Symbol.asyncDispose]();
-  renameSync(dataDir, join(dir.path, "private/old"));
-  await (await startServer(dataDir, { relocationDir }))[Symbol.asyncDispose]();
-  expect(readdirSync(relocationDir)).toHaveLength(2);
-});
+test.skipIf(!IS_ROOT)(
+  "startPostgresServer() never gives the old database to a new directory at the same path",
+  async () => {
+    await using dir = createTestDir();
+    const dataDir = join(dir.path, "private/data");
+    mkdirSync(dataDir, { recursive: true });
+    chmodSync(dirname(dataDir), 0o700);
+    const relocationDir = join(dir.path, "var");
+    await (await startServer(dataDir, { relocationDir }))[Symbol.asyncDispose]();
+    renameSync(dataDir, join(dir.path, "private/old"));
+    await (await startServer(dataDir, { relocationDir }))[Symbol.asyncDispose]();
+    expect(readdirSync(relocationDir)).toHaveLength(2);
+  },
+);
 
-test.skipIf(!IS_ROOT)("startPostgresServer() says what to do when no place can be reached by the server's uid", async () => {
-  await using dir = createTestDir();
-  const dataDir = join(dir.path, "private/data");
-  mkdirSync(dataDir, { recursive: true });
-  chmodSync(dirname(dataDir), 0o700);
-  const failure = await failureOf(startServer(dataDir, { relocationDir: join(dirname(dataDir), "var") }));
-  expect(failure).toMatchObject({ code: "DIRECTORY_UNWRITABLE", message: expect.stringContaining("chmod o+x") });
-  expect(() => lstatSync(join(dataDir, "postgres"))).toThrow("ENOENT");
-});
+test.skipIf(!IS_ROOT)(
+  "startPostgresServer() says what to do when no place can be reached by the server's uid",
+  async () => {
+    await using dir = createTestDir();
+    const dataDir = join(dir.path, "private/data");
+    mkdirSync(dataDir, { recursive: true });
+    chmodSync(dirname(dataDir), 0o700);
+    const failure = await failureOf(startServer(dataDir, { relocationDir: join(dirname(dataDir), "var") }));
+    expectFailure(failure, "DIRECTORY_UNWRITABLE", "chmod o+x");
+    expect(() => lstatSync(join(dataDir, "postgres"))).toThrow("ENOENT");
+  },
+);
 
 // A small file system takes root and a kernel that lets it mount; containers often refuse.
 const CAN_MOUNT = IS_ROOT && canMount();
 
-test.skipIf(!CAN_MOUNT)("startPostgresServer() reports a full disk on the first start and leaves no temporary files", async () => {
-  await using dir = createTestDir();
-  // Too small for the files (10 MB), then for the cluster (40 MB).
-  for (const megabytes of [10, 40]) {
-    using disk = mountDisk(dir.path, megabytes);
-    const failure = await failureOf(startServer(disk.path));
-    expect(failure).toMatchObject({ code: "DISK_FULL" });
-    const left = readdirSync(join(disk.path, "postgres"));
-    expect(left.filter((name) => name.startsWith(".") || name === "data")).toEqual([]);
-    expect(findProcesses(disk.path)).toEqual([]);
-  }
-});
+test.skipIf(!CAN_MOUNT)(
+  "startPostgresServer() reports a full disk on the first start and leaves no temporary files",
+  async () => {
+    await using dir = createTestDir();
+    // Too small for the files (10 MB), then for the cluster (40 MB).
+    for (const megabytes of [10, 40]) {
+      using disk = mountDisk(dir.path, megabytes);
+      const failure = await failureOf(startServer(disk.path));
+      expect(failure).toMatchObject({ code: "DISK_FULL" });
+      const left = readdirSync(join(disk.path, "postgres"));
+      expect(left.filter((name) => name.startsWith(".") || name === "data")).toEqual([]);
+      expect(findProcesses(disk.path)).toEqual([]);
+    }
+  },
+);
 
-test.skipIf(!CAN_MOUNT)("startPostgresServer() keeps what was stored when the disk fills up, and goes on when there is room", async () => {
-  await using dir = createTestDir();
-  using disk = mountDisk(dir.path, 120);
-  await using server = await startServer(disk.path);
-  await using client = connectTo(server.connection, 1);
-  await client.sql`create table kept as select 6 as n`;
-  const ballast = join(disk.path, ".ballast");
-  spawnSync("/bin/dd", ["if=/dev/zero", `of=${ballast}`, "bs=1M"]);
-  const bulk = client.sql`create table bulk as select repeat(md5(n::text), 20) as text from generate_series(1, 400000) as n`;
-  expect(await bulk.then(() => undefined, databaseError)).toMatchObject({ code: "DISK_FULL", retryable: true });
-  // The log has no room either, which the server can't survive.
-  const noted = untilStatus(server, (status) => status.lastError?.code === "DISK_FULL");
-  await expect(Promise.resolve(client.sql`select pg_logical_emit_message(false, 'x', repeat('a', 1000000)) from generate_series(1, 20)`)).rejects.toThrow();
-  await noted;
-  const ready = untilStatus(server, (status) => status.state === "ready");
-  spawnSync("/bin/rm", [ballast]);
-  if (server.status().state !== "ready") await ready;
-  await using after = connectTo(server.connection, 1);
-  expect(await after.sql`select n from kept`).toMatchObject([{ n: 6 }]);
-});
+test.skipIf(!CAN_MOUNT)(
+  "startPostgresServer() keeps what was stored when the disk fills up, and goes on when there is room",
+  async () => {
+    await using dir = createTestDir();
+    using disk = mountDisk(dir.path, 120);
+    await using server = await startServer(disk.path);
+    await using client = connectTo(server.connection, 1);
+    await client.sql`create table kept as select 6 as n`;
+    const ballast = join(disk.path, ".ballast");
+    spawnSync("/bin/dd", ["if=/dev/zero", `of=${ballast}`, "bs=1M"]);
+    const bulk = client.sql`create table bulk as select repeat(md5(n::text), 20) as text from generate_series(1, 400000) as n`;
+    expect(await bulk.then(() => undefined, databaseError)).toMatchObject({ code: "DISK_FULL", retryable: true });
+    // The log has no room either, which the server can't survive.
+    const noted = untilStatus(server, (status) => status.lastError?.code === "DISK_FULL");
+    const logging = client.sql`select pg_logical_emit_message(false, 'x', repeat('a', 1000000)) from generate_series(1, 20)`;
+    expect(await logging.then(() => undefined, databaseError)).toBeInstanceOf(AppError);
+    await noted;
+    const ready = untilStatus(server, (status) => status.state === "ready");
+    spawnSync("/bin/rm", [ballast]);
+    if (server.status().state !== "ready") await ready;
+    await using after = connectTo(server.connection, 1);
+    expect(await after.sql`select n from kept`).toMatchObject([{ n: 6 }]);
+  },
+);
 
 interface Disk extends Disposable {
   readonly path: string;

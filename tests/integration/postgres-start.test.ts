@@ -1,9 +1,21 @@
 import { expect, test } from "bun:test";
 import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { findProcesses } from "../../shared/postgres/leftovers.ts";
+import { AppError } from "../../shared/core/errors.ts";
 import { packDistribution } from "../../shared/postgres/distribution.ts";
-import { CAN_RUN_AS_STRANGER, connectTo, createTestDir, IS_ROOT, PACKAGE_DIR, startChild, startServer, STRANGER } from "./postgres-support.ts";
+import { findProcesses } from "../../shared/postgres/leftovers.ts";
+import {
+  CAN_RUN_AS_STRANGER,
+  connectTo,
+  createTestDir,
+  failureOf,
+  until,
+  IS_ROOT,
+  PACKAGE_DIR,
+  startChild,
+  startServer,
+  STRANGER,
+} from "./postgres-support.ts";
 
 test("startPostgresServer() makes a database with checksums, a byte order of text and no network port", async () => {
   await using dir = createTestDir();
@@ -20,10 +32,14 @@ test("startPostgresServer() makes a database with checksums, a byte order of tex
     listen_addresses: "",
     server_encoding: "UTF8",
   });
-  const [locale] = await client.sql<{ n: string }[]>`select datlocprovider::text || ' ' || datlocale as n from pg_database where datname = current_database()`;
+  const [locale] = await client.sql<
+    { n: string }[]
+  >`select datlocprovider::text || ' ' || datlocale as n from pg_database where datname = current_database()`;
   expect(locale).toEqual({ n: "b C.UTF-8" });
   // The root collation is carried along, see selectIcu.
-  expect(await client.sql`select ('ä' < 'b' collate "und-x-icu") as sorted, upper('ä') as upper`).toMatchObject([{ sorted: true, upper: "Ä" }]);
+  expect(await client.sql`select ('ä' < 'b' collate "und-x-icu") as sorted, upper('ä') as upper`).toMatchObject([
+    { sorted: true, upper: "Ä" },
+  ]);
   expect(statSync(server.connection.host).mode & 0o777).toBe(0o700);
   expect(statSync(join(server.homeDir, "data")).mode & 0o777).toBe(0o700);
 });
@@ -49,7 +65,11 @@ test("startPostgresServer() runs from an archive and replaces the files of anoth
   const dataDir = join(dir.path, "data");
   await (await startServer(dataDir))[Symbol.asyncDispose]();
   const { version, archive } = packDistribution(PACKAGE_DIR, { level: 1 });
-  await using server = await startServer(dataDir, {}, { kind: "archive", version, load: () => Promise.resolve(archive) });
+  await using server = await startServer(
+    dataDir,
+    {},
+    { kind: "archive", version, load: () => Promise.resolve(archive) },
+  );
   expect(readdirSync(server.homeDir).filter((name) => name.startsWith("server-"))).toEqual([`server-${version}`]);
   await using client = connectTo(server.connection);
   expect(await client.sql`select 1 as n`).toMatchObject([{ n: 1 }]);
@@ -86,9 +106,11 @@ test("startPostgresServer() gives up when its signal aborts, and leaves nothing 
   await using dir = createTestDir();
   const dataDir = join(dir.path, "data");
   const controller = new AbortController();
-  const start = startServer(dataDir, { signal: controller.signal });
-  setTimeout(() => controller.abort(new Error("enough")), 250);
-  await expect(start).rejects.toThrow("enough");
+  const start = failureOf(startServer(dataDir, { signal: controller.signal }));
+  // As soon as initdb runs.
+  await until(() => findProcesses(dir.path).length > 0, "initdb to run");
+  controller.abort(new AppError("CANCELLED", "Enough"));
+  expect(await start).toEqual({ code: "CANCELLED", message: "Enough" });
   expect(findProcesses(dir.path)).toEqual([]);
   expect(readdirSync(join(dataDir, "postgres")).filter((name) => name.startsWith("."))).toEqual([]);
   await using server = await startServer(dataDir);
@@ -111,21 +133,24 @@ test("startPostgresServer() runs on Deno", async () => {
 });
 
 // Only root has privileges to drop.
-test.skipIf(!IS_ROOT)("startPostgresServer() as root gives the server a uid, gid and groups without privileges", async () => {
-  await using dir = createTestDir();
-  await using server = await startServer(join(dir.path, "data"));
-  for (const pid of findProcesses(server.homeDir)) {
-    const status = readFileSync(`/proc/${pid}/status`, "utf8");
-    expect(/^Uid:\t(\d+)\t\1\t\1\t\1$/m.exec(status)?.[1]).toBe("60871");
-    expect(/^Gid:\t(\d+)\t\1\t\1\t\1$/m.exec(status)?.[1]).toBe("60871");
-    expect(/^Groups:[ \t]*(.*?)[ \t]*$/m.exec(status)?.[1]).toBe("");
-    expect(/^CapEff:\s*(\w+)/m.exec(status)?.[1]).toBe("0000000000000000");
-  }
-  const owners = ["data", "run", "lock", "server.log"].map((name) => statSync(join(server.homeDir, name)).uid);
-  expect(owners).toEqual([60_871, 60_871, 0, 0]);
-  // The server must not be able to replace its own program.
-  expect(statSync(join(serverDir(server.homeDir), "bin/postgres")).uid).toBe(0);
-});
+test.skipIf(!IS_ROOT)(
+  "startPostgresServer() as root gives the server a uid, gid and groups without privileges",
+  async () => {
+    await using dir = createTestDir();
+    await using server = await startServer(join(dir.path, "data"));
+    for (const pid of findProcesses(server.homeDir)) {
+      const status = readFileSync(`/proc/${pid}/status`, "utf8");
+      expect(/^Uid:\t(\d+)\t\1\t\1\t\1$/m.exec(status)?.[1]).toBe("60871");
+      expect(/^Gid:\t(\d+)\t\1\t\1\t\1$/m.exec(status)?.[1]).toBe("60871");
+      expect(/^Groups:[ \t]*(.*?)[ \t]*$/m.exec(status)?.[1]).toBe("");
+      expect(/^CapEff:\s*(\w+)/m.exec(status)?.[1]).toBe("0000000000000000");
+    }
+    const owners = ["data", "run", "lock", "server.log"].map((name) => statSync(join(server.homeDir, name)).uid);
+    expect(owners).toEqual([60_871, 60_871, 0, 0]);
+    // The server must not be able to replace its own program.
+    expect(statSync(join(serverDir(server.homeDir), "bin/postgres")).uid).toBe(0);
+  },
+);
 
 // Only root can hand a directory to another user.
 test.skipIf(!IS_ROOT)("startPostgresServer() as root runs the server as the directory's owner", async () => {

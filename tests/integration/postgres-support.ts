@@ -1,5 +1,15 @@
+import { expect } from "bun:test";
 import { spawn, type ChildProcess } from "node:child_process";
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, statfsSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statfsSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { silentLog } from "../../shared/observe/log.ts";
@@ -7,8 +17,8 @@ import { openSql, closeSql, type PostgresConnection, type Sql } from "../../shar
 import type { Database, DatabaseStatus } from "../../shared/postgres/database.ts";
 import type { DistributionSource } from "../../shared/postgres/distribution.ts";
 import { findProcesses } from "../../shared/postgres/leftovers.ts";
-import { startPostgresServer, type PostgresServer, type PostgresServerOptions } from "../../shared/postgres/server.ts";
 import { canTraverse } from "../../shared/postgres/server-identity.ts";
+import { startPostgresServer, type PostgresServer, type PostgresServerOptions } from "../../shared/postgres/server.ts";
 import { systemClock } from "../../shared/runtime/system-clock.ts";
 
 export const PROJECT_ROOT = join(import.meta.dirname, "../..");
@@ -19,7 +29,9 @@ export const IS_ROOT = process.geteuid?.() === 0;
 export const STRANGER = 12_345;
 /** Only root can start a process of another uid, which then has to reach the project's files. */
 export const CAN_RUN_AS_STRANGER =
-  IS_ROOT && canTraverse(realpathSync(PROJECT_ROOT), { uid: STRANGER, gid: STRANGER, dropsRoot: true }) && existsSync("/proc");
+  IS_ROOT &&
+  canTraverse(realpathSync(PROJECT_ROOT), { uid: STRANGER, gid: STRANGER, dropsRoot: true }) &&
+  existsSync("/proc");
 
 /** A directory of a test; disposing ends every database process inside and removes it. */
 export interface TestDir extends AsyncDisposable {
@@ -42,13 +54,20 @@ export function createTestDir(mode = 0o711): TestDir {
 /** In memory where there is room: the tests make a thousand files each, which some file systems take seconds for. */
 function testRoot(): string {
   const mounts = readFileSync("/proc/mounts", "utf8").split("\n");
-  const options = mounts.find((line) => line.split(" ")[1] === "/dev/shm")?.split(" ")[3]?.split(",") ?? ["noexec"];
+  const options = mounts
+    .find((line) => line.split(" ")[1] === "/dev/shm")
+    ?.split(" ")[3]
+    ?.split(",") ?? ["noexec"];
   if (options.includes("noexec") || options.includes("ro")) return "/tmp";
   const { bavail, bsize } = statfsSync("/dev/shm");
   return bavail * bsize > 2 ** 30 ? "/dev/shm" : "/tmp";
 }
 
-export function startServer(dataDir: string, options: Partial<PostgresServerOptions> = {}, source = SOURCE): Promise<PostgresServer> {
+export function startServer(
+  dataDir: string,
+  options: Partial<PostgresServerOptions> = {},
+  source = SOURCE,
+): Promise<PostgresServer> {
   return startPostgresServer({ clock: systemClock, log: silentLog, source }, { dataDir, profile: "edge", ...options });
 }
 
@@ -72,6 +91,12 @@ export async function failureOf(work: Promise<unknown>): Promise<{ readonly code
   throw new Error("Expected a failure");
 }
 
+/** Whether it failed with this code and a text that holds `part`. */
+export function expectFailure(failure: ChildReport["error"], code: string, part: string): void {
+  expect(failure?.code).toBe(code);
+  expect(failure?.message).toContain(part);
+}
+
 /** Waits for a condition, at most 20 s. */
 export async function until(condition: () => boolean, what: string): Promise<void> {
   const endMs = systemClock.monotonicMs() + 20_000;
@@ -82,7 +107,10 @@ export async function until(condition: () => boolean, what: string): Promise<voi
 }
 
 /** The next statuses of a database, until one satisfies `condition`. */
-export async function untilStatus(database: Database, condition: (status: DatabaseStatus) => boolean): Promise<DatabaseStatus[]> {
+export async function untilStatus(
+  database: Database,
+  condition: (status: DatabaseStatus) => boolean,
+): Promise<DatabaseStatus[]> {
   const seen: DatabaseStatus[] = [];
   const done = Promise.withResolvers<void>();
   const unsubscribe = database.subscribe((status) => {
@@ -90,9 +118,12 @@ export async function untilStatus(database: Database, condition: (status: Databa
     if (condition(status)) done.resolve();
   });
   const limit = new AbortController();
-  const timeout = systemClock.sleep(20_000, limit.signal).then(() => {
-    throw new Error(`Waited too long; saw ${seen.map((status) => status.state).join(", ")}`);
-  }, () => undefined);
+  const timeout = systemClock.sleep(20_000, limit.signal).then(
+    () => {
+      throw new Error(`Waited too long; saw ${seen.map((status) => status.state).join(", ")}`);
+    },
+    () => undefined,
+  );
   try {
     await Promise.race([done.promise, timeout]);
     return seen;
@@ -140,7 +171,7 @@ export function startChild(dataDir: string, options: ChildOptions = {}): Child {
   const child = spawn(command[0] ?? "", [...command.slice(1), dataDir, PACKAGE_DIR], {
     cwd: "/",
     stdio: ["pipe", "pipe", "inherit"],
-    env: { HOME: "/nonexistent", DENO_DIR: "/tmp/skerry-test-deno", BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0" },
+    env: { HOME: "/nonexistent", DENO_DIR: join(PROJECT_ROOT, ".cache/deno"), BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0" },
     ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
   });
   const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
@@ -177,5 +208,5 @@ function denoPath(launcher: string): string {
 
 /** Names in a directory, for comparing before and after. */
 export function listTree(path: string): string[] {
-  return existsSync(path) ? readdirSync(path, { recursive: true }).map(String).sort() : [];
+  return existsSync(path) ? readdirSync(path, { recursive: true }).map(String).toSorted() : [];
 }
