@@ -9,7 +9,11 @@ export interface LaneStatus {
 
 /** What the tests read of the edge's `/status`. */
 export interface EdgeStatus {
-  readonly link: { readonly state: string; readonly reason?: string | null };
+  readonly link: {
+    readonly state: string;
+    readonly session: number | null;
+    readonly reason: { readonly code: string } | null;
+  };
   readonly lanes: { readonly config: LaneStatus; readonly telemetry: LaneStatus };
 }
 
@@ -19,7 +23,7 @@ export async function readEdgeStatus(edge: EdgeProcess): Promise<EdgeStatus> {
 }
 
 export async function isConnected(edge: EdgeProcess): Promise<boolean> {
-  return (await readEdgeStatus(edge)).link.state === "connected";
+  return (await readEdgeStatus(edge)).link.state === "live";
 }
 
 /** Until the edge holds a session with the cloud. */

@@ -31,7 +31,7 @@ export interface EdgeAddresses {
 
 export interface CloudOptions {
   readonly dataDir: string;
-  /** @default nothing but the administrator's password */
+  /** Beside the administrator's password. */
   readonly env?: Readonly<Record<string, string>>;
   readonly args?: readonly string[];
 }
@@ -42,7 +42,10 @@ export interface EdgeOptions {
   readonly cloudUrl?: string;
   readonly edgeKey?: string;
   readonly secret?: string;
+  /** Beside the password of the administrator and the secret. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Whether the environment is empty, without even a PATH: passwords and secrets come from a file then. @default false */
+  readonly emptyEnvironment?: boolean;
   readonly args?: readonly string[];
   /** Folder to start in. @default the data directory's parent */
   readonly workDir?: string;
@@ -146,6 +149,7 @@ function edgeArguments(options: EdgeOptions): string[] {
 }
 
 function edgeEnvironment(options: EdgeOptions): Record<string, string> {
+  if (options.emptyEnvironment === true) return {};
   return {
     PATH: "",
     SKERRY_ADMIN_PASSWORD: ADMIN_PASSWORD,

@@ -47,23 +47,22 @@ export interface TestBed extends AsyncDisposable {
 }
 
 const LOG_TAIL_CHARACTERS = 8000;
+const LIMIT_MS = 110_000;
 
-/**
- * Runs `body` with a bed of its own. When it fails or is not done in time, the logs of the processes go to standard error.
- *
- * @param limitMs below the limit of the test runner, which would give no logs. @default 110_000
- */
-export async function withTestBed<T>(body: (bed: TestBed) => Promise<T>, limitMs = 110_000): Promise<T> {
-  await using bed = await createTestBed();
-  return await guard(bed, () => body(bed), limitMs);
+export interface ScenarioOptions {
+  /** Below the limit of the test runner, which would give no logs. @default 110_000 */
+  readonly limitMs?: number;
+  /** A bed of the whole file, whose logs are shown as well. */
+  readonly shared?: TestBed;
 }
 
-/** Runs `body`; shows the logs of the bed's processes when it fails. */
-export async function guard<T>(bed: TestBed, body: () => Promise<T>, limitMs = 110_000): Promise<T> {
+/** Runs `body` with a bed of its own. When it fails or is not done in time, the logs of the processes go to standard error. */
+export async function withTestBed<T>(body: (bed: TestBed) => Promise<T>, options: ScenarioOptions = {}): Promise<T> {
+  await using bed = await createTestBed();
   try {
-    return await within("the test to end", limitMs, body());
+    return await within("the test to end", options.limitMs ?? LIMIT_MS, body(bed));
   } catch (error) {
-    console.error(bed.logs());
+    console.error(`${options.shared?.logs() ?? ""}\n${bed.logs()}`);
     throw error;
   }
 }

@@ -1,0 +1,168 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { waitForDrain } from "../support/edge-status.ts";
+import type { CloudProcess } from "../support/processes.ts";
+import { OCCUPANCY_PATH, readReadings, WEATHER_PATH } from "../support/readings.ts";
+import { RestError, type TestDevice } from "../support/rest-client.ts";
+import { createTestBed, withTestBed, type Site, type TestBed } from "../support/test-bed.ts";
+import { waitFor } from "../support/wait-for.ts";
+import { expectHistory, makeReadings } from "./expect-history.ts";
+
+let shared: TestBed;
+let cloud: CloudProcess;
+let site: Site;
+
+beforeAll(async () => {
+  shared = await createTestBed();
+  cloud = await shared.startCloud();
+  site = await shared.startSite(cloud);
+});
+afterAll(async () => await shared[Symbol.asyncDispose]());
+
+function scenario(name: string, body: (bed: TestBed) => Promise<void>): void {
+  test(name, async () => await withTestBed(body, { shared }));
+}
+
+/** A device of the cloud that has arrived on the edge. */
+async function assignNewDevice(name: string): Promise<TestDevice> {
+  const device = await site.cloudApi.createDevice(name);
+  await site.cloudApi.assignDevice(site.edgeId, device.id);
+  await waitFor(`${name} to be on the edge`, async () => (await site.edgeApi.getDevice(device.id)) !== undefined);
+  return device;
+}
+
+describe("telemetry", () => {
+  scenario("MQTT at QoS 1 carries real readings of two devices through the edge into the cloud", async (bed) => {
+    const readings = (await readReadings(existsSync(OCCUPANCY_PATH) ? OCCUPANCY_PATH : WEATHER_PATH)).slice(0, 1000);
+    for (const name of ["Office", "Corridor"]) {
+      const device = await assignNewDevice(name);
+      const mqtt = await bed.connectDevice(site.edge, device.token);
+      await Promise.all(readings.map((reading) => mqtt.sendTelemetry(reading)));
+      await expectHistory(site.edgeApi, device.id, readings);
+      await expectHistory(site.cloudApi, device.id, readings);
+    }
+    await waitForDrain(site.edge);
+  });
+
+  scenario("the order of publishing decides which value of one moment stays, on both sides", async (bed) => {
+    const device = await assignNewDevice("Counter");
+    const mqtt = await bed.connectDevice(site.edge, device.token);
+    const ts = 1_700_000_000_000;
+    const counts = Array.from({ length: 400 }, (_, n) => n);
+    await Promise.all(counts.map((n) => mqtt.sendTelemetry({ ts, values: { n } })));
+    await waitForDrain(site.edge);
+    await expectHistory(site.edgeApi, device.id, [{ ts, values: { n: 399 } }]);
+    await expectHistory(site.cloudApi, device.id, [{ ts, values: { n: 399 } }]);
+  });
+
+  scenario("HTTP takes the same messages as MQTT", async () => {
+    const device = await assignNewDevice("Meter");
+    const readings = makeReadings(20);
+    const post = async (body: unknown): Promise<number> => {
+      const url = `${site.edge.addresses.http}/api/v1/${device.token}/telemetry`;
+      return (await fetch(url, { method: "POST", body: JSON.stringify(body) })).status;
+    };
+    const statuses = await Promise.all(readings.map((reading) => post(reading)));
+    expect(new Set(statuses)).toEqual(new Set([200]));
+    await expectHistory(site.cloudApi, device.id, readings);
+  });
+});
+
+describe("attributes", () => {
+  scenario("a shared attribute set in the cloud is pushed to the connected MQTT device", async (bed) => {
+    const device = await assignNewDevice("Valve");
+    const mqtt = await bed.connectDevice(site.edge, device.token);
+    expect(await mqtt.subscribe("v1/devices/me/attributes")).toBe(1);
+    await site.cloudApi.saveAttributes(device.id, "SHARED_SCOPE", { limit: 30 });
+    expect(await mqtt.waitForMessage("v1/devices/me/attributes")).toEqual({ limit: 30 });
+    expect(await site.edgeApi.readAttributes(device.id, "SHARED_SCOPE")).toEqual({ limit: 30 });
+  });
+
+  scenario("a client attribute of the device arrives in the cloud", async (bed) => {
+    const device = await assignNewDevice("Pump");
+    const mqtt = await bed.connectDevice(site.edge, device.token);
+    await mqtt.publish("v1/devices/me/attributes", { fw: "1.2", on: true, hours: 40 });
+    const arrived = async (): Promise<boolean> =>
+      Bun.deepEquals(await site.cloudApi.readAttributes(device.id, "CLIENT_SCOPE"), { fw: "1.2", on: true, hours: 40 });
+    await waitFor("the client attributes in the cloud", arrived);
+  });
+
+  scenario("a device asks for its attributes and gets both scopes", async (bed) => {
+    const device = await assignNewDevice("Thermostat");
+    await site.cloudApi.saveAttributes(device.id, "SHARED_SCOPE", { target: 21.5 });
+    await waitFor("the shared attribute on the edge", async () => {
+      const values = await site.edgeApi.readAttributes(device.id, "SHARED_SCOPE");
+      return values["target"] === 21.5;
+    });
+    const mqtt = await bed.connectDevice(site.edge, device.token);
+    await mqtt.subscribe("v1/devices/me/attributes/response/+");
+    await mqtt.publish("v1/devices/me/attributes", { fw: "2.0" });
+    await mqtt.publish("v1/devices/me/attributes/request/7", { clientKeys: "fw", sharedKeys: "target" });
+    const answer = await mqtt.waitForMessage("v1/devices/me/attributes/response/7");
+    expect(answer).toEqual({ client: { fw: "2.0" }, shared: { target: 21.5 } });
+  });
+});
+
+describe("assignment", () => {
+  scenario("unassigning a device from a connected edge removes it there and ends its connection", async (bed) => {
+    const device = await assignNewDevice("Visitor");
+    const mqtt = await bed.connectDevice(site.edge, device.token);
+    const closed = new Promise<void>((resolve) => mqtt.client.once("close", () => resolve()));
+    await site.cloudApi.unassignDevice(site.edgeId, device.id);
+    await waitFor("the device to leave the edge", async () => (await site.edgeApi.getDevice(device.id)) === undefined);
+    await closed;
+    await expect(bed.connectDevice(site.edge, device.token)).rejects.toThrow();
+    expect(await site.cloudApi.getDevice(device.id)).toMatchObject({ name: "Visitor" });
+  });
+
+  scenario("a device created on the edge appears in the cloud with the same id, assigned to the edge", async (bed) => {
+    const device = await site.edgeApi.createDevice("Born on the edge");
+    const inCloud = await waitFor("the device in the cloud", () => site.cloudApi.getDevice(device.id));
+    expect(inCloud.name).toBe("Born on the edge");
+    expect((await site.cloudApi.assignedDevices(site.edgeId)).map(({ id }) => id.id)).toContain(device.id);
+    expect(await site.cloudApi.getToken(device.id)).toBe(device.token);
+    const mqtt = await bed.connectDevice(site.edge, device.token);
+    const readings = makeReadings(10);
+    await Promise.all(readings.map((reading) => mqtt.sendTelemetry(reading)));
+    await expectHistory(site.cloudApi, device.id, readings);
+  });
+
+  scenario("a device deleted in the cloud leaves the edge", async () => {
+    const device = await assignNewDevice("Scrapped");
+    await site.cloudApi.deleteDevice(device.id);
+    await waitFor("the device to leave the edge", async () => (await site.edgeApi.getDevice(device.id)) === undefined);
+  });
+
+  scenario("events of both directions end in the state that says they are through", async () => {
+    const device = await site.edgeApi.createDevice("Documented");
+    await waitForDrain(site.edge);
+    const uplinks = await site.edgeApi.cloudEvents();
+    expect(uplinks.filter(({ entityId }) => entityId === device.id).map(({ state }) => state)).toContain("transferred");
+    const assigned = await assignNewDevice("Documented as well");
+    const isApplied = async (): Promise<boolean> =>
+      (await site.cloudApi.edgeEvents(site.edgeId))
+        .filter(({ entityId }) => entityId === assigned.id)
+        .some(({ state }) => state === "applied");
+    await waitFor("the downlink to be applied", isApplied);
+  });
+});
+
+describe("sign-in", () => {
+  scenario("both sides refuse a wrong password and an unknown route with the documented errors", async () => {
+    for (const api of [site.cloudApi, site.edgeApi]) {
+      const answer = await fetch(`${api.baseUrl}/api/auth/login`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ username: "admin@skerry.local", password: "wrong" }),
+      });
+      expect(answer.status).toBe(401);
+      expect(await answer.json()).toMatchObject({
+        status: 401,
+        errorCode: 10,
+        message: "Invalid username or password",
+      });
+      const missing = await api.request("GET", "/api/nothing/here").catch((error: unknown) => error);
+      expect(missing instanceof RestError ? missing.status : missing).toBe(404);
+    }
+  });
+});
