@@ -18,7 +18,8 @@ export function createPasswordHasher(): PasswordHasher {
 const bunHasher: PasswordHasher = {
   hash: (password) =>
     Bun.password.hash(password, { algorithm: "argon2id", memoryCost: COST.memoryKib, timeCost: COST.passes }),
-  verify: (password, hash) => Bun.password.verify(password, hash),
+  // Bun throws at what it does not know as a hash.
+  verify: (password, hash) => (PHC_PATTERN.test(hash) ? Bun.password.verify(password, hash) : Promise.resolve(false)),
 };
 
 /** For runtimes without argon2; exported for the test that compares both. */

@@ -157,6 +157,23 @@ export async function listAttributeKeys(db: Queryable, query: AttributeQuery): P
   return rows.map((row) => row.key);
 }
 
+/** Those of `ids` whose server attribute `active` is true. */
+export async function findActive(db: Queryable, ids: readonly Uuid[]): Promise<Set<Uuid>> {
+  if (ids.length === 0) return new Set();
+  const rows = await db
+    .select({ entityId: attribute.entityId })
+    .from(attribute)
+    .where(
+      and(
+        inArray(attribute.entityId, [...ids]),
+        eq(attribute.scope, "SERVER_SCOPE"),
+        eq(attribute.key, "active"),
+        sql`${attribute.value} = 'true'::jsonb`,
+      ),
+    );
+  return new Set(rows.map((row) => row.entityId as Uuid));
+}
+
 function attributeCondition({ entityId, scopes, keys }: AttributeQuery): SQL | undefined {
   return and(
     eq(attribute.entityId, entityId),

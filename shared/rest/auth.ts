@@ -1,0 +1,200 @@
+import { z } from "zod";
+import type { Clock } from "../core/clock.ts";
+import { AppError } from "../core/errors.ts";
+import type { Random } from "../core/random.ts";
+import { createToken } from "../core/random.ts";
+import { userSchema, userToRest, type User } from "../entities/user.ts";
+import type { Metrics } from "../observe/metrics.ts";
+import type { Queryable } from "../store/unit-of-work.ts";
+import {
+  findSessionUser,
+  findUser,
+  findUserForLogin,
+  replacePassword,
+  revokeSession,
+  type PasswordHasher,
+} from "../store/user-store.ts";
+import { createLoginLimiter, type LoginLimits } from "./login-limiter.ts";
+import { authenticationFailed, type Authenticator } from "./principal.ts";
+import { EVERY_ROLE, parseJson, type RouteTable } from "./route.ts";
+import { REFRESH_TOKEN_LIFE_S, tokenExpired, type TokenClaims, type Tokens } from "./tokens.ts";
+
+export interface AuthDeps {
+  readonly db: Queryable;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly metrics: Metrics;
+  readonly tokens: Tokens;
+  readonly passwords: PasswordHasher;
+  readonly loginLimits?: LoginLimits;
+}
+
+/** `Bearer` tokens: signed, not run out, of a session that nobody ended, of a user who may sign in. */
+export function createBearerAuthenticator({ db, tokens }: Pick<AuthDeps, "db" | "tokens">): Authenticator {
+  return {
+    scheme: "bearer",
+    authenticate: async (token) => {
+      const claims = await tokens.verifyAccess(token);
+      const { id, tenantId, customerId, authority } = await sessionUser(db, claims);
+      return { userId: id, tenantId, customerId, authority, sessionId: claims.sessionId };
+    },
+  };
+}
+
+async function sessionUser(db: Queryable, claims: TokenClaims): Promise<User> {
+  const user = await findSessionUser(db, claims);
+  if (user === null) throw authenticationFailed();
+  if (!user.enabled) throw new AppError("UNAUTHENTICATED", "User account is not active");
+  if (claims.issuedMs < user.tokensValidFromMs) throw tokenExpired();
+  return user;
+}
+
+const PASSWORD_LENGTH_MIN = 6;
+/** argon2 takes any length, but hashing should not cost more for longer ones. */
+const PASSWORD_LENGTH_MAX = 1024;
+
+const tokenPairSchema = z
+  .object({ token: z.string(), refreshToken: z.string(), scope: z.null() })
+  .meta({ id: "TokenPair" });
+
+const loginInput = z.object({ username: z.string().min(1), password: z.string().min(1).max(PASSWORD_LENGTH_MAX) });
+
+export function addAuthRoutes(routes: RouteTable, deps: AuthDeps): void {
+  const { db, clock, tokens, passwords } = deps;
+  const signIn = createSignIn(deps);
+  const tag = "Authentication";
+
+  routes.add(
+    {
+      method: "post",
+      path: "/api/auth/login",
+      tag,
+      summary: "Sign in with name and password",
+      access: "anyone",
+      textBody: '{"username":"tenant@skerry.local","password":"…"}',
+      answer: tokenPairSchema,
+    },
+    async (call) => {
+      const input = await readLogin(() => call.text());
+      return tokens.issue(await signIn(input, call.remoteAddress));
+    },
+  );
+  routes.add(
+    {
+      method: "post",
+      path: "/api/auth/token",
+      tag,
+      summary: "Exchange a refresh token for a new pair",
+      access: "anyone",
+      body: z.object({ refreshToken: z.string({ error: "Refresh token should be specified!" }) }),
+      answer: tokenPairSchema,
+    },
+    async ({ body }) => {
+      const claims = await tokens.verifyRefresh(body.refreshToken);
+      return tokens.issue(await sessionUser(db, claims), claims.sessionId);
+    },
+  );
+  routes.add(
+    { method: "post", path: "/api/auth/logout", tag, summary: "End the session of the token", access: EVERY_ROLE },
+    async ({ principal }) => {
+      if (principal.sessionId === null) return;
+      const nowMs = clock.nowMs();
+      const expiresMs = nowMs + REFRESH_TOKEN_LIFE_S * 1000;
+      await revokeSession(db, { sessionId: principal.sessionId, expiresMs, nowMs });
+    },
+  );
+  routes.add(
+    { method: "get", path: "/api/auth/user", tag, summary: "The user of the token", access: EVERY_ROLE, answer: userSchema },
+    async ({ principal }) => {
+      const user = await findUser(db, principal.userId);
+      if (user === null) throw authenticationFailed();
+      return userToRest(user);
+    },
+  );
+  routes.add(
+    {
+      method: "post",
+      path: "/api/auth/changePassword",
+      tag,
+      summary: "Change the own password; older tokens stop working",
+      access: EVERY_ROLE,
+      body: z.object({
+        currentPassword: z.string({ error: "Current password should be specified!" }).max(PASSWORD_LENGTH_MAX),
+        newPassword: z.string({ error: "New password should be specified!" }).max(PASSWORD_LENGTH_MAX),
+      }),
+      answer: tokenPairSchema,
+    },
+    async ({ principal, body }) => {
+      const user = await findUser(db, principal.userId);
+      if (user === null) throw authenticationFailed();
+      const found = await findUserForLogin(db, user.email);
+      if (!(await passwords.verify(body.currentPassword, found?.passwordHash ?? ""))) {
+        throw new AppError("INVALID_ARGUMENT", "Current password doesn't match!", { field: "currentPassword" });
+      }
+      checkNewPassword(body);
+      const passwordHash = await passwords.hash(body.newPassword);
+      await replacePassword(db, { userId: user.id, passwordHash, nowMs: clock.nowMs() });
+      return tokens.issue(user);
+    },
+  );
+  routes.add(
+    {
+      method: "get",
+      path: "/api/noauth/userPasswordPolicy",
+      tag,
+      summary: "What a password has to be like",
+      access: "anyone",
+      answer: z.object({ minimumLength: z.int(), maximumLength: z.int().nullable() }),
+    },
+    () => Promise.resolve({ minimumLength: PASSWORD_LENGTH_MIN, maximumLength: PASSWORD_LENGTH_MAX }),
+  );
+}
+
+function checkNewPassword({ currentPassword, newPassword }: { currentPassword: string; newPassword: string }): void {
+  if (newPassword.length < PASSWORD_LENGTH_MIN) {
+    throw new AppError("INVALID_ARGUMENT", `Password must be ${PASSWORD_LENGTH_MIN} or more characters in length.`, {
+      field: "newPassword",
+    });
+  }
+  if (newPassword === currentPassword) {
+    throw new AppError("INVALID_ARGUMENT", "New password should be different from existing!", { field: "newPassword" });
+  }
+}
+
+/** A body that can't be read is a failed sign-in, by the convention. */
+async function readLogin(read: () => Promise<string>): Promise<z.output<typeof loginInput>> {
+  try {
+    return loginInput.parse(parseJson(await read()));
+  } catch (error) {
+    throw authenticationFailed(error);
+  }
+}
+
+type SignIn = (input: z.output<typeof loginInput>, remoteAddress: string | undefined) => Promise<User>;
+
+function createSignIn({ db, clock, random, metrics, passwords, loginLimits }: AuthDeps): SignIn {
+  const byName = createLoginLimiter(clock, loginLimits);
+  // Many people may sit behind one address.
+  const byAddress = createLoginLimiter(clock, { ...loginLimits, failuresMax: 10 * (loginLimits?.failuresMax ?? 10) });
+  const failures = metrics.counter("skerry_login_failures_total");
+  // An unknown name costs a hash too: the time of the answer must not tell which names exist.
+  let nobodysHash: Promise<string> | undefined;
+  return async ({ username, password }, remoteAddress) => {
+    const name = username.toLowerCase().slice(0, 255);
+    const address = remoteAddress ?? "unknown";
+    byName.check(name);
+    byAddress.check(address);
+    const found = await findUserForLogin(db, username);
+    const hash = found?.passwordHash ?? (await (nobodysHash ??= passwords.hash(createToken(random, 20))));
+    const isRight = await passwords.verify(password, hash);
+    if (found === null || !isRight) {
+      byName.fail(name);
+      byAddress.fail(address);
+      failures.inc();
+      throw new AppError("UNAUTHENTICATED", "Invalid username or password");
+    }
+    if (!found.user.enabled) throw new AppError("UNAUTHENTICATED", "User account is not active");
+    byName.succeed(name);
+    return found.user;
+  };
+}

@@ -1,0 +1,57 @@
+import type { Clock } from "../core/clock.ts";
+import { AppError } from "../core/errors.ts";
+
+export interface LoginLimits {
+  /** Failures of one key in the window before it has to wait. @default 10 */
+  readonly failuresMax?: number;
+  /** @default 60_000 */
+  readonly windowMs?: number;
+  /** Keys that are remembered; the oldest is forgotten first. @default 10_000 */
+  readonly keysMax?: number;
+}
+
+export interface LoginLimiter {
+  /** @throws AppError TOO_MANY_REQUESTS when the key failed too often */
+  check(key: string): void;
+  fail(key: string): void;
+  /** Forgets the failures. */
+  succeed(key: string): void;
+}
+
+interface Failures {
+  count: number;
+  /** The window ends, and the count with it. */
+  endsMs: number;
+}
+
+/** Slows down guessing: counts failures per key (a user name, an address) in fixed windows. */
+export function createLoginLimiter(clock: Clock, limits: LoginLimits = {}): LoginLimiter {
+  const { failuresMax = 10, windowMs = 60_000, keysMax = 10_000 } = limits;
+  // Insertion order is the order of windows: the first key is the one to forget.
+  const failures = new Map<string, Failures>();
+  const find = (key: string): Failures | undefined => {
+    const found = failures.get(key);
+    if (found === undefined || found.endsMs > clock.monotonicMs()) return found;
+    failures.delete(key);
+    return undefined;
+  };
+  return {
+    check(key) {
+      const found = find(key);
+      if (found === undefined || found.count < failuresMax) return;
+      const retryAfterMs = found.endsMs - clock.monotonicMs();
+      throw new AppError("TOO_MANY_REQUESTS", "Too many failed attempts to sign in! Wait a minute", { retryAfterMs });
+    },
+    fail(key) {
+      const found = find(key);
+      if (found !== undefined) {
+        found.count += 1;
+        return;
+      }
+      failures.set(key, { count: 1, endsMs: clock.monotonicMs() + windowMs });
+      const oldest = failures.keys().next();
+      if (failures.size > keysMax && oldest.done === false) failures.delete(oldest.value);
+    },
+    succeed: (key) => void failures.delete(key),
+  };
+}
