@@ -29,8 +29,8 @@ type Entry =
   | { readonly path: string; readonly mode: number; readonly bytes: Uint8Array }
   | { readonly path: string; readonly link: string };
 
-/** Raised when the selection below changes, so that an unpacked package is replaced. */
-const SELECTION = 1;
+/** Raised when the selection below or the shim changes, so that an unpacked package is replaced. */
+const SELECTION = 2;
 
 /** Where the shared object of passwd-shim.c lies below the server's directory. */
 export const SHIM_PATH = "lib/skerry-shim.so";

@@ -98,7 +98,7 @@ async function startLocked(
   const distributionDir = await installDistribution(deps.source, home.path);
   options.signal?.throwIfAborted();
   const place: ServerPlace = { home, socketDir, distributionDir, serverLog };
-  if (statSync(home.clusterDir, { throwIfNoEntry: false }) === undefined) await createCluster(place, options);
+  if (statSync(home.clusterDir, { throwIfNoEntry: false }) === undefined) await createCluster(deps, options, place);
   await writeConfig(place, options.profile);
   const supervisor = new Supervisor(deps, options, { ...place, lock: locked.lock });
   await supervisor.start();
@@ -122,7 +122,11 @@ function openSocketDir(home: ServerHome): string {
 }
 
 /** initdb works in a directory of its own and the result is renamed, so that a cluster is complete if it is there. */
-async function createCluster(place: ServerPlace, options: PostgresServerOptions): Promise<void> {
+async function createCluster(
+  deps: PostgresServerDeps,
+  options: PostgresServerOptions,
+  place: ServerPlace,
+): Promise<void> {
   const { home, serverLog } = place;
   const workDir = createClusterWorkDir(home);
   const lines: string[] = [];
@@ -143,6 +147,8 @@ async function createCluster(place: ServerPlace, options: PostgresServerOptions)
     await rename(workDir, home.clusterDir);
     await syncDirectory(home.path);
   } catch (error) {
+    // The servers that initdb runs can outlive it.
+    await stopLeftovers(deps.clock, deps.log, { home, socketDir: place.socketDir });
     rmSync(workDir, { recursive: true, force: true });
     throw error;
   }

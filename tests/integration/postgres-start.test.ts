@@ -1,5 +1,14 @@
 import { expect, test } from "bun:test";
-import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { AppError } from "../../shared/core/errors.ts";
 import { packDistribution } from "../../shared/postgres/distribution.ts";
@@ -9,6 +18,7 @@ import {
   connectTo,
   createTestDir,
   failureOf,
+  kill,
   until,
   IS_ROOT,
   PACKAGE_DIR,
@@ -117,18 +127,35 @@ test("startPostgresServer() gives up when its signal aborts, and leaves nothing 
   expect(server.status().state).toBe("ready");
 });
 
-test("startPostgresServer() runs on Deno", async () => {
+test("startPostgresServer() runs on Deno, restarts its server, and frees the directory when it is killed", async () => {
   await using dir = createTestDir();
   const dataDir = join(dir.path, "data");
-  await using child = startChild(dataDir, { runtime: "deno" });
-  const report = await child.report;
-  expect(report.error).toBeUndefined();
-  const connection = report.ready?.connection ?? { host: "", port: 0, user: "", database: "" };
-  await using client = connectTo(connection);
-  expect(await client.sql`select 1 as n`).toMatchObject([{ n: 1 }]);
+  await using first = startChild(dataDir, { runtime: "deno" });
+  const { ready } = await first.report;
+  if (ready === undefined) throw new Error("Expected a server");
   await using second = startChild(dataDir, { runtime: "deno" });
   expect((await second.report).error?.code).toBe("DATABASE_IN_USE");
-  await child.stop();
+  // Nothing but the server's own files and sockets may be open in it.
+  const open = readdirSync(`/proc/${ready.serverPid}/fd`).map((fd) =>
+    readlinkSync(`/proc/${ready.serverPid}/fd/${fd}`),
+  );
+  expect(open.filter((target) => target.startsWith("socket:"))).toHaveLength(1);
+  kill(ready.serverPid, "SIGKILL");
+  const pidFile = join(ready.homeDir, "data/postmaster.pid");
+  const isRestarted = (): boolean => existsSync(pidFile) && /^ready/m.test(readFileSync(pidFile, "utf8"));
+  await until(
+    () => isRestarted() && !readFileSync(pidFile, "utf8").startsWith(`${ready.serverPid}\n`),
+    "another server",
+  );
+  await first.kill("SIGKILL");
+  await using third = startChild(dataDir, { runtime: "deno" });
+  const report = await third.report;
+  expect(report.error).toBeUndefined();
+  {
+    await using client = connectTo(ready.connection);
+    expect(await client.sql`select 1 as n`).toMatchObject([{ n: 1 }]);
+  }
+  await third.stop();
   expect(findProcesses(dir.path)).toEqual([]);
 });
 

@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 import { silentLog } from "../../shared/observe/log.ts";
 import { openSql, closeSql, type PostgresConnection, type Sql } from "../../shared/postgres/connect.ts";
 import type { Database, DatabaseStatus } from "../../shared/postgres/database.ts";
@@ -165,7 +166,7 @@ export interface ChildOptions {
 }
 
 export function startChild(dataDir: string, options: ChildOptions = {}): Child {
-  const script = join(import.meta.dirname, "postgres-child.ts");
+  const script = fileURLToPath(import.meta.resolve("./postgres-child.ts"));
   const deno = join(PROJECT_ROOT, "node_modules/.bin/deno");
   const command = options.runtime === "deno" ? [denoPath(deno), "run", "-A", script] : [process.execPath, script];
   const child = spawn(command[0] ?? "", [...command.slice(1), dataDir, PACKAGE_DIR], {
