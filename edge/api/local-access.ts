@@ -1,6 +1,10 @@
 import { AppError } from "../../shared/core/errors.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
+import { NULL_UUID } from "../../shared/core/ids.ts";
 import type { Random } from "../../shared/core/random.ts";
 import { createToken } from "../../shared/core/random.ts";
+import type { Authenticator } from "../../shared/rest/principal.ts";
+import { authenticationFailed } from "../../shared/rest/principal.ts";
 
 // How the commands of the program (status, devices, events) get into the running edge: at each start it writes its address and a
 // new token to a file that only its user may read. Whoever can read that file owns the database of the edge anyway.
@@ -21,8 +25,8 @@ export interface PrivateFiles {
   remove(path: string): void;
 }
 
-/** What access by the token is prefixed with in X-Authorization; `Bearer` and `ApiKey` stay those of the REST convention. */
-export const LOCAL_SCHEME = "Local";
+/** Scheme of the token in X-Authorization, beside `Bearer` and `ApiKey` of the REST convention. */
+export const LOCAL_SCHEME = "local";
 
 const FILE_NAME = "local-access.json";
 /** 62^43 is more than 2^256. */
@@ -31,11 +35,13 @@ const TOKEN_LENGTH = 43;
 export interface LocalAccessDeps {
   readonly files: PrivateFiles;
   readonly random: Random;
+  /** Of the edge, as it is at the moment of the call. */
+  readonly readTenantId: () => Uuid | Promise<Uuid>;
 }
 
 export interface LocalAccessKeeper {
-  /** Whether a request carries the token of this start; its caller counts as administrator of the edge. */
-  isGranted(headers: Headers): boolean;
+  /** Whoever shows the token of this start counts as administrator of the edge's tenant. */
+  readonly authenticator: Authenticator;
   /** Call it once HTTP listens: commands see the edge from now on. */
   open(http: string): void;
   /** Commands see that the edge does not run. */
@@ -47,9 +53,14 @@ export function createLocalAccess(deps: LocalAccessDeps, dataDir: string): Local
   const path = localAccessPath(dataDir);
   const token = createToken(deps.random, TOKEN_LENGTH);
   return {
-    isGranted: (headers) => {
-      const [scheme, given = ""] = (headers.get("x-authorization") ?? "").split(" ");
-      return scheme === LOCAL_SCHEME && equalTexts(given, token);
+    authenticator: {
+      scheme: LOCAL_SCHEME,
+      authenticate: async (given) => {
+        if (!equalTexts(given, token)) throw authenticationFailed();
+        const tenantId = await deps.readTenantId();
+        // Nobody's account: what asks for the user of the token finds none.
+        return { userId: NULL_UUID, tenantId, customerId: null, authority: "TENANT_ADMIN", sessionId: null };
+      },
     },
     open: (http) => {
       const access: LocalAccess = { http, token };

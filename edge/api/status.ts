@@ -1,10 +1,10 @@
-import { Hono } from "hono";
 import { z } from "zod";
 import type { Clock } from "../../shared/core/clock.ts";
 import type { ErrorCode } from "../../shared/core/errors.ts";
 import { AppError, ERROR_CODES } from "../../shared/core/errors.ts";
+import type { Authenticator } from "../../shared/rest/principal.ts";
+import type { RouteTable } from "../../shared/rest/route.ts";
 import type { UplinkLane } from "../../shared/sync/frames.ts";
-import { UPLINK_LANES } from "../../shared/sync/frames.ts";
 
 // GET /status: how the edge is, from every component that has something to tell. Open to everybody who reaches the port, therefore
 // without names, addresses and secrets; administrators get the address of the cloud and the exact reasons as well.
@@ -72,8 +72,8 @@ export interface StatusSources {
 export interface StatusDeps {
   readonly sources: StatusSources;
   readonly clock: Pick<Clock, "nowMs">;
-  /** Whether the caller may see addresses and exact reasons. */
-  readonly isAdministrator: (request: Request) => boolean | Promise<boolean>;
+  /** How the rest of the API knows its callers. */
+  readonly authenticators: readonly Authenticator[];
 }
 
 export interface StatusOptions {
@@ -139,15 +139,34 @@ const FREE_BYTES_MIN = 256 * 1024 * 1024;
 const SKEW_MS_MAX = 5_000;
 
 /** GET /status; 200 whatever the state is: /readyz is for load balancers. */
-export function createStatusRoutes(deps: StatusDeps, options: StatusOptions): Hono {
-  const app = new Hono();
-  app.get("/status", async (context) => {
-    const status = await readStatus(deps, options);
-    const isAdministrator = await Promise.resolve(deps.isAdministrator(context.req.raw)).catch(() => false);
-    context.header("Cache-Control", "no-store");
-    return context.json(isAdministrator ? status : withoutNames(status));
-  });
-  return app;
+export function addStatusRoutes(routes: RouteTable, deps: StatusDeps, options: StatusOptions): void {
+  routes.add(
+    {
+      method: "get",
+      path: "/status",
+      tag: "Edge",
+      summary: "How the edge is: link, backlog, database, disk; administrators see addresses and exact reasons too",
+      access: "anyone",
+      answer: edgeStatusSchema,
+    },
+    async ({ request }) => {
+      const status = await readStatus(deps, options);
+      return (await isAdministrator(request, deps.authenticators)) ? status : withoutNames(status);
+    },
+  );
+}
+
+/** False for wrong credentials too: what is public stays so, and a database that is down must not hide the status. */
+async function isAdministrator(request: Request, authenticators: readonly Authenticator[]): Promise<boolean> {
+  const header = request.headers.get("x-authorization") ?? request.headers.get("authorization") ?? "";
+  const [scheme = "", credentials = ""] = header.split(" ");
+  const authenticator = authenticators.find((candidate) => candidate.scheme === scheme.toLowerCase());
+  try {
+    const principal = await authenticator?.authenticate(credentials);
+    return principal !== undefined && principal.authority !== "CUSTOMER_USER";
+  } catch {
+    return false;
+  }
 }
 
 async function readStatus({ sources, clock }: StatusDeps, options: StatusOptions): Promise<EdgeStatus> {
@@ -246,9 +265,4 @@ function adviceFor(code: string | undefined): string {
   return code !== undefined && Object.hasOwn(ERROR_CODES, code)
     ? ERROR_CODES[code as ErrorCode]
     : "The reason is in the log";
-}
-
-/** The sum of what waits in all lanes. */
-export function countBacklog(status: Pick<EdgeStatus, "lanes">): number {
-  return UPLINK_LANES.reduce((sum, lane) => sum + (status.lanes?.[lane].backlogItems ?? 0), 0);
 }
