@@ -430,14 +430,13 @@ export class MqttConnection implements ByteStreamHandler {
           return uplink satisfies never;
       }
     } catch (thrown) {
-      const error = AppError.from(thrown);
-      if (error.code !== "INVALID_PAYLOAD") throw error;
+      if (!(thrown instanceof AppError) || thrown.code !== "INVALID_PAYLOAD") throw thrown;
       this.#host.counters.publishesRejected += 1;
       if (this.#version === 5 && message.qos > 0) {
-        this.#host.errors.note(device.deviceId, `${END_REASONS["invalid-payload"].text}: ${error.message}`);
+        this.#host.errors.note(device.deviceId, `${END_REASONS["invalid-payload"].text}: ${thrown.message}`);
         return REASON.payloadInvalid;
       }
-      this.#markEnding("invalid-payload", error.message);
+      this.#markEnding("invalid-payload", thrown.message);
       return undefined;
     }
   }

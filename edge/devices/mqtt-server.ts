@@ -29,7 +29,7 @@ export interface MqttServerOptions extends Partial<MqttLimits> {
 
 export interface MqttServer {
   /** Takes a new connection, whatever listener it comes from. */
-  accept(stream: ByteStream): ByteStreamHandler;
+  readonly accept: (stream: ByteStream) => ByteStreamHandler;
   /** Watches deadlines and pushes changes until the signal; then ends all connections, those with stored data acknowledged first. */
   run(signal: AbortSignal): Promise<void>;
   isConnected(deviceId: Uuid): boolean;

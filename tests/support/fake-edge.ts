@@ -1,0 +1,174 @@
+import { createDeviceErrors, type DeviceErrors } from "../../edge/devices/device-errors.ts";
+import type {
+  AttributeAnswer,
+  AttributeRequest,
+  AuthenticatedDevice,
+  DeviceData,
+  DeviceDirectory,
+  DeviceEvent,
+  DeviceEvents,
+} from "../../edge/devices/ports.ts";
+import { ServerTimes } from "../../edge/devices/server-times.ts";
+/** The ports of the device protocols in memory, with commits and failures under the test's control. */
+import type { Clock } from "../../shared/core/clock.ts";
+import { AppError } from "../../shared/core/errors.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
+import type { AttributeEntry } from "../../shared/entities/attributes.ts";
+import type { CanonicalJson, TelemetryRecord } from "../../shared/entities/telemetry.ts";
+
+export const DEVICE_A = "0190a000-0000-7000-8000-00000000000a" as Uuid;
+export const DEVICE_B = "0190a000-0000-7000-8000-00000000000b" as Uuid;
+
+export interface FakeEdge {
+  readonly clock: SteppedClock;
+  readonly directory: DeviceDirectory;
+  readonly data: DeviceData;
+  readonly events: DeviceEvents;
+  readonly errors: DeviceErrors;
+  readonly times: ServerTimes;
+  /** By token: "token-a" and "token-b" are there at first. */
+  readonly devices: Map<string, AuthenticatedDevice>;
+  readonly records: TelemetryRecord[];
+  readonly client: Map<string, CanonicalJson>;
+  readonly shared: Map<string, CanonicalJson>;
+  /** Calls of saveTelemetry that wait for release(). */
+  readonly held: number;
+  /** From now on saves wait. */
+  hold(): void;
+  /** Commits what waits and everything after. */
+  release(): void;
+  /** Fails what waits and everything after; undefined: no more failures. */
+  fail(error: AppError | undefined): void;
+  failDirectory(error: AppError | undefined): void;
+  emit(event: DeviceEvent): void;
+  /** Listeners of events at the moment. */
+  readonly listeners: number;
+}
+
+export function createFakeEdge(): FakeEdge {
+  const clock = createSteppedClock(1_700_000_000_000);
+  const devices = new Map([
+    ["token-a", { deviceId: DEVICE_A, name: "A", isGateway: false }],
+    ["token-b", { deviceId: DEVICE_B, name: "B", isGateway: false }],
+  ]);
+  const records: TelemetryRecord[] = [];
+  const client = new Map<string, CanonicalJson>();
+  const shared = new Map<string, CanonicalJson>();
+  const listeners = new Set<(event: DeviceEvent) => void>();
+  let holding = false;
+  let failure: AppError | undefined;
+  let directoryFailure: AppError | undefined;
+  let waiting: (() => void)[] = [];
+
+  async function commit(apply: () => void): Promise<void> {
+    if (holding) await new Promise<void>((resolve) => waiting.push(resolve));
+    if (failure !== undefined) throw failure;
+    apply();
+  }
+
+  function release(): void {
+    holding = false;
+    const ready = waiting;
+    waiting = [];
+    for (const resolve of ready) resolve();
+  }
+
+  return {
+    clock,
+    devices,
+    records,
+    client,
+    shared,
+    errors: createDeviceErrors(clock),
+    times: new ServerTimes(),
+    directory: {
+      findByAccessToken: async (token) => {
+        if (directoryFailure !== undefined) throw directoryFailure;
+        return devices.get(token) ?? null;
+      },
+    },
+    data: {
+      saveTelemetry: (added) => commit(() => records.push(...added)),
+      saveClientAttributes: (_deviceId, attributes) => commit(() => setAll(client, attributes)),
+      readAttributes: async (_deviceId, request) => {
+        if (failure !== undefined) throw failure;
+        return select({ client, shared }, request);
+      },
+    },
+    events: {
+      subscribe: (listener) => {
+        listeners.add(listener);
+        return () => listeners.delete(listener);
+      },
+    },
+    get held() {
+      return waiting.length;
+    },
+    get listeners() {
+      return listeners.size;
+    },
+    hold: () => {
+      holding = true;
+    },
+    release,
+    fail: (error) => {
+      failure = error;
+      release();
+    },
+    failDirectory: (error) => {
+      directoryFailure = error;
+    },
+    emit: (event) => {
+      for (const listener of listeners) listener(event);
+    },
+  };
+}
+
+function setAll(scope: Map<string, CanonicalJson>, attributes: readonly AttributeEntry[]): void {
+  for (const { key, value } of attributes) scope.set(key, value);
+}
+
+function select(
+  scopes: { client: Map<string, CanonicalJson>; shared: Map<string, CanonicalJson> },
+  request: AttributeRequest,
+): AttributeAnswer {
+  const pick = (scope: Map<string, CanonicalJson>, keys: readonly string[]) =>
+    new Map([...scope].filter(([key]) => keys.length === 0 || keys.includes(key)));
+  return {
+    ...(request.clientKeys === undefined ? {} : { client: pick(scopes.client, request.clientKeys) }),
+    ...(request.sharedKeys === undefined ? {} : { shared: pick(scopes.shared, request.sharedKeys) }),
+  };
+}
+
+export interface SteppedClock extends Clock {
+  advance(ms: number): void;
+}
+
+/** A clock that stands still until it is moved. */
+export function createSteppedClock(startMs: number): SteppedClock {
+  let nowMs = startMs;
+  const sleepers = new Set<{ readonly atMs: number; readonly wake: () => void }>();
+  return {
+    nowMs: () => nowMs,
+    monotonicMs: () => nowMs - startMs,
+    sleep: (delayMs, signal) =>
+      new Promise((resolve, reject) => {
+        const sleeper = { atMs: nowMs + delayMs, wake: resolve };
+        const onAbort = (): void => {
+          sleepers.delete(sleeper);
+          reject(AppError.from(signal?.reason, "CANCELLED"));
+        };
+        if (signal?.aborted === true) return onAbort();
+        sleepers.add(sleeper);
+        signal?.addEventListener("abort", onAbort, { once: true });
+      }),
+    advance: (ms) => {
+      nowMs += ms;
+      for (const sleeper of sleepers) {
+        if (sleeper.atMs > nowMs) continue;
+        sleepers.delete(sleeper);
+        sleeper.wake();
+      }
+    },
+  };
+}
