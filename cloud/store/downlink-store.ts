@@ -163,6 +163,8 @@ async function insertEvents(tx: Queryable, item: SQL, nowMs: number): Promise<Uu
 export interface CloudUnitOfWork extends UnitOfWork {
   /** Like `run`, for work that knows which edge is to hear what. */
   runEvents<T>(work: (tx: Queryable) => Promise<{ readonly result: T; readonly events: readonly EdgeEvent[] }>): Promise<T>;
+  /** Has everything that is assigned to the edge sent again. */
+  requestFullSync(edgeId: Uuid): Promise<void>;
 }
 
 /** @param onCommitted is called after the commit with the edges that got a row; it must not throw */
@@ -186,6 +188,8 @@ export function createCloudUnitOfWork(
         const { result, events } = await work(tx);
         return { result, edgeIds: await recordEvents(tx, events, { nowMs: clock.nowMs() }) };
       }),
+    requestFullSync: (edgeId) =>
+      commit(async (tx) => ({ result: undefined, edgeIds: (await requestFullSync(tx, { clock }, edgeId)) ? [edgeId] : [] })),
   };
 }
 

@@ -1,0 +1,216 @@
+import { z } from "zod";
+import { AppError } from "../../shared/core/errors.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
+import { pageSchema } from "../../shared/entities/fields.ts";
+import { mapPage, pageQuery, parseIdList, toPageRequest } from "../../shared/rest/pages.ts";
+import { customerColumns, subtypeSchema, toSubtypes, type ResourceDeps } from "../../shared/rest/resource.ts";
+import { EVERY_ROLE, TENANT_ADMIN, TENANT_ROLES, validate, type RouteTable } from "../../shared/rest/route.ts";
+import type { Principal } from "../../shared/rest/principal.ts";
+import type { AttributeSource } from "../../shared/rest/telemetry.ts";
+import {
+  deleteEdge,
+  edgeNotFound,
+  findEdgeByName,
+  findEdges,
+  getEdge,
+  listEdges,
+  listEdgeTypes,
+  readEdgeStatuses,
+  saveEdge,
+  type Edge,
+} from "../store/edge-store.ts";
+import { edgeInfoSchema, edgeInput, edgeSchema, edgeToRest, presenceAttributes, presenceToRest, toEdgeSave } from "./edge-form.ts";
+import type { EdgeSessions } from "./edge-sessions.ts";
+
+export interface EdgeDeps extends Pick<ResourceDeps, "db" | "clock" | "random"> {
+  readonly sessions: EdgeSessions;
+}
+
+const tag = "Edges";
+
+/** The caller's edge: of its tenant and, for a customer user, of its customer. @throws AppError NOT_FOUND */
+export async function readableEdge({ db }: Pick<EdgeDeps, "db">, principal: Principal, id: Uuid): Promise<Edge> {
+  const edge = await getEdge(db, { id, tenantId: principal.tenantId });
+  if (principal.authority === "CUSTOMER_USER" && edge.customerId !== principal.customerId) throw edgeNotFound(id);
+  return edge;
+}
+
+function isVisible({ authority, customerId }: Principal, edge: Edge): boolean {
+  return authority !== "CUSTOMER_USER" || edge.customerId === customerId;
+}
+
+export function addEdgeReadRoutes(routes: RouteTable, deps: EdgeDeps): void {
+  const { db } = deps;
+  routes.add(
+    { method: "get", path: "/api/edges/enabled", tag, summary: "Whether edges are offered", access: EVERY_ROLE, answer: z.boolean() },
+    () => Promise.resolve(true),
+  );
+  routes.add(
+    { method: "get", path: "/api/edge/types", tag, summary: "Types in use", access: TENANT_ROLES, answer: z.array(subtypeSchema) },
+    async ({ principal: { tenantId } }) => toSubtypes(tenantId, "EDGE", await listEdgeTypes(db, tenantId)),
+  );
+  routes.add(
+    { method: "get", path: "/api/edge/info/{edgeId}", tag, summary: "An edge with its presence", access: TENANT_ROLES, answer: edgeInfoSchema },
+    async (call) => {
+      const edge = await readableEdge(deps, call.principal, call.uuid("edgeId"));
+      return (await edgeInfos(deps, [edge]))(edge);
+    },
+  );
+  routes.add(
+    { method: "get", path: "/api/edge/{edgeId}", tag, summary: "An edge", access: TENANT_ROLES, answer: edgeSchema },
+    async (call) => edgeToRest(await readableEdge(deps, call.principal, call.uuid("edgeId"))),
+  );
+  const byIds = async (principal: Principal, text: string) => {
+    const edges = await findEdges(db, { tenantId: principal.tenantId, ids: parseIdList(text, "edgeIds") });
+    return edges.filter((edge) => isVisible(principal, edge)).map((edge) => edgeToRest(edge));
+  };
+  const idsQuery = z.object({ edgeIds: z.string({ error: "Required request parameter 'edgeIds' is not present" }) });
+  routes.add(
+    {
+      method: "get",
+      path: "/api/edges/list",
+      tag,
+      summary: "Edges by id; unknown ids are left out",
+      access: TENANT_ROLES,
+      query: idsQuery,
+      answer: z.array(edgeSchema),
+    },
+    ({ principal, query }) => byIds(principal, query.edgeIds),
+  );
+  routes.add(
+    {
+      method: "get",
+      path: "/api/edges",
+      tag,
+      summary: "Edges of the tenant; with edgeIds those with these ids",
+      access: TENANT_ROLES,
+      query: optionalPageQuery.extend({ edgeIds: z.string().optional() }),
+      answer: pageSchema(edgeSchema),
+    },
+    ({ principal, query }) => {
+      if (query.edgeIds !== undefined) return byIds(principal, query.edgeIds);
+      if (principal.authority !== "TENANT_ADMIN") throw new AppError("PERMISSION_DENIED", "You don't have permission to perform this operation!");
+      return edgePage(deps, principal.tenantId, validate(listQuery, query));
+    },
+  );
+}
+
+const listQuery = pageQuery.extend({ type: z.string().optional() });
+/** For lists that answer something else when another parameter is given. */
+const optionalPageQuery = z.object({
+  pageSize: z.string().optional(),
+  page: z.string().optional(),
+  textSearch: z.string().optional(),
+  sortProperty: z.string().optional(),
+  sortOrder: z.string().optional(),
+  type: z.string().optional(),
+});
+
+async function edgePage({ db }: EdgeDeps, tenantId: Uuid, { type, ...page }: z.output<typeof listQuery>) {
+  return mapPage(await listEdges(db, { tenantId, type }, toPageRequest(page)), (edge) => edgeToRest(edge));
+}
+
+export function addEdgeListRoutes(routes: RouteTable, deps: EdgeDeps): void {
+  const { db } = deps;
+  const byName = async (tenantId: Uuid, name: string) => {
+    const edge = await findEdgeByName(db, tenantId, name);
+    if (edge === null) throw new AppError("NOT_FOUND", "Requested item wasn't found!");
+    return edgeToRest(edge);
+  };
+  routes.add(
+    {
+      method: "get",
+      path: "/api/tenant/edge",
+      tag,
+      summary: "The edge with this name",
+      access: TENANT_ADMIN,
+      query: z.object({ edgeName: z.string({ error: "Required request parameter 'edgeName' is not present" }) }),
+      answer: edgeSchema,
+    },
+    ({ principal, query }) => byName(principal.tenantId, query.edgeName),
+  );
+  routes.add(
+    {
+      method: "get",
+      path: "/api/tenant/edges",
+      tag,
+      summary: "Edges of the tenant; with edgeName the one with this name",
+      access: TENANT_ADMIN,
+      query: optionalPageQuery.extend({ edgeName: z.string().optional() }),
+      answer: pageSchema(edgeSchema),
+    },
+    ({ principal, query }) =>
+      query.edgeName === undefined ? edgePage(deps, principal.tenantId, validate(listQuery, query)) : byName(principal.tenantId, query.edgeName),
+  );
+  routes.add(
+    {
+      method: "get",
+      path: "/api/tenant/edgeInfos",
+      tag,
+      summary: "Edges of the tenant with their presence",
+      access: TENANT_ADMIN,
+      query: listQuery,
+      answer: pageSchema(edgeInfoSchema),
+    },
+    async ({ principal: { tenantId }, query: { type, ...page } }) => {
+      const found = await listEdges(db, { tenantId, type }, toPageRequest(page));
+      return mapPage(found, await edgeInfos(deps, found.data));
+    },
+  );
+}
+
+async function edgeInfos({ db, sessions, clock }: EdgeDeps, edges: readonly Edge[]) {
+  const ids = edges.map((edge) => edge.id);
+  const [statuses, customer] = await Promise.all([readEdgeStatuses(db, ids), customerColumns(db, edges)]);
+  return (edge: Edge) => ({
+    ...edgeToRest(edge),
+    ...customer(edge),
+    status: presenceToRest({ status: statuses.get(edge.id), isConnected: sessions.isConnected(edge.id), nowMs: clock.nowMs() }),
+  });
+}
+
+export function addEdgeWriteRoutes(routes: RouteTable, deps: EdgeDeps): void {
+  const { db, sessions } = deps;
+  routes.add(
+    {
+      method: "post",
+      path: "/api/edge",
+      tag,
+      summary: "Create an edge, or update the one with this id",
+      access: TENANT_ADMIN,
+      body: edgeInput,
+      answer: edgeSchema,
+    },
+    async ({ principal: { tenantId }, body }) => {
+      const saved = await db.transaction((tx) => saveEdge(tx, deps, toEdgeSave(body, tenantId)));
+      if (saved.accessChanged) sessions.disconnect(saved.edge.id, "UNAUTHENTICATED", "Key or secret of the edge were changed");
+      return edgeToRest(saved.edge, saved.newSecret);
+    },
+  );
+  routes.add(
+    {
+      method: "delete",
+      path: "/api/edge/{edgeId}",
+      tag,
+      summary: "Delete an edge; what was assigned to it stays",
+      access: TENANT_ADMIN,
+    },
+    async (call) => {
+      const id = call.uuid("edgeId");
+      await db.transaction((tx) => deleteEdge(tx, { id, tenantId: call.principal.tenantId }));
+      sessions.disconnect(id, "NOT_FOUND", "The edge was deleted in the cloud");
+    },
+  );
+}
+
+/** Server attributes of edges for the telemetry routes. */
+export function createEdgeAttributes(deps: EdgeDeps): AttributeSource {
+  const { db, sessions, clock } = deps;
+  return {
+    check: async (principal, id) => void (await readableEdge(deps, principal, id)),
+    attributes: async (id) => {
+      const statuses = await readEdgeStatuses(db, [id]);
+      return presenceAttributes(id, { status: statuses.get(id), isConnected: sessions.isConnected(id), nowMs: clock.nowMs() });
+    },
+  };
+}
