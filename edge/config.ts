@@ -14,6 +14,8 @@ import {
   variableOf,
 } from "./setting.ts";
 
+/** As the REST interface wants it of new passwords. */
+const PASSWORD_LENGTH_MIN = 6;
 const PORT_RANGE = { min: 0, max: 65_535 } as const;
 
 /** Every setting of the edge, in the order of the help. The key is the name in the file; flag and variable follow from it. */
@@ -81,10 +83,14 @@ export const EDGE_SETTINGS = {
     expected: "an e-mail address",
     read: readEmail,
   },
-  adminPassword: secretSetting({
-    placeholder: "PASSWORD",
-    description: "Password of that administrator; without it one is made and printed once",
-  }),
+  adminPassword: {
+    ...secretSetting({
+      placeholder: "PASSWORD",
+      description: "Password of that administrator; without it one is made and printed once",
+    }),
+    expected: `a text of at least ${PASSWORD_LENGTH_MIN} characters`,
+    read: readPassword,
+  },
   logLevel: choiceSetting({
     placeholder: "LEVEL",
     choices: LOG_LEVELS,
@@ -309,7 +315,7 @@ function findContradictions(values: SettingValues, config: EdgeConfig): readonly
   if (config.cloudUrl !== null && travelsInPlainText(config.cloudUrl) && !config.insecure) {
     problems.push(`cloudUrl ${config.cloudUrl} (INSECURE_TRANSPORT): ${ERROR_CODES.INSECURE_TRANSPORT}`);
   }
-  if (config.mqttPort !== 0 && config.mqttPort === config.httpPort) {
+  if (config.mqttPort !== 0 && config.mqttPort === config.httpPort && config.mqttHost === config.httpHost) {
     problems.push(`mqttPort and httpPort are both ${config.mqttPort}, expected different ports`);
   }
   return problems;
@@ -367,6 +373,10 @@ function readDatabaseUrl(value: unknown): Secret | undefined {
   return typeof value === "string" && /^postgres(ql)?:\/\/\S+$/.test(value) ? new Secret(value) : undefined;
 }
 
+function readPassword(value: unknown): Secret | undefined {
+  return typeof value === "string" && value.length >= PASSWORD_LENGTH_MIN ? new Secret(value) : undefined;
+}
+
 function readEmail(value: unknown): string | undefined {
   return typeof value === "string" && /^[^\s@]+@[^\s@]+$/.test(value) ? value : undefined;
 }
@@ -381,6 +391,7 @@ const SHOWN_LENGTH_MAX = 60;
 /** A wrong value as an error may show it. */
 function describeValue(value: unknown, isSecret: boolean): string {
   if (value === "") return "an empty text";
+  if (isSecret && typeof value === "string") return "a text that is not shown";
   if (isSecret) return value === null ? "null" : `a ${Array.isArray(value) ? "list" : typeof value} that is not shown`;
   const text = JSON.stringify(value).replaceAll(/\/\/[^/@]*@/g, "//[hidden]@");
   return text.length > SHOWN_LENGTH_MAX ? `${text.slice(0, SHOWN_LENGTH_MAX)}…` : text;

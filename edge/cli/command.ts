@@ -7,6 +7,11 @@ export const EXIT_CODES = {
   ok: { code: 0, meaning: "the command did what it was asked to; `run` was stopped by a signal and finished its work" },
   failure: { code: 1, meaning: "it failed; the reason is on standard error" },
   usage: { code: 2, meaning: "arguments or settings are wrong; nothing was done, and trying again won't help" },
+  /** Given by shared/runtime/signals.ts. */
+  forced: {
+    code: 143,
+    meaning: "a second signal ended `run` before its work was finished; what was acknowledged is stored",
+  },
 } as const;
 
 /** The version of the program and the runtime that it runs on, e.g. `bun 1.4.5`. */

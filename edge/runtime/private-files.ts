@@ -1,10 +1,13 @@
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import type { PrivateFiles } from "../api/local-access.ts";
 
 /** Files that only their owner, the user who started the program, may read. */
 export const privateFiles: PrivateFiles = {
   write(path, text) {
     const unfinished = `${path}.new`;
+    // With an external database nothing else makes the data directory.
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     rmSync(unfinished, { force: true });
     // "wx" makes the file anew: a link or a file with a looser mode that somebody left there is never written through.
     writeFileSync(unfinished, text, { mode: 0o600, flag: "wx" });

@@ -1,11 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createLocalAccess } from "../../edge/api/local-access.ts";
 import { runCommandLine, type CommandLineDeps } from "../../edge/cli/commands.ts";
 import { formatBytes, formatDuration } from "../../edge/cli/format.ts";
 import type { EdgeConfig } from "../../edge/config.ts";
+import { createDiskGauge } from "../../edge/runtime/disk-use.ts";
 import { formatTime } from "../../edge/runtime/format-time.ts";
 import { sendLocalRequest } from "../../edge/runtime/local-request.ts";
 import { privateFiles } from "../../edge/runtime/private-files.ts";
@@ -355,6 +356,11 @@ describe("skerry-edge events", () => {
 });
 
 describe("privateFiles", () => {
+  test("makes a missing directory for the owner only", () => {
+    privateFiles.write(join(dataDir, "new/access.json"), "secret");
+    expect(statSync(join(dataDir, "new")).mode & 0o777).toBe(0o700);
+  });
+
   test("writes for the owner only, not through a link that lies in the way", () => {
     const path = join(dataDir, "access.json");
     const victim = join(dataDir, "victim");
@@ -367,6 +373,23 @@ describe("privateFiles", () => {
     privateFiles.remove(path);
     expect(readdirSync(dataDir)).toEqual(["victim"]);
     expect(privateFiles.read(path)).toBeNull();
+  });
+});
+
+describe("createDiskGauge()", () => {
+  test("measures the files of the directory again after 30 s, not before", async () => {
+    let nowMs = 0;
+    const gauge = createDiskGauge({ monotonicMs: () => nowMs }, dataDir);
+    const measured = async (): Promise<number> => (await gauge()).usedBytes;
+    writeFileSync(join(dataDir, "a"), "12345");
+    expect(await measured()).toBe(5);
+    expect((await gauge()).freeBytes).toBeGreaterThan(0);
+    mkdirSync(join(dataDir, "below"));
+    writeFileSync(join(dataDir, "below/b"), "678");
+    nowMs = 30_000;
+    expect(await measured()).toBe(5);
+    nowMs = 30_001;
+    expect(await measured()).toBe(8);
   });
 });
 

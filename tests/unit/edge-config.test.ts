@@ -192,6 +192,10 @@ describe("readEdgeConfig()", () => {
     ],
     [{ argv: ["--tls-ca-file=/secret"] }, "tlsCaFile: expected a certificate in PEM form in file /secret, found none"],
     [{ argv: ["--mqtt-port=9", "--http-port=9"] }, "mqttPort and httpPort are both 9, expected different ports"],
+    [
+      { env: { SKERRY_ADMIN_PASSWORD: "12345" } },
+      "adminPassword (variable SKERRY_ADMIN_PASSWORD): expected a text of at least 6 characters, got a text that is not shown",
+    ],
     [{ argv: ["--mqtt-port"] }, "--mqtt-port needs a value"],
     [{ argv: ["--mqtt-port", "--insecure"] }, "--mqtt-port needs a value"],
     [{ argv: ["--mqtt-port=1", "--mqtt-port=2"] }, "--mqtt-port is given twice"],
@@ -202,6 +206,11 @@ describe("readEdgeConfig()", () => {
     [{ argv: ["status", "--lane", "config"] }, "Command status takes no --lane"],
   ])("refuses %j", (given: Given, problem: string) => {
     expect(problemsOf({ files: { "/secret": "s3cret", "/empty": "\n" }, ...given })).toContain(problem);
+  });
+
+  test("takes one port for both on different addresses", () => {
+    const argv = ["--mqtt-port=9", "--http-port=9", "--http-host=127.0.0.1", "--mqtt-host=127.0.0.2"];
+    expect(read({ argv }).config).toMatchObject({ mqttPort: 9, httpPort: 9 });
   });
 
   test("takes port 0, twice", () => {
