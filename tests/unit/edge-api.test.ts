@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { cloudEventState, type CloudEvent } from "../../edge/api/cloud-event.ts";
+import { cloudEventState, cloudEventToRest, type CloudEvent } from "../../edge/api/cloud-event.ts";
 import { addCloudEventRoutes, type CloudEvents } from "../../edge/api/events.ts";
 import { createLocalAccess, readLocalAccess, type PrivateFiles } from "../../edge/api/local-access.ts";
 import { addEdgeSettingsRoutes } from "../../edge/api/settings.ts";
@@ -266,17 +266,16 @@ describe("GET /api/edge/events/timeseries", () => {
       }),
     ]);
   });
+});
 
-  test("gives each event an id that stays and is its own", async () => {
-    const { app } = createEventsApp();
-    const readId = async (path: string): Promise<string> => {
-      const { body } = await get(app, `${path}?pageSize=1&page=0`);
-      return (body["data"] as { id: { id: string } }[])[0]?.id.id ?? "";
-    };
-    const ids = [await readId("/api/edge/events"), await readId("/api/edge/events/timeseries")];
+describe("cloudEventToRest()", () => {
+  test("gives each event an id that stays and is its own", () => {
+    const idOf = (event: CloudEvent): string => cloudEventToRest(event, { sentSeq: 0, ackedSeq: 0 }, TENANT_ID).id.id;
+    const config = { ...CONFIG_EVENT, firstSeq: 7, lastSeq: 7 };
+    const ids = [config, { ...config, firstSeq: 8 }, { ...BATCH_EVENT, firstSeq: 7 }].map(idOf);
     expect(ids.every(isUuid)).toBe(true);
-    expect(new Set(ids).size).toBe(2);
-    expect(await readId("/api/edge/events")).toBe(ids[0] ?? "");
+    expect(new Set(ids).size).toBe(3);
+    expect(idOf(config)).toBe(ids[0] ?? "");
   });
 });
 
@@ -360,6 +359,20 @@ describe("createLocalAccess()", () => {
     addEdgeSettingsRoutes(app, { readSite: () => Promise.reject(new Error("must not be reached")), routingKey: null });
     const answer = await get(app, "/api/edge/settings", `local ${token}`);
     expect(answer).toMatchObject({ status: 401, body: { errorCode: 10 } });
+  });
+
+  test("refuses a text that only begins with the token", async () => {
+    const files = createFakeFiles();
+    const access = create(files);
+    access.open("http://127.0.0.1:8080");
+    const { token } = readLocalAccess(files, "/data");
+    expect(await access.authenticator.authenticate(token)).toMatchObject({
+      authority: "TENANT_ADMIN",
+      tenantId: TENANT_ID,
+    });
+    for (const wrong of [`${token}A`, token.slice(0, -1)]) {
+      await expect(access.authenticator.authenticate(wrong)).rejects.toMatchObject({ code: "UNAUTHENTICATED" });
+    }
   });
 
   test("makes a new token at each start", () => {
