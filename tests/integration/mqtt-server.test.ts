@@ -535,6 +535,16 @@ describe("a connection ends", () => {
     await client.untilClosed();
     expect(server.isConnected(DEVICE_A)).toBe(false);
   });
+  test("when the access ends while the credentials are being checked", async () => {
+    const lookedUp = Promise.withResolvers<void>();
+    edge.delayDirectory(lookedUp.promise);
+    const client = RawMqttClient.login(listener.port, 4, { username: "token-a" });
+    await eventually(() => edge.lookUps === 1);
+    edge.emit({ kind: "access-ended", deviceId: DEVICE_A });
+    lookedUp.resolve();
+    expect((await (await client).take("connack")).returnCode).toBe(5);
+    expect(server.isConnected(DEVICE_A)).toBe(false);
+  });
   test("one and a half keep-alive times after the last packet", async () => {
     const client = await login(5, "token-a", { keepalive: 10 });
     edge.clock.advance(14_000);
@@ -596,6 +606,18 @@ describe("limits", () => {
     change();
     change();
     expect((await client.take("disconnect")).reasonCode).toBe(0x97);
+  });
+  test("a device that does not read what it is sent is cut off", async () => {
+    const client = await login();
+    client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: ATTRIBUTES, qos: 0 }] });
+    await client.take("suback");
+    client.pause();
+    for (let round = 0; round < 2000 && server.isConnected(DEVICE_A); round += 1) {
+      edge.emit({ kind: "shared-deleted", deviceId: DEVICE_A, keys: ["k".repeat(60_000)] });
+      if (round % 20 === 0) await Bun.sleep(0);
+    }
+    expect(server.isConnected(DEVICE_A)).toBe(false);
+    expect(edge.errors.last(DEVICE_A)?.reason).toContain("does not take the messages");
   });
   test("a device of version 5 gets no packet above the size that it takes", async () => {
     const client = await login(5, "token-a", { properties: { maximumPacketSize: 100 } });

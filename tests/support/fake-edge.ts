@@ -39,6 +39,9 @@ export interface FakeEdge {
   release(): void;
   /** Fails what waits and everything after; undefined: no more failures. */
   fail(error: AppError | undefined): void;
+  /** Answers of the directory, looked up when they are asked for, wait for the promise. */
+  delayDirectory(until: Promise<void>): void;
+  readonly lookUps: number;
   failDirectory(error: AppError | undefined): void;
   emit(event: DeviceEvent): void;
   /** Listeners of events at the moment. */
@@ -57,6 +60,8 @@ export function createFakeEdge(): FakeEdge {
   const listeners = new Set<(event: DeviceEvent) => void>();
   let holding = false;
   let failure: AppError | undefined;
+  let lookUps = 0;
+  let directoryDelay = Promise.resolve();
   let directoryFailure: AppError | undefined;
   let waiting: (() => void)[] = [];
 
@@ -84,7 +89,10 @@ export function createFakeEdge(): FakeEdge {
     directory: {
       findByAccessToken: async (token) => {
         if (directoryFailure !== undefined) throw directoryFailure;
-        return devices.get(token) ?? null;
+        const device = devices.get(token) ?? null;
+        lookUps += 1;
+        await directoryDelay;
+        return device;
       },
     },
     data: {
@@ -114,6 +122,12 @@ export function createFakeEdge(): FakeEdge {
     fail: (error) => {
       failure = error;
       release();
+    },
+    delayDirectory: (until) => {
+      directoryDelay = until;
+    },
+    get lookUps() {
+      return lookUps;
     },
     failDirectory: (error) => {
       directoryFailure = error;
