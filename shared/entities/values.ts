@@ -39,8 +39,6 @@ export interface TelemetryShortcut {
 
 export type ValueKind = "boolean" | "long" | "double" | "string" | "json";
 
-/** Nesting of objects and arrays that a value may have. */
-export const VALUE_DEPTH_MAX = 64;
 export const KEY_LENGTH_MAX = 255;
 /** From 0001-01-01 to 9999-12-31: what every database and calendar can hold; catches times in s, us and ns by name. */
 export const TS_MIN_MS = -62_135_596_800_000;
