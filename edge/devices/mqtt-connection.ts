@@ -16,6 +16,7 @@ import {
   readClientAttributes,
   type TelemetryIntake,
 } from "./device-session.ts";
+import { OutgoingMessages } from "./mqtt-outgoing.ts";
 import {
   type Acknowledgement,
   ACKNOWLEDGEMENT_BYTES,
@@ -158,11 +159,8 @@ export class MqttConnection implements ByteStreamHandler {
   #paused = false;
   readonly #unreleased = new Set<number>();
 
-  readonly #outgoing = new Set<number>();
-  readonly #outgoingQueue: { topic: string; text: string }[] = [];
-  #outgoingMax: number;
+  #outgoing: OutgoingMessages;
   #packetBytesMax = Number.POSITIVE_INFINITY;
-  #lastMessageId = 0;
 
   constructor(host: MqttConnectionHost, stream: ByteStream) {
     this.#host = host;
@@ -170,7 +168,7 @@ export class MqttConnection implements ByteStreamHandler {
     this.#reader = new PacketReader(host.limits.connectBytesMax);
     this.#lastReadMs = host.clock.monotonicMs();
     this.#silenceMaxMs = host.limits.connectTimeoutMs;
-    this.#outgoingMax = host.limits.outgoingInFlightMax;
+    this.#outgoing = this.#createOutgoing(host.limits.outgoingInFlightMax);
   }
 
   get source(): string {
@@ -279,7 +277,9 @@ export class MqttConnection implements ByteStreamHandler {
     }
     const keepAliveS = packet.keepalive ?? 0;
     this.#silenceMaxMs = keepAliveS === 0 ? this.#host.limits.idleTimeoutMs : keepAliveS * 1500;
-    this.#outgoingMax = Math.min(this.#outgoingMax, packet.properties?.receiveMaximum ?? 65_535);
+    const { receiveMaximum } = packet.properties ?? {};
+    const { outgoingInFlightMax } = this.#host.limits;
+    this.#outgoing = this.#createOutgoing(Math.min(outgoingInFlightMax, receiveMaximum ?? outgoingInFlightMax));
     this.#packetBytesMax = packet.properties?.maximumPacketSize ?? this.#packetBytesMax;
     this.#state = "authenticating";
     this.#stream.pause();
@@ -455,12 +455,7 @@ export class MqttConnection implements ByteStreamHandler {
 
   #takePuback(): void {
     this.#expectFlags(0);
-    this.#outgoing.delete(this.#readMessageId());
-    while (this.#outgoing.size < this.#outgoingMax) {
-      const next = this.#outgoingQueue.shift();
-      if (next === undefined) return;
-      this.#sendQos1(next.topic, next.text);
-    }
+    this.#outgoing.acknowledge(this.#readMessageId());
   }
 
   #takePubrel(): void {
@@ -617,20 +612,17 @@ export class MqttConnection implements ByteStreamHandler {
     if (this.#state !== "open") return;
     if (qos === 0) {
       this.#writePublish(topic, text, 0, 0);
-    } else if (this.#outgoing.size < this.#outgoingMax) {
-      this.#sendQos1(topic, text);
-    } else if (this.#outgoingQueue.length < this.#host.limits.outgoingQueueMax) {
-      this.#outgoingQueue.push({ topic, text });
-    } else {
+    } else if (!this.#outgoing.add({ topic, text })) {
       this.end("reads-too-slowly");
     }
   }
 
-  #sendQos1(topic: string, text: string): void {
-    do {
-      this.#lastMessageId = (this.#lastMessageId % 65_535) + 1;
-    } while (this.#outgoing.has(this.#lastMessageId));
-    if (this.#writePublish(topic, text, 1, this.#lastMessageId)) this.#outgoing.add(this.#lastMessageId);
+  #createOutgoing(inFlightMax: number): OutgoingMessages {
+    return new OutgoingMessages({
+      inFlightMax,
+      queueMax: this.#host.limits.outgoingQueueMax,
+      transmit: ({ topic, text }, messageId) => this.#writePublish(topic, text, 1, messageId),
+    });
   }
 
   #writePublish(topic: string, payload: string, qos: number, messageId: number): boolean {
