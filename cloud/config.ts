@@ -1,0 +1,299 @@
+import { AppError } from "../shared/core/errors.ts";
+import { LOG_LEVELS, type LogLevel } from "../shared/observe/log.ts";
+
+// Settings of the cloud: a flag, else a variable, else the default. All that is wrong is reported at once.
+
+interface SettingSpec {
+  /** `--name`; a value follows, or stands behind "=". */
+  readonly flag: string;
+  readonly variable: string;
+  /** null: a switch without a value. */
+  readonly placeholder: string | null;
+  readonly description: string;
+  /** As the help shows it. */
+  readonly default: string;
+}
+
+/** Every setting, in the order of the help. */
+export const CLOUD_SETTINGS = {
+  dataDir: {
+    flag: "data-dir",
+    variable: "SKERRY_CLOUD_DATA_DIR",
+    placeholder: "DIR",
+    description: "Everything that the cloud keeps, unless DATABASE_URL names another server",
+    default: "./skerry-cloud-data",
+  },
+  databaseUrl: {
+    flag: "database-url",
+    variable: "DATABASE_URL",
+    placeholder: "URL",
+    description: "External PostgreSQL 14 or newer instead of the embedded one",
+    default: "none",
+  },
+  httpHost: {
+    flag: "http-host",
+    variable: "SKERRY_CLOUD_HTTP_HOST",
+    placeholder: "ADDRESS",
+    description: "Address that REST listens on",
+    default: "127.0.0.1; with a certificate 0.0.0.0",
+  },
+  httpPort: {
+    flag: "http-port",
+    variable: "SKERRY_CLOUD_HTTP_PORT",
+    placeholder: "PORT",
+    description: "Port of REST; 0 takes any free one",
+    default: "8080",
+  },
+  rpcHost: {
+    flag: "rpc-host",
+    variable: "SKERRY_CLOUD_RPC_HOST",
+    placeholder: "ADDRESS",
+    description: "Address that edges dial",
+    default: "127.0.0.1; with a certificate 0.0.0.0",
+  },
+  rpcPort: {
+    flag: "rpc-port",
+    variable: "SKERRY_CLOUD_RPC_PORT",
+    placeholder: "PORT",
+    description: "Port that edges dial; 0 takes any free one",
+    default: "7070",
+  },
+  tlsCertFile: {
+    flag: "tls-cert-file",
+    variable: "SKERRY_CLOUD_TLS_CERT_FILE",
+    placeholder: "FILE",
+    description: "PEM file with the certificate of both ports and its chain",
+    default: "none",
+  },
+  tlsKeyFile: {
+    flag: "tls-key-file",
+    variable: "SKERRY_CLOUD_TLS_KEY_FILE",
+    placeholder: "FILE",
+    description: "PEM file with the key of that certificate",
+    default: "none",
+  },
+  insecure: {
+    flag: "insecure",
+    variable: "SKERRY_CLOUD_INSECURE",
+    placeholder: null,
+    description: "Listen on other addresses than loopback without TLS: passwords and secrets can be read on the way",
+    default: "false",
+  },
+  adminEmail: {
+    flag: "admin-email",
+    variable: "SKERRY_ADMIN_EMAIL",
+    placeholder: "EMAIL",
+    description: "User name of the tenant administrator that the first start creates",
+    default: "tenant@skerry.local",
+  },
+  adminPassword: {
+    flag: "admin-password",
+    variable: "SKERRY_ADMIN_PASSWORD",
+    placeholder: "PASSWORD",
+    description: "Password of that administrator; a flag is visible in the list of processes",
+    default: "made at random and printed once",
+  },
+  logLevel: {
+    flag: "log-level",
+    variable: "SKERRY_LOG_LEVEL",
+    placeholder: "LEVEL",
+    description: `Least important lines of the log: ${LOG_LEVELS.join(", ")}`,
+    default: "info",
+  },
+} as const satisfies Readonly<Record<string, SettingSpec>>;
+
+type SettingName = keyof typeof CLOUD_SETTINGS;
+
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface CloudConfig {
+  readonly dataDir: string;
+  /** null: the embedded server. A function, so that no log prints the password in it. */
+  readonly databaseUrl: (() => string) | null;
+  readonly http: ListenAddress;
+  readonly rpc: ListenAddress;
+  /** PEM texts; null: plain. */
+  readonly tls: { readonly cert: string; readonly key: string } | null;
+  readonly adminEmail: string;
+  /** null: make one and print it. */
+  readonly adminPassword: (() => string) | null;
+  readonly logLevel: LogLevel;
+}
+
+export interface CloudConfigInput {
+  /** What stands behind the program's name. */
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Throws when the file can't be read. */
+  readonly readFile: (path: string) => string;
+}
+
+/** @throws AppError CONFIG_INVALID that names every fault */
+export function readCloudConfig(input: CloudConfigInput): CloudConfig {
+  const problems: string[] = [];
+  const values = readValues(input, problems);
+  const tls = readTls(values, input, problems);
+  const loopback = tls === null ? "127.0.0.1" : "0.0.0.0";
+  const isInsecure = readSwitch(values, problems);
+  const config: CloudConfig = {
+    dataDir: values.get("dataDir")?.text ?? CLOUD_SETTINGS.dataDir.default,
+    databaseUrl: hidden(values.get("databaseUrl")?.text),
+    http: { host: values.get("httpHost")?.text ?? loopback, port: readPort("httpPort", values, problems) },
+    rpc: { host: values.get("rpcHost")?.text ?? loopback, port: readPort("rpcPort", values, problems) },
+    tls,
+    adminEmail: readEmail(values, problems),
+    adminPassword: readPassword(values, problems),
+    logLevel: readLogLevel(values, problems),
+  };
+  if (tls === null && !isInsecure) {
+    for (const [name, { host }] of [["httpHost", config.http], ["rpcHost", config.rpc]] as const) {
+      if (isLoopback(host)) continue;
+      problems.push(`${name} is ${host}, which other machines can reach: set ${flagList("tlsCertFile", "tlsKeyFile")}, or accept plain text with --insecure`);
+    }
+  }
+  if (config.http.port !== 0 && config.http.port === config.rpc.port && config.http.host === config.rpc.host) {
+    problems.push(`httpPort and rpcPort are both ${config.http.port}, expected different ports`);
+  }
+  if (problems.length === 0) return config;
+  const count = problems.length === 1 ? "1 setting is" : `${problems.length} settings are`;
+  throw new AppError("CONFIG_INVALID", [`${count} wrong:`, ...problems.map((problem) => `  ${problem}`)].join("\n"));
+}
+
+/** What `--help` prints. */
+export function describeSettings(): string {
+  const lines = Object.values(CLOUD_SETTINGS).map((setting: SettingSpec) => {
+    const flag = setting.placeholder === null ? `--${setting.flag}` : `--${setting.flag} ${setting.placeholder}`;
+    return `  ${flag}\n      ${setting.description}\n      (${setting.variable}; default: ${setting.default})`;
+  });
+  return `Usage: bun run cloud [SETTING...]\n\nSettings, by flag or variable:\n${lines.join("\n")}`;
+}
+
+interface Given {
+  readonly text: string;
+  /** The flag or variable that it comes from. */
+  readonly origin: string;
+}
+
+type Values = ReadonlyMap<SettingName, Given>;
+
+// Object.keys gives text; these keys are the names.
+const SETTING_NAMES = Object.keys(CLOUD_SETTINGS) as SettingName[];
+
+function readValues({ argv, env }: CloudConfigInput, problems: string[]): Values {
+  const values = new Map<SettingName, Given>();
+  for (const name of SETTING_NAMES) {
+    const { variable } = CLOUD_SETTINGS[name];
+    const text = env[variable];
+    // Compose files pass variables that nobody filled in as empty ones.
+    if (text !== undefined && text !== "") values.set(name, { text, origin: `variable ${variable}` });
+  }
+  for (const [name, text] of readFlags(argv, problems)) {
+    values.set(name, { text, origin: `flag --${CLOUD_SETTINGS[name].flag}` });
+  }
+  return values;
+}
+
+function readFlags(argv: readonly string[], problems: string[]): Map<SettingName, string> {
+  const flags = new Map<SettingName, string>();
+  for (let index = 0; index < argv.length; index += 1) {
+    const argument = argv[index] ?? "";
+    const match = /^--([a-z-]+)(?:=(.*))?$/s.exec(argument);
+    const name = SETTING_NAMES.find((candidate) => CLOUD_SETTINGS[candidate].flag === match?.[1]);
+    if (match === null || name === undefined) {
+      problems.push(`${argument.slice(0, 64)} is not a setting; see --help`);
+      continue;
+    }
+    if (CLOUD_SETTINGS[name].placeholder === null) {
+      flags.set(name, match[2] ?? "true");
+      continue;
+    }
+    let value = match[2];
+    if (value === undefined) {
+      index += 1;
+      value = argv[index];
+    }
+    if (value === undefined || value === "") problems.push(`--${CLOUD_SETTINGS[name].flag}: expected a value behind it`);
+    else flags.set(name, value);
+  }
+  return flags;
+}
+
+function hidden(text: string | undefined): (() => string) | null {
+  return text === undefined ? null : () => text;
+}
+
+function readPort(name: "httpPort" | "rpcPort", values: Values, problems: string[]): number {
+  const given = values.get(name);
+  if (given === undefined) return Number(CLOUD_SETTINGS[name].default);
+  const port = Number(given.text);
+  if (/^\d{1,5}$/.test(given.text) && port <= 65_535) return port;
+  problems.push(`${name} (${given.origin}): expected a number from 0 to 65535, got ${given.text.slice(0, 64)}`);
+  return 0;
+}
+
+function readSwitch(values: Values, problems: string[]): boolean {
+  const given = values.get("insecure");
+  if (given === undefined || given.text === "false") return false;
+  if (given.text !== "true") problems.push(`insecure (${given.origin}): expected true or false, got ${given.text.slice(0, 64)}`);
+  return given.text === "true";
+}
+
+function readEmail(values: Values, problems: string[]): string {
+  const given = values.get("adminEmail");
+  if (given === undefined) return CLOUD_SETTINGS.adminEmail.default;
+  if (!/^[^\s@]+@[^\s@]+$/.test(given.text)) {
+    problems.push(`adminEmail (${given.origin}): expected an e-mail address, got ${given.text.slice(0, 64)}`);
+  }
+  return given.text;
+}
+
+/** As in the password policy of the REST API. */
+const PASSWORD_LENGTH_MIN = 6;
+
+function readPassword(values: Values, problems: string[]): (() => string) | null {
+  const given = values.get("adminPassword");
+  if (given !== undefined && given.text.length < PASSWORD_LENGTH_MIN) {
+    problems.push(`adminPassword (${given.origin}): expected ${PASSWORD_LENGTH_MIN} characters or more, got ${given.text.length}`);
+  }
+  return hidden(given?.text);
+}
+
+function readLogLevel(values: Values, problems: string[]): LogLevel {
+  const given = values.get("logLevel");
+  const level = LOG_LEVELS.find((candidate) => candidate === (given?.text ?? CLOUD_SETTINGS.logLevel.default));
+  if (level !== undefined) return level;
+  problems.push(`logLevel (${given?.origin ?? ""}): expected one of ${LOG_LEVELS.join(", ")}, got ${given?.text.slice(0, 64) ?? ""}`);
+  return "info";
+}
+
+function readTls(values: Values, { readFile }: CloudConfigInput, problems: string[]): CloudConfig["tls"] {
+  const certFile = values.get("tlsCertFile");
+  const keyFile = values.get("tlsKeyFile");
+  if (certFile === undefined && keyFile === undefined) return null;
+  if (certFile === undefined || keyFile === undefined) {
+    problems.push(`${flagList("tlsCertFile", "tlsKeyFile")} belong together, but only one is set`);
+    return null;
+  }
+  const readPem = (name: SettingName, { text, origin }: Given): string => {
+    try {
+      const pem = readFile(text);
+      if (!pem.includes("-----BEGIN ")) problems.push(`${name} (${origin}): expected PEM in file ${text}, found none`);
+      return pem;
+    } catch (error) {
+      problems.push(`${name} (${origin}): file ${text} can't be read: ${error instanceof Error ? error.message : String(error)}`);
+      return "";
+    }
+  };
+  return { cert: readPem("tlsCertFile", certFile), key: readPem("tlsKeyFile", keyFile) };
+}
+
+function flagList(...names: readonly SettingName[]): string {
+  return names.map((name) => `--${CLOUD_SETTINGS[name].flag}`).join(" and ");
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}

@@ -1,0 +1,73 @@
+import type { Clock } from "../../shared/core/clock.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
+import type { Random } from "../../shared/core/random.ts";
+import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
+import { TelemetryColumnsBuilder } from "../../shared/entities/telemetry-columns.ts";
+import type { Log } from "../../shared/observe/log.ts";
+import type { PostgresConnection } from "../../shared/postgres/connect.ts";
+import { closeSql, openSql } from "../../shared/postgres/connect.ts";
+import type { Migration } from "../../shared/postgres/migrate.ts";
+import { runMigrations } from "../../shared/postgres/migrate.ts";
+import { ensureInstance, type Instance } from "../../shared/store/instance-store.ts";
+import { openDb } from "../../shared/store/open-db.ts";
+import { runStatementIn } from "../../shared/store/statement.ts";
+import { writeTelemetry } from "../../shared/store/telemetry-writer.ts";
+import type { Queryable } from "../../shared/store/unit-of-work.ts";
+import { createCloudUnitOfWork, type CloudUnitOfWork } from "./downlink-store.ts";
+
+/** Everything that the cloud keeps, over one database. */
+export interface CloudStores extends AsyncDisposable {
+  readonly db: Queryable;
+  readonly instance: Instance;
+  readonly unitOfWork: CloudUnitOfWork;
+  /** Resolves after the commit. */
+  saveTelemetry(records: readonly TelemetryRecord[]): Promise<void>;
+  /** Asks the database; null: it answers. */
+  notReady(): Promise<string | null>;
+}
+
+export interface CloudStoresDeps {
+  readonly connection: PostgresConnection;
+  readonly migrations: readonly Migration[];
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Downlinks were committed for these edges; must not throw. */
+  readonly onDownlinks: (edgeIds: readonly Uuid[]) => void;
+}
+
+/** Sessions and requests share them; a connection serves one transaction at a time. */
+const CONNECTIONS_MAX = 16;
+
+/** @throws AppError of the migrations and of the connection */
+export async function openCloudStores(deps: CloudStoresDeps): Promise<CloudStores> {
+  const { clock, connection, log, random } = deps;
+  await using opening = new AsyncDisposableStack();
+  const sql = openSql(connection, { applicationName: "skerry-cloud", max: CONNECTIONS_MAX, arrays: false }, log);
+  opening.defer(() => closeSql(sql));
+  await runMigrations(sql, deps.migrations, { kind: "cloud" });
+  const db = openDb(sql);
+  const instance = await ensureInstance(db, { clock, random });
+  const closing = opening.move();
+  return {
+    db,
+    instance,
+    unitOfWork: createCloudUnitOfWork(db, { clock, onCommitted: deps.onDownlinks }),
+    saveTelemetry: (records) => saveTelemetry(db, records),
+    notReady: async () => {
+      try {
+        await sql`select 1`;
+        return null;
+      } catch {
+        return "The database does not answer";
+      }
+    },
+    [Symbol.asyncDispose]: () => closing.disposeAsync(),
+  };
+}
+
+async function saveTelemetry(db: Queryable, records: readonly TelemetryRecord[]): Promise<void> {
+  const columns = new TelemetryColumnsBuilder();
+  for (const record of records) columns.add(record);
+  await db.transaction((tx) => writeTelemetry(runStatementIn(tx), columns.build()));
+}

@@ -1,0 +1,38 @@
+import { asc } from "drizzle-orm";
+import { createUuid, type Uuid } from "../../shared/core/ids.ts";
+import type { User } from "../../shared/entities/user.ts";
+import { ensureDefaultProfiles } from "../../shared/store/profile-store.ts";
+import type { StoreDeps } from "../../shared/store/store-deps.ts";
+import type { Queryable } from "../../shared/store/unit-of-work.ts";
+import { createUser } from "../../shared/store/user-store.ts";
+import { tenant } from "./schema.ts";
+
+export interface FirstTenant {
+  readonly adminEmail: string;
+  readonly adminPasswordHash: string;
+}
+
+const FIRST_TENANT_TITLE = "Tenant";
+
+export async function hasTenant(db: Queryable): Promise<boolean> {
+  const rows = await db.select({ id: tenant.id }).from(tenant).orderBy(asc(tenant.createdMs)).limit(1);
+  return rows.length > 0;
+}
+
+/** What a first start makes, in one transaction: a tenant, its administrator, its default profiles. */
+export function createFirstTenant(db: Queryable, deps: StoreDeps, first: FirstTenant): Promise<{ readonly tenantId: Uuid; readonly admin: User }> {
+  return db.transaction(async (tx) => {
+    const tenantId = createUuid(deps.clock, deps.random);
+    await tx.insert(tenant).values({ id: tenantId, title: FIRST_TENANT_TITLE, createdMs: deps.clock.nowMs(), body: {} });
+    const admin = await createUser(tx, deps, {
+      tenantId,
+      customerId: null,
+      email: first.adminEmail,
+      authority: "TENANT_ADMIN",
+      passwordHash: first.adminPasswordHash,
+    });
+    // Nobody follows anything yet: there are no changes to record.
+    await ensureDefaultProfiles(tx, deps, tenantId);
+    return { tenantId, admin };
+  });
+}
