@@ -1,0 +1,154 @@
+import process from "node:process";
+import { MIGRATIONS } from "../drizzle/cloud.gen.ts";
+import { AppError, ERROR_CODES } from "../shared/core/errors.ts";
+import { createToken } from "../shared/core/random.ts";
+import { createLog, type Log } from "../shared/observe/log.ts";
+import { createMetrics } from "../shared/observe/metrics.ts";
+import { databaseError } from "../shared/postgres/connect.ts";
+import type { Database } from "../shared/postgres/database.ts";
+import { openExternalDatabase } from "../shared/postgres/external.ts";
+import { startPostgresServer } from "../shared/postgres/server.ts";
+import { readArguments, readEnv, readTextFile, writeLine, writeLog } from "../shared/runtime/env.ts";
+import { serveHttp } from "../shared/runtime/http-server.ts";
+import { createPasswordHasher } from "../shared/runtime/password.ts";
+import { listenForShutdown } from "../shared/runtime/signals.ts";
+import { systemClock as clock } from "../shared/runtime/system-clock.ts";
+import { systemRandom as random } from "../shared/runtime/system-random.ts";
+import { createCloudApi } from "./api/cloud-api.ts";
+import { describeSettings, readCloudConfig, type CloudConfig } from "./config.ts";
+import { findPostgresPackage } from "./runtime/postgres-package.ts";
+import { startRpcServer } from "./runtime/rpc-server.ts";
+import { openCloudStores, type CloudStores } from "./store/cloud-stores.ts";
+import { hashEdgeSecret } from "./store/edge-store.ts";
+import { closeLeftoverSessions } from "./store/edge-session-store.ts";
+import { createFirstTenant, hasTenant } from "./store/tenant-store.ts";
+import { createLiveSessions } from "./sync/live-sessions.ts";
+import { registerSyncService } from "./sync/service.ts";
+import { createSessionStore } from "./sync/session-store.ts";
+import { CLOUD_VERSION } from "./version.ts";
+
+/** How long requests and sessions may go on after the first SIGTERM. */
+const DRAIN_MS = 5_000;
+/** When edges come back after a stop, so that a restart finds its port free. */
+const RETRY_AFTER_MS = 1_000;
+/** What an edge may send beyond the last acknowledgement. */
+const UPLINK_WINDOW = { bytes: 4 * 1024 * 1024, items: 50_000 };
+
+/** The cloud from start to stop, top down. What was opened last is closed first. */
+async function runCloud(config: CloudConfig): Promise<void> {
+  const log = createLog({ level: config.logLevel, write: writeLog });
+  using shutdown = listenForShutdown();
+  await using stack = new AsyncDisposableStack();
+
+  const database = stack.use(await openDatabase(config, log, shutdown.drain));
+  const live = createLiveSessions();
+  const stores = stack.use(
+    await openCloudStores({
+      connection: database.connection,
+      migrations: MIGRATIONS,
+      clock,
+      random,
+      log,
+      onDownlinks: (edgeIds) => live.wake(edgeIds),
+    }),
+  );
+  await startFirst(config, stores);
+  await closeLeftoverSessions(stores.db, clock.nowMs());
+
+  const metrics = createMetrics();
+  metrics.gauge("skerry_build_info", ["version"]).set({ version: CLOUD_VERSION }, 1);
+  const connected = metrics.gauge("skerry_edges_connected");
+  connected.set(0);
+  const tls = config.tls === null ? {} : { tls: config.tls };
+  const rpc = await startRpcServer({
+    ...config.rpc,
+    ...tls,
+    routes: (router) =>
+      registerSyncService(router, {
+        store: createSessionStore({ db: stores.db, cloudId: stores.instance.id, hashEdgeSecret, onDownlinks: (ids) => live.wake(ids), clock, random }),
+        live,
+        cloudId: stores.instance.id,
+        cloudVersion: CLOUD_VERSION,
+        window: UPLINK_WINDOW,
+        clock,
+        log,
+      }),
+  });
+  stack.defer(() => rpc.close());
+  stack.defer(() => live.drain("The cloud stops", RETRY_AFTER_MS));
+
+  const api = createCloudApi({
+    ...stores,
+    clock,
+    random,
+    log,
+    metrics,
+    passwords: createPasswordHasher(),
+    jwtSecret: stores.instance.jwtSecret,
+    sessions: live,
+    notReady: () => (shutdown.drain.aborted ? Promise.resolve("The cloud stops") : stores.notReady()),
+    toAppError: databaseError,
+    version: CLOUD_VERSION,
+  });
+  const http = serveHttp({ ...config.http, ...tls, fetch: api.fetch });
+  stack.defer(() => http.close(DRAIN_MS));
+
+  writeLine(JSON.stringify({ event: "ready", http: http.url, rpc: rpc.url }));
+  log.info("Cloud is ready", { http: http.url, rpc: rpc.url, version: CLOUD_VERSION });
+  await untilAborted(shutdown.drain);
+  log.info("Cloud stops: requests under way may end");
+}
+
+function openDatabase(config: CloudConfig, log: Log, signal: AbortSignal): Promise<Database> {
+  if (config.databaseUrl !== null) {
+    return openExternalDatabase({ clock, log, random }, { url: config.databaseUrl(), exclusive: false });
+  }
+  const source = findPostgresPackage();
+  return startPostgresServer({ clock, log, source }, { dataDir: config.dataDir, profile: "cloud", signal });
+}
+
+/** The first start makes a tenant with its administrator; a password made up for it is shown this once. */
+async function startFirst(config: CloudConfig, { db }: CloudStores): Promise<void> {
+  if (await hasTenant(db)) return;
+  const password = config.adminPassword?.() ?? createToken(random, 16);
+  const adminPasswordHash = await createPasswordHasher().hash(password);
+  await createFirstTenant(db, { clock, random }, { adminEmail: config.adminEmail, adminPasswordHash });
+  if (config.adminPassword !== null) return;
+  writeLine("");
+  writeLine("  Skerry cloud: first start. Sign in with");
+  writeLine("");
+  writeLine(`      user      ${config.adminEmail}`);
+  writeLine(`      password  ${password}`);
+  writeLine("");
+  writeLine("  The password is shown this once; change it by POST /api/auth/changePassword.");
+  writeLine("");
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}
+
+/** 0: stopped when asked to. 1: failed. 2: wrong settings. */
+async function main(): Promise<number> {
+  const argv = readArguments();
+  if (argv.includes("--help")) {
+    writeLine(describeSettings());
+    return 0;
+  }
+  if (argv.includes("--version")) {
+    writeLine(CLOUD_VERSION);
+    return 0;
+  }
+  try {
+    await runCloud(readCloudConfig({ argv, env: readEnv(), readFile: readTextFile }));
+    return 0;
+  } catch (thrown) {
+    const error = AppError.from(thrown);
+    writeLog(`${error.code}: ${error.message}\n${ERROR_CODES[error.code]}\n`);
+    if (error.code === "INTERNAL" && error.cause instanceof Error) writeLog(`${error.cause.stack ?? ""}\n`);
+    return error.code === "CONFIG_INVALID" ? 2 : 1;
+  }
+}
+
+if (import.meta.main) process.exitCode = await main();
