@@ -10,7 +10,7 @@ import { waitForDrain, waitForLink } from "../support/edge-status.ts";
 import { type CloudProcess } from "../support/processes.ts";
 import { readReadings, WEATHER_PATH, type Reading } from "../support/readings.ts";
 import { type TestDevice } from "../support/rest-client.ts";
-import { createTestBed, guard, type Site, type TestBed } from "../support/test-bed.ts";
+import { withTestBed, type Site, type TestBed } from "../support/test-bed.ts";
 import { formatDuration, PROJECT_ROOT, runTool } from "../support/tools.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { commandInRoot, prepareArm64Root } from "./arm64-root.ts";
@@ -32,8 +32,7 @@ async function main(): Promise<void> {
   const folder = await mkdtemp(join(root, "srv/skerry-"));
   try {
     await chmod(folder, 0o755);
-    await using bed = await createTestBed();
-    const comparison = await guard(bed, () => runMainJob(bed, root, folder), RUN_LIMIT_MS);
+    const comparison = await withTestBed((bed) => runMainJob(bed, root, folder), { limitMs: RUN_LIMIT_MS });
     console.log(JSON.stringify(comparison));
   } finally {
     await rm(folder, { recursive: true, force: true });
