@@ -1,0 +1,198 @@
+import { createCloudApi } from "../../cloud/api/cloud-api.ts";
+import type { EdgeSessions } from "../../cloud/api/edge-sessions.ts";
+import { createCloudUnitOfWork, type CloudUnitOfWork } from "../../cloud/store/downlink-store.ts";
+import { createFirstTenant } from "../../cloud/store/tenant-store.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
+import { TelemetryColumnsBuilder } from "../../shared/entities/telemetry-columns.ts";
+import { silentLog } from "../../shared/observe/log.ts";
+import { createMetrics, type Metrics } from "../../shared/observe/metrics.ts";
+import { databaseError } from "../../shared/postgres/connect.ts";
+import type { RestApp } from "../../shared/rest/app.ts";
+import { systemRandom } from "../../shared/runtime/system-random.ts";
+import { runStatementIn } from "../../shared/store/statement.ts";
+import { writeTelemetry } from "../../shared/store/telemetry-writer.ts";
+import { createUser, type PasswordHasher } from "../../shared/store/user-store.ts";
+import { saveEntity } from "../../shared/store/entity-store.ts";
+import { startTestPostgres, type TestDatabase } from "./postgres.ts";
+import { createTestClock, type TestClock } from "./test-clock.ts";
+
+/** The cloud's API over a real database, without ports and without argon2. */
+export interface TestCloud extends AsyncDisposable {
+  readonly api: RestApp;
+  readonly clock: TestClock;
+  readonly database: TestDatabase;
+  readonly metrics: Metrics;
+  readonly unitOfWork: CloudUnitOfWork;
+  readonly sessions: FakeSessions;
+  /** Edges that were woken, in order. */
+  readonly woken: Uuid[];
+  readonly first: TestTenant;
+  readonly second: TestTenant;
+  request(method: string, path: string, options?: RequestOptions): Promise<Answer>;
+  /** As the first tenant's administrator; the body's JSON of a 200. @throws Error for another status */
+  call<T = Record<string, unknown>>(method: string, path: string, body?: unknown): Promise<T>;
+}
+
+export interface TestTenant {
+  readonly tenantId: Uuid;
+  readonly email: string;
+  readonly token: string;
+}
+
+export interface RequestOptions {
+  /** Sent as JSON, a text as it is. */
+  readonly body?: unknown;
+  /** null: none. @default the first tenant's administrator */
+  readonly token?: string | null;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly text: string;
+  /** Of the text; undefined when it is empty or none. */
+  readonly json: Record<string, unknown> | undefined;
+  readonly headers: Headers;
+}
+
+export interface FakeSessions extends EdgeSessions {
+  readonly connected: Map<Uuid, number>;
+  readonly disconnected: { readonly edgeId: Uuid; readonly code: string }[];
+}
+
+export const PASSWORD = "correct horse";
+
+/** Instant: what is tested around it is not the hash. */
+const passwords: PasswordHasher = {
+  hash: (password) => Promise.resolve(`plain:${password}`),
+  verify: (password, hash) => Promise.resolve(hash === `plain:${password}`),
+};
+
+export async function startTestCloud(): Promise<TestCloud> {
+  await using opening = new AsyncDisposableStack();
+  const postgres = opening.use(await startTestPostgres());
+  const database = await postgres.createDatabase("cloud");
+  const { db } = database;
+  const clock = createTestClock();
+  const random = systemRandom;
+  const metrics = createMetrics();
+  const sessions = createFakeSessions();
+  const woken: Uuid[] = [];
+  const unitOfWork = createCloudUnitOfWork(db, { clock, onCommitted: (edgeIds) => void woken.push(...edgeIds) });
+  const secret = random.bytes(64);
+  const api = createCloudApi({
+    db,
+    unitOfWork,
+    clock,
+    random,
+    log: silentLog,
+    metrics,
+    passwords,
+    jwtSecret: () => secret,
+    saveTelemetry: (records) => {
+      const columns = new TelemetryColumnsBuilder();
+      for (const record of records) columns.add(record);
+      return db.transaction((tx) => writeTelemetry(runStatementIn(tx), columns.build()));
+    },
+    sessions,
+    notReady: () => Promise.resolve(null),
+    toAppError: databaseError,
+    version: "0.0.0",
+  });
+  const request = createRequest(api, () => first.token);
+  const addTenant = async (email: string): Promise<TestTenant> => {
+    const adminPasswordHash = await passwords.hash(PASSWORD);
+    const { tenantId } = await createFirstTenant(db, { clock, random }, { adminEmail: email, adminPasswordHash });
+    return { tenantId, email, token: await signIn(api, email) };
+  };
+  const first = await addTenant("first@example.com");
+  const second = await addTenant("second@example.com");
+  const closing = opening.move();
+  return {
+    api,
+    clock,
+    database,
+    metrics,
+    unitOfWork,
+    sessions,
+    woken,
+    first,
+    second,
+    request,
+    async call<T>(method: string, path: string, body?: unknown) {
+      const answer = await request(method, path, body === undefined ? {} : { body });
+      if (answer.status !== 200) throw new Error(`${method} ${path}: ${answer.status} ${answer.text}`);
+      // The test says what it expects.
+      return (answer.text === "" ? undefined : JSON.parse(answer.text)) as T;
+    },
+    [Symbol.asyncDispose]: () => closing.disposeAsync(),
+  };
+}
+
+/** A token of a user that exists. */
+export async function signIn(api: RestApp, email: string, password = PASSWORD): Promise<string> {
+  const answer = await createRequest(api, () => null)("POST", "/api/auth/login", { body: { username: email, password }, token: null });
+  if (answer.status !== 200) throw new Error(`Can't sign in: ${answer.status} ${answer.text}`);
+  return String(answer.json?.["token"]);
+}
+
+/** A customer of the first tenant with a user of it. */
+export async function addCustomerUser({ database, clock, first, api }: TestCloud): Promise<{ customerId: Uuid; token: string }> {
+  const deps = { clock, random: systemRandom };
+  const customer = await saveEntity(database.db, deps, {
+    entityType: "CUSTOMER",
+    id: null,
+    tenantId: first.tenantId,
+    customerId: null,
+    name: "Customer",
+    subtype: null,
+    label: null,
+    profileId: null,
+    expectedVersion: null,
+    body: {},
+  });
+  const customerId = customer.result.id;
+  const email = "customer@example.com";
+  const passwordHash = await passwords.hash(PASSWORD);
+  await createUser(database.db, deps, { tenantId: first.tenantId, customerId, email, authority: "CUSTOMER_USER", passwordHash });
+  return { customerId, token: await signIn(api, email) };
+}
+
+function createRequest(api: RestApp, defaultToken: () => string | null) {
+  return async (method: string, path: string, options: RequestOptions = {}): Promise<Answer> => {
+    const { body, token = defaultToken(), headers = {} } = options;
+    const response = await api.fetch(
+      new Request(`http://cloud.test${path}`, {
+        method,
+        headers: {
+          ...(token === null ? {} : { "x-authorization": `Bearer ${token}` }),
+          ...(body === undefined ? {} : { "content-type": "application/json" }),
+          ...headers,
+        },
+        ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
+      }),
+    );
+    const text = await response.text();
+    return { status: response.status, text, json: parseObject(text), headers: response.headers };
+  };
+}
+
+function parseObject(text: string): Record<string, unknown> | undefined {
+  try {
+    return JSON.parse(text) as Record<string, unknown>;
+  } catch {
+    return undefined;
+  }
+}
+
+function createFakeSessions(): FakeSessions {
+  const connected = new Map<Uuid, number>();
+  const disconnected: { edgeId: Uuid; code: string }[] = [];
+  return {
+    connected,
+    disconnected,
+    isConnected: (edgeId) => connected.has(edgeId),
+    sentSeq: (edgeId) => connected.get(edgeId) ?? null,
+    disconnect: (edgeId, code) => void disconnected.push({ edgeId, code }),
+  };
+}
