@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { connect } from "node:net";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import type { Clock } from "../core/clock.ts";
 import { AppError } from "../core/errors.ts";
 import type { Log } from "../observe/log.ts";
@@ -47,18 +47,22 @@ export function findProcesses(homePath: string): number[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
-    .filter((pid) => isOurs(pid, homePath));
+    .filter((pid) => programOf(pid, homePath) !== undefined);
 }
 
-function isOurs(pid: number, homePath: string): boolean {
+type Program = "postgres" | "initdb";
+
+/** What of the server's programs a process is, if it works inside `homePath`. */
+function programOf(pid: number, homePath: string): Program | undefined {
   try {
     const workDir = readlinkSync(`/proc/${pid}/cwd`).replace(/ \(deleted\)$/, "");
-    if (workDir !== homePath && !workDir.startsWith(`${homePath}/`)) return false;
-    const program = basename(readlinkSync(`/proc/${pid}/exe`).replace(/ \(deleted\)$/, ""));
-    return program === "postgres" || program === "initdb";
+    if (workDir !== homePath && !workDir.startsWith(`${homePath}/`)) return undefined;
+    // Not /proc/PID/exe: under an emulator that is the emulator.
+    const program = /\/bin\/(postgres|initdb)(?: \(deleted\))?$/m.exec(readFileSync(`/proc/${pid}/maps`, "utf8"))?.[1];
+    return program === "postgres" || program === "initdb" ? program : undefined;
   } catch {
     // Gone, a zombie, or of another user.
-    return false;
+    return undefined;
   }
 }
 
@@ -74,11 +78,15 @@ function readPostmasterPid(clusterDir: string): number | undefined {
 async function stopProcesses(clock: Clock, homePath: string, orphan: number | undefined): Promise<void> {
   if (orphan !== undefined) {
     // Fast shutdown: sessions are cut, a checkpoint is written, nothing has to be recovered.
-    signalAll([orphan], "SIGINT");
+    sendSignal(orphan, "SIGINT");
     if (await areGone(clock, homePath, STOP_DEADLINES_MS.SIGINT)) return;
   }
   for (const signal of ["SIGQUIT", "SIGKILL"] as const) {
-    signalAll(findProcesses(homePath), signal);
+    for (const pid of findProcesses(homePath)) {
+      // initdb leads a group, in which shells start servers.
+      if (programOf(pid, homePath) === "initdb") sendSignal(-pid, "SIGKILL");
+      else sendSignal(pid, signal);
+    }
     if (await areGone(clock, homePath, STOP_DEADLINES_MS[signal])) return;
   }
   throw new AppError(
@@ -87,13 +95,11 @@ async function stopProcesses(clock: Clock, homePath: string, orphan: number | un
   );
 }
 
-function signalAll(pids: readonly number[], signal: NodeJS.Signals): void {
-  for (const pid of pids) {
-    try {
-      process.kill(pid, signal);
-    } catch {
-      // Gone in the meantime.
-    }
+function sendSignal(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // Gone in the meantime.
   }
 }
 

@@ -15,6 +15,8 @@ export interface ServerProcess {
   /** Resolves when the process ended, and its output was read unless a signal ended it. */
   readonly exited: Promise<ProcessExit>;
   kill(signal: NodeJS.Signals): void;
+  /** Ends the process and everything that it started, at once. */
+  readonly killGroup: () => void;
 }
 
 export interface LaunchOptions {
@@ -76,7 +78,15 @@ async function watch(child: ChildProcess, program: string, onLine: (line: string
   });
   const pid = child.pid;
   if (pid === undefined) throw new AppError("INTERNAL", `Expected a pid of ${program}`);
-  return { pid, exited, kill: (signal) => void child.kill(signal) };
+  return { pid, exited, kill: (signal) => void child.kill(signal), killGroup: () => killGroup(pid) };
+}
+
+function killGroup(leader: number): void {
+  try {
+    process.kill(-leader, "SIGKILL");
+  } catch {
+    // All of it is gone.
+  }
 }
 
 const LINE_LENGTH_MAX = 64 * 1024;

@@ -136,3 +136,16 @@ test("dispose() stops all processes, frees the directory and can be called twice
   expect(again.status().state).toBe("ready");
   expect(readFileSync(join(again.homeDir, "server.log"), "utf8")).not.toContain("automatic recovery in progress");
 });
+
+test("dispose() is quick while the server recovers from a crash", async () => {
+  await using dir = createTestDir();
+  const server = await startServer(join(dir.path, "data"));
+  await using client = connectTo(server.connection, 1);
+  const [row] = await client.sql<{ pid: number }[]>`select pg_backend_pid() as pid`;
+  const recovering = untilStatus(server, (status) => status.state === "recovering");
+  kill(row?.pid ?? 0, "SIGKILL");
+  await recovering;
+  const startMs = performance.now();
+  await server[Symbol.asyncDispose]();
+  expect(performance.now() - startMs).toBeLessThan(5000);
+});
