@@ -100,8 +100,8 @@ export function connectToEdge(edge: EdgeProcess): RestClient {
 
 const PAGE_SIZE = 100;
 const HISTORY_PAGE_ROWS = 10_000;
-/** The latest time that a date can hold. */
-const END_OF_TIME_MS = 8.64e15;
+/** The year 10000. */
+const END_OF_TIME_MS = 253_402_300_800_000;
 
 function createRestClient(baseUrl: string, username: string): RestClient {
   const request = createRequest(baseUrl, username);
