@@ -1,12 +1,14 @@
 import process from "node:process";
 import { MIGRATIONS } from "../drizzle/cloud.gen.ts";
 import { AppError, ERROR_CODES } from "../shared/core/errors.ts";
+import { untilAborted } from "../shared/core/lifecycle.ts";
 import { createToken } from "../shared/core/random.ts";
 import { createLog, type Log } from "../shared/observe/log.ts";
 import { createMetrics } from "../shared/observe/metrics.ts";
 import { databaseError } from "../shared/postgres/connect.ts";
 import type { Database } from "../shared/postgres/database.ts";
 import { openExternalDatabase } from "../shared/postgres/external.ts";
+import { findPostgresPackage } from "../shared/postgres/package-source.ts";
 import { startPostgresServer } from "../shared/postgres/server.ts";
 import { readArguments, readEnv, readTextFile, writeLine, writeLog } from "../shared/runtime/env.ts";
 import { serveHttp } from "../shared/runtime/http-server.ts";
@@ -16,7 +18,6 @@ import { systemClock as clock } from "../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../shared/runtime/system-random.ts";
 import { createCloudApi } from "./api/cloud-api.ts";
 import { describeSettings, readCloudConfig, type CloudConfig } from "./config.ts";
-import { findPostgresPackage } from "./runtime/postgres-package.ts";
 import { startRpcServer } from "./runtime/rpc-server.ts";
 import { openCloudStores, type CloudStores } from "./store/cloud-stores.ts";
 import { hashEdgeSecret } from "./store/edge-store.ts";
@@ -122,11 +123,6 @@ async function startFirst(config: CloudConfig, { db }: CloudStores): Promise<voi
   writeLine("");
   writeLine("  The password is shown this once; change it by POST /api/auth/changePassword.");
   writeLine("");
-}
-
-function untilAborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
 
 /** 0: stopped when asked to. 1: failed. 2: wrong settings. */

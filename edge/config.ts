@@ -1,5 +1,5 @@
 import { ERROR_CODES, AppError } from "../shared/core/errors.ts";
-import { LOG_LEVELS } from "../shared/observe/log.ts";
+import { LOG_LEVELS, type LogLevel } from "../shared/observe/log.ts";
 import type { CommandCall, CommandSyntax, SettingFlag } from "./cli/syntax.ts";
 import { parseCommandLine } from "./cli/syntax.ts";
 import { Secret } from "./secret.ts";
@@ -91,7 +91,7 @@ export const EDGE_SETTINGS = {
     expected: `a text of at least ${PASSWORD_LENGTH_MIN} characters`,
     read: readPassword,
   },
-  logLevel: choiceSetting({
+  logLevel: choiceSetting<LogLevel>({
     placeholder: "LEVEL",
     choices: LOG_LEVELS,
     default: "info",

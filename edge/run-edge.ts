@@ -1,36 +1,59 @@
 import { MIGRATIONS } from "../drizzle/edge.gen.ts";
-import type { Task } from "../shared/core/lifecycle.ts";
-import { runTasks } from "../shared/core/lifecycle.ts";
+import type { AppError } from "../shared/core/errors.ts";
+import { runTasks, untilAborted } from "../shared/core/lifecycle.ts";
 import type { Log } from "../shared/observe/log.ts";
 import { createLog } from "../shared/observe/log.ts";
+import { createMetrics } from "../shared/observe/metrics.ts";
+import { databaseError } from "../shared/postgres/connect.ts";
 import type { Database } from "../shared/postgres/database.ts";
 import { openExternalDatabase } from "../shared/postgres/external.ts";
 import { startPostgresServer } from "../shared/postgres/server.ts";
+import type { RestApp } from "../shared/rest/app.ts";
+import { errorResponse } from "../shared/rest/errors.ts";
 import { writeLine, writeLog } from "../shared/runtime/env.ts";
+import { reachableHost, serveHttp } from "../shared/runtime/http-server.ts";
+import { createPasswordHasher } from "../shared/runtime/password.ts";
 import { listenForShutdown } from "../shared/runtime/signals.ts";
 import { systemClock as clock } from "../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../shared/runtime/system-random.ts";
+import type { UplinkLane } from "../shared/sync/frames.ts";
+import { createEdgeApi } from "./api/edge-api.ts";
+import type { LocalAccessKeeper } from "./api/local-access.ts";
+import { createLocalAccess } from "./api/local-access.ts";
+import type { StatusSources } from "./api/status.ts";
 import type { EdgeConfig } from "./config.ts";
 import { createDeviceErrors } from "./devices/device-errors.ts";
+import { createDeviceHttpApi } from "./devices/http-device-api.ts";
+import type { MqttServer } from "./devices/mqtt-server.ts";
 import { createMqttServer } from "./devices/mqtt-server.ts";
 import { ServerTimes } from "./devices/server-times.ts";
+import { registerEdgeMetrics } from "./edge-metrics.ts";
+import { createDiskGauge } from "./runtime/disk-use.ts";
 import { findPostgresDistribution } from "./runtime/postgres-distribution.ts";
+import { privateFiles } from "./runtime/private-files.ts";
+import { RUNTIME_NAME } from "./runtime/runtime-name.ts";
 import { listenTcp } from "./runtime/tcp-server.ts";
+import { createCloudEvents, readOutboxState } from "./store/cloud-event-list.ts";
 import { createDeviceData } from "./store/device-data.ts";
 import type { EdgeStores } from "./store/edge-stores.ts";
 import { openEdgeStores } from "./store/edge-stores.ts";
+import { ensureLocalAdmin } from "./store/first-start.ts";
 import { runMaintenance } from "./store/maintenance.ts";
-import type { Link } from "./sync/link.ts";
+import type { Link, LinkStatus } from "./sync/link.ts";
 import { createLink } from "./sync/link.ts";
 import { createLinkStore } from "./sync/link-store.ts";
 import { dialCloud } from "./sync/transport.ts";
 import { EDGE_VERSION } from "./version.ts";
+
+/** Requests under way may end within this time after the first SIGTERM. */
+const DRAIN_MS = 5_000;
 
 /**
  * The edge from start to stop, top down: database, stores, link, devices, HTTP. What was opened last is closed first, so that
  * devices are cut off before their store is, and the store before its database.
  */
 export async function runEdge(config: EdgeConfig, warnings: readonly string[]): Promise<void> {
+  const startedMs = clock.nowMs();
   const log = createLog({ level: config.logLevel, write: writeLog });
   for (const warning of warnings) log.warn("Setting needs a look", { warning });
   using shutdown = listenForShutdown();
@@ -38,32 +61,117 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
 
   const database = stack.use(await openDatabase(config, log, shutdown.drain));
   let link: Link | null = null;
-  const stores = stack.use(
-    await openEdgeStores({
-      connection: database.connection,
-      migrations: MIGRATIONS,
+  const onOutbox = (lane: UplinkLane): void => link?.wake(lane);
+  const { connection } = database;
+  const stores = stack.use(await openEdgeStores({ connection, migrations: MIGRATIONS, clock, random, log, onOutbox }));
+  await showFirstPassword(config, stores);
+  link = createCloudLink(config, stores, log);
+
+  const devices = { ...createDeviceDeps(stores), log };
+  const mqtt = createMqttServer(devices);
+  const sources = createStatusSources({ config, database, stores, link: () => link?.status() ?? null, mqtt });
+  const local = createLocalAccess({ files: privateFiles, random, readTenantId: async () => (await stores.readSite()).tenantId }, config.dataDir);
+  const api = createApi({ config, database, stores, log, devices, mqtt, sources, local, startedMs });
+
+  const mqttListener = stack.use(await listenTcp({ host: config.mqttHost, port: config.mqttPort, accept: (stream) => mqtt.accept(stream) }));
+  const http = serveHttp({ host: config.httpHost, port: config.httpPort, fetch: api.fetch });
+  stack.defer(() => http.close(DRAIN_MS));
+  local.open(http.url);
+  stack.defer(() => local.close());
+
+  const mqttUrl = `mqtt://${reachableHost(config.mqttHost)}:${mqttListener.port}`;
+  writeLine(JSON.stringify({ event: "ready", mqtt: mqttUrl, http: http.url }));
+  log.info("Edge is ready", { mqtt: mqttUrl, http: http.url, version: EDGE_VERSION, startMs: Math.round(clock.nowMs() - startedMs) });
+  await runTasks(
+    {
+      groupCommit: (signal) => stores.groupCommit.runLoop(signal),
+      maintenance: (signal) => {
+        const sentTelemetrySeq = (): number => link?.status().sentSeq.telemetry ?? 0;
+        return runMaintenance({ outbox: stores.outbox, clock, log, sentTelemetrySeq }, signal);
+      },
+      mqtt: (signal) => mqtt.run(signal),
+      link: (signal) => (link === null ? untilAborted(signal) : link.run(signal)),
+    },
+    shutdown.drain,
+  );
+  log.info("Edge stops");
+}
+
+/** The first start makes an administrator; a password made up for it is shown this once. */
+async function showFirstPassword(config: EdgeConfig, stores: EdgeStores): Promise<void> {
+  const { tenantId } = await stores.readSite();
+  const admin = { tenantId, email: config.adminEmail, password: config.adminPassword?.reveal() ?? null };
+  const password = await ensureLocalAdmin(stores.db, { clock, random, passwords: createPasswordHasher() }, admin);
+  if (password === null) return;
+  for (const line of ["", "  Skerry edge: first start. Sign in with", "", `      user      ${config.adminEmail}`, `      password  ${password}`, ""]) {
+    writeLine(line);
+  }
+  writeLine("  The password is shown this once; change it by POST /api/auth/changePassword.\n");
+}
+
+function createDeviceDeps(stores: EdgeStores) {
+  const { registry } = stores;
+  const errors = createDeviceErrors(clock);
+  const errorAnswer = (error: AppError): Response => errorResponse(error, clock.nowMs());
+  const data = createDeviceData(stores);
+  return { clock, data, directory: registry, events: registry, errors, times: new ServerTimes(), errorResponse: errorAnswer };
+}
+
+interface StatusParts {
+  readonly config: EdgeConfig;
+  readonly database: Database;
+  readonly stores: EdgeStores;
+  readonly link: () => LinkStatus | null;
+  readonly mqtt: MqttServer;
+}
+
+function createStatusSources({ config, database, stores, link, mqtt }: StatusParts): StatusSources {
+  return {
+    link,
+    outbox: () => readOutboxState(stores.sql, (lane) => stores.groupCommit.nextSeq(lane)),
+    database: () => {
+      const { kind, state, lastError } = database.status();
+      const reason = lastError === undefined || state === "ready" ? null : { code: lastError.code, text: lastError.message };
+      return { kind, state: state === "ready" || state === "starting" ? state : "down", reason, version: null };
+    },
+    disk: createDiskGauge(clock, config.dataDir),
+    mqttConnections: () => mqtt.sessions,
+  };
+}
+
+interface ApiParts extends Omit<StatusParts, "link"> {
+  readonly log: Log;
+  readonly devices: ReturnType<typeof createDeviceDeps>;
+  readonly sources: StatusSources;
+  readonly local: LocalAccessKeeper;
+  readonly startedMs: number;
+}
+
+function createApi({ config, database, stores, log, devices, mqtt, sources, local, startedMs }: ApiParts): RestApp {
+  const metrics = createMetrics();
+  registerEdgeMetrics({ metrics, mqtt, sources, version: EDGE_VERSION });
+  return createEdgeApi(
+    {
+      db: stores.db,
+      unitOfWork: stores.groupCommit,
+      saveTelemetry: (records) => stores.groupCommit.saveTelemetry(records),
       clock,
       random,
       log,
-      onOutbox: (lane) => link?.wake(lane),
-    }),
+      metrics,
+      passwords: createPasswordHasher(),
+      jwtSecret: stores.instance.jwtSecret,
+      localAuthenticator: local.authenticator,
+      events: createCloudEvents(stores.sql),
+      sources,
+      readSite: () => stores.readSite(),
+      routingKey: config.edgeKey,
+      notReady: () => Promise.resolve(database.status().state === "ready" ? null : "The database does not answer"),
+      toAppError: databaseError,
+      deviceApi: createDeviceHttpApi(devices),
+    },
+    { version: EDGE_VERSION, runtime: RUNTIME_NAME, startedMs, cloudUrl: config.cloudUrl },
   );
-  link = createCloudLink(config, stores, log);
-
-  const data = createDeviceData(stores);
-  const times = new ServerTimes();
-  const errors = createDeviceErrors(clock);
-  const mqtt = createMqttServer({ clock, log, data, directory: stores.registry, events: stores.registry, errors, times });
-  const mqttListener = stack.use(await listenTcp({ host: config.mqttHost, port: config.mqttPort, accept: (stream) => mqtt.accept(stream) }));
-
-  const tasks: Record<string, Task> = {
-    groupCommit: (signal) => stores.groupCommit.runLoop(signal),
-    maintenance: (signal) => runMaintenance({ outbox: stores.outbox, clock, log, sentTelemetrySeq: () => link?.status().sentSeq.telemetry ?? 0 }, signal),
-    mqtt: (signal) => mqtt.run(signal),
-  };
-  if (link !== null) tasks["link"] = link.run.bind(link);
-  writeLine(JSON.stringify({ event: "ready", mqtt: `mqtt://${config.mqttHost}:${mqttListener.port}` }));
-  await runTasks(tasks, shutdown.drain);
 }
 
 function openDatabase(config: EdgeConfig, log: Log, signal: AbortSignal): Promise<Database> {

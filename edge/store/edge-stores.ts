@@ -17,7 +17,8 @@ import type { GroupCommit } from "./group-commit.ts";
 import { createGroupCommit } from "./group-commit.ts";
 import type { Outbox } from "./outbox.ts";
 import { createOutbox } from "./outbox.ts";
-import { openSite } from "./site-store.ts";
+import type { Site } from "./site-store.ts";
+import { openSite, readSite } from "./site-store.ts";
 
 /** Everything that the edge keeps, over one database. */
 export interface EdgeStores extends AsyncDisposable {
@@ -27,6 +28,7 @@ export interface EdgeStores extends AsyncDisposable {
   readonly groupCommit: GroupCommit;
   readonly outbox: Outbox;
   readonly registry: DeviceRegistry;
+  readSite(): Promise<Site>;
 }
 
 export interface EdgeStoresDeps {
@@ -74,6 +76,7 @@ export async function openEdgeStores(deps: EdgeStoresDeps): Promise<EdgeStores> 
     groupCommit,
     outbox: createOutbox(sql),
     registry,
+    readSite: () => readSite(db),
     [Symbol.asyncDispose]: () => closing.disposeAsync(),
   };
 }

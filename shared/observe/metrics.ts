@@ -10,6 +10,13 @@ export const METRICS = {
   skerry_login_failures_total: "Sign-ins that were refused",
   skerry_edges_connected: "Edges that hold a session with this cloud process",
   skerry_downlink_events_total: "Downlink events written, one per change and edge concerned",
+  skerry_mqtt_sessions: "Devices connected by MQTT",
+  skerry_mqtt_publishes_total: "MQTT publishes received",
+  skerry_mqtt_publishes_rejected_total: "MQTT publishes that were refused for their content",
+  skerry_link_up: "1 while the edge has a live session with the cloud",
+  skerry_uplink_backlog_items: "Items that the cloud has not committed yet, by lane",
+  skerry_uplink_acked_seq: "Last sequence that the cloud has committed, by lane",
+  skerry_parked_items: "Items that the other side refused for good and nobody has decided about",
   skerry_build_info: "Always 1; the labels carry the version and the runtime",
 } as const;
 
@@ -23,6 +30,8 @@ export interface Metrics {
   counter<L extends string = never>(name: MetricName, labels?: readonly L[]): Counter<L>;
   gauge<L extends string = never>(name: MetricName, labels?: readonly L[]): Gauge<L>;
   histogram<L extends string = never>(name: MetricName, labels?: readonly L[]): Histogram<L>;
+  /** Calls `read` before each rendering: for values that somebody else counts. */
+  onRender(read: () => void | Promise<void>): void;
   /** The text format of Prometheus. */
   render(): Promise<string>;
   readonly contentType: string;
@@ -30,6 +39,7 @@ export interface Metrics {
 
 export function createMetrics(): Metrics {
   const registry = new Registry();
+  const readers: (() => void | Promise<void>)[] = [];
   const common = <L extends string>(name: MetricName, labels: readonly L[]) => ({
     name,
     help: METRICS[name],
@@ -45,7 +55,11 @@ export function createMetrics(): Metrics {
     histogram: <L extends string>(name: MetricName, labels: readonly L[] = []) =>
       (registry.getSingleMetric(name) as Histogram<L> | undefined) ??
       new Histogram<L>({ ...common(name, labels), buckets: SECONDS_BUCKETS }),
-    render: () => registry.metrics(),
+    onRender: (read) => void readers.push(read),
+    render: async () => {
+      for (const read of readers) await read();
+      return registry.metrics();
+    },
     contentType: registry.contentType,
   };
 }

@@ -95,7 +95,7 @@ function asHttpServer(options: ServeHttpOptions, port: number, stop: (graceMs: n
 }
 
 /** A name that a client on this machine can dial. */
-function reachableHost(host: string): string {
+export function reachableHost(host: string): string {
   if (host === "0.0.0.0") return "127.0.0.1";
   if (host === "::") return "[::1]";
   return host.includes(":") ? `[${host}]` : host;

@@ -115,5 +115,5 @@ export function acknowledged(sender: SenderState, seq: number, nowMs: number): S
   if (seq < sender.acked || seq > sender.sent) return null;
   const inFlight = sender.inFlight.filter((batch) => batch.lastSeq > seq);
   const inFlightBytes = inFlight.reduce((sum, batch) => sum + batch.bytes, 0);
-  return { ...sender, acked: seq, inFlight, inFlightBytes, progressMs: nowMs };
+  return { ...sender, acked: seq, inFlight, inFlightBytes, progressMs: seq > sender.acked ? nowMs : sender.progressMs };
 }

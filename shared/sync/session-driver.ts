@@ -71,6 +71,7 @@ class SessionDriver implements SessionHandle {
   readonly #stopTimer = new AbortController();
   readonly #settling = new Map<Lane, { seq: number; rejections: readonly Rejection[] }>();
   #settler: Promise<void> | null = null;
+  readonly #working = new Set<Promise<unknown>>();
   #step: Step;
   #wasLive = false;
 
@@ -133,10 +134,12 @@ class SessionDriver implements SessionHandle {
   }
 
   #report<T>(work: Promise<T>, toEvent: (result: T) => SessionEvent): void {
-    work.then(
+    const reported = work.then(
       (result) => this.#dispatch(toEvent(result)),
       (thrown: unknown) => this.#fail(thrown),
     );
+    this.#working.add(reported);
+    void reported.finally(() => this.#working.delete(reported));
   }
 
   #fail(thrown: unknown): void {
@@ -196,6 +199,8 @@ class SessionDriver implements SessionHandle {
   async #finish({ code, text, retryAfterMs }: { readonly code: string; readonly text: string; readonly retryAfterMs: number }): Promise<void> {
     this.#stopTimer.abort(new AppError("CANCELLED", "The session is over"));
     this.#deps.transport.close();
+    // What this session still writes must not come after what the next one reads.
+    await Promise.allSettled(this.#working);
     await this.#settler;
     this.#ended.resolve({ code, text, retryAfterMs, wasLive: this.#wasLive });
   }

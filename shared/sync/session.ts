@@ -12,6 +12,7 @@ import { applyFinished, arrived, createReceiver, takeApplicable } from "./receiv
 // Phases:
 //   greeting  the stream is open; the peer's first frame is awaited (edge: Welcome, cloud: Hello)
 //   opening   the first frame is here; the driver does its database work, then reports `opened`
+//             (the cloud is live once its Welcome is out: an edge holds the batches that come before it is)
 //   live      lanes run
 //   closed    final; every event is ignored
 //
@@ -25,6 +26,9 @@ export interface SessionState {
   readonly window: Window;
   readonly senders: readonly SenderState[];
   readonly receivers: readonly ReceiverState[];
+  /** Batches that came while opening. */
+  readonly held: readonly Batch[];
+  /** When the peer was last heard; while opening, when its first frame came. */
   readonly lastReceivedMs: number;
   readonly pingSentMs: number | null;
   readonly nextNonce: number;
@@ -91,6 +95,7 @@ function createSession(role: Role, nowMs: number): SessionState {
     window: { bytes: 0, items: 0 },
     senders: [],
     receivers: [],
+    held: [],
     lastReceivedMs: nowMs,
     pingSentMs: null,
     nextNonce: 1,
@@ -102,7 +107,7 @@ export function advanceSession(state: SessionState, event: SessionEvent, nowMs: 
   if (state.phase === "closed") return { state, effects: [] };
   switch (event.type) {
     case "frame":
-      return onFrame({ ...state, lastReceivedMs: nowMs, pingSentMs: null }, event.frame, nowMs);
+      return onFrame(state, event.frame, nowMs);
     case "opened":
       return onOpened(state, event.opening, nowMs);
     case "loaded":
@@ -122,8 +127,18 @@ export function advanceSession(state: SessionState, event: SessionEvent, nowMs: 
 export function nextTickMs(state: SessionState): number {
   if (state.phase === "greeting" || state.phase === "opening") return state.lastReceivedMs + GREETING_WITHIN_MS;
   const pingDue = state.pingSentMs === null ? state.lastReceivedMs + PING_AFTER_MS : state.pingSentMs + PONG_WITHIN_MS;
-  const stalls = state.senders.filter((sender) => sender.inFlight.length > 0).map((sender) => sender.progressMs + ACK_WITHIN_MS);
-  return Math.min(pingDue, ...stalls);
+  return Math.min(pingDue, ...stallDeadlines(state).map(({ atMs }) => atMs));
+}
+
+/** The peer applies lanes in their order, so an acknowledgement of an earlier lane explains the silence of a later one. */
+function stallDeadlines(state: SessionState): readonly { readonly lane: Lane; readonly atMs: number }[] {
+  let progressMs = -Infinity;
+  const deadlines: { readonly lane: Lane; readonly atMs: number }[] = [];
+  for (const sender of state.senders) {
+    progressMs = Math.max(progressMs, sender.progressMs);
+    if (sender.inFlight.length > 0) deadlines.push({ lane: sender.lane, atMs: progressMs + ACK_WITHIN_MS });
+  }
+  return deadlines;
 }
 
 export function findSender(state: SessionState, lane: Lane): SenderState | undefined {
@@ -132,8 +147,12 @@ export function findSender(state: SessionState, lane: Lane): SenderState | undef
 
 function onFrame(state: SessionState, frame: Frame, nowMs: number): Step {
   if (frame.type === "go-away") return closeOn(state, frame);
-  if (state.phase === "greeting") return onFirstFrame(state, frame);
-  if (state.phase === "opening") return fail(state, "PROTOCOL_ERROR", `Frame ${frame.type} came before the session was open`);
+  if (state.phase === "opening") return onEarlyFrame(state, frame);
+  const heard: SessionState = { ...state, lastReceivedMs: nowMs, pingSentMs: null };
+  return state.phase === "greeting" ? onFirstFrame(heard, frame) : onLiveFrame(heard, frame, nowMs);
+}
+
+function onLiveFrame(state: SessionState, frame: Exclude<Frame, GoAway>, nowMs: number): Step {
   switch (frame.type) {
     case "batch":
       return onBatch(state, frame, nowMs);
@@ -154,7 +173,24 @@ function onFirstFrame(state: SessionState, frame: Frame): Step {
   if (frame.type !== expected || (frame.type !== "hello" && frame.type !== "welcome")) {
     return fail(state, "PROTOCOL_ERROR", `First frame is ${frame.type}, expected ${expected}`);
   }
-  return { state: { ...state, phase: "opening" }, effects: [{ type: "open", first: frame }] };
+  const window = frame.type === "welcome" ? frame.window : state.window;
+  return { state: { ...state, phase: "opening", window }, effects: [{ type: "open", first: frame }] };
+}
+
+/** An edge may hear more of the cloud before its own database work is done; a cloud that did not answer yet may not. */
+function onEarlyFrame(state: SessionState, frame: Exclude<Frame, GoAway>): Step {
+  if (state.role === "edge" && frame.type === "ping") {
+    return { state, effects: [{ type: "send", frame: { type: "pong", nonce: frame.nonce } }] };
+  }
+  if (state.role !== "edge" || frame.type !== "batch") {
+    return fail(state, "PROTOCOL_ERROR", `Frame ${frame.type} came before the session was open`);
+  }
+  const held = [...state.held, frame];
+  const items = held.reduce((sum, { count }) => sum + count, 0);
+  if (held.length > 1 && items > state.window.items) {
+    return fail(state, "PROTOCOL_ERROR", `Batches before the session was open exceed the window of ${state.window.items} items`);
+  }
+  return { state: { ...state, held }, effects: [] };
 }
 
 function onOpened(state: SessionState, opening: Opening, nowMs: number): Step {
@@ -164,10 +200,15 @@ function onOpened(state: SessionState, opening: Opening, nowMs: number): Step {
     window: opening.window,
     senders: inLaneOrder(opening.sending).map(({ lane, seq }) => createSender(lane, seq, nowMs)),
     receivers: inLaneOrder(opening.receiving).map(({ lane, seq }) => createReceiver(lane, seq)),
+    held: [],
     lastReceivedMs: nowMs,
   };
   const greeting: SessionEffect[] = opening.welcome === null ? [] : [{ type: "send", frame: opening.welcome }];
-  return prepend(greeting, pump(live, nowMs));
+  let step = prepend(greeting, pump(live, nowMs));
+  for (const batch of state.held) {
+    if (step.state.phase === "live") step = prepend(step.effects, onBatch(step.state, batch, nowMs));
+  }
+  return step;
 }
 
 function inLaneOrder<T extends { readonly lane: Lane }>(items: readonly T[]): readonly T[] {
@@ -217,7 +258,7 @@ function onApplied(state: SessionState, lane: Lane, rejections: readonly Rejecti
 function onTick(state: SessionState, nowMs: number): Step {
   if (nowMs < nextTickMs(state)) return { state, effects: [] };
   if (state.phase !== "live") return fail(state, "LINK_DOWN", "The peer did not open the session in time", 0);
-  const stalled = state.senders.find((sender) => sender.inFlight.length > 0 && nowMs >= sender.progressMs + ACK_WITHIN_MS);
+  const stalled = stallDeadlines(state).find(({ atMs }) => nowMs >= atMs);
   if (stalled !== undefined) {
     return fail(state, "LINK_DOWN", `Lane ${stalled.lane} was not acknowledged for ${ACK_WITHIN_MS} ms`);
   }

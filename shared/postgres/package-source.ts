@@ -1,8 +1,8 @@
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import process from "node:process";
-import { AppError } from "../../shared/core/errors.ts";
-import type { DistributionSource } from "../../shared/postgres/distribution.ts";
+import { AppError } from "../core/errors.ts";
+import type { DistributionSource } from "./distribution.ts";
 
 /**
  * The PostgreSQL of the npm package for this machine, beside the source.

@@ -1,0 +1,70 @@
+import type { Hono } from "hono";
+import type { AppError } from "../../shared/core/errors.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
+import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
+import type { Log } from "../../shared/observe/log.ts";
+import type { Metrics } from "../../shared/observe/metrics.ts";
+import type { RestApp } from "../../shared/rest/app.ts";
+import { createRestApp } from "../../shared/rest/app.ts";
+import { addAssetListRoutes, addAssetReadRoutes, addAssetWriteRoutes } from "../../shared/rest/assets.ts";
+import { addAuthRoutes, createBearerAuthenticator } from "../../shared/rest/auth.ts";
+import { addDeviceListRoutes, addDeviceReadRoutes, addDeviceWriteRoutes } from "../../shared/rest/devices.ts";
+import { addHealthRoutes } from "../../shared/rest/health.ts";
+import { addMetricsRoute } from "../../shared/rest/metrics.ts";
+import { addOpenApiRoutes } from "../../shared/rest/openapi.ts";
+import type { Authenticator } from "../../shared/rest/principal.ts";
+import { addProfileRoutes } from "../../shared/rest/profiles.ts";
+import type { ResourceDeps } from "../../shared/rest/resource.ts";
+import { addAttributeRoutes, addTelemetryRoutes } from "../../shared/rest/telemetry.ts";
+import { createTokens } from "../../shared/rest/tokens.ts";
+import type { PasswordHasher } from "../../shared/store/user-store.ts";
+import type { CloudEvents } from "./events.ts";
+import { addCloudEventRoutes } from "./events.ts";
+import type { SiteIdentity } from "./settings.ts";
+import { addEdgeSettingsRoutes } from "./settings.ts";
+import type { StatusOptions, StatusSources } from "./status.ts";
+import { addStatusRoutes } from "./status.ts";
+
+export interface EdgeApiDeps extends ResourceDeps {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly passwords: PasswordHasher;
+  readonly jwtSecret: () => Uint8Array;
+  /** Lets the commands of this machine in. */
+  readonly localAuthenticator: Authenticator;
+  readonly saveTelemetry: (records: readonly TelemetryRecord[]) => Promise<void>;
+  readonly events: CloudEvents;
+  readonly sources: StatusSources;
+  readonly readSite: () => Promise<SiteIdentity>;
+  readonly routingKey: string | null;
+  readonly notReady: () => Promise<string | null>;
+  readonly toAppError: (thrown: unknown) => AppError;
+  /** Mounted under /api/v1. */
+  readonly deviceApi: Hono;
+}
+
+/** The whole HTTP side of the edge: the device API, the REST of the convention for what the edge holds, and its own resources. */
+export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): RestApp {
+  const tokens = createTokens({ clock: deps.clock, random: deps.random, secret: deps.jwtSecret });
+  const authenticators = [createBearerAuthenticator({ db: deps.db, tokens }), deps.localAuthenticator];
+  const app = createRestApp({ ...deps, authenticators });
+  const readTenantId = async (): Promise<Uuid> => (await deps.readSite()).tenantId;
+  app.hono.route("/api/v1", deps.deviceApi);
+  addAuthRoutes(app, { ...deps, tokens });
+  addDeviceReadRoutes(app, deps);
+  addDeviceListRoutes(app, deps);
+  addDeviceWriteRoutes(app, deps);
+  addAssetReadRoutes(app, deps);
+  addAssetListRoutes(app, deps);
+  addAssetWriteRoutes(app, deps);
+  addProfileRoutes(app, deps);
+  addAttributeRoutes(app, deps);
+  addTelemetryRoutes(app, deps);
+  addEdgeSettingsRoutes(app, deps);
+  addCloudEventRoutes(app, { ...deps, sentSeq: (lane) => deps.sources.link()?.sentSeq[lane] ?? 0, readTenantId });
+  addStatusRoutes(app, { ...deps, authenticators }, status);
+  addOpenApiRoutes(app, { title: "Skerry edge", version: status.version });
+  addHealthRoutes(app, deps);
+  addMetricsRoute(app, deps.metrics);
+  return app;
+}

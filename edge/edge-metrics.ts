@@ -1,0 +1,42 @@
+import type { Metrics } from "../shared/observe/metrics.ts";
+import { UPLINK_LANES } from "../shared/sync/frames.ts";
+import type { StatusSources } from "./api/status.ts";
+import type { MqttServer } from "./devices/mqtt-server.ts";
+
+export interface EdgeMetricsDeps {
+  readonly metrics: Metrics;
+  readonly sources: StatusSources;
+  readonly mqtt: Pick<MqttServer, "counters" | "sessions">;
+  readonly version: string;
+}
+
+/** What /metrics of the edge tells beside the requests: read when it is asked for, so that counting costs devices nothing. */
+export function registerEdgeMetrics({ metrics, mqtt, sources, version }: EdgeMetricsDeps): void {
+  metrics.gauge("skerry_build_info", ["version"]).set({ version }, 1);
+  const sessions = metrics.gauge("skerry_mqtt_sessions");
+  const received = metrics.counter("skerry_mqtt_publishes_total");
+  const rejected = metrics.counter("skerry_mqtt_publishes_rejected_total");
+  const linkUp = metrics.gauge("skerry_link_up");
+  const backlog = metrics.gauge("skerry_uplink_backlog_items", ["lane"]);
+  const acked = metrics.gauge("skerry_uplink_acked_seq", ["lane"]);
+  const parked = metrics.gauge("skerry_parked_items");
+  metrics.onRender(async () => {
+    sessions.set(mqtt.sessions);
+    setCounter(received, mqtt.counters.publishesReceived);
+    setCounter(rejected, mqtt.counters.publishesRejected);
+    linkUp.set(sources.link()?.state === "live" ? 1 : 0);
+    const outbox = await sources.outbox();
+    for (const lane of UPLINK_LANES) {
+      const { ackedSeq, nextSeq } = outbox.lanes[lane];
+      acked.set({ lane }, ackedSeq);
+      backlog.set({ lane }, nextSeq - 1 - ackedSeq);
+    }
+    parked.set(outbox.parked);
+  });
+}
+
+/** A counter that somebody else counts. */
+function setCounter(counter: { reset(): void; inc(by: number): void }, value: number): void {
+  counter.reset();
+  counter.inc(value);
+}

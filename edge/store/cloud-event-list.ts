@@ -1,0 +1,67 @@
+import type { Uuid } from "../../shared/core/ids.ts";
+import type { Sql } from "../../shared/postgres/connect.ts";
+import { toPage } from "../../shared/store/entity-store.ts";
+import type { UplinkLane } from "../../shared/sync/frames.ts";
+import type { CloudEvent } from "../api/cloud-event.ts";
+import type { CloudEvents } from "../api/events.ts";
+import type { LaneState, OutboxState } from "../api/status.ts";
+
+interface EventRow extends Omit<CloudEvent, "lane" | "refused" | "entityId"> {
+  readonly entityId: Uuid | null;
+  readonly refusedItems: number;
+  readonly refusedCode: string | null;
+  readonly refusedText: string | null;
+}
+
+/** The outbox as people list it. */
+export function createCloudEvents(sql: Sql): CloudEvents {
+  return {
+    list: async (lane, request) => {
+      const { page, pageSize, startTime = 0, endTime = Number.MAX_SAFE_INTEGER, textSearch = "" } = request;
+      const filter = sql`lane = ${lane} and created_ms >= ${startTime} and created_ms <= ${endTime}
+        and (${textSearch} = '' or strpos(lower(concat_ws(' ', entity_type, action)), lower(${textSearch})) > 0)`;
+      const order = request.sortOrder === "DESC" ? sql`desc` : sql`asc`;
+      // The cursor first: rows that are transferred meanwhile may show as sent, never the other way round.
+      const ackedSeq = await readAcked(sql, lane);
+      const rows = await sql<EventRow[]>`
+        select first_seq as "firstSeq", last_seq as "lastSeq", created_ms as "createdMs", action, entity_type as "entityType",
+          entity_id as "entityId", ts_min_ms as "tsMinMs", ts_max_ms as "tsMaxMs",
+          parked.items as "refusedItems", parked.code as "refusedCode", parked.reason as "refusedText"
+        from cloud_event left join lateral (
+          select count(*) as items, min(code) as code, min(reason) as reason from parked_item
+          where parked_item.lane = cloud_event.lane and seq between first_seq and last_seq
+        ) as parked on true
+        where ${filter} order by first_seq ${order} limit ${pageSize} offset ${page * pageSize}`;
+      const [total] = await sql<{ count: number }[]>`select count(*) as count from cloud_event where ${filter}`;
+      return { ackedSeq, page: toPage(rows.map((row) => toEvent(lane, row)), total?.count ?? 0, request) };
+    },
+  };
+}
+
+function toEvent(lane: UplinkLane, row: EventRow): CloudEvent {
+  const { refusedItems, refusedCode, refusedText, ...event } = row;
+  const refused = refusedItems === 0 ? null : { items: refusedItems, code: refusedCode ?? "", text: refusedText ?? "" };
+  return { lane, ...event, refused };
+}
+
+async function readAcked(sql: Sql, lane: UplinkLane): Promise<number> {
+  const [row] = await sql<{ acked: number }[]>`select acked_seq as acked from uplink_cursor where lane = ${lane}`;
+  return row?.acked ?? 0;
+}
+
+/** How far the lanes are, for the status. `nextSeq` is the writer's, which knows it without asking. */
+export async function readOutboxState(sql: Sql, nextSeq: (lane: UplinkLane) => number): Promise<OutboxState> {
+  const [parked] = await sql<{ count: number }[]>`select count(*) as count from parked_item`;
+  const config = await readLane(sql, "config", nextSeq("config"));
+  const telemetry = await readLane(sql, "telemetry", nextSeq("telemetry"));
+  return { lanes: { config, telemetry }, parked: parked?.count ?? 0 };
+}
+
+async function readLane(sql: Sql, lane: UplinkLane, nextSeq: number): Promise<LaneState> {
+  const ackedSeq = await readAcked(sql, lane);
+  const [oldest] = await sql<{ at: number }[]>`
+    select created_ms as at from cloud_event where lane = ${lane} and last_seq > ${ackedSeq} and first_seq >= coalesce(
+      (select first_seq from cloud_event where lane = ${lane} and first_seq <= ${ackedSeq + 1} order by first_seq desc limit 1), 0)
+    order by first_seq limit 1`;
+  return { nextSeq: Math.max(nextSeq, ackedSeq + 1), ackedSeq, oldestUnsentMs: oldest?.at ?? null };
+}
