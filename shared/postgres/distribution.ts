@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
-import { chmod, mkdir, open, readdir, rename, rm, symlink } from "node:fs/promises";
+import { chmod, link, mkdir, open, readdir, rename, rm, symlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { constants as zlibConstants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { AppError } from "../core/errors.ts";
@@ -27,10 +27,13 @@ export interface PackOptions {
 
 type Entry =
   | { readonly path: string; readonly mode: number; readonly bytes: Uint8Array }
-  | { readonly path: string; readonly link: string };
+  /** A symbolic link to the name `link` in the same directory. */
+  | { readonly path: string; readonly link: string }
+  /** The same file as the earlier entry `same`: most time zones have several names. */
+  | { readonly path: string; readonly same: string };
 
 /** Raised when the selection below or the shim changes, so that an unpacked package is replaced. */
-const SELECTION = 2;
+const SELECTION = 3;
 
 /** Where the shared object of passwd-shim.c lies below the server's directory. */
 export const SHIM_PATH = "lib/skerry-shim.so";
@@ -46,14 +49,12 @@ export const ICU_PATH = "share/icu";
 export function packDistribution(packageDir: string, options: PackOptions = {}): PackedDistribution {
   const entries = selectFromPackage(packageDir);
   const header = entries.map((entry) =>
-    "link" in entry
-      ? { path: entry.path, link: entry.link }
-      : { path: entry.path, mode: entry.mode, size: entry.bytes.length },
+    "bytes" in entry ? { path: entry.path, mode: entry.mode, size: entry.bytes.length } : entry,
   );
   const headerBytes = Buffer.from(JSON.stringify(header));
   const lengthBytes = Buffer.alloc(4);
   lengthBytes.writeUInt32LE(headerBytes.length);
-  const contents = entries.map((entry) => ("link" in entry ? new Uint8Array() : entry.bytes));
+  const contents = entries.map((entry) => ("bytes" in entry ? entry.bytes : new Uint8Array()));
   const archive = zstdCompressSync(Buffer.concat([lengthBytes, headerBytes, ...contents]), {
     params: { [zlibConstants.ZSTD_c_compressionLevel]: options.level ?? 19, [zlibConstants.ZSTD_c_windowLog]: 25 },
   });
@@ -130,9 +131,14 @@ function selectFromPackage(packageDir: string): Entry[] {
     .map((entry) => join(entry.parentPath, entry.name).slice(native.length + 1))
     .toSorted();
   const entries: Entry[] = [];
+  const pathsByContent = new Map<string, string>();
   for (const path of paths) {
     if (!SELECTED.some((pattern) => pattern.test(path))) continue;
-    entries.push({ path, mode: PROGRAMS.test(path) ? 0o755 : 0o644, bytes: readFileSync(join(native, path)) });
+    const bytes = readFileSync(join(native, path));
+    const content = createHash("sha256").update(bytes).digest("hex");
+    const same = pathsByContent.get(content);
+    if (same === undefined) pathsByContent.set(content, path);
+    entries.push(same === undefined ? { path, mode: PROGRAMS.test(path) ? 0o755 : 0o644, bytes } : { path, same });
   }
   entries.push(...selectLinks(native, new Set(entries.map((entry) => entry.path))));
   entries.push(...selectIcu(native, paths), ...shimEntries(native));
@@ -198,10 +204,12 @@ function readArchive(archive: Uint8Array): Entry[] {
     readonly mode: number;
     readonly size: number;
     readonly link?: string;
+    readonly same?: string;
   }[];
   let offset = 4 + headerLength;
   return header.map((item): Entry => {
     if (item.link !== undefined) return { path: item.path, link: item.link };
+    if (item.same !== undefined) return { path: item.path, same: item.same };
     const bytes = plain.subarray(offset, offset + item.size);
     offset += item.size;
     return { path: item.path, mode: item.mode, bytes };
@@ -229,6 +237,9 @@ async function writeEntries(entries: readonly Entry[], targetDir: string): Promi
     // All of them end before the work directory is removed on an error.
     const results = await Promise.allSettled(Array.from({ length: WRITERS }, write));
     for (const result of results) if (result.status === "rejected") throw result.reason;
+    for (const entry of entries) {
+      if ("same" in entry) await link(join(workDir, entry.same), join(workDir, entry.path));
+    }
     await rename(workDir, targetDir);
     await syncPath(dirname(targetDir));
   } catch (error) {
@@ -251,6 +262,8 @@ async function makeDirectories(workDir: string, entries: readonly Entry[]): Prom
 
 async function writeEntry(workDir: string, entry: Entry): Promise<void> {
   const path = join(workDir, entry.path);
+  // Made when all files are there.
+  if ("same" in entry) return;
   if ("link" in entry) return await symlink(entry.link, path);
   const file = await open(path, "wx", entry.mode);
   try {

@@ -15,6 +15,8 @@ export function findPostgresPackage(): DistributionSource {
     // Its one export is dist/index.js.
     return { kind: "package", dir: join(dirname(createRequire(import.meta.url).resolve(name)), "..") };
   } catch (cause) {
-    throw new AppError("UNSUPPORTED_PLATFORM", `Looked for the npm package ${name}, but it is not installed`, { cause });
+    throw new AppError("UNSUPPORTED_PLATFORM", `Looked for the npm package ${name}, but it is not installed`, {
+      cause,
+    });
   }
 }
