@@ -81,9 +81,9 @@ describe("attributes", () => {
   scenario("a client attribute of the device arrives in the cloud", async (bed) => {
     const device = await assignNewDevice("Pump");
     const mqtt = await bed.connectDevice(site.edge, device.token);
-    await mqtt.publish("v1/devices/me/attributes", { fw: "1.2", on: true, hours: 40 });
+    await mqtt.publish("v1/devices/me/attributes", { fw: "v1.2", on: true, hours: 40 });
     const arrived = async (): Promise<boolean> =>
-      Bun.deepEquals(await site.cloudApi.readAttributes(device.id, "CLIENT_SCOPE"), { fw: "1.2", on: true, hours: 40 });
+      Bun.deepEquals(await site.cloudApi.readAttributes(device.id, "CLIENT_SCOPE"), { fw: "v1.2", on: true, hours: 40 });
     await waitFor("the client attributes in the cloud", arrived);
   });
 
@@ -96,10 +96,10 @@ describe("attributes", () => {
     });
     const mqtt = await bed.connectDevice(site.edge, device.token);
     await mqtt.subscribe("v1/devices/me/attributes/response/+");
-    await mqtt.publish("v1/devices/me/attributes", { fw: "2.0" });
+    await mqtt.publish("v1/devices/me/attributes", { fw: "v2.0" });
     await mqtt.publish("v1/devices/me/attributes/request/7", { clientKeys: "fw", sharedKeys: "target" });
     const answer = await mqtt.waitForMessage("v1/devices/me/attributes/response/7");
-    expect(answer).toEqual({ client: { fw: "2.0" }, shared: { target: 21.5 } });
+    expect(answer).toEqual({ client: { fw: "v2.0" }, shared: { target: 21.5 } });
   });
 });
 

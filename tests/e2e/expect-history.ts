@@ -1,5 +1,5 @@
 import { expect } from "bun:test";
-import type { Reading } from "../support/readings.ts";
+import { withNumbers, type Reading } from "../support/readings.ts";
 import type { RestClient } from "../support/rest-client.ts";
 import { waitFor, type WaitOptions } from "../support/wait-for.ts";
 
@@ -13,7 +13,7 @@ export async function expectHistory(
   const isComplete = async (): Promise<boolean> => (await api.readHistory(deviceId)).length >= expected.length;
   await waitFor(`${expected.length} rows of ${deviceId}`, isComplete, { intervalMs: 100, ...options });
   const sorted = expected.toSorted((one, other) => one.ts - other.ts);
-  expect(await api.readHistory(deviceId)).toEqual(sorted);
+  expect((await api.readHistory(deviceId)).map(withNumbers)).toEqual(sorted);
 }
 
 /** `count` messages of one device, a second apart, each with its number. */

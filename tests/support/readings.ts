@@ -52,6 +52,15 @@ export function parseReadings(text: string): Reading[] {
   return [...readings.values()].toSorted((one, other) => one.ts - other.ts);
 }
 
+/**
+ * `reading` with every number as a number: by the device convention one with more than 16 digits behind the point is kept
+ * as text, so that no digit is lost, and comes back as text.
+ */
+export function withNumbers({ ts, values }: Reading): Reading {
+  const entries = Object.entries(values).map(([key, value]) => [key, parseValue(String(value))] as const);
+  return { ts, values: Object.fromEntries(entries) };
+}
+
 function splitRow(line: string): string[] {
   const cells = line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g);
   return [...cells].map(([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain ?? "");
