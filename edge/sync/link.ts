@@ -66,6 +66,8 @@ export interface LinkDeps {
 /** Refusals that only a person can end. They are tried again all the same, slowly. */
 const REFUSALS: ReadonlySet<string> = new Set(["UNAUTHENTICATED", "PERMISSION_DENIED", "NOT_FOUND", "PEER_UNSUPPORTED", "STORE_MISMATCH", "SESSION_FENCED"]);
 const REFUSED_RETRY_MS = 5_000;
+/** How long telemetry is gathered before it is looked for in the outbox. */
+const GATHER_MS = 25;
 
 export function createLink(deps: LinkDeps): Link {
   return new EdgeLink(deps);
@@ -75,6 +77,7 @@ class EdgeLink implements Link {
   readonly #deps: LinkDeps;
   #status: LinkStatus;
   #session: SessionHandle | null = null;
+  #gathering = false;
 
   constructor(deps: LinkDeps) {
     this.#deps = deps;
@@ -83,7 +86,16 @@ class EdgeLink implements Link {
   }
 
   wake(lane: UplinkLane): void {
-    this.#session?.wake(lane);
+    if (lane !== "telemetry") this.#session?.wake(lane);
+    else if (!this.#gathering) void this.#gather();
+  }
+
+  /** Commits follow each other within a ms; one load for many of them leaves the processor to the devices. */
+  async #gather(): Promise<void> {
+    this.#gathering = true;
+    await this.#deps.clock.sleep(GATHER_MS);
+    this.#gathering = false;
+    this.#session?.wake("telemetry");
   }
 
   status(): LinkStatus {
