@@ -1,4 +1,4 @@
-import { connect, type IClientOptions, type MqttClient } from "mqtt";
+import { connect, ErrorWithSubackPacket, type IClientOptions, type MqttClient } from "mqtt";
 import { waitFor, within, type WaitOptions } from "./wait-for.ts";
 
 export interface ReceivedMessage {
@@ -22,6 +22,8 @@ export interface MqttDevice extends AsyncDisposable {
 
 const CONNECT_DEADLINE_MS = 10_000;
 const RECONNECT_MS = 100;
+/** In a SUBACK. */
+const REFUSED = 128;
 
 /** @throws Error when the edge refuses the token or does not answer */
 export async function connectDevice(url: string, token: string, options: IClientOptions = {}): Promise<MqttDevice> {
@@ -52,8 +54,13 @@ export async function connectDevice(url: string, token: string, options: IClient
     publish,
     sendTelemetry: (payload) => publish("v1/devices/me/telemetry", payload),
     async subscribe(filter) {
-      const [grant] = await client.subscribeAsync(filter, { qos: 1 });
-      return grant?.qos ?? 128;
+      try {
+        const [grant] = await client.subscribeAsync(filter, { qos: 1 });
+        return grant?.qos ?? REFUSED;
+      } catch (error) {
+        if (error instanceof ErrorWithSubackPacket) return REFUSED;
+        throw error;
+      }
     },
     async waitForMessage(topic, accepts = () => true, waitOptions = {}) {
       const message = await waitFor(

@@ -4,7 +4,7 @@
  */
 import { chmod, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { waitForLink } from "./edge-status.ts";
 import { connectDevice, type MqttDevice } from "./mqtt-device.ts";
 import {
@@ -105,7 +105,7 @@ export async function createTestBed(): Promise<TestBed> {
     async startSite(cloud, options = {}) {
       const cloudApi = connectToCloud(cloud);
       folders += 1;
-      const record = await cloudApi.createEdge(`Edge ${folders}`);
+      const record = await cloudApi.createEdge(`Edge ${folders} of ${basename(dir)}`);
       const edge = await startEdgeHere({
         cloudUrl: cloud.addresses.rpc,
         edgeKey: record.routingKey,
