@@ -1,0 +1,117 @@
+import type { Uuid } from "../../shared/core/ids.ts";
+import type { Hello, UplinkLane } from "../../shared/sync/frames.ts";
+import type { Opening } from "../../shared/sync/session.ts";
+import { startCloudSession } from "../../shared/sync/session.ts";
+import { Violation } from "./checker.ts";
+import type { SimCloudStore } from "./cloud-store.ts";
+import type { Stream } from "./network.ts";
+import { SimSessionEnd, type SimPorts } from "./session-end.ts";
+import type { Simulation } from "./simulation.ts";
+
+/** The cloud program over its database: as cloud/sync/service.ts and live-sessions.ts. */
+export class SimCloudProcess {
+  readonly store: SimCloudStore;
+  isUp = true;
+  readonly #world: Simulation;
+  readonly #sessions = new Set<SimSessionEnd>();
+  #live: SimSessionEnd | null = null;
+
+  constructor(store: SimCloudStore, world: Simulation) {
+    this.store = store;
+    this.#world = world;
+  }
+
+  /** @returns the end for a new stream, to be started with it */
+  accept(): SimSessionEnd {
+    const ports = this.#ports(() => session);
+    const session: SimSessionEnd = new SimSessionEnd(
+      this.#world,
+      startCloudSession(this.#world.scheduler.nowMs),
+      ports,
+    );
+    this.#sessions.add(session);
+    return session;
+  }
+
+  start(session: SimSessionEnd, stream: Stream): void {
+    session.start(stream, []);
+  }
+
+  /** SIGKILL. What the database was asked for may still happen, even after the next session began; `late` false rules that out. */
+  crash(late: boolean): void {
+    this.isUp = false;
+    for (const session of this.#sessions) session.crash(late);
+    this.#sessions.clear();
+    this.#live = null;
+  }
+
+  /** A hint that downlinks were committed; it may reach any session, or none. */
+  wake(): void {
+    this.#live?.wake("downlink");
+  }
+
+  #ports(session: () => SimSessionEnd): SimPorts {
+    const { store } = this;
+    let opened: { readonly session: number; readonly storeId: Uuid } | null = null;
+    const current = () => {
+      if (opened === null) throw new Violation("phases", "lanes run before the session is open");
+      return opened;
+    };
+    return {
+      open: (first) => {
+        if (first.type !== "hello") throw new Violation("greeting", "a cloud got a Welcome");
+        const { opening, number } = this.#open(first);
+        opened = { session: number, storeId: first.storeId };
+        if (session().isDead) return opening;
+        this.#live?.dispatch({ type: "stop", code: "SESSION_FENCED", text: "A newer session took over" });
+        this.#live = session();
+        return opening;
+      },
+      load: (request) => store.readDownlinks(request),
+      apply: (lane, batches) => store.applyUplink({ ...current(), lane: uplink(lane) }, batches),
+      settle: (_lane, seq) => store.settleDownlinks(current().session, seq),
+      committed: (lane) => store.watermark(current().storeId, uplink(lane)),
+      ended: () => {
+        this.#sessions.delete(session());
+        if (this.#live === session()) this.#live = null;
+      },
+    };
+  }
+
+  #open(hello: Hello): { readonly opening: Opening; readonly number: number } {
+    const { store } = this;
+    const { window } = this.#world.profile;
+    const opened = store.openSession(hello);
+    for (const { lane, nextSeq } of hello.lanes) {
+      const seq = opened.watermarks.find((mark) => mark.lane === lane)?.seq ?? 0;
+      if (seq >= nextSeq)
+        throw new Violation("older database is refused", `${lane} goes on at ${nextSeq}, ${seq} was committed`);
+    }
+    const opening: Opening = {
+      window,
+      sending: [{ lane: "downlink", seq: opened.downlinkResume }],
+      receiving: opened.watermarks,
+      welcome: {
+        type: "welcome",
+        protocol: 1,
+        session: opened.session,
+        edgeId: store.cloudId,
+        tenantId: store.cloudId,
+        edgeName: "sim",
+        edgeType: "default",
+        cloudId: store.cloudId,
+        cloudVersion: "sim",
+        watermarks: opened.watermarks,
+        window,
+        wallClockMs: 0,
+        downlinkResume: opened.downlinkResume,
+      },
+    };
+    return { opening, number: opened.session };
+  }
+}
+
+function uplink(lane: string): UplinkLane {
+  if (lane !== "config" && lane !== "telemetry") throw new Violation("lanes", `${lane} does not go up`);
+  return lane;
+}

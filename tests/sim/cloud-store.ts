@@ -1,0 +1,227 @@
+import { AppError } from "../../shared/core/errors.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
+import type { Batch, Hello, LaneOffer, LaneWatermark, Rejection, UplinkLane } from "../../shared/sync/frames.ts";
+import { lastSeqOf } from "../../shared/sync/frames.ts";
+import type { OutgoingBatch } from "../../shared/sync/sender.ts";
+import type { LoadRequest } from "../../shared/sync/session-driver.ts";
+import type { Checker } from "./checker.ts";
+import { Violation } from "./checker.ts";
+import { decodeNumbers, deviceOfRecord, DOWNLINK_NUMBERS, encodeNumbers, readConfigContent } from "./contents.ts";
+
+// The database of the cloud as the protocol sees it, with one edge: cloud/store/edge-session-store.ts, uplink-apply.ts and
+// downlink-store.ts without SQL. Each method is one transaction.
+
+export interface UplinkSource {
+  readonly storeId: Uuid;
+  readonly session: number;
+  readonly lane: UplinkLane;
+}
+
+interface Uplink {
+  watermark: number;
+  session: number;
+}
+
+interface DownlinkRow {
+  readonly row: number;
+  readonly entity: number;
+}
+
+interface Backup {
+  readonly session: number;
+  readonly storeId: Uuid | null;
+  readonly downlinkLast: number;
+  readonly downlinkAcked: number;
+  readonly uplinks: Map<string, Uplink>;
+  readonly events: Map<number, DownlinkRow>;
+  readonly entities: Map<number, number>;
+  readonly devices: Set<string>;
+  readonly applied: Map<string, number[]>;
+}
+
+export class SimCloudStore {
+  readonly cloudId: Uuid;
+  session = 0;
+  storeId: Uuid | null = null;
+  downlinkLast = 0;
+  downlinkAcked = 0;
+  /** Version of each entity. */
+  entities = new Map<number, number>();
+  #uplinks = new Map<string, Uplink>();
+  #events = new Map<number, DownlinkRow>();
+  #devices = new Set<string>();
+  /** Sequence of each row that was ever written, in any life of this database. */
+  readonly #rowSeqs: number[] = [];
+  readonly #checker: Checker;
+
+  constructor(cloudId: Uuid, checker: Checker) {
+    this.cloudId = cloudId;
+    this.#checker = checker;
+  }
+
+  backup(): Backup {
+    return {
+      session: this.session,
+      storeId: this.storeId,
+      downlinkLast: this.downlinkLast,
+      downlinkAcked: this.downlinkAcked,
+      uplinks: new Map([...this.#uplinks].map(([key, uplink]) => [key, { ...uplink }])),
+      events: new Map(this.#events),
+      entities: new Map(this.entities),
+      devices: new Set(this.#devices),
+      applied: new Map([...this.#checker.books()].map(([key, { applied }]) => [key, [...applied]])),
+    };
+  }
+
+  restore(backup: Backup): void {
+    this.session = backup.session;
+    this.storeId = backup.storeId;
+    this.downlinkLast = backup.downlinkLast;
+    this.downlinkAcked = backup.downlinkAcked;
+    this.#uplinks = backup.uplinks;
+    this.#events = backup.events;
+    this.entities = backup.entities;
+    this.#devices = backup.devices;
+    for (const [key, book] of this.#checker.books()) book.applied = backup.applied.get(key) ?? [];
+  }
+
+  watermark(storeId: Uuid, lane: UplinkLane): number {
+    return this.#uplinks.get(`${storeId} ${lane}`)?.watermark ?? 0;
+  }
+
+  /** A change that the edge has to hear of. */
+  writeEntity(entity: number): void {
+    this.entities.set(entity, (this.entities.get(entity) ?? 0) + 1);
+    this.#record(entity);
+  }
+
+  openSession(hello: Hello): {
+    readonly session: number;
+    readonly watermarks: readonly LaneWatermark[];
+    readonly downlinkResume: number;
+  } {
+    // All or nothing: a refusal leaves the session before in its place.
+    for (const offer of hello.lanes) this.guardOffer(hello.storeId, offer);
+    const session = this.session + 1;
+    for (const uplink of this.#uplinks.values()) uplink.session = session;
+    const watermarks = hello.lanes.map((offer) => ({
+      lane: offer.lane,
+      seq: this.#openLane(hello.storeId, session, offer),
+    }));
+    const { seq, fullSync } = this.resumeDownlinks(hello);
+    this.session = session;
+    this.storeId = hello.storeId;
+    this.downlinkLast = Math.max(this.downlinkLast, seq);
+    this.downlinkAcked = seq;
+    if (fullSync) for (const entity of this.entities.keys()) this.#record(entity);
+    return { session, watermarks, downlinkResume: seq };
+  }
+
+  guardOffer(storeId: Uuid, { lane, nextSeq }: LaneOffer): void {
+    if (this.watermark(storeId, lane) >= nextSeq)
+      throw new AppError("STORE_MISMATCH", `Lane ${lane} goes on at ${nextSeq}`);
+  }
+
+  resumeDownlinks(hello: Hello): { readonly seq: number; readonly fullSync: boolean } {
+    const { downlinkLast, storeId } = this;
+    if (storeId === null && hello.cloudId === null) return { seq: 0, fullSync: false };
+    if (storeId !== hello.storeId || hello.cloudId !== this.cloudId) return { seq: downlinkLast, fullSync: true };
+    if (hello.downlinkApplied > downlinkLast) return { seq: hello.downlinkApplied, fullSync: true };
+    return { seq: hello.downlinkApplied, fullSync: false };
+  }
+
+  /** One transaction: the watermarks and the effects. @returns the items refused for good */
+  applyUplink(source: UplinkSource, batches: readonly Batch[]): readonly Rejection[] {
+    const from = (batches[0]?.firstSeq ?? 1) - 1;
+    this.guardUplink(source, from);
+    if (source.session !== this.session)
+      throw new Violation("fenced", `session ${source.session} wrote after ${this.session} began`);
+    const rejections = batches.flatMap((batch) => this.applyEffects(source, batch));
+    const last = batches.at(-1);
+    if (last !== undefined) this.moveWatermark(source, lastSeqOf(last));
+    return rejections;
+  }
+
+  guardUplink(source: UplinkSource, from: number): void {
+    const uplink = this.#uplinks.get(`${source.storeId} ${source.lane}`);
+    if (uplink?.session !== source.session || uplink.watermark !== from)
+      throw new AppError("SESSION_FENCED", "A newer session took over");
+  }
+
+  applyEffects({ storeId, lane }: UplinkSource, batch: Batch): readonly Rejection[] {
+    const rejections: Rejection[] = [];
+    for (const [index, content] of decodeNumbers(batch.payload).entries()) {
+      const seq = batch.firstSeq + index;
+      this.#checker.appliedUplink(storeId, lane, seq, content);
+      const { kind, device } =
+        lane === "config" ? readConfigContent(content) : { kind: "telemetry", device: deviceOfRecord(content) };
+      const key = `${storeId} ${device}`;
+      if (kind === "create") this.#devices.add(key);
+      else if (kind === "refused") rejections.push({ seq, code: "INVALID_ARGUMENT", text: "refused" });
+      else if (!this.#devices.has(key) && this.#checker.book(storeId, "config").skippedUpTo === 0) {
+        throw new Violation("config before telemetry", `${lane} ${seq} needs device ${device}, which was not made yet`);
+      }
+    }
+    return rejections;
+  }
+
+  moveWatermark({ storeId, lane }: UplinkSource, to: number): void {
+    const uplink = this.#uplinks.get(`${storeId} ${lane}`);
+    if (uplink !== undefined) uplink.watermark = to;
+    const book = this.#checker.book(storeId, lane);
+    book.committedMax = Math.max(book.committedMax, to);
+  }
+
+  /** Rows as they are, entities as they are now. */
+  readDownlinks({ afterSeq, itemsMax, bytesMax }: Omit<LoadRequest, "lane">): {
+    readonly batches: readonly OutgoingBatch[];
+    readonly drained: boolean;
+  } {
+    const numbers: number[] = [];
+    for (let seq = afterSeq + 1; seq <= afterSeq + itemsMax && numbers.length * 4 < bytesMax; seq += 1) {
+      const event = this.#events.get(seq);
+      if (event === undefined) break;
+      numbers.push(event.row, event.entity, this.entities.get(event.entity) ?? 0);
+    }
+    const count = numbers.length / DOWNLINK_NUMBERS;
+    if (count === 0) return { batches: [], drained: true };
+    const payload = encodeNumbers(numbers);
+    const batch: OutgoingBatch = {
+      type: "batch",
+      lane: "downlink",
+      firstSeq: afterSeq + 1,
+      count,
+      compression: "none",
+      payload,
+      configSeq: 0,
+    };
+    return { batches: [batch], drained: !this.#events.has(afterSeq + count + 1) };
+  }
+
+  settleDownlinks(session: number, seq: number): void {
+    if (session === this.session) this.downlinkAcked = Math.max(this.downlinkAcked, seq);
+  }
+
+  /** What an edge applies must be what was written here. */
+  checkDownlink(seq: number, row: number): void {
+    const written = this.#rowSeqs[row];
+    if (written !== seq)
+      throw new Violation("applied is written", `downlink ${seq} is row ${row}, which was written as ${written}`);
+  }
+
+  #openLane(storeId: Uuid, session: number, { lane, oldestSeq }: LaneOffer): number {
+    const key = `${storeId} ${lane}`;
+    const before = this.#uplinks.get(key)?.watermark ?? 0;
+    const watermark = Math.max(before, oldestSeq - 1);
+    this.#uplinks.set(key, { watermark, session });
+    const book = this.#checker.book(storeId, lane);
+    if (watermark > before) book.skippedUpTo = watermark;
+    book.committedMax = Math.max(book.committedMax, watermark);
+    return watermark;
+  }
+
+  #record(entity: number): void {
+    this.downlinkLast += 1;
+    this.#events.set(this.downlinkLast, { row: this.#rowSeqs.push(this.downlinkLast) - 1, entity });
+  }
+}

@@ -1,0 +1,45 @@
+// What simulated items carry: one or more 32-bit numbers each, so that payloads have bytes and content can be compared.
+
+export function encodeNumbers(numbers: readonly number[]): Uint8Array {
+  return new Uint8Array(Int32Array.from(numbers).buffer);
+}
+
+export function decodeNumbers(payload: Uint8Array): readonly number[] {
+  return [...new Int32Array(payload.buffer, payload.byteOffset, payload.length / 4)];
+}
+
+/** Devices of one edge database. */
+export const DEVICES_MAX = 60;
+
+const DEVICE_SPAN = 64;
+
+/** A telemetry record: which one, and of which device. */
+export function recordContent(record: number, device: number): number {
+  return record * DEVICE_SPAN + device;
+}
+
+export function deviceOfRecord(content: number): number {
+  return content % DEVICE_SPAN;
+}
+
+/** A config item makes a device, changes one, or is one that the cloud refuses. */
+export type ConfigKind = "create" | "update" | "refused";
+
+const KINDS: readonly ConfigKind[] = ["create", "update", "refused"];
+
+export function configContent(kind: ConfigKind, device: number, number: number): number {
+  return (number * KINDS.length + KINDS.indexOf(kind)) * DEVICE_SPAN + device;
+}
+
+export function readConfigContent(content: number): { readonly kind: ConfigKind; readonly device: number } {
+  const kind = KINDS[Math.floor(content / DEVICE_SPAN) % KINDS.length];
+  return { kind: kind ?? "update", device: content % DEVICE_SPAN };
+}
+
+/** Numbers per downlink item: its row, its entity, the entity's version when it was read. */
+export const DOWNLINK_NUMBERS = 3;
+
+/** Rows that edges refuse for good. */
+export function isRefusedDownlink(row: number): boolean {
+  return row % 17 === 0;
+}

@@ -1,0 +1,230 @@
+import { AppError } from "../../shared/core/errors.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
+import type { Batch, LaneOffer, Rejection, UplinkLane, Welcome } from "../../shared/sync/frames.ts";
+import { lastSeqOf, UPLINK_LANES } from "../../shared/sync/frames.ts";
+import type { OutgoingBatch } from "../../shared/sync/sender.ts";
+import type { LoadRequest } from "../../shared/sync/session-driver.ts";
+import type { Checker } from "./checker.ts";
+import { Violation } from "./checker.ts";
+import type { SimCloudStore } from "./cloud-store.ts";
+import type { ConfigKind } from "./contents.ts";
+import {
+  configContent,
+  decodeNumbers,
+  DEVICES_MAX,
+  DOWNLINK_NUMBERS,
+  encodeNumbers,
+  isRefusedDownlink,
+  recordContent,
+} from "./contents.ts";
+
+// The database of an edge as the protocol sees it: the outbox of edge/store/outbox.ts, the cursor that a loss of power may set
+// back, and the site row. Each method is one transaction.
+
+interface Row {
+  readonly firstSeq: number;
+  readonly configSeq: number;
+  readonly contents: readonly number[];
+}
+
+const ROWS_PER_READ_MAX = 12;
+
+export class SimEdgeStore {
+  readonly storeId: Uuid;
+  cloudId: Uuid | null = null;
+  downlinkApplied = 0;
+  /** Version of each entity that came from the cloud. */
+  entities = new Map<number, number>();
+  devices = 0;
+  parked = new Set<string>();
+  /** Rows of the downlink that took effect here. */
+  #downlinks = new Set<number>();
+  #rows: Record<UplinkLane, Row[]> = { config: [], telemetry: [] };
+  #next: Record<UplinkLane, number> = { config: 1, telemetry: 1 };
+  #cursor: Record<UplinkLane, number> = { config: 0, telemetry: 0 };
+  /** The cursor that survives a loss of power (synchronous_commit = off). */
+  #durableCursor: Record<UplinkLane, number> = { config: 0, telemetry: 0 };
+  readonly #checker: Checker;
+
+  constructor(storeId: Uuid, checker: Checker) {
+    this.storeId = storeId;
+    this.#checker = checker;
+  }
+
+  /** A copy of the disk, as when an SD card is cloned. */
+  clone(): SimEdgeStore {
+    const copy = new SimEdgeStore(this.storeId, this.#checker);
+    copy.cloudId = this.cloudId;
+    copy.downlinkApplied = this.downlinkApplied;
+    copy.entities = new Map(this.entities);
+    copy.devices = this.devices;
+    copy.parked = new Set(this.parked);
+    copy.#downlinks = new Set(this.#downlinks);
+    copy.#rows = { config: [...this.#rows.config], telemetry: [...this.#rows.telemetry] };
+    copy.#next = { ...this.#next };
+    copy.#cursor = { ...this.#cursor };
+    copy.#durableCursor = { ...this.#durableCursor };
+    return copy;
+  }
+
+  nextSeq(lane: UplinkLane): number {
+    return this.#next[lane];
+  }
+
+  cursor(lane: UplinkLane): number {
+    return this.#cursor[lane];
+  }
+
+  loseVolatile(): void {
+    this.#cursor = { ...this.#durableCursor };
+  }
+
+  flush(): void {
+    this.#durableCursor = { ...this.#cursor };
+  }
+
+  writeConfig(kind: ConfigKind, device: number): void {
+    const made = kind === "create" && this.devices < DEVICES_MAX;
+    if (made) this.devices += 1;
+    const seq = this.#next.config;
+    const content = made
+      ? configContent("create", this.devices, seq)
+      : configContent(kind === "create" ? "update" : kind, device, seq);
+    this.#append("config", 0, [content]);
+  }
+
+  /** One group commit: a record batch. */
+  writeTelemetry(devices: readonly number[]): void {
+    const first = this.#next.telemetry;
+    this.#append(
+      "telemetry",
+      this.#next.config - 1,
+      devices.map((device, index) => recordContent(first + index, device)),
+    );
+  }
+
+  /** Joins neighbouring rows above `aboveSeq`, as the maintenance of the outbox does while they wait. */
+  mergeRows(aboveSeq: number, rowsMax: number): void {
+    const rows = this.#rows.telemetry;
+    const start = rows.findIndex(({ firstSeq }) => firstSeq > aboveSeq);
+    const merged = start === -1 ? [] : rows.slice(start, start + rowsMax);
+    const first = merged[0];
+    if (first === undefined || merged.length < 2) return;
+    const contents = merged.flatMap((row) => row.contents);
+    rows.splice(start, merged.length, { firstSeq: first.firstSeq, configSeq: this.mergedConfigSeq(merged), contents });
+  }
+
+  mergedConfigSeq(rows: readonly { readonly configSeq: number }[]): number {
+    return rows.at(-1)?.configSeq ?? 0;
+  }
+
+  /** Drops rows that were transferred. Dropping a table makes the cursor before it durable too. */
+  prune(): void {
+    this.flush();
+    for (const lane of UPLINK_LANES) {
+      this.#rows[lane] = this.#rows[lane].filter((row) => lastOf(row) > this.#cursor[lane]);
+    }
+  }
+
+  offers(): readonly LaneOffer[] {
+    return UPLINK_LANES.map((lane) => ({
+      lane,
+      nextSeq: this.#next[lane],
+      oldestSeq: this.#rows[lane][0]?.firstSeq ?? this.#next[lane],
+    }));
+  }
+
+  read(
+    lane: UplinkLane,
+    { afterSeq, bytesMax, itemsMax }: Omit<LoadRequest, "lane">,
+  ): {
+    readonly batches: readonly OutgoingBatch[];
+    readonly drained: boolean;
+  } {
+    const found: Row[] = [];
+    let bytes = 0;
+    for (const row of this.#rows[lane]) {
+      if (lastOf(row) <= afterSeq) continue;
+      if (bytes >= bytesMax || row.firstSeq > afterSeq + itemsMax || found.length >= ROWS_PER_READ_MAX) break;
+      found.push(row);
+      bytes += row.contents.length * 4;
+    }
+    const drained = found.length === 0;
+    if (lane === "telemetry") return { drained, batches: found.map((row) => this.telemetryBatch(row, afterSeq)) };
+    const [first] = found;
+    if (first === undefined) return { drained, batches: [] };
+    const joined = found.slice(0, itemsMax).flatMap((row) => row.contents);
+    return { drained, batches: [batchOf("config", first.firstSeq, joined, 0)] };
+  }
+
+  /** A row, or its rest when the peer has committed a part of it before rows were merged. */
+  telemetryBatch(row: Row, afterSeq: number): OutgoingBatch {
+    const skipped = Math.max(0, afterSeq + 1 - row.firstSeq);
+    return batchOf("telemetry", row.firstSeq + skipped, row.contents.slice(skipped), row.configSeq);
+  }
+
+  settle(lane: UplinkLane, seq: number, rejections: readonly Rejection[]): void {
+    for (const rejection of rejections) this.parked.add(`${lane} ${rejection.seq}`);
+    this.#cursor[lane] = Math.max(this.#cursor[lane], seq);
+    if (rejections.length > 0) this.flush();
+    this.#checker.cursorMoved(this.storeId, lane, this.#cursor[lane]);
+  }
+
+  /** Takes over what the Welcome says. */
+  welcome(welcome: Welcome): void {
+    this.cloudId = welcome.cloudId;
+    this.downlinkApplied = welcome.downlinkResume;
+    for (const { lane, seq } of welcome.watermarks) this.settle(lane, seq, []);
+  }
+
+  applyDownlinks(batches: readonly Batch[], cloud: SimCloudStore): readonly Rejection[] {
+    const from = (batches[0]?.firstSeq ?? 1) - 1;
+    this.guardDownlink(from);
+    const rejections: Rejection[] = [];
+    for (const batch of batches) {
+      const numbers = decodeNumbers(batch.payload);
+      for (let index = 0; index < batch.count; index += 1) {
+        const [row = 0, entity = 0, version = 0] = numbers.slice(
+          index * DOWNLINK_NUMBERS,
+          (index + 1) * DOWNLINK_NUMBERS,
+        );
+        const seq = batch.firstSeq + index;
+        cloud.checkDownlink(seq, row);
+        if (this.#downlinks.has(row))
+          throw new Violation("downlink at most once", `row ${row}, sequence ${seq}, took effect twice`);
+        this.#downlinks.add(row);
+        if (isRefusedDownlink(row)) rejections.push({ seq, code: "INVALID_ARGUMENT", text: "refused" });
+        this.entities.set(entity, version);
+      }
+      this.downlinkApplied = lastSeqOf(batch);
+    }
+    return rejections;
+  }
+
+  guardDownlink(from: number): void {
+    if (this.downlinkApplied !== from)
+      throw new AppError("PROTOCOL_ERROR", `Downlinks go on after ${from}, applied is ${this.downlinkApplied}`);
+  }
+
+  #append(lane: UplinkLane, configSeq: number, contents: readonly number[]): void {
+    this.#rows[lane].push({ firstSeq: this.#next[lane], configSeq, contents });
+    this.#next[lane] += contents.length;
+    this.#checker.book(this.storeId, lane).written.push(...contents);
+  }
+}
+
+function lastOf(row: Row): number {
+  return row.firstSeq + row.contents.length - 1;
+}
+
+function batchOf(lane: UplinkLane, firstSeq: number, contents: readonly number[], configSeq: number): OutgoingBatch {
+  return {
+    type: "batch",
+    lane,
+    firstSeq,
+    count: contents.length,
+    compression: "none",
+    payload: encodeNumbers(contents),
+    configSeq,
+  };
+}

@@ -1,0 +1,170 @@
+import type { Role } from "../../shared/sync/session.ts";
+import { SimEdgeProcess } from "./edge-process.ts";
+import type { Simulation } from "./simulation.ts";
+import type { Workload } from "./workload.ts";
+
+// Everything that goes wrong.
+
+type Fault =
+  | "cut"
+  | "half-open"
+  | "stall"
+  | "lose-acks"
+  | "lose-frame"
+  | "partition"
+  | "crash-edge"
+  | "crash-cloud"
+  | "wipe"
+  | "restore"
+  | "rival";
+
+const COMMON: readonly Fault[] = [
+  "cut",
+  "cut",
+  "cut",
+  "half-open",
+  "stall",
+  "lose-acks",
+  "partition",
+  "crash-edge",
+  "crash-edge",
+  "crash-cloud",
+];
+
+export class FaultInjector {
+  readonly #world: Simulation;
+  readonly #workload: Workload;
+  readonly #kinds: readonly Fault[];
+  #rival: SimEdgeProcess | null = null;
+  #backup: ReturnType<Simulation["cloud"]["store"]["backup"]> | null = null;
+  #healed = false;
+
+  constructor(world: Simulation, workload: Workload) {
+    this.#world = world;
+    this.#workload = workload;
+    const { losesFrames, restoresCloud, wipesEdge, hasRival } = world.profile;
+    const special: Fault[] = [];
+    if (losesFrames) special.push("lose-frame");
+    if (restoresCloud) special.push("restore", "restore");
+    if (wipesEdge) special.push("wipe");
+    if (hasRival) special.push("rival", "rival");
+    this.#kinds = [...COMMON, ...special];
+  }
+
+  start(): void {
+    const { dice, profile, scheduler } = this.#world;
+    scheduler.after(dice.exponentialMs(profile.faultEveryMs), () => {
+      if (this.#healed) return;
+      const fault = dice.pick(this.#kinds);
+      if (fault !== undefined) this.#strike(fault);
+      this.start();
+    });
+  }
+
+  /** Everything is up again. Streams that went silent stay so: nobody knows. */
+  heal(): void {
+    const { cloud, edge } = this.#world;
+    this.#world.trace("world", "healed");
+    this.#healed = true;
+    this.#world.isPartitioned = false;
+    this.#rival?.crash(false);
+    cloud.isUp = true;
+    edge.start();
+  }
+
+  #strike(fault: Fault): void {
+    const { dice, cloud, edge } = this.#world;
+    this.#world.trace("world", fault);
+    const stream = dice.pick([...this.#world.streams]);
+    const from: Role = dice.chance(0.5) ? "edge" : "cloud";
+    switch (fault) {
+      case "cut":
+        return stream?.cut({ edge: dice.chance(0.7), cloud: dice.chance(0.7) });
+      case "half-open":
+        return stream?.goSilent(from);
+      case "stall":
+        return stream?.stall(from, dice.between(100, 30_000));
+      case "lose-acks":
+        return stream?.loseAcks(from, dice.between(100, 90_000));
+      case "lose-frame":
+        return stream?.loseNext(from);
+      case "partition":
+        return this.#partition();
+      case "crash-edge":
+        edge.crash(dice.chance(0.5));
+        return this.#later(() => edge.start());
+      case "crash-cloud":
+        this.#crashCloud(true);
+        return this.#later(() => {
+          cloud.isUp = true;
+        });
+      case "wipe":
+        edge.crash(true);
+        edge.store = this.#world.createEdgeStore();
+        return this.#later(() => edge.start());
+      case "restore":
+        return this.#restore();
+      case "rival":
+        return this.#startRival();
+    }
+  }
+
+  #later(run: () => void): void {
+    const { dice, scheduler } = this.#world;
+    scheduler.after(dice.between(50, 15_000), () => {
+      if (!this.#healed) run();
+    });
+  }
+
+  #partition(): void {
+    this.#world.isPartitioned = true;
+    for (const stream of this.#world.streams)
+      stream.cut({ edge: this.#world.dice.chance(0.5), cloud: this.#world.dice.chance(0.5) });
+    this.#later(() => {
+      this.#world.isPartitioned = false;
+    });
+  }
+
+  #crashCloud(late: boolean): void {
+    const { cloud, dice, streams } = this.#world;
+    cloud.crash(late);
+    for (const stream of streams) stream.cut({ edge: dice.chance(0.7), cloud: false });
+  }
+
+  /** A backup first; the next time the database is set back to it. */
+  #restore(): void {
+    const { cloud } = this.#world;
+    if (this.#backup === null) {
+      this.#backup = cloud.store.backup();
+      return;
+    }
+    this.#crashCloud(false);
+    cloud.store.restore(this.#backup);
+    this.#backup = cloud.store.backup();
+    this.#workload.cloudPaused = true;
+    const { session } = cloud.store;
+    const resume = (): void => {
+      if (cloud.store.session > session) this.#workload.cloudPaused = false;
+      else this.#world.scheduler.after(100, resume);
+    };
+    resume();
+    this.#later(() => {
+      cloud.isUp = true;
+    });
+  }
+
+  /** A second machine with the same identity: another database, or a clone of this one whose devices are not there. */
+  #startRival(): void {
+    const { dice, edge } = this.#world;
+    if (this.#rival !== null) {
+      this.#rival.crash(false);
+      this.#rival = null;
+      return;
+    }
+    const isClone = dice.chance(0.5);
+    const store = isClone ? edge.store.clone() : this.#world.createEdgeStore();
+    if (!isClone) for (let writes = dice.whole(1, 8); writes > 0; writes -= 1) this.#workload.writeOnEdge(store);
+    this.#rival = new SimEdgeProcess("rival", store, this.#world);
+    this.#rival.start();
+  }
+}

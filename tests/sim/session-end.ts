@@ -1,0 +1,183 @@
+import { AppError } from "../../shared/core/errors.ts";
+import type { Batch, Frame, Hello, Lane, Rejection, Welcome } from "../../shared/sync/frames.ts";
+import type { OutgoingBatch } from "../../shared/sync/sender.ts";
+import type { LoadRequest, SessionEnd } from "../../shared/sync/session-driver.ts";
+import type { Opening, Role, SessionEffect, SessionEvent, SessionState, Step } from "../../shared/sync/session.ts";
+import { nextTickMs } from "../../shared/sync/session.ts";
+import { Violation } from "./checker.ts";
+import type { Stream, StreamEnd } from "./network.ts";
+import type { Simulation } from "./simulation.ts";
+
+/** The databases' side of a session: SessionPorts, each call one transaction that happens at one moment. */
+export interface SimPorts {
+  open(first: Hello | Welcome): Opening;
+  load(request: LoadRequest): { readonly batches: readonly OutgoingBatch[]; readonly drained: boolean };
+  apply(lane: Lane, batches: readonly Batch[]): readonly Rejection[];
+  settle(lane: Lane, seq: number, rejections: readonly Rejection[]): void;
+  /** Last sequence of a lane that this side has committed. */
+  committed(lane: Lane): number;
+  /** Everything that the session began is done. */
+  ended(end: SessionEnd): void;
+}
+
+interface Pending {
+  readonly execute: () => void;
+  done: boolean;
+}
+
+/** What shared/sync/session-driver.ts does, in virtual time: runs the machine and performs its effects. */
+export class SimSessionEnd implements StreamEnd {
+  readonly role: Role;
+  readonly #world: Simulation;
+  readonly #ports: SimPorts;
+  readonly #pending = new Set<Pending>();
+  #stream: Stream | null = null;
+  #state: SessionState;
+  #working = 0;
+  #end: SessionEnd | null = null;
+  #reported = false;
+  #wasLive = false;
+  #dead = false;
+
+  constructor(world: Simulation, first: Step, ports: SimPorts) {
+    this.role = first.state.role;
+    this.#world = world;
+    this.#ports = ports;
+    this.#state = first.state;
+  }
+
+  start(stream: Stream, effects: readonly SessionEffect[]): void {
+    this.#stream = stream;
+    for (const effect of effects) this.#perform(effect);
+    this.#scheduleTick();
+  }
+
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  get isDead(): boolean {
+    return this.#dead;
+  }
+
+  receive(frame: Frame): void {
+    this.dispatch({ type: "frame", frame });
+  }
+
+  ended(): void {
+    this.dispatch({ type: "stop", code: "LINK_DOWN", text: "The peer ended the stream" });
+  }
+
+  wake(lane: Lane): void {
+    this.dispatch({ type: "woken", lane });
+  }
+
+  /** The process is gone. What it had asked of its database may happen all the same, now or later. */
+  crash(late: boolean): void {
+    this.#dead = true;
+    for (const pending of this.#pending) {
+      if (late && this.#world.dice.chance(0.5)) continue;
+      if (this.#world.dice.chance(0.5)) pending.execute();
+      pending.done = true;
+    }
+  }
+
+  dispatch(event: SessionEvent): void {
+    if (this.#dead || this.#state.phase === "closed") return;
+    const world = this.#world;
+    const { state, effects } = world.broken.advance(this.#state, event, world.scheduler.nowMs);
+    if (event.type !== "tick" || effects.length > 0) world.trace(this.role, event, state.phase);
+    this.#state = state;
+    if (state.phase === "live") this.#wasLive = true;
+    world.checker.stepTaken(state);
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  #perform(effect: SessionEffect): void {
+    const ports = this.#ports;
+    switch (effect.type) {
+      case "send": {
+        const { frame } = effect;
+        if (frame.type === "ack") this.#world.checker.ackSent(frame.lane, frame.seq, ports.committed(frame.lane));
+        this.#stream?.send(this.role, frame);
+        return;
+      }
+      case "open":
+        this.#work(() => ({ type: "opened", opening: ports.open(effect.first) }));
+        return;
+      case "load":
+        this.#work(() => ({ type: "loaded", lane: effect.lane, ...ports.load(effect) }));
+        return;
+      case "apply":
+        this.#work(() => ({
+          type: "applied",
+          lane: effect.lane,
+          rejections: ports.apply(effect.lane, effect.batches),
+        }));
+        return;
+      case "settle":
+        this.#work(() => {
+          ports.settle(effect.lane, effect.seq, effect.rejections);
+          return null;
+        });
+        return;
+      case "close":
+        this.#world.sessionClosed(this.role, effect);
+        this.#end = { code: effect.code, text: effect.text, retryAfterMs: effect.retryAfterMs, wasLive: this.#wasLive };
+        this.#stream?.close(this.role);
+        this.#reportEnd();
+        return;
+    }
+  }
+
+  /** A transaction: it happens at one moment between call and answer, or fails, or happens and the answer fails. */
+  #work(execute: () => SessionEvent | null): void {
+    const { scheduler, dice } = this.#world;
+    this.#working += 1;
+    let answer: SessionEvent | null = null;
+    const failure = this.#world.databaseFailure();
+    const pending: Pending = {
+      done: false,
+      execute: () => {
+        pending.done = true;
+        if (failure === "before") return;
+        try {
+          answer = execute();
+        } catch (thrown) {
+          if (thrown instanceof Violation) throw thrown;
+          const error = AppError.from(thrown);
+          answer = { type: "stop", code: error.code, text: error.message, retryAfterMs: error.retryAfterMs ?? 0 };
+        }
+      },
+    };
+    this.#pending.add(pending);
+    scheduler.after(this.#world.databaseMs(), () => {
+      this.#pending.delete(pending);
+      if (!pending.done) pending.execute();
+      scheduler.after(dice.between(0, 2), () => {
+        this.#working -= 1;
+        if (failure !== "none")
+          this.dispatch({ type: "stop", code: "DATABASE_UNAVAILABLE", text: `Connection lost ${failure} the commit` });
+        else if (answer !== null) this.dispatch(answer);
+        this.#reportEnd();
+      });
+    });
+  }
+
+  #reportEnd(): void {
+    const isQuiet = this.#working === 0 || !this.#world.broken.waitsForWork;
+    if (this.#dead || this.#reported || this.#end === null || !isQuiet) return;
+    this.#reported = true;
+    this.#ports.ended(this.#end);
+  }
+
+  #scheduleTick(): void {
+    const { scheduler } = this.#world;
+    const delayMs = Math.min(1_000, Math.max(10, nextTickMs(this.#state) - scheduler.nowMs));
+    scheduler.after(delayMs, () => {
+      if (this.#dead || this.#state.phase === "closed") return;
+      this.dispatch({ type: "tick" });
+      this.#scheduleTick();
+    });
+  }
+}

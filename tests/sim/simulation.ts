@@ -1,0 +1,274 @@
+import type { Uuid } from "../../shared/core/ids.ts";
+import { uuidFromBytes } from "../../shared/core/ids.ts";
+import { UPLINK_LANES, type Window } from "../../shared/sync/frames.ts";
+import type { Opening, Role, SessionEvent, SessionState } from "../../shared/sync/session.ts";
+import { advanceSession } from "../../shared/sync/session.ts";
+import { Checker, Violation } from "./checker.ts";
+import { SimCloudProcess } from "./cloud-process.ts";
+import { SimCloudStore } from "./cloud-store.ts";
+import { Dice } from "./dice.ts";
+import { SimEdgeProcess } from "./edge-process.ts";
+import { SimEdgeStore } from "./edge-store.ts";
+import { FaultInjector } from "./faults.ts";
+import { Stream } from "./network.ts";
+import { Scheduler } from "./scheduler.ts";
+import type { SimSessionEnd } from "./session-end.ts";
+import { Workload } from "./workload.ts";
+
+// One run: an edge and a cloud, both the real protocol machine over simulated databases, a network and virtual time.
+//
+// Phases of a run:
+//   trouble  work goes in on both sides while everything fails: see faults.ts
+//   healed   no more faults, everything is up: all that was written must arrive, without a pause of HEALED_WITHIN_MS
+//   quiet    single changes, each of which must arrive within QUIET_WITHIN_MS: what lost a wake-up shows here
+
+const TROUBLE_MS = 180_000;
+/** The longest chain: a lost acknowledgement is noticed after 60 s, the backoff takes up to 60 s, a greeting 15 s. */
+const HEALED_WITHIN_MS = 300_000;
+const STILL_WORKING_MS = 10_000;
+const QUIET_WITHIN_MS = 30_000;
+const QUIET_ROUNDS = 4;
+const LOOK_EVERY_MS = 250;
+const TRACE_EVENTS_MAX = 60;
+
+/** What differs between seeds beside the dice. */
+export interface Profile {
+  readonly window: Window;
+  readonly delayMs: number;
+  readonly jitterMs: number;
+  readonly databaseMs: number;
+  /** Share of transactions whose connection fails, while there is trouble. */
+  readonly databaseFailures: number;
+  readonly workEveryMs: number;
+  readonly faultEveryMs: number;
+  /** Streams skip a frame at times, which no real one does. */
+  readonly losesFrames: boolean;
+  /** The cloud's database is set back to a backup once. */
+  readonly restoresCloud: boolean;
+  /** The edge's database is made anew at times. */
+  readonly wipesEdge: boolean;
+  /** A second machine uses the same identity at times. */
+  readonly hasRival: boolean;
+}
+
+/** The product, or a version of it that is broken on purpose: see mutants.ts. */
+export interface Build {
+  readonly advance: typeof advanceSession;
+  readonly prepareEdge: (store: SimEdgeStore) => void;
+  readonly prepareCloud: (store: SimCloudStore) => void;
+  readonly edgeOpening: (opening: Opening, store: SimEdgeStore) => Opening;
+  /** Whether a session's end waits for what it asked of the database. */
+  readonly waitsForWork: boolean;
+}
+
+export const PRODUCT: Build = {
+  advance: advanceSession,
+  prepareEdge: () => undefined,
+  prepareCloud: () => undefined,
+  edgeOpening: (opening) => opening,
+  waitsForWork: true,
+};
+
+export interface RunResult {
+  readonly seed: number;
+  readonly steps: number;
+  readonly applied: number;
+  /** Null when everything held. */
+  readonly failure: { readonly invariant: string; readonly text: string; readonly trace: readonly string[] } | null;
+}
+
+export function runSeed(seed: number, build: Build = PRODUCT): RunResult {
+  const world = new Simulation(seed, build);
+  let failure: RunResult["failure"] = null;
+  try {
+    world.run();
+  } catch (thrown) {
+    if (!(thrown instanceof Violation)) throw thrown;
+    failure = { invariant: thrown.invariant, text: thrown.message, trace: world.lastEvents() };
+  }
+  return { seed, steps: world.scheduler.steps, applied: world.checker.effects, failure };
+}
+
+interface TraceEntry {
+  readonly atMs: number;
+  readonly who: Role | "world";
+  readonly what: SessionEvent | string;
+  /** Of the session after the event. */
+  readonly phase: SessionState["phase"] | "";
+}
+
+export class Simulation {
+  readonly scheduler = new Scheduler();
+  readonly checker = new Checker();
+  readonly dice: Dice;
+  readonly broken: Build;
+  readonly profile: Profile;
+  readonly cloud: SimCloudProcess;
+  readonly edge: SimEdgeProcess;
+  readonly streams = new Set<Stream>();
+  /** No stream can be opened. */
+  isPartitioned = false;
+  readonly #workload: Workload;
+  readonly #faults: FaultInjector;
+  readonly #trace: TraceEntry[] = [];
+  #isTroubled = true;
+  #stores = 0;
+
+  constructor(seed: number, build: Build) {
+    this.dice = new Dice(seed);
+    this.broken = build;
+    this.profile = chooseProfile(this.dice);
+    const store = new SimCloudStore(this.#uuid(), this.checker);
+    build.prepareCloud(store);
+    this.cloud = new SimCloudProcess(store, this);
+    this.edge = new SimEdgeProcess("edge", this.createEdgeStore(), this);
+    this.#workload = new Workload(this);
+    this.#faults = new FaultInjector(this, this.#workload);
+  }
+
+  run(): void {
+    this.edge.start();
+    this.#workload.start();
+    this.#faults.start();
+    this.scheduler.runUntil(TROUBLE_MS);
+    this.#isTroubled = false;
+    this.#faults.heal();
+    this.#workload.burst();
+    this.scheduler.runUntil(TROUBLE_MS + STILL_WORKING_MS);
+    this.#workload.stop();
+    this.#awaitSettled("healed", HEALED_WITHIN_MS);
+    for (let round = 0; round < QUIET_ROUNDS; round += 1) {
+      this.#workload.singleChange();
+      this.#awaitSettled("quiet", QUIET_WITHIN_MS);
+    }
+    this.#checkBooks();
+  }
+
+  createEdgeStore(): SimEdgeStore {
+    const store = new SimEdgeStore(this.#uuid(), this.checker);
+    this.broken.prepareEdge(store);
+    return store;
+  }
+
+  /** Null when nobody answers. A partition or a dead host may also just stay silent. */
+  dial(edgeEnd: SimSessionEnd): Stream | null {
+    const isReachable = this.cloud.isUp && !this.isPartitioned;
+    if (!isReachable && this.dice.chance(0.5)) return null;
+    const cloudEnd = this.cloud.accept();
+    const stream = new Stream(
+      { edge: edgeEnd, cloud: cloudEnd },
+      { scheduler: this.scheduler, dice: this.dice, weather: this.profile },
+    );
+    if (isReachable) this.cloud.start(cloudEnd, stream);
+    else stream.goSilent("edge");
+    for (const old of this.streams) if (!old.isOpen) this.streams.delete(old);
+    this.streams.add(stream);
+    return stream;
+  }
+
+  databaseMs(): number {
+    // Now and then a checkpoint, a lock or a full disk queue.
+    const slow = this.#isTroubled && this.dice.chance(0.02) ? 50 : 1;
+    return this.dice.exponentialMs(this.profile.databaseMs) * slow;
+  }
+
+  databaseFailure(): "none" | "before" | "after" {
+    if (!this.#isTroubled || !this.dice.chance(this.profile.databaseFailures)) return "none";
+    return this.dice.chance(0.5) ? "before" : "after";
+  }
+
+  /** Two ends of this version, with nothing but trouble around them, never accuse each other or themselves. */
+  sessionClosed(role: Role, { code, text }: { readonly code: string; readonly text: string }): void {
+    if (this.profile.losesFrames || (code !== "PROTOCOL_ERROR" && code !== "INTERNAL")) return;
+    throw new Violation("no fault of our own", `the ${role} closed with ${code}: ${text}`);
+  }
+
+  trace(who: TraceEntry["who"], what: TraceEntry["what"], phase: TraceEntry["phase"] = ""): void {
+    if (this.#trace.length >= TRACE_EVENTS_MAX * 4) this.#trace.splice(0, TRACE_EVENTS_MAX * 3);
+    this.#trace.push({ atMs: this.scheduler.nowMs, who, what, phase });
+  }
+
+  lastEvents(): readonly string[] {
+    return this.#trace.slice(-TRACE_EVENTS_MAX).map(({ atMs, who, what, phase }) => {
+      const text = JSON.stringify(what, (key, value: unknown) => (key === "payload" ? undefined : value));
+      return `${atMs.toFixed(1).padStart(10)} ${who.padEnd(5)} ${phase.padEnd(8)} ${text.slice(0, 240)}`;
+    });
+  }
+
+  #awaitSettled(phase: string, withinMs: number): void {
+    const { scheduler } = this;
+    let best = -1;
+    let deadlineMs = 0;
+    for (let missing = this.#missing(); missing !== null; missing = this.#missing()) {
+      const arrived = this.#arrived();
+      if (arrived > best) {
+        best = arrived;
+        deadlineMs = scheduler.nowMs + withinMs;
+      }
+      if (scheduler.nowMs >= deadlineMs)
+        throw new Violation("everything arrives", `${phase}, nothing new for ${withinMs} ms, but ${missing}`);
+      scheduler.runUntil(scheduler.nowMs + LOOK_EVERY_MS);
+    }
+  }
+
+  /** Grows with everything that arrives; bounded by what was written. */
+  #arrived(): number {
+    const { cloud, edge } = this;
+    const up = UPLINK_LANES.map((lane) => cloud.store.watermark(edge.store.storeId, lane) + edge.store.cursor(lane));
+    return up.reduce((sum, seq) => sum + seq, 0) + edge.store.downlinkApplied + cloud.store.downlinkAcked;
+  }
+
+  /** What has not arrived, or null. */
+  #missing(): string | null {
+    const { cloud, edge } = this;
+    for (const lane of UPLINK_LANES) {
+      const last = edge.store.nextSeq(lane) - 1;
+      const watermark = cloud.store.watermark(edge.store.storeId, lane);
+      if (watermark !== last) return `the cloud has ${lane} up to ${watermark}, the edge wrote up to ${last}`;
+      if (edge.store.cursor(lane) !== last)
+        return `the edge's cursor of ${lane} is ${edge.store.cursor(lane)}, not ${last}`;
+    }
+    const { downlinkAcked, downlinkLast } = cloud.store;
+    if (edge.store.downlinkApplied !== downlinkLast) {
+      return `the edge applied downlinks up to ${edge.store.downlinkApplied}, the cloud wrote up to ${downlinkLast}`;
+    }
+    if (downlinkAcked !== downlinkLast) return `downlinks are acknowledged up to ${downlinkAcked}, not ${downlinkLast}`;
+    for (const [entity, version] of cloud.store.entities) {
+      const there = edge.store.entities.get(entity);
+      if (there !== version) return `entity ${entity} is ${there} on the edge, ${version} in the cloud`;
+    }
+    return null;
+  }
+
+  #checkBooks(): void {
+    for (const lane of UPLINK_LANES) {
+      const book = this.checker.book(this.edge.store.storeId, lane);
+      for (let seq = book.skippedUpTo + 1; seq <= book.written.length; seq += 1) {
+        const count = book.applied[seq - 1] ?? 0;
+        if (count !== 1) throw new Violation("applied exactly once", `${lane} ${seq} took effect ${count} times`);
+      }
+    }
+  }
+
+  #uuid(): Uuid {
+    this.#stores += 1;
+    return uuidFromBytes(new Uint8Array(16).fill(this.#stores));
+  }
+}
+
+function chooseProfile(dice: Dice): Profile {
+  const special = dice.whole(0, 9);
+  return {
+    window: { bytes: dice.whole(40, 1_000), items: dice.whole(4, 120) },
+    delayMs: dice.pick([1, 20, 150, 600]) ?? 1,
+    jitterMs: dice.pick([0, 5, 200]) ?? 0,
+    databaseMs: dice.pick([1, 5, 40]) ?? 1,
+    databaseFailures: dice.pick([0, 0.002, 0.02]) ?? 0,
+    workEveryMs: dice.pick([300, 1_000, 3_000]) ?? 1_000,
+    faultEveryMs: dice.pick([1_500, 6_000, 20_000]) ?? 6_000,
+    losesFrames: dice.chance(0.25),
+    restoresCloud: special === 0,
+    wipesEdge: special === 1 || special === 2,
+    hasRival: special === 3 || special === 4,
+  };
+}

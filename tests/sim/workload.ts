@@ -1,0 +1,77 @@
+import type { SimEdgeStore } from "./edge-store.ts";
+import type { Simulation } from "./simulation.ts";
+
+const ENTITIES = 12;
+
+/** What devices and people do: writes on both sides, whatever the link does. */
+export class Workload {
+  /** After a restore people wait until the edge was heard; see SPEC.md, "What version 1 does not detect". */
+  cloudPaused = false;
+  readonly #world: Simulation;
+  #stopped = false;
+
+  constructor(world: Simulation) {
+    this.#world = world;
+  }
+
+  start(): void {
+    this.#next();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** A crowd at once. */
+  burst(): void {
+    const writes = this.#world.dice.whole(3, 25);
+    for (let index = 0; index < writes; index += 1) this.#write();
+  }
+
+  singleChange(): void {
+    const { dice, profile, scheduler } = this.#world;
+    // Two, the second while the first is being read: the wake-up that is easily lost.
+    this.#write();
+    scheduler.after(dice.between(0, profile.databaseMs * 2), () => this.#write());
+    scheduler.runUntil(scheduler.nowMs + profile.databaseMs * 2);
+  }
+
+  writeOnEdge(store: SimEdgeStore): void {
+    const { dice } = this.#world;
+    if (store.devices === 0 || dice.chance(0.2)) {
+      const kind = dice.chance(0.5) ? "create" : dice.chance(0.8) ? "update" : "refused";
+      store.writeConfig(store.devices === 0 ? "create" : kind, dice.whole(1, Math.max(1, store.devices)));
+      return;
+    }
+    const records = dice.chance(0.1) ? dice.whole(10, 80) : dice.whole(1, 6);
+    // Mostly of the newest device, whose creation may be on its way still.
+    const device = (): number => (dice.chance(0.5) ? store.devices : dice.whole(1, store.devices));
+    store.writeTelemetry(Array.from({ length: records }, device));
+  }
+
+  #next(): void {
+    const { dice, profile, scheduler } = this.#world;
+    scheduler.after(dice.exponentialMs(profile.workEveryMs), () => {
+      if (this.#stopped) return;
+      this.#write();
+      this.#next();
+    });
+  }
+
+  #write(): void {
+    const { dice, edge, cloud } = this.#world;
+    if (dice.chance(0.25)) {
+      if (this.cloudPaused) return;
+      cloud.store.writeEntity(dice.whole(1, ENTITIES));
+      cloud.wake();
+      return;
+    }
+    if (!edge.isUp) return;
+    const before = edge.store.nextSeq("config");
+    this.writeOnEdge(edge.store);
+    edge.session?.wake(edge.store.nextSeq("config") > before ? "config" : "telemetry");
+    if (dice.chance(0.1)) edge.store.mergeRows(edge.sentTelemetry(), dice.whole(2, 12));
+    if (dice.chance(0.02) && !this.#world.profile.restoresCloud) edge.store.prune();
+    if (dice.chance(0.1)) edge.store.flush();
+  }
+}
