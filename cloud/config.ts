@@ -149,9 +149,14 @@ export function readCloudConfig(input: CloudConfigInput): CloudConfig {
     logLevel: readLogLevel(values, problems),
   };
   if (tls === null && !isInsecure) {
-    for (const [name, { host }] of [["httpHost", config.http], ["rpcHost", config.rpc]] as const) {
+    for (const [name, { host }] of [
+      ["httpHost", config.http],
+      ["rpcHost", config.rpc],
+    ] as const) {
       if (isLoopback(host)) continue;
-      problems.push(`${name} is ${host}, which other machines can reach: set ${flagList("tlsCertFile", "tlsKeyFile")}, or accept plain text with --insecure`);
+      problems.push(
+        `${name} is ${host}, which other machines can reach: set ${flagList("tlsCertFile", "tlsKeyFile")}, or accept plain text with --insecure`,
+      );
     }
   }
   if (config.http.port !== 0 && config.http.port === config.rpc.port && config.http.host === config.rpc.host) {
@@ -215,7 +220,8 @@ function readFlags(argv: readonly string[], problems: string[]): Map<SettingName
       index += 1;
       value = argv[index];
     }
-    if (value === undefined || value === "") problems.push(`--${CLOUD_SETTINGS[name].flag}: expected a value behind it`);
+    if (value === undefined || value === "")
+      problems.push(`--${CLOUD_SETTINGS[name].flag}: expected a value behind it`);
     else flags.set(name, value);
   }
   return flags;
@@ -237,7 +243,8 @@ function readPort(name: "httpPort" | "rpcPort", values: Values, problems: string
 function readSwitch(values: Values, problems: string[]): boolean {
   const given = values.get("insecure");
   if (given === undefined || given.text === "false") return false;
-  if (given.text !== "true") problems.push(`insecure (${given.origin}): expected true or false, got ${given.text.slice(0, 64)}`);
+  if (given.text !== "true")
+    problems.push(`insecure (${given.origin}): expected true or false, got ${given.text.slice(0, 64)}`);
   return given.text === "true";
 }
 
@@ -256,7 +263,9 @@ const PASSWORD_LENGTH_MIN = 6;
 function readPassword(values: Values, problems: string[]): (() => string) | null {
   const given = values.get("adminPassword");
   if (given !== undefined && given.text.length < PASSWORD_LENGTH_MIN) {
-    problems.push(`adminPassword (${given.origin}): expected ${PASSWORD_LENGTH_MIN} characters or more, got ${given.text.length}`);
+    problems.push(
+      `adminPassword (${given.origin}): expected ${PASSWORD_LENGTH_MIN} characters or more, got ${given.text.length}`,
+    );
   }
   return hidden(given?.text);
 }
@@ -265,7 +274,9 @@ function readLogLevel(values: Values, problems: string[]): LogLevel {
   const given = values.get("logLevel");
   const level = LOG_LEVELS.find((candidate) => candidate === (given?.text ?? CLOUD_SETTINGS.logLevel.default));
   if (level !== undefined) return level;
-  problems.push(`logLevel (${given?.origin ?? ""}): expected one of ${LOG_LEVELS.join(", ")}, got ${given?.text.slice(0, 64) ?? ""}`);
+  problems.push(
+    `logLevel (${given?.origin ?? ""}): expected one of ${LOG_LEVELS.join(", ")}, got ${given?.text.slice(0, 64) ?? ""}`,
+  );
   return "info";
 }
 
@@ -283,7 +294,9 @@ function readTls(values: Values, { readFile }: CloudConfigInput, problems: strin
       if (!pem.includes("-----BEGIN ")) problems.push(`${name} (${origin}): expected PEM in file ${text}, found none`);
       return pem;
     } catch (error) {
-      problems.push(`${name} (${origin}): file ${text} can't be read: ${error instanceof Error ? error.message : String(error)}`);
+      problems.push(
+        `${name} (${origin}): file ${text} can't be read: ${error instanceof Error ? error.message : String(error)}`,
+      );
       return "";
     }
   };

@@ -20,8 +20,8 @@ import { createCloudApi } from "./api/cloud-api.ts";
 import { describeSettings, readCloudConfig, type CloudConfig } from "./config.ts";
 import { startRpcServer } from "./runtime/rpc-server.ts";
 import { openCloudStores, type CloudStores } from "./store/cloud-stores.ts";
-import { hashEdgeSecret } from "./store/edge-store.ts";
 import { closeLeftoverSessions } from "./store/edge-session-store.ts";
+import { hashEdgeSecret } from "./store/edge-store.ts";
 import { createFirstTenant, hasTenant } from "./store/tenant-store.ts";
 import { createLiveSessions } from "./sync/live-sessions.ts";
 import { registerSyncService } from "./sync/service.ts";
@@ -59,14 +59,21 @@ async function runCloud(config: CloudConfig): Promise<void> {
   const metrics = createMetrics();
   metrics.gauge("skerry_build_info", ["version"]).set({ version: CLOUD_VERSION }, 1);
   const connected = metrics.gauge("skerry_edges_connected");
-  connected.set(0);
+  metrics.onRender(() => connected.set(live.edgeIds().length));
   const tls = config.tls === null ? {} : { tls: config.tls };
   const rpc = await startRpcServer({
     ...config.rpc,
     ...tls,
     routes: (router) =>
       registerSyncService(router, {
-        store: createSessionStore({ db: stores.db, cloudId: stores.instance.id, hashEdgeSecret, onDownlinks: (ids) => live.wake(ids), clock, random }),
+        store: createSessionStore({
+          db: stores.db,
+          cloudId: stores.instance.id,
+          hashEdgeSecret,
+          onDownlinks: (ids) => live.wake(ids),
+          clock,
+          random,
+        }),
         live,
         cloudId: stores.instance.id,
         cloudVersion: CLOUD_VERSION,
@@ -91,7 +98,7 @@ async function runCloud(config: CloudConfig): Promise<void> {
     toAppError: databaseError,
     version: CLOUD_VERSION,
   });
-  const http = serveHttp({ ...config.http, ...tls, fetch: api.fetch });
+  const http = serveHttp({ ...config.http, ...tls, fetch: (request, connection) => api.fetch(request, connection) });
   stack.defer(() => http.close(DRAIN_MS));
 
   writeLine(JSON.stringify({ event: "ready", http: http.url, rpc: rpc.url }));

@@ -57,7 +57,7 @@ function downlinkToRest(event: DownlinkStatus): z.input<typeof edgeEventSchema> 
     entityId: event.entityId,
     uid: event.id,
     type: event.type,
-    body: event.body as Record<string, unknown> | null,
+    body: event.body,
     state: event.state,
     reason: event.reason,
     appliedTime: event.appliedMs,

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { NULL_UUID } from "../../shared/core/ids.ts";
-import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
 import {
   entityIdSchema,
   idInput,
@@ -11,9 +11,9 @@ import {
   textInput,
   versionInput,
 } from "../../shared/entities/fields.ts";
+import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
 import type { AttributeRow } from "../../shared/store/attribute-store.ts";
 import type { Edge, EdgeSave, EdgeStatus } from "../store/edge-store.ts";
-import type { Uuid } from "../../shared/core/ids.ts";
 
 // The REST form of an edge.
 
@@ -104,7 +104,7 @@ export function edgeToRest(edge: Edge, secret: string | null = null): z.input<ty
     routingKey: edge.routingKey,
     secret: secret ?? EDGE_SECRET_MASK,
     version: edge.version,
-    additionalInfo: edge.additionalInfo as Record<string, unknown> | null,
+    additionalInfo: edge.additionalInfo,
   };
 }
 
@@ -143,6 +143,14 @@ export function presenceAttributes(edgeId: Uuid, presence: Presence): AttributeR
     value === null
       ? []
       : // Booleans, whole numbers and text: JSON of these is canonical.
-        [{ entityId: edgeId, scope: "SERVER_SCOPE" as const, key, value: JSON.stringify(value) as CanonicalJson, updatedMs }],
+        [
+          {
+            entityId: edgeId,
+            scope: "SERVER_SCOPE" as const,
+            key,
+            value: JSON.stringify(value) as CanonicalJson,
+            updatedMs,
+          },
+        ],
   );
 }

@@ -3,9 +3,9 @@ import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { pageSchema } from "../../shared/entities/fields.ts";
 import { mapPage, pageQuery, parseIdList, toPageRequest } from "../../shared/rest/pages.ts";
+import type { Principal } from "../../shared/rest/principal.ts";
 import { customerColumns, subtypeSchema, toSubtypes, type ResourceDeps } from "../../shared/rest/resource.ts";
 import { EVERY_ROLE, TENANT_ADMIN, TENANT_ROLES, validate, type RouteTable } from "../../shared/rest/route.ts";
-import type { Principal } from "../../shared/rest/principal.ts";
 import type { AttributeSource } from "../../shared/rest/telemetry.ts";
 import {
   deleteEdge,
@@ -19,7 +19,15 @@ import {
   saveEdge,
   type Edge,
 } from "../store/edge-store.ts";
-import { edgeInfoSchema, edgeInput, edgeSchema, edgeToRest, presenceAttributes, presenceToRest, toEdgeSave } from "./edge-form.ts";
+import {
+  edgeInfoSchema,
+  edgeInput,
+  edgeSchema,
+  edgeToRest,
+  presenceAttributes,
+  presenceToRest,
+  toEdgeSave,
+} from "./edge-form.ts";
 import type { EdgeSessions } from "./edge-sessions.ts";
 
 export interface EdgeDeps extends Pick<ResourceDeps, "db" | "clock" | "random"> {
@@ -42,15 +50,36 @@ function isVisible({ authority, customerId }: Principal, edge: Edge): boolean {
 export function addEdgeReadRoutes(routes: RouteTable, deps: EdgeDeps): void {
   const { db } = deps;
   routes.add(
-    { method: "get", path: "/api/edges/enabled", tag, summary: "Whether edges are offered", access: EVERY_ROLE, answer: z.boolean() },
+    {
+      method: "get",
+      path: "/api/edges/enabled",
+      tag,
+      summary: "Whether edges are offered",
+      access: EVERY_ROLE,
+      answer: z.boolean(),
+    },
     () => Promise.resolve(true),
   );
   routes.add(
-    { method: "get", path: "/api/edge/types", tag, summary: "Types in use", access: TENANT_ROLES, answer: z.array(subtypeSchema) },
+    {
+      method: "get",
+      path: "/api/edge/types",
+      tag,
+      summary: "Types in use",
+      access: TENANT_ROLES,
+      answer: z.array(subtypeSchema),
+    },
     async ({ principal: { tenantId } }) => toSubtypes(tenantId, "EDGE", await listEdgeTypes(db, tenantId)),
   );
   routes.add(
-    { method: "get", path: "/api/edge/info/{edgeId}", tag, summary: "An edge with its presence", access: TENANT_ROLES, answer: edgeInfoSchema },
+    {
+      method: "get",
+      path: "/api/edge/info/{edgeId}",
+      tag,
+      summary: "An edge with its presence",
+      access: TENANT_ROLES,
+      answer: edgeInfoSchema,
+    },
     async (call) => {
       const edge = await readableEdge(deps, call.principal, call.uuid("edgeId"));
       return (await edgeInfos(deps, [edge]))(edge);
@@ -89,7 +118,8 @@ export function addEdgeReadRoutes(routes: RouteTable, deps: EdgeDeps): void {
     },
     ({ principal, query }) => {
       if (query.edgeIds !== undefined) return byIds(principal, query.edgeIds);
-      if (principal.authority !== "TENANT_ADMIN") throw new AppError("PERMISSION_DENIED", "You don't have permission to perform this operation!");
+      if (principal.authority !== "TENANT_ADMIN")
+        throw new AppError("PERMISSION_DENIED", "You don't have permission to perform this operation!");
       return edgePage(deps, principal.tenantId, validate(listQuery, query));
     },
   );
@@ -140,7 +170,9 @@ export function addEdgeListRoutes(routes: RouteTable, deps: EdgeDeps): void {
       answer: pageSchema(edgeSchema),
     },
     ({ principal, query }) =>
-      query.edgeName === undefined ? edgePage(deps, principal.tenantId, validate(listQuery, query)) : byName(principal.tenantId, query.edgeName),
+      query.edgeName === undefined
+        ? edgePage(deps, principal.tenantId, validate(listQuery, query))
+        : byName(principal.tenantId, query.edgeName),
   );
   routes.add(
     {
@@ -165,7 +197,11 @@ async function edgeInfos({ db, sessions, clock }: EdgeDeps, edges: readonly Edge
   return (edge: Edge) => ({
     ...edgeToRest(edge),
     ...customer(edge),
-    status: presenceToRest({ status: statuses.get(edge.id), isConnected: sessions.isConnected(edge.id), nowMs: clock.nowMs() }),
+    status: presenceToRest({
+      status: statuses.get(edge.id),
+      isConnected: sessions.isConnected(edge.id),
+      nowMs: clock.nowMs(),
+    }),
   });
 }
 
@@ -183,7 +219,8 @@ export function addEdgeWriteRoutes(routes: RouteTable, deps: EdgeDeps): void {
     },
     async ({ principal: { tenantId }, body }) => {
       const saved = await db.transaction((tx) => saveEdge(tx, deps, toEdgeSave(body, tenantId)));
-      if (saved.accessChanged) sessions.disconnect(saved.edge.id, "UNAUTHENTICATED", "Key or secret of the edge were changed");
+      if (saved.accessChanged)
+        sessions.disconnect(saved.edge.id, "UNAUTHENTICATED", "Key or secret of the edge were changed");
       return edgeToRest(saved.edge, saved.newSecret);
     },
   );
@@ -210,7 +247,11 @@ export function createEdgeAttributes(deps: EdgeDeps): AttributeSource {
     check: async (principal, id) => void (await readableEdge(deps, principal, id)),
     attributes: async (id) => {
       const statuses = await readEdgeStatuses(db, [id]);
-      return presenceAttributes(id, { status: statuses.get(id), isConnected: sessions.isConnected(id), nowMs: clock.nowMs() });
+      return presenceAttributes(id, {
+        status: statuses.get(id),
+        isConnected: sessions.isConnected(id),
+        nowMs: clock.nowMs(),
+      });
     },
   };
 }

@@ -1,4 +1,4 @@
-import { and, asc, eq, sql, type SQL } from "drizzle-orm";
+import { and, eq, sql, type SQL } from "drizzle-orm";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { EntityRecord } from "../../shared/entities/entity-record.ts";
@@ -29,7 +29,11 @@ export interface AssignmentOutcome {
  *
  * @throws AppError NOT_FOUND for the entity, INVALID_ARGUMENT for the edge
  */
-export async function assignEntity(tx: Queryable, assignment: Assignment, { nowMs }: { readonly nowMs: number }): Promise<AssignmentOutcome> {
+export async function assignEntity(
+  tx: Queryable,
+  assignment: Assignment,
+  { nowMs }: { readonly nowMs: number },
+): Promise<AssignmentOutcome> {
   const { edgeId, type, entityId } = assignment;
   await keepEdge(tx, assignment);
   const record = await lockEntity(tx, { type, id: entityId, tenantId: assignment.tenantId });
@@ -103,16 +107,6 @@ export async function isAssigned(
     .from(edgeAssignment)
     .where(and(eq(edgeAssignment.edgeId, edgeId), eq(edgeAssignment.entityId, entityId)));
   return rows.length > 0;
-}
-
-/** The edges that an entity is on. */
-export async function listEdgesOf(db: Queryable, entityId: Uuid): Promise<Uuid[]> {
-  const rows = await db
-    .select({ edgeId: edgeAssignment.edgeId })
-    .from(edgeAssignment)
-    .where(eq(edgeAssignment.entityId, entityId))
-    .orderBy(asc(edgeAssignment.edgeId));
-  return rows.map((row) => row.edgeId as Uuid);
 }
 
 /** For listEntities: only what is assigned to this edge. */

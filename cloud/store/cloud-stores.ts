@@ -1,8 +1,8 @@
 import type { Clock } from "../../shared/core/clock.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { Random } from "../../shared/core/random.ts";
-import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import { TelemetryColumnsBuilder } from "../../shared/entities/telemetry-columns.ts";
+import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import type { PostgresConnection } from "../../shared/postgres/connect.ts";
 import { closeSql, openSql } from "../../shared/postgres/connect.ts";

@@ -4,6 +4,7 @@ import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { Change } from "../../shared/entities/change.ts";
 import type { Json } from "../../shared/entities/entity-record.ts";
+import { sqlStateOf } from "../../shared/postgres/connect.ts";
 import { arrayParam } from "../../shared/store/array-param.ts";
 import { toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
 import type { Outcome, Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
@@ -53,14 +54,20 @@ export interface RecordOptions {
  *
  * @returns the edges that got a row
  */
-export async function recordChanges(tx: Queryable, changes: readonly Change[], options: RecordOptions): Promise<Uuid[]> {
+export async function recordChanges(
+  tx: Queryable,
+  changes: readonly Change[],
+  options: RecordOptions,
+): Promise<Uuid[]> {
   const { nowMs, excludeEdgeId, events = [] } = options;
   if (changes.length === 0) return recordEvents(tx, events, { nowMs });
   // One statement for both: edges are locked in one order only.
   const item = sql`select * from (${followersOf(changes.map(toEvent), excludeEdgeId)}) as followed
     union all ${givenEvents(events, changes.length)}`;
   const edgeIds = await insertEvents(tx, item, nowMs);
-  const deleted = changes.filter((change) => change.kind === "entity-removed" && change.deleted).map((c) => c.entity.id);
+  const deleted = changes
+    .filter((change) => change.kind === "entity-removed" && change.deleted)
+    .map((c) => c.entity.id);
   if (deleted.length > 0) {
     // One that was made again under its id keeps its edges.
     const isGone = sql`not exists (select from entity e where e.id = ${edgeAssignment.entityId})`;
@@ -70,13 +77,20 @@ export async function recordChanges(tx: Queryable, changes: readonly Change[], o
 }
 
 /** Writes these rows, in this order. @returns the edges that got a row */
-export async function recordEvents(tx: Queryable, events: readonly EdgeEvent[], { nowMs }: { readonly nowMs: number }): Promise<Uuid[]> {
+export async function recordEvents(
+  tx: Queryable,
+  events: readonly EdgeEvent[],
+  { nowMs }: { readonly nowMs: number },
+): Promise<Uuid[]> {
   return events.length === 0 ? [] : insertEvents(tx, givenEvents(events, 0), nowMs);
 }
 
 function givenEvents(events: readonly EdgeEvent[], offset: number): SQL {
   return sql`select edge_id, type, action, entity_id, body, position + ${offset}::bigint as position
-    from unnest(${arrayParam(events.map((event) => event.edgeId), "uuid")}, ${eventArrays(events)})
+    from unnest(${arrayParam(
+      events.map((event) => event.edgeId),
+      "uuid",
+    )}, ${eventArrays(events)})
     with ordinality as given (edge_id, type, action, entity_id, body, position)`;
 }
 
@@ -85,7 +99,11 @@ function givenEvents(events: readonly EdgeEvent[], offset: number): SQL {
  *
  * @returns whether there was any
  */
-export async function requestFullSync(tx: Queryable, { clock }: { readonly clock: Clock }, edgeId: Uuid): Promise<boolean> {
+export async function requestFullSync(
+  tx: Queryable,
+  { clock }: { readonly clock: Clock },
+  edgeId: Uuid,
+): Promise<boolean> {
   const item = sql`select a.edge_id, a.entity_type as type, 'ADDED' as action, a.entity_id, null::text as body,
       row_number() over (order by a.assigned_ms, a.entity_id) as position
     from edge_assignment a where a.edge_id = ${edgeId}::uuid`;
@@ -117,9 +135,21 @@ export function toEvent(change: Change): EntityEvent {
 }
 
 function eventArrays(events: readonly EntityEvent[]): SQL {
-  return sql`${arrayParam(events.map((event) => event.type), "text")}, ${arrayParam(events.map((event) => event.action), "text")},
-    ${arrayParam(events.map((event) => event.entityId), "uuid")},
-    ${arrayParam(events.map((event) => (event.body === null ? null : JSON.stringify(event.body))), "text")}`;
+  return sql`${arrayParam(
+    events.map((event) => event.type),
+    "text",
+  )}, ${arrayParam(
+    events.map((event) => event.action),
+    "text",
+  )},
+    ${arrayParam(
+      events.map((event) => event.entityId),
+      "uuid",
+    )},
+    ${arrayParam(
+      events.map((event) => (event.body === null ? null : JSON.stringify(event.body))),
+      "text",
+    )}`;
 }
 
 /** A profile is followed by the edges to which a device or asset with it is assigned. */
@@ -162,7 +192,9 @@ async function insertEvents(tx: Queryable, item: SQL, nowMs: number): Promise<Uu
 
 export interface CloudUnitOfWork extends UnitOfWork {
   /** Like `run`, for work that knows which edge is to hear what. */
-  runEvents<T>(work: (tx: Queryable) => Promise<{ readonly result: T; readonly events: readonly EdgeEvent[] }>): Promise<T>;
+  runEvents<T>(
+    work: (tx: Queryable) => Promise<{ readonly result: T; readonly events: readonly EdgeEvent[] }>,
+  ): Promise<T>;
   /** Has everything that is assigned to the edge sent again. */
   requestFullSync(edgeId: Uuid): Promise<void>;
 }
@@ -173,7 +205,7 @@ export function createCloudUnitOfWork(
   { clock, onCommitted }: { readonly clock: Clock; readonly onCommitted: (edgeIds: readonly Uuid[]) => void },
 ): CloudUnitOfWork {
   const commit = async <T>(work: (tx: Queryable) => Promise<{ result: T; edgeIds: Uuid[] }>): Promise<T> => {
-    const { result, edgeIds } = await db.transaction(work);
+    const { result, edgeIds } = await runTransaction(db, work);
     if (edgeIds.length > 0) onCommitted(edgeIds);
     return result;
   };
@@ -189,8 +221,26 @@ export function createCloudUnitOfWork(
         return { result, edgeIds: await recordEvents(tx, events, { nowMs: clock.nowMs() }) };
       }),
     requestFullSync: (edgeId) =>
-      commit(async (tx) => ({ result: undefined, edgeIds: (await requestFullSync(tx, { clock }, edgeId)) ? [edgeId] : [] })),
+      commit(async (tx) => ({
+        result: undefined,
+        edgeIds: (await requestFullSync(tx, { clock }, edgeId)) ? [edgeId] : [],
+      })),
   };
+}
+
+const ATTEMPTS_MAX = 5;
+/** Two transactions waited for each other, and PostgreSQL ended this one. */
+const DEADLOCK_DETECTED = "40P01";
+
+/** A deadlock is the price of not ordering all rows that a unit of work may touch: the one that lost is run again. */
+async function runTransaction<T>(db: Queryable, work: (tx: Queryable) => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await db.transaction(work);
+    } catch (error) {
+      if (attempt === ATTEMPTS_MAX || sqlStateOf(error) !== DEADLOCK_DETECTED) throw error;
+    }
+  }
 }
 
 export interface DownlinkRow extends EdgeEvent {
@@ -233,7 +283,11 @@ export interface DownlinkFilter {
 }
 
 /** Rows with their state, which follows from the cursors. */
-export async function listDownlinks(db: Queryable, filter: DownlinkFilter, page: PageRequest): Promise<Page<DownlinkStatus>> {
+export async function listDownlinks(
+  db: Queryable,
+  filter: DownlinkFilter,
+  page: PageRequest,
+): Promise<Page<DownlinkStatus>> {
   const where = and(
     eq(edgeEvent.edgeId, filter.edgeId),
     page.startTime === undefined ? undefined : gte(edgeEvent.createdMs, page.startTime),
@@ -253,12 +307,18 @@ export async function listDownlinks(db: Queryable, filter: DownlinkFilter, page:
           and a.last_seq >= ${edgeEvent.seq} order by a.last_seq limit 1)`.mapWith(Number),
       })
       .from(edgeEvent)
-      .leftJoin(edgeEventRejection, and(eq(edgeEventRejection.edgeId, edgeEvent.edgeId), eq(edgeEventRejection.seq, edgeEvent.seq)))
+      .leftJoin(
+        edgeEventRejection,
+        and(eq(edgeEventRejection.edgeId, edgeEvent.edgeId), eq(edgeEventRejection.seq, edgeEvent.seq)),
+      )
       .where(where)
       .orderBy(direction(sortColumn(page.sortProperty)), direction(edgeEvent.seq))
       .limit(page.pageSize)
       .offset(page.pageSize * page.page),
-    db.select({ count: sql<string>`count(*)` }).from(edgeEvent).where(where),
+    db
+      .select({ count: sql<number>`count(*)` })
+      .from(edgeEvent)
+      .where(where),
   ]);
   const data = rows.map(({ row, reason, code, appliedMs }) => {
     const state = stateOf(row.seq, { ...filter, isRejected: reason !== null });
@@ -269,7 +329,7 @@ export async function listDownlinks(db: Queryable, filter: DownlinkFilter, page:
       appliedMs: state === "applied" ? appliedMs : null,
     };
   });
-  return toPage(data, Number(totals[0]?.count ?? 0), page);
+  return toPage(data, totals[0]?.count ?? 0, page);
 }
 
 function stateOf(

@@ -8,15 +8,7 @@ import { containsPattern, toPage, type Page, type PageRequest } from "../../shar
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import { attribute } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import {
-  edge,
-  edgeAssignment,
-  edgeEvent,
-  edgeEventAck,
-  edgeEventRejection,
-  edgeSync,
-  edgeUplink,
-} from "./schema.ts";
+import { edge, edgeAssignment, edgeEvent, edgeEventAck, edgeEventRejection, edgeSync, edgeUplink } from "./schema.ts";
 
 /** An edge as the cloud knows it; its secret is not kept, only a hash. */
 export interface Edge {
@@ -216,9 +208,12 @@ export async function listEdges(
       .orderBy(direction(sortColumn(page.sortProperty)), asc(edge.id))
       .limit(page.pageSize)
       .offset(page.pageSize * page.page),
-    db.select({ count: sql<string>`count(*)` }).from(edge).where(where),
+    db
+      .select({ count: sql<number>`count(*)` })
+      .from(edge)
+      .where(where),
   ]);
-  return toPage(rows.map(toEdge), Number(totals[0]?.count ?? 0), page);
+  return toPage(rows.map(toEdge), totals[0]?.count ?? 0, page);
 }
 
 function sortColumn(property: string | undefined) {

@@ -20,10 +20,16 @@ export async function hasTenant(db: Queryable): Promise<boolean> {
 }
 
 /** What a first start makes, in one transaction: a tenant, its administrator, its default profiles. */
-export function createFirstTenant(db: Queryable, deps: StoreDeps, first: FirstTenant): Promise<{ readonly tenantId: Uuid; readonly admin: User }> {
+export function createFirstTenant(
+  db: Queryable,
+  deps: StoreDeps,
+  first: FirstTenant,
+): Promise<{ readonly tenantId: Uuid; readonly admin: User }> {
   return db.transaction(async (tx) => {
     const tenantId = createUuid(deps.clock, deps.random);
-    await tx.insert(tenant).values({ id: tenantId, title: FIRST_TENANT_TITLE, createdMs: deps.clock.nowMs(), body: {} });
+    await tx
+      .insert(tenant)
+      .values({ id: tenantId, title: FIRST_TENANT_TITLE, createdMs: deps.clock.nowMs(), body: {} });
     const admin = await createUser(tx, deps, {
       tenantId,
       customerId: null,

@@ -91,12 +91,6 @@ interface DeviceBody {
   readonly deviceData?: Json;
 }
 
-/** A gateway speaks for other devices: a flag that people set in the free JSON. */
-export function isGateway(record: EntityRecord): boolean {
-  const info = record.body["additionalInfo"];
-  return typeof info === "object" && info !== null && "gateway" in info && info["gateway"] === true;
-}
-
 export const CREDENTIALS_TYPES = ["ACCESS_TOKEN", "X509_CERTIFICATE", "MQTT_BASIC"] as const;
 export type CredentialsType = (typeof CREDENTIALS_TYPES)[number];
 

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { NULL_UUID, type Uuid } from "../core/ids.ts";
+import type { Uuid } from "../core/ids.ts";
 import type { Json } from "./entity-record.ts";
 import { entityIdSchema, restCustomerId, restId } from "./fields.ts";
 
@@ -62,6 +62,3 @@ export function userToRest(user: User): z.input<typeof userSchema> {
     additionalInfo: { ...user.additionalInfo, userCredentialsEnabled: user.enabled, userActivated: true },
   };
 }
-
-/** A system administrator belongs to no tenant: the null uuid. */
-export const SYSTEM_TENANT_ID = NULL_UUID;

@@ -9,7 +9,6 @@ export const METRICS = {
   skerry_http_request_seconds: "Time from a REST request to its answer, by method and route",
   skerry_login_failures_total: "Sign-ins that were refused",
   skerry_edges_connected: "Edges that hold a session with this cloud process",
-  skerry_downlink_events_total: "Downlink events written, one per change and edge concerned",
   skerry_mqtt_sessions: "Devices connected by MQTT",
   skerry_mqtt_publishes_total: "MQTT publishes received",
   skerry_mqtt_publishes_rejected_total: "MQTT publishes that were refused for their content",

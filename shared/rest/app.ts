@@ -41,7 +41,7 @@ export function createRestApp(deps: RestAppDeps): RestApp {
   const seconds = deps.metrics.histogram("skerry_http_request_seconds", ["method", "route"]);
 
   const fail = (thrown: unknown, context: { readonly method: string; readonly path: string }): Response => {
-    const error = (deps.toAppError ?? AppError.from)(thrown);
+    const error = deps.toAppError?.(thrown) ?? AppError.from(thrown);
     if (isServerFault(error)) deps.log.error("Request failed", { ...context, error });
     return errorResponse(error, deps.clock.nowMs());
   };
@@ -50,8 +50,7 @@ export function createRestApp(deps: RestAppDeps): RestApp {
   hono.onError((error, c) => fail(error, c.req));
 
   const add = <Query, Body>(spec: RouteSpec<Query, Body>, handler: Handler<Query, Body>): void => {
-    // The list is read by its metadata only; schemas of any type are welcome there.
-    routes.push(spec as unknown as RouteSpec);
+    routes.push(spec);
     const { method, path } = spec;
     hono.on(method.toUpperCase(), path.replaceAll(/\{(\w+)\}/g, ":$1"), async (c) => {
       const startMs = deps.clock.monotonicMs();
@@ -137,7 +136,8 @@ async function readCounted(request: Request, limit: number): Promise<Uint8Array>
   if (request.body === null) return new Uint8Array();
   const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of request.body) {
+  const body: AsyncIterable<Uint8Array> = request.body;
+  for await (const chunk of body) {
     length += chunk.length;
     if (length > limit) throw new AppError("PAYLOAD_TOO_LARGE", `Request body exceeds the limit of ${limit} bytes`);
     chunks.push(chunk);

@@ -15,7 +15,14 @@ import {
 } from "../store/entity-store.ts";
 import type { Queryable } from "../store/unit-of-work.ts";
 import { mapPage, pageQuery, parseIdList, toPageRequest } from "./pages.ts";
-import { customerColumns, readableEntity, subtypeSchema, toSubtypes, visibleTo, type ResourceDeps } from "./resource.ts";
+import {
+  customerColumns,
+  readableEntity,
+  subtypeSchema,
+  toSubtypes,
+  visibleTo,
+  type ResourceDeps,
+} from "./resource.ts";
 import { TENANT_ADMIN, TENANT_ROLES, validate, type RouteTable } from "./route.ts";
 
 const tag = "Assets";
@@ -23,7 +30,14 @@ const tag = "Assets";
 /** Reading assets, one by one. */
 export function addAssetReadRoutes(routes: RouteTable, { db }: Pick<ResourceDeps, "db">): void {
   routes.add(
-    { method: "get", path: "/api/asset/types", tag, summary: "Types in use", access: TENANT_ROLES, answer: z.array(subtypeSchema) },
+    {
+      method: "get",
+      path: "/api/asset/types",
+      tag,
+      summary: "Types in use",
+      access: TENANT_ROLES,
+      answer: z.array(subtypeSchema),
+    },
     async ({ principal: { tenantId } }) => toSubtypes(tenantId, "ASSET", await listSubtypes(db, "ASSET", tenantId)),
   );
   routes.add(
@@ -41,7 +55,14 @@ export function addAssetReadRoutes(routes: RouteTable, { db }: Pick<ResourceDeps
     },
   );
   routes.add(
-    { method: "get", path: "/api/asset/{assetId}", tag, summary: "An asset", access: TENANT_ROLES, answer: assetSchema },
+    {
+      method: "get",
+      path: "/api/asset/{assetId}",
+      tag,
+      summary: "An asset",
+      access: TENANT_ROLES,
+      answer: assetSchema,
+    },
     async (call) => assetToRest(await readableEntity(db, call.principal, { type: "ASSET", id: call.uuid("assetId") })),
   );
   routes.add(
@@ -61,7 +82,9 @@ export function addAssetReadRoutes(routes: RouteTable, { db }: Pick<ResourceDeps
         tenantId: visible.tenantId,
         ids: parseIdList(query.assetIds, "assetIds"),
       });
-      return records.filter((record) => visible.customerId === undefined || record.customerId === visible.customerId).map(assetToRest);
+      return records
+        .filter((record) => visible.customerId === undefined || record.customerId === visible.customerId)
+        .map(assetToRest);
     },
   );
 }
@@ -94,7 +117,12 @@ export function addAssetListRoutes(routes: RouteTable, { db }: Pick<ResourceDeps
       tag,
       summary: "Assets of the tenant; with assetName the one with this name",
       access: TENANT_ADMIN,
-      query: listQuery.partial().extend({ pageSize: z.string().optional(), page: z.string().optional(), sortOrder: z.string().optional(), assetName: z.string().optional() }),
+      query: listQuery.partial().extend({
+        pageSize: z.string().optional(),
+        page: z.string().optional(),
+        sortOrder: z.string().optional(),
+        assetName: z.string().optional(),
+      }),
       answer: pageSchema(assetSchema),
     },
     async ({ principal, query }) => {
@@ -125,7 +153,10 @@ export function addAssetListRoutes(routes: RouteTable, { db }: Pick<ResourceDeps
 export async function assetPage(
   db: Queryable,
   scope: Omit<EntityFilter, "type">,
-  query: z.output<typeof listQuery> & { readonly startTime?: number | undefined; readonly endTime?: number | undefined },
+  query: z.output<typeof listQuery> & {
+    readonly startTime?: number | undefined;
+    readonly endTime?: number | undefined;
+  },
 ) {
   const { type, ...page } = query;
   const filter: EntityFilter = { ...scope, type: "ASSET", subtype: type };
@@ -157,7 +188,13 @@ export function addAssetWriteRoutes(routes: RouteTable, deps: ResourceDeps): voi
       assetToRest(await deps.unitOfWork.run((tx) => saveAsset(tx, deps, { tenantId, input: body }))),
   );
   routes.add(
-    { method: "delete", path: "/api/asset/{assetId}", tag, summary: "Delete an asset with its data", access: TENANT_ADMIN },
+    {
+      method: "delete",
+      path: "/api/asset/{assetId}",
+      tag,
+      summary: "Delete an asset with its data",
+      access: TENANT_ADMIN,
+    },
     async (call) => {
       const key = { type: "ASSET", id: call.uuid("assetId"), tenantId: call.principal.tenantId } as const;
       await deps.unitOfWork.run((tx) => deleteEntity(tx, key));

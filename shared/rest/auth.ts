@@ -104,7 +104,14 @@ export function addAuthRoutes(routes: RouteTable, deps: AuthDeps): void {
     },
   );
   routes.add(
-    { method: "get", path: "/api/auth/user", tag, summary: "The user of the token", access: EVERY_ROLE, answer: userSchema },
+    {
+      method: "get",
+      path: "/api/auth/user",
+      tag,
+      summary: "The user of the token",
+      access: EVERY_ROLE,
+      answer: userSchema,
+    },
     async ({ principal }) => {
       const user = await findUser(db, principal.userId);
       if (user === null) throw authenticationFailed();

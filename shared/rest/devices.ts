@@ -24,7 +24,14 @@ import {
 } from "../store/entity-store.ts";
 import type { Queryable } from "../store/unit-of-work.ts";
 import { booleanQuery, mapPage, pageQuery, parseIdList, toPageRequest } from "./pages.ts";
-import { customerColumns, readableEntity, subtypeSchema, toSubtypes, visibleTo, type ResourceDeps } from "./resource.ts";
+import {
+  customerColumns,
+  readableEntity,
+  subtypeSchema,
+  toSubtypes,
+  visibleTo,
+  type ResourceDeps,
+} from "./resource.ts";
 import { TENANT_ADMIN, TENANT_ROLES, validate, type RouteTable } from "./route.ts";
 
 const tag = "Devices";
@@ -32,7 +39,14 @@ const tag = "Devices";
 /** Reading devices, one by one and in lists. */
 export function addDeviceReadRoutes(routes: RouteTable, { db }: Pick<ResourceDeps, "db">): void {
   routes.add(
-    { method: "get", path: "/api/device/types", tag, summary: "Types in use", access: TENANT_ROLES, answer: z.array(subtypeSchema) },
+    {
+      method: "get",
+      path: "/api/device/types",
+      tag,
+      summary: "Types in use",
+      access: TENANT_ROLES,
+      answer: z.array(subtypeSchema),
+    },
     async ({ principal: { tenantId } }) => toSubtypes(tenantId, "DEVICE", await listSubtypes(db, "DEVICE", tenantId)),
   );
   routes.add(
@@ -50,8 +64,16 @@ export function addDeviceReadRoutes(routes: RouteTable, { db }: Pick<ResourceDep
     },
   );
   routes.add(
-    { method: "get", path: "/api/device/{deviceId}", tag, summary: "A device", access: TENANT_ROLES, answer: deviceSchema },
-    async (call) => deviceToRest(await readableEntity(db, call.principal, { type: "DEVICE", id: call.uuid("deviceId") })),
+    {
+      method: "get",
+      path: "/api/device/{deviceId}",
+      tag,
+      summary: "A device",
+      access: TENANT_ROLES,
+      answer: deviceSchema,
+    },
+    async (call) =>
+      deviceToRest(await readableEntity(db, call.principal, { type: "DEVICE", id: call.uuid("deviceId") })),
   );
   routes.add(
     {
@@ -70,7 +92,9 @@ export function addDeviceReadRoutes(routes: RouteTable, { db }: Pick<ResourceDep
         tenantId: visible.tenantId,
         ids: parseIdList(query.deviceIds, "deviceIds"),
       });
-      return records.filter((record) => visible.customerId === undefined || record.customerId === visible.customerId).map(deviceToRest);
+      return records
+        .filter((record) => visible.customerId === undefined || record.customerId === visible.customerId)
+        .map(deviceToRest);
     },
   );
 }
@@ -103,7 +127,12 @@ export function addDeviceListRoutes(routes: RouteTable, { db }: Pick<ResourceDep
       tag,
       summary: "Devices of the tenant; with deviceName the one with this name",
       access: TENANT_ADMIN,
-      query: listQuery.partial().extend({ pageSize: z.string().optional(), page: z.string().optional(), sortOrder: z.string().optional(), deviceName: z.string().optional() }),
+      query: listQuery.partial().extend({
+        pageSize: z.string().optional(),
+        page: z.string().optional(),
+        sortOrder: z.string().optional(),
+        deviceName: z.string().optional(),
+      }),
       answer: pageSchema(deviceSchema),
     },
     async ({ principal, query }) => {
@@ -131,7 +160,10 @@ export function addDeviceListRoutes(routes: RouteTable, { db }: Pick<ResourceDep
 export async function deviceInfoPage(
   db: Queryable,
   scope: Omit<EntityFilter, "type">,
-  query: z.output<typeof infoListQuery> & { readonly startTime?: number | undefined; readonly endTime?: number | undefined },
+  query: z.output<typeof infoListQuery> & {
+    readonly startTime?: number | undefined;
+    readonly endTime?: number | undefined;
+  },
 ) {
   const { type, deviceProfileId, active, ...page } = query;
   const profileId = deviceProfileId === undefined ? undefined : parseIdList(deviceProfileId, "deviceProfileId")[0];
@@ -172,7 +204,9 @@ export function addDeviceWriteRoutes(routes: RouteTable, deps: ResourceDeps): vo
     },
     async ({ principal: { tenantId }, body, query: { accessToken } }) => {
       const isGiven = accessToken !== undefined && accessToken !== "";
-      const credentials = isGiven ? { credentialsType: "ACCESS_TOKEN" as const, credentialsId: accessToken } : undefined;
+      const credentials = isGiven
+        ? { credentialsType: "ACCESS_TOKEN" as const, credentialsId: accessToken }
+        : undefined;
       return deviceToRest(await unitOfWork.run((tx) => saveDevice(tx, deps, { tenantId, input: body, credentials })));
     },
   );
@@ -190,7 +224,13 @@ export function addDeviceWriteRoutes(routes: RouteTable, deps: ResourceDeps): vo
       deviceToRest(await unitOfWork.run((tx) => saveDevice(tx, deps, { tenantId, input: device, credentials }))),
   );
   routes.add(
-    { method: "delete", path: "/api/device/{deviceId}", tag, summary: "Delete a device with its data", access: TENANT_ADMIN },
+    {
+      method: "delete",
+      path: "/api/device/{deviceId}",
+      tag,
+      summary: "Delete a device with its data",
+      access: TENANT_ADMIN,
+    },
     async (call) => {
       const key = { type: "DEVICE", id: call.uuid("deviceId"), tenantId: call.principal.tenantId } as const;
       await unitOfWork.run((tx) => deleteEntity(tx, key));

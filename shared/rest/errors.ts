@@ -1,4 +1,4 @@
-import { AppError, type ErrorCode } from "../core/errors.ts";
+import type { AppError, ErrorCode } from "../core/errors.ts";
 
 // The one place where a failure becomes an answer of the REST API.
 

@@ -64,7 +64,9 @@ function toPath(spec: RouteSpec, scheme: string) {
     responses: {
       200: toAnswer(spec),
       400: error("The request is not valid"),
-      ...(access === "anyone" ? {} : { 401: error("No valid token"), 403: error("Not allowed"), 404: error("Not found") }),
+      ...(access === "anyone"
+        ? {}
+        : { 401: error("No valid token"), 403: error("Not allowed"), 404: error("Not found") }),
     },
   };
 }

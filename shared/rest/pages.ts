@@ -9,7 +9,9 @@ const PAGE_SIZE_MAX = 10_000;
 const integerText = (name: string) =>
   z
     .string({ error: `Required request parameter '${name}' is not present` })
-    .regex(/^-?\d{1,15}$/, { error: (issue) => `Incorrect value '${String(issue.input).slice(0, 32)}' of parameter '${name}'` })
+    .regex(/^-?\d{1,15}$/, {
+      error: (issue) => `Incorrect value '${String(issue.input).slice(0, 32)}' of parameter '${name}'`,
+    })
     .transform(Number);
 
 /** The query parameters of every list, as they are written. */
@@ -25,7 +27,8 @@ export const pageQuery = z.object({
   sortOrder: z
     .string()
     .refine((order) => ["ASC", "DESC", ""].includes(order.toUpperCase()), {
-      error: (issue) => `Unsupported sort order '${String(issue.input).slice(0, 32)}'! Only 'ASC' or 'DESC' types are allowed.`,
+      error: (issue) =>
+        `Unsupported sort order '${String(issue.input).slice(0, 32)}'! Only 'ASC' or 'DESC' types are allowed.`,
     })
     .optional(),
 });
@@ -40,7 +43,9 @@ export const booleanQuery = z
   .enum(["true", "false"], { error: "Expected 'true' or 'false'" })
   .transform((text) => text === "true");
 
-export function toPageRequest(query: z.output<typeof pageQuery> & { startTime?: number | undefined; endTime?: number | undefined }): PageRequest {
+export function toPageRequest(
+  query: z.output<typeof pageQuery> & { startTime?: number | undefined; endTime?: number | undefined },
+): PageRequest {
   const { pageSize, page, textSearch, sortProperty, sortOrder, startTime, endTime } = query;
   return {
     pageSize: Math.min(pageSize, PAGE_SIZE_MAX),
@@ -61,9 +66,16 @@ const IDS_MAX = 1000;
 
 /** Ids of a comma-separated list. @throws AppError INVALID_ARGUMENT */
 export function parseIdList(text: string, field: string): Uuid[] {
-  const parts = text.split(",").map((part) => part.trim()).filter((part) => part !== "");
+  const parts = text
+    .split(",")
+    .map((part) => part.trim())
+    .filter((part) => part !== "");
   if (parts.length > IDS_MAX) {
-    throw new AppError("INVALID_ARGUMENT", `Incorrect '${field}': at most ${IDS_MAX} ids are allowed, got ${parts.length}`, { field });
+    throw new AppError(
+      "INVALID_ARGUMENT",
+      `Incorrect '${field}': at most ${IDS_MAX} ids are allowed, got ${parts.length}`,
+      { field },
+    );
   }
   return parts.map((part) => parseUuid(part, field));
 }

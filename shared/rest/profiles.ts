@@ -54,21 +54,53 @@ interface ProfileKind {
 function addKind(routes: RouteTable, { db, unitOfWork, clock, random }: ResourceDeps, kind: ProfileKind): void {
   const { type, path, tag, schema, infoSchema, toRest, toInfo } = kind;
   routes.add(
-    { method: "get", path: `/api/${path}Info/default`, tag, summary: "The default profile", access: TENANT_ROLES, answer: infoSchema },
+    {
+      method: "get",
+      path: `/api/${path}Info/default`,
+      tag,
+      summary: "The default profile",
+      access: TENANT_ROLES,
+      answer: infoSchema,
+    },
     async ({ principal: { tenantId } }) =>
       toInfo(await unitOfWork.run((tx) => getDefaultProfile(tx, { clock, random }, { type, tenantId }))),
   );
   routes.add(
-    { method: "get", path: `/api/${path}Info/{profileId}`, tag, summary: "A profile, briefly", access: TENANT_ROLES, answer: infoSchema },
-    async (call) => toInfo(await getEntity(db, { type, id: call.uuid("profileId"), tenantId: call.principal.tenantId })),
+    {
+      method: "get",
+      path: `/api/${path}Info/{profileId}`,
+      tag,
+      summary: "A profile, briefly",
+      access: TENANT_ROLES,
+      answer: infoSchema,
+    },
+    async (call) =>
+      toInfo(await getEntity(db, { type, id: call.uuid("profileId"), tenantId: call.principal.tenantId })),
   );
   routes.add(
-    { method: "get", path: `/api/${path}/{profileId}`, tag, summary: "A profile", access: TENANT_ADMIN, answer: schema },
-    async (call) => toRest(await getEntity(db, { type, id: call.uuid("profileId"), tenantId: call.principal.tenantId })),
+    {
+      method: "get",
+      path: `/api/${path}/{profileId}`,
+      tag,
+      summary: "A profile",
+      access: TENANT_ADMIN,
+      answer: schema,
+    },
+    async (call) =>
+      toRest(await getEntity(db, { type, id: call.uuid("profileId"), tenantId: call.principal.tenantId })),
   );
   routes.add(
-    { method: "get", path: `/api/${path}s`, tag, summary: "Profiles", access: TENANT_ADMIN, query: pageQuery, answer: pageSchema(schema) },
-    async ({ principal: { tenantId }, query }) => mapPage(await listEntities(db, { type, tenantId }, toPageRequest(query)), toRest),
+    {
+      method: "get",
+      path: `/api/${path}s`,
+      tag,
+      summary: "Profiles",
+      access: TENANT_ADMIN,
+      query: pageQuery,
+      answer: pageSchema(schema),
+    },
+    async ({ principal: { tenantId }, query }) =>
+      mapPage(await listEntities(db, { type, tenantId }, toPageRequest(query)), toRest),
   );
   routes.add(
     {
@@ -80,6 +112,7 @@ function addKind(routes: RouteTable, { db, unitOfWork, clock, random }: Resource
       query: pageQuery,
       answer: pageSchema(infoSchema),
     },
-    async ({ principal: { tenantId }, query }) => mapPage(await listEntities(db, { type, tenantId }, toPageRequest(query)), toInfo),
+    async ({ principal: { tenantId }, query }) =>
+      mapPage(await listEntities(db, { type, tenantId }, toPageRequest(query)), toInfo),
   );
 }

@@ -2,10 +2,10 @@ import { z } from "zod";
 import type { Clock } from "../core/clock.ts";
 import type { Uuid } from "../core/ids.ts";
 import type { Random } from "../core/random.ts";
-import { entityIdSchema, restId } from "../entities/fields.ts";
 import { customerSummary } from "../entities/customer.ts";
 import type { EntityRecord } from "../entities/entity-record.ts";
 import type { EntityType } from "../entities/entity-types.ts";
+import { entityIdSchema, restId } from "../entities/fields.ts";
 import { findCustomers, getEntity, notFound } from "../store/entity-store.ts";
 import type { Queryable, UnitOfWork } from "../store/unit-of-work.ts";
 import type { Principal } from "./principal.ts";
@@ -64,6 +64,10 @@ export const subtypeSchema = z
   .object({ tenantId: entityIdSchema, entityType: z.string(), type: z.string() })
   .meta({ id: "EntitySubtype" });
 
-export function toSubtypes(tenantId: Uuid, entityType: EntityType, types: readonly string[]): z.input<typeof subtypeSchema>[] {
+export function toSubtypes(
+  tenantId: Uuid,
+  entityType: EntityType,
+  types: readonly string[],
+): z.input<typeof subtypeSchema>[] {
   return types.map((type) => ({ tenantId: restId("TENANT", tenantId), entityType, type }));
 }

@@ -1,8 +1,8 @@
 import type { z } from "zod";
 import { AppError } from "../core/errors.ts";
 import type { Uuid } from "../core/ids.ts";
-import { JsonCursor } from "../entities/values-cursor.ts";
 import type { Authority } from "../entities/user.ts";
+import { JsonCursor } from "../entities/values-cursor.ts";
 import type { Principal } from "./principal.ts";
 
 /** Who may call a route; `anyone`: no token is looked at. */

@@ -22,8 +22,8 @@ import {
   type HistoryQuery,
 } from "../store/telemetry-store.ts";
 import { JSON_TYPE } from "./errors.ts";
-import type { Principal } from "./principal.ts";
 import { booleanQuery } from "./pages.ts";
+import type { Principal } from "./principal.ts";
 import { readableEntity, type ResourceDeps } from "./resource.ts";
 import { EVERY_ROLE, validate, type Call, type RouteTable } from "./route.ts";
 
@@ -54,7 +54,8 @@ async function target(deps: TelemetryDeps, call: Call<unknown, unknown>, type: s
     await other.check(call.principal, id);
     return { type, id };
   }
-  if (!isEntityType(type)) throw new AppError("INVALID_ARGUMENT", `Unsupported entity type '${type.slice(0, 64)}'!`, { field: "entityType" });
+  if (!isEntityType(type))
+    throw new AppError("INVALID_ARGUMENT", `Unsupported entity type '${type.slice(0, 64)}'!`, { field: "entityType" });
   await readableEntity(deps.db, call.principal, { type, id });
   return { type, id };
 }
@@ -68,7 +69,8 @@ async function ownTarget(deps: TelemetryDeps, call: Call<unknown, unknown>, type
 }
 
 function scopeOf(text: string): AttributeScope {
-  if (!isAttributeScope(text)) throw new AppError("INVALID_ARGUMENT", `Invalid scope: ${text.slice(0, 64)}`, { field: "scope" });
+  if (!isAttributeScope(text))
+    throw new AppError("INVALID_ARGUMENT", `Invalid scope: ${text.slice(0, 64)}`, { field: "scope" });
   return text;
 }
 
@@ -93,7 +95,10 @@ const seriesAnswer = z.record(z.string(), z.array(z.object({ ts: z.int(), value:
 
 export function addAttributeRoutes(routes: RouteTable, deps: TelemetryDeps): void {
   const entity = `${prefix}/{entityType}/{entityId}` as const;
-  const readRows = async (call: Call<unknown, unknown>, scopes: readonly AttributeScope[] | undefined): Promise<readonly AttributeRow[]> => {
+  const readRows = async (
+    call: Call<unknown, unknown>,
+    scopes: readonly AttributeScope[] | undefined,
+  ): Promise<readonly AttributeRow[]> => {
     const { type, id } = await target(deps, call, call.param("entityType"));
     const other = deps.others?.[type];
     if (other === undefined) return readAttributeRows(deps.db, { entityId: id, scopes, keys: keysOf(call) });
@@ -101,25 +106,58 @@ export function addAttributeRoutes(routes: RouteTable, deps: TelemetryDeps): voi
     const rows = await other.attributes(id);
     return rows.filter((row) => (scopes?.includes(row.scope) ?? true) && (keys?.includes(row.key) ?? true));
   };
-  const readKeys = async (call: Call<unknown, unknown>, scopes: readonly AttributeScope[] | undefined): Promise<string[]> => {
+  const readKeys = async (
+    call: Call<unknown, unknown>,
+    scopes: readonly AttributeScope[] | undefined,
+  ): Promise<string[]> => {
     const { type, id } = await target(deps, call, call.param("entityType"));
     if (deps.others?.[type] === undefined) return listAttributeKeys(deps.db, { entityId: id, scopes });
     return (await readRows(call, scopes)).map((row) => row.key);
   };
   routes.add(
-    { method: "get", path: `${entity}/keys/attributes`, tag, summary: "Keys of all attributes", access: EVERY_ROLE, answer: keysAnswer },
+    {
+      method: "get",
+      path: `${entity}/keys/attributes`,
+      tag,
+      summary: "Keys of all attributes",
+      access: EVERY_ROLE,
+      answer: keysAnswer,
+    },
     (call) => readKeys(call, undefined),
   );
   routes.add(
-    { method: "get", path: `${entity}/keys/attributes/{scope}`, tag, summary: "Keys of the attributes of a scope", access: EVERY_ROLE, answer: keysAnswer },
+    {
+      method: "get",
+      path: `${entity}/keys/attributes/{scope}`,
+      tag,
+      summary: "Keys of the attributes of a scope",
+      access: EVERY_ROLE,
+      answer: keysAnswer,
+    },
     (call) => readKeys(call, [scopeOf(call.param("scope"))]),
   );
   routes.add(
-    { method: "get", path: `${entity}/values/attributes`, tag, summary: "Attributes of all scopes", access: EVERY_ROLE, query: keysQuery, answer: attributesAnswer },
+    {
+      method: "get",
+      path: `${entity}/values/attributes`,
+      tag,
+      summary: "Attributes of all scopes",
+      access: EVERY_ROLE,
+      query: keysQuery,
+      answer: attributesAnswer,
+    },
     async (call) => rawJson(attributesJson(await readRows(call, undefined))),
   );
   routes.add(
-    { method: "get", path: `${entity}/values/attributes/{scope}`, tag, summary: "Attributes of a scope", access: EVERY_ROLE, query: keysQuery, answer: attributesAnswer },
+    {
+      method: "get",
+      path: `${entity}/values/attributes/{scope}`,
+      tag,
+      summary: "Attributes of a scope",
+      access: EVERY_ROLE,
+      query: keysQuery,
+      answer: attributesAnswer,
+    },
     async (call) => rawJson(attributesJson(await readRows(call, [scopeOf(call.param("scope"))]))),
   );
   addAttributeWriteRoutes(routes, deps);
@@ -132,7 +170,8 @@ function attributesJson(rows: readonly AttributeRow[]): string {
 function addAttributeWriteRoutes(routes: RouteTable, deps: TelemetryDeps): void {
   const write = async (call: Call<unknown, unknown>, type: string): Promise<void> => {
     const scope = scopeOf(call.param("scope"));
-    if (scope === "CLIENT_SCOPE") throw new AppError("INVALID_ARGUMENT", "Invalid scope: CLIENT_SCOPE", { field: "scope" });
+    if (scope === "CLIENT_SCOPE")
+      throw new AppError("INVALID_ARGUMENT", "Invalid scope: CLIENT_SCOPE", { field: "scope" });
     const entity = await ownTarget(deps, call, type);
     const readings = parseAttributes(await call.text());
     await deps.unitOfWork.run((tx) => saveAttributes(tx, { entity, scope, readings, nowMs: deps.clock.nowMs() }));
@@ -147,11 +186,21 @@ function addAttributeWriteRoutes(routes: RouteTable, deps: TelemetryDeps): void 
   const save = { method: "post", tag, access: EVERY_ROLE, textBody: ATTRIBUTES_EXAMPLE } as const;
   const drop = { method: "delete", tag, access: EVERY_ROLE, query: keysQuery } as const;
   const any = `${prefix}/{entityType}/{entityId}` as const;
-  routes.add({ ...save, path: `${any}/attributes/{scope}`, summary: "Save attributes" }, (call) => write(call, call.param("entityType")));
-  routes.add({ ...save, path: `${any}/{scope}`, summary: "Save attributes" }, (call) => write(call, call.param("entityType")));
-  routes.add({ ...drop, path: `${any}/{scope}`, summary: "Delete attributes" }, (call) => remove(call, call.param("entityType")));
-  routes.add({ ...save, path: `${prefix}/{entityId}/{scope}`, summary: "Save attributes of a device" }, (call) => write(call, "DEVICE"));
-  routes.add({ ...drop, path: `${prefix}/{entityId}/{scope}`, summary: "Delete attributes of a device" }, (call) => remove(call, "DEVICE"));
+  routes.add({ ...save, path: `${any}/attributes/{scope}`, summary: "Save attributes" }, (call) =>
+    write(call, call.param("entityType")),
+  );
+  routes.add({ ...save, path: `${any}/{scope}`, summary: "Save attributes" }, (call) =>
+    write(call, call.param("entityType")),
+  );
+  routes.add({ ...drop, path: `${any}/{scope}`, summary: "Delete attributes" }, (call) =>
+    remove(call, call.param("entityType")),
+  );
+  routes.add({ ...save, path: `${prefix}/{entityId}/{scope}`, summary: "Save attributes of a device" }, (call) =>
+    write(call, "DEVICE"),
+  );
+  routes.add({ ...drop, path: `${prefix}/{entityId}/{scope}`, summary: "Delete attributes of a device" }, (call) =>
+    remove(call, "DEVICE"),
+  );
 }
 
 function parseAttributes(text: string) {
@@ -168,9 +217,13 @@ function readPayload<T>(text: string, prefixText: string, read: () => T): T {
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== "INVALID_PAYLOAD") throw error;
     const isObject = /^\s*[[{]/.test(text);
-    throw new AppError("INVALID_PAYLOAD", isObject ? `${prefixText}: ${error.message}` : `Request is not a JSON object: ${error.message}`, {
-      cause: error,
-    });
+    throw new AppError(
+      "INVALID_PAYLOAD",
+      isObject ? `${prefixText}: ${error.message}` : `Request is not a JSON object: ${error.message}`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
@@ -184,7 +237,9 @@ const historyQuery = z.object({
   interval: timeText("interval").optional(),
   timeZone: z.string().optional(),
   limit: timeText("limit").optional(),
-  agg: z.enum(AGGREGATIONS, { error: `Unsupported aggregation: expected one of ${AGGREGATIONS.join(", ")}` }).optional(),
+  agg: z
+    .enum(AGGREGATIONS, { error: `Unsupported aggregation: expected one of ${AGGREGATIONS.join(", ")}` })
+    .optional(),
   orderBy: z.enum(["ASC", "DESC"], { error: "Unsupported order: expected ASC or DESC" }).optional(),
 });
 
@@ -200,7 +255,14 @@ const POINTS_DEFAULT = 100;
 export function addTelemetryRoutes(routes: RouteTable, deps: TelemetryDeps): void {
   const entity = `${prefix}/{entityType}/{entityId}` as const;
   routes.add(
-    { method: "get", path: `${entity}/keys/timeseries`, tag, summary: "Keys of telemetry", access: EVERY_ROLE, answer: keysAnswer },
+    {
+      method: "get",
+      path: `${entity}/keys/timeseries`,
+      tag,
+      summary: "Keys of telemetry",
+      access: EVERY_ROLE,
+      answer: keysAnswer,
+    },
     async (call) => listTelemetryKeys(deps.db, (await target(deps, call, call.param("entityType"))).id),
   );
   const history = async (call: Call<unknown, unknown>, query: unknown): Promise<Response> => {
@@ -217,10 +279,19 @@ export function addTelemetryRoutes(routes: RouteTable, deps: TelemetryDeps): voi
       tag,
       summary: "Latest values; with startTs and endTs the history between",
       access: EVERY_ROLE,
-      query: historyQuery.partial().extend({ startTs: z.string().optional(), endTs: z.string().optional(), interval: z.string().optional(), limit: z.string().optional(), useStrictDataTypes: z.string().optional() }),
+      query: historyQuery.partial().extend({
+        startTs: z.string().optional(),
+        endTs: z.string().optional(),
+        interval: z.string().optional(),
+        limit: z.string().optional(),
+        useStrictDataTypes: z.string().optional(),
+      }),
       answer: seriesAnswer,
     },
-    (call) => (call.query.startTs === undefined && call.query.endTs === undefined ? latest(deps, call) : history(call, call.query)),
+    (call) =>
+      call.query.startTs === undefined && call.query.endTs === undefined
+        ? latest(deps, call)
+        : history(call, call.query),
   );
   routes.add(
     {
@@ -229,7 +300,13 @@ export function addTelemetryRoutes(routes: RouteTable, deps: TelemetryDeps): voi
       tag,
       summary: "The history between startTs and endTs",
       access: EVERY_ROLE,
-      query: historyQuery.extend({ startTs: z.string(), endTs: z.string(), interval: z.string().optional(), limit: z.string().optional(), useStrictDataTypes: z.string().optional() }),
+      query: historyQuery.extend({
+        startTs: z.string(),
+        endTs: z.string(),
+        interval: z.string().optional(),
+        limit: z.string().optional(),
+        useStrictDataTypes: z.string().optional(),
+      }),
       answer: seriesAnswer,
     },
     (call) => history(call, call.query),
@@ -237,7 +314,10 @@ export function addTelemetryRoutes(routes: RouteTable, deps: TelemetryDeps): voi
   addTelemetryWriteRoutes(routes, deps);
 }
 
-async function latest(deps: TelemetryDeps, call: Call<{ readonly useStrictDataTypes?: string | undefined }, unknown>): Promise<Response> {
+async function latest(
+  deps: TelemetryDeps,
+  call: Call<{ readonly useStrictDataTypes?: string | undefined }, unknown>,
+): Promise<Response> {
   const { id } = await target(deps, call, call.param("entityType"));
   const keys = keysOf(call);
   const points = await readLatest(deps.db, { entityId: id, keys });
@@ -251,11 +331,16 @@ async function latest(deps: TelemetryDeps, call: Call<{ readonly useStrictDataTy
 function toHistory(query: z.output<typeof historyQuery>): Omit<HistoryQuery, "entityId" | "keys"> {
   const { startTs, endTs, interval = 0, intervalType, limit = POINTS_DEFAULT, agg = "NONE", orderBy = "DESC" } = query;
   if (intervalType !== undefined && intervalType !== "MILLISECONDS") {
-    throw new AppError("INVALID_ARGUMENT", `Unsupported interval type '${intervalType.slice(0, 32)}': only MILLISECONDS is offered`, {
-      field: "intervalType",
-    });
+    throw new AppError(
+      "INVALID_ARGUMENT",
+      `Unsupported interval type '${intervalType.slice(0, 32)}': only MILLISECONDS is offered`,
+      {
+        field: "intervalType",
+      },
+    );
   }
-  if (limit < 1) throw new AppError("INVALID_ARGUMENT", "Incorrect limit: it must be greater than zero", { field: "limit" });
+  if (limit < 1)
+    throw new AppError("INVALID_ARGUMENT", "Incorrect limit: it must be greater than zero", { field: "limit" });
   return { startMs: startTs, endMs: endTs, intervalMs: interval, limit, aggregation: agg, orderBy };
 }
 
@@ -264,7 +349,10 @@ interface NullablePoint {
   readonly value: CanonicalJson | null;
 }
 
-function seriesJson(series: ReadonlyMap<string, readonly (TelemetryPoint | NullablePoint)[]>, isStrict: boolean): string {
+function seriesJson(
+  series: ReadonlyMap<string, readonly (TelemetryPoint | NullablePoint)[]>,
+  isStrict: boolean,
+): string {
   const members = Array.from(series, ([key, points]) => {
     const list = points.map(({ tsMs, value }) => `{"ts":${tsMs},"value":${valueJson(value, isStrict)}}`);
     return `${JSON.stringify(key)}:[${list.join(",")}]`;
@@ -302,9 +390,19 @@ function addTelemetryWriteRoutes(routes: RouteTable, deps: TelemetryDeps): void 
   const entity = `${prefix}/{entityType}/{entityId}/timeseries` as const;
   const spec = { method: "post", tag, access: EVERY_ROLE, textBody: TELEMETRY_EXAMPLE } as const;
   routes.add({ ...spec, path: `${entity}/{scope}`, summary: "Save telemetry" }, save);
-  routes.add({ ...spec, path: `${entity}/{scope}/{ttl}`, summary: "Save telemetry; the time to live is not used" }, save);
   routes.add(
-    { method: "delete", path: `${entity}/delete`, tag, summary: "Delete telemetry", access: EVERY_ROLE, query: deleteQuery },
+    { ...spec, path: `${entity}/{scope}/{ttl}`, summary: "Save telemetry; the time to live is not used" },
+    save,
+  );
+  routes.add(
+    {
+      method: "delete",
+      path: `${entity}/delete`,
+      tag,
+      summary: "Delete telemetry",
+      access: EVERY_ROLE,
+      query: deleteQuery,
+    },
     async (call) => {
       const { id } = await ownTarget(deps, call, call.param("entityType"));
       const keys = keysOf(call);
@@ -323,8 +421,10 @@ function deleteRange(query: z.output<typeof deleteQuery>): { startMs: number; en
   if (query.deleteAllDataForKeys === true) return undefined;
   const { startTs, endTs } = query;
   if (startTs === undefined || endTs === undefined) {
-    throw new AppError("INVALID_ARGUMENT", "When deleteAllDataForKeys is false, start and end timestamp values shall not be empty");
+    throw new AppError(
+      "INVALID_ARGUMENT",
+      "When deleteAllDataForKeys is false, start and end timestamp values shall not be empty",
+    );
   }
   return { startMs: startTs, endMs: endTs };
 }
-

@@ -54,8 +54,7 @@ function serveOnBun(options: ServeHttpOptions): HttpServer {
   });
   const boundPort = server.port ?? port;
   return asHttpServer(options, boundPort, async (graceMs) => {
-    await within(graceMs, server.stop(false));
-    await server.stop(true);
+    if (!(await endsWithin(graceMs, server.stop(false)))) await server.stop(true);
   });
 }
 
@@ -77,8 +76,8 @@ function serveOnDeno(options: ServeHttpOptions): HttpServer {
     (request, info) => fetch(request, { remoteAddress: info.remoteAddr.hostname }),
   );
   return asHttpServer(options, server.addr.port, async (graceMs) => {
-    await within(graceMs, server.shutdown());
-    abort.abort();
+    // Aborting a server that is down already throws.
+    if (!(await endsWithin(graceMs, server.shutdown()))) abort.abort();
     await server.finished;
   });
 }
@@ -101,13 +100,14 @@ export function reachableHost(host: string): string {
   return host.includes(":") ? `[${host}]` : host;
 }
 
-async function within(limitMs: number, work: Promise<void>): Promise<void> {
+async function endsWithin(limitMs: number, work: Promise<void>): Promise<boolean> {
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const limit = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, limitMs);
+  const limit = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), limitMs);
   });
-  await Promise.race([work, limit]);
+  const hasEnded = await Promise.race([work.then(() => true), limit]);
   clearTimeout(timer);
+  return hasEnded;
 }
 
 function isAddressInUse(error: unknown): boolean {

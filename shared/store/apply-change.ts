@@ -63,7 +63,11 @@ export type ApplyResult =
   | { readonly kind: "rejected"; readonly code: ErrorCode; readonly text: string };
 
 /** Applies one change inside the caller's transaction. @throws what fails the whole batch */
-export function applyChange(tx: Queryable, deps: StoreDeps, args: { readonly change: Change; readonly context: ApplyContext }): Promise<ApplyResult> {
+export function applyChange(
+  tx: Queryable,
+  deps: StoreDeps,
+  args: { readonly change: Change; readonly context: ApplyContext },
+): Promise<ApplyResult> {
   const { change, context } = args;
   switch (change.kind) {
     case "entity-saved":
@@ -87,7 +91,10 @@ const SYNCED_TYPES: Readonly<Record<ApplyContext["from"], ReadonlySet<string>>> 
   cloud: new Set<EntityType>(["DEVICE", "ASSET", "DEVICE_PROFILE", "ASSET_PROFILE", "CUSTOMER"]),
 };
 
-const PROFILE_TYPES: Readonly<Partial<Record<EntityType, ProfileType>>> = { DEVICE: "DEVICE_PROFILE", ASSET: "ASSET_PROFILE" };
+const PROFILE_TYPES: Readonly<Partial<Record<EntityType, ProfileType>>> = {
+  DEVICE: "DEVICE_PROFILE",
+  ASSET: "ASSET_PROFILE",
+};
 
 function applied(effects: readonly Change[] = [], followUps: readonly Change[] = []): ApplyResult {
   return { kind: "applied", effects, followUps };
@@ -99,7 +106,10 @@ function rejected(code: ErrorCode, text: string): ApplyResult {
 
 async function applyEntitySaved(tx: Queryable, change: EntitySaved, context: ApplyContext): Promise<ApplyResult> {
   if (!SYNCED_TYPES[context.from].has(change.entity.type)) {
-    return rejected("UNSUPPORTED_ITEM", `Entities of type ${change.entity.type.slice(0, 64)} are not taken from the ${context.from}`);
+    return rejected(
+      "UNSUPPORTED_ITEM",
+      `Entities of type ${change.entity.type.slice(0, 64)} are not taken from the ${context.from}`,
+    );
   }
   let sent: EntityRecord;
   try {
@@ -171,7 +181,8 @@ async function merge(
     // An edge's newer edit is on its way up already; an edge whose edit lost has to hear what stays.
     return { result: null, effects: [], followUps: context.from === "edge" ? [entitySaved(stored)] : [] };
   }
-  const holder = record.name === stored.name ? null : await findEntityByName(tx, { ...record, type: record.entityType });
+  const holder =
+    record.name === stored.name ? null : await findEntityByName(tx, { ...record, type: record.entityType });
   if (holder === null) {
     await replaceEntity(tx, record);
     return { result: record, effects: [entitySaved(record)], followUps: [] };
@@ -189,7 +200,12 @@ async function settleName(
     holder,
     context,
     write,
-  }: { record: EntityRecord; holder: EntityRecord; context: ApplyContext; write: (named: EntityRecord) => Promise<void> },
+  }: {
+    record: EntityRecord;
+    holder: EntityRecord;
+    context: ApplyContext;
+    write: (named: EntityRecord) => Promise<void>;
+  },
 ): Promise<SavedEntity> {
   if (context.from === "edge") {
     const renamed = { ...record, name: await freeName(tx, record, context.edgeName) };
@@ -206,7 +222,11 @@ async function settleName(
 const NAME_ATTEMPTS_MAX = 1000;
 
 /** `name (edge name)`, then `name (edge name 2)` and so on; cut to fit. */
-async function freeName(tx: Queryable, { entityType, tenantId, name }: EntityRecord, edgeName: string): Promise<string> {
+async function freeName(
+  tx: Queryable,
+  { entityType, tenantId, name }: EntityRecord,
+  edgeName: string,
+): Promise<string> {
   for (let attempt = 1; attempt <= NAME_ATTEMPTS_MAX; attempt += 1) {
     const mark = ` (${edgeName.slice(0, 100)}${attempt === 1 ? "" : ` ${attempt}`})`;
     const candidate = name.slice(0, TEXT_LENGTH_MAX - mark.length) + mark;
@@ -248,7 +268,9 @@ async function resolveSentProfile(tx: Queryable, sent: EntityRecord, { tenantId 
   if (byName !== null) return { id: byName.id, name: byName.name, effects: [] };
   const made = await adoptProfile(tx, { type, id: sent.profileId, tenantId, name, createdMs: sent.createdMs });
   if (made === null) {
-    throw new AppError("ALREADY_EXISTS", `Profile ${sent.profileId} met another one with its name`, { retryable: true });
+    throw new AppError("ALREADY_EXISTS", `Profile ${sent.profileId} met another one with its name`, {
+      retryable: true,
+    });
   }
   return { id: sent.profileId, name, effects: [made] };
 }
@@ -286,7 +308,8 @@ async function lockAny(tx: Queryable, id: Uuid): Promise<EntityRecord | null> {
 async function applyEntityRemoved(tx: Queryable, change: EntityRemoved, context: ApplyContext): Promise<ApplyResult> {
   const stored = await lockAny(tx, change.entity.id);
   // Gone already: that is what was wanted.
-  if (stored === null || stored.tenantId !== context.tenantId || stored.entityType !== change.entity.type) return applied();
+  if (stored === null || stored.tenantId !== context.tenantId || stored.entityType !== change.entity.type)
+    return applied();
   if (isProfile(stored.entityType) && (await isProfileUsed(tx, stored.id))) {
     return rejected("INVALID_ARGUMENT", "The profile can't be deleted: devices or assets refer to it");
   }
@@ -300,7 +323,11 @@ async function isProfileUsed(tx: Queryable, profileId: Uuid): Promise<boolean> {
 }
 
 /** Keeps the entity from being deleted until the commit; false when it is not there. */
-async function keepOwn(tx: Queryable, change: { readonly entity: Change["entity"] }, context: ApplyContext): Promise<boolean> {
+async function keepOwn(
+  tx: Queryable,
+  change: { readonly entity: Change["entity"] },
+  context: ApplyContext,
+): Promise<boolean> {
   const { type, id } = change.entity;
   if (!isEntityType(type) || !(await keepEntities(tx, [id])).has(id)) return false;
   return (await findEntity(tx, { type, id, tenantId: context.tenantId })) !== null;
@@ -310,9 +337,14 @@ function entityMissing({ entity: { type, id } }: { readonly entity: Change["enti
   return rejected("NOT_FOUND", `${type.slice(0, 64)} with id [${id}] is not found`);
 }
 
-async function applyAttributesSaved(tx: Queryable, change: AttributesSaved, context: ApplyContext): Promise<ApplyResult> {
+async function applyAttributesSaved(
+  tx: Queryable,
+  change: AttributesSaved,
+  context: ApplyContext,
+): Promise<ApplyResult> {
   const bad = change.attributes.find((entry) => !isValidAttribute(entry.key, entry.value));
-  if (bad !== undefined) return rejected("INVALID_ARGUMENT", `Attribute ${JSON.stringify(bad.key.slice(0, 64))} is not valid`);
+  if (bad !== undefined)
+    return rejected("INVALID_ARGUMENT", `Attribute ${JSON.stringify(bad.key.slice(0, 64))} is not valid`);
   if (!(await keepOwn(tx, change, context))) return entityMissing(change);
   const rows = change.attributes.map((entry) => ({ entityId: change.entity.id, scope: change.scope, ...entry }));
   const stored = await putAttributes(tx, rows, context.from === "edge" ? "newer" : "newer-or-same");
@@ -328,7 +360,11 @@ function isValidAttribute(key: string, value: string): boolean {
   }
 }
 
-async function applyAttributesDeleted(tx: Queryable, change: AttributesDeleted, context: ApplyContext): Promise<ApplyResult> {
+async function applyAttributesDeleted(
+  tx: Queryable,
+  change: AttributesDeleted,
+  context: ApplyContext,
+): Promise<ApplyResult> {
   if (!(await keepOwn(tx, change, context))) return applied();
   const keys = new Set(change.keys);
   const stored = await readAttributeRows(tx, { entityId: change.entity.id, scopes: [change.scope], keys: [...keys] });

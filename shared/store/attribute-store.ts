@@ -28,7 +28,11 @@ export interface AttributeRow {
 export type AttributeRule = "local" | "newer" | "newer-or-same";
 
 /** Writes all rows in one statement. @returns those that stay, with their times; of a key that is given twice the last */
-export async function putAttributes(tx: Queryable, rows: readonly AttributeRow[], rule: AttributeRule): Promise<AttributeRow[]> {
+export async function putAttributes(
+  tx: Queryable,
+  rows: readonly AttributeRow[],
+  rule: AttributeRule,
+): Promise<AttributeRow[]> {
   const given = keepLast(rows);
   if (given.size === 0) return [];
   const list = [...given.values()];
@@ -36,16 +40,31 @@ export async function putAttributes(tx: Queryable, rows: readonly AttributeRow[]
     insert into attribute as stored (entity_id, scope, key, value, updated_ms)
     select entity_id, scope, key, value::jsonb, updated_ms
     from unnest(
-      ${arrayParam(list.map((row) => row.entityId), "uuid")}, ${arrayParam(list.map((row) => row.scope), "text")},
-      ${arrayParam(list.map((row) => row.key), "text")}, ${arrayParam(list.map((row) => row.value), "text")},
-      ${arrayParam(list.map((row) => row.updatedMs), "bigint")}
+      ${arrayParam(
+        list.map((row) => row.entityId),
+        "uuid",
+      )}, ${arrayParam(
+        list.map((row) => row.scope),
+        "text",
+      )},
+      ${arrayParam(
+        list.map((row) => row.key),
+        "text",
+      )}, ${arrayParam(
+        list.map((row) => row.value),
+        "text",
+      )},
+      ${arrayParam(
+        list.map((row) => row.updatedMs),
+        "bigint",
+      )}
     ) as input (entity_id, scope, key, value, updated_ms)
     order by entity_id, scope, key
     on conflict (entity_id, scope, key) do update set value = excluded.value, ${conflictClause(rule)}
     returning entity_id, scope, key, updated_ms`);
   return stored.flatMap((row) => {
     const source = given.get(rowKey({ entityId: row.entity_id, scope: row.scope, key: row.key }));
-    return source === undefined ? [] : [{ ...source, updatedMs: Number(row.updated_ms) }];
+    return source === undefined ? [] : [{ ...source, updatedMs: row.updated_ms }];
   });
 }
 
@@ -108,7 +127,10 @@ export interface AttributeDelete {
 }
 
 /** Keys that are not there are passed over. */
-export async function deleteAttributes(tx: Queryable, { entity, scope, keys }: AttributeDelete): Promise<Outcome<void>> {
+export async function deleteAttributes(
+  tx: Queryable,
+  { entity, scope, keys }: AttributeDelete,
+): Promise<Outcome<void>> {
   await keepEntities(tx, [entity.id]);
   const rows = await tx
     .delete(attribute)

@@ -1,5 +1,5 @@
-import { splitValues } from "../entities/values.ts";
 import type { CanonicalJson } from "../entities/telemetry.ts";
+import { splitValues } from "../entities/values.ts";
 
 /** jsonb as text (`value::text`) in canonical form: PostgreSQL keeps numbers as they are, but writes spaces into objects and arrays. */
 export function fromJsonbText(text: string): CanonicalJson {

@@ -137,7 +137,11 @@ export async function lockCredentials(tx: Queryable, deviceId: Uuid): Promise<De
   return rows[0] === undefined ? null : toCredentials(rows[0]);
 }
 
-export async function isCredentialsIdTaken(db: Queryable, credentialsId: string, exceptDeviceId: Uuid): Promise<boolean> {
+export async function isCredentialsIdTaken(
+  db: Queryable,
+  credentialsId: string,
+  exceptDeviceId: Uuid,
+): Promise<boolean> {
   const rows = await db
     .select({ deviceId: deviceCredentials.deviceId })
     .from(deviceCredentials)

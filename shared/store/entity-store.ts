@@ -158,7 +158,10 @@ export interface EntityName {
   readonly name: string;
 }
 
-export async function findEntityByName(db: Queryable, { type, tenantId, name }: EntityName): Promise<EntityRecord | null> {
+export async function findEntityByName(
+  db: Queryable,
+  { type, tenantId, name }: EntityName,
+): Promise<EntityRecord | null> {
   const rows = await db
     .select()
     .from(entity)
@@ -215,7 +218,11 @@ export interface EntityFilter {
 }
 
 /** @throws AppError INVALID_ARGUMENT for a sort property that there is not */
-export async function listEntities(db: Queryable, filter: EntityFilter, page: PageRequest): Promise<Page<EntityRecord>> {
+export async function listEntities(
+  db: Queryable,
+  filter: EntityFilter,
+  page: PageRequest,
+): Promise<Page<EntityRecord>> {
   const where = and(...conditionsOf(filter, page));
   const order = sortColumn(page.sortProperty);
   const direction = page.sortOrder === "DESC" ? desc : asc;
@@ -227,9 +234,12 @@ export async function listEntities(db: Queryable, filter: EntityFilter, page: Pa
       .orderBy(direction(order), asc(entity.id))
       .limit(page.pageSize)
       .offset(page.pageSize * page.page),
-    db.select({ count: sql<string>`count(*)` }).from(entity).where(where),
+    db
+      .select({ count: sql<number>`count(*)` })
+      .from(entity)
+      .where(where),
   ]);
-  return toPage(rows.map(toRecord), Number(totals[0]?.count ?? 0), page);
+  return toPage(rows.map(toRecord), totals[0]?.count ?? 0, page);
 }
 
 export function toPage<T>(data: readonly T[], totalElements: number, { pageSize, page }: PageRequest): Page<T> {
@@ -331,14 +341,20 @@ export function entitySaved(record: EntityRecord): Change {
 
 /** Entities and users of one tenant become another's: an edge that learns whose it is. */
 export async function moveTenant(tx: Queryable, from: Uuid, to: Uuid): Promise<void> {
-  await tx.update(entity).set({ tenantId: to }).where(and(eq(entity.tenantId, from), ne(entity.tenantId, to)));
+  await tx
+    .update(entity)
+    .set({ tenantId: to })
+    .where(and(eq(entity.tenantId, from), ne(entity.tenantId, to)));
   await tx.execute(sql`update app_user set tenant_id = ${to} where tenant_id = ${from}`);
 }
 
 /** Titles of customers, for lists that show them. */
 export async function findCustomers(db: Queryable, ids: readonly Uuid[]): Promise<Map<Uuid, EntityRecord>> {
   if (ids.length === 0) return new Map();
-  const rows = await db.select().from(entity).where(and(eq(entity.entityType, "CUSTOMER"), inArray(entity.id, [...ids])));
+  const rows = await db
+    .select()
+    .from(entity)
+    .where(and(eq(entity.entityType, "CUSTOMER"), inArray(entity.id, [...ids])));
   return new Map(rows.map((row) => [row.id as Uuid, toRecord(row)]));
 }
 

@@ -66,9 +66,7 @@ export async function getDefaultProfile(
   const rows = await tx
     .select({ id: entity.id })
     .from(entity)
-    .where(
-      and(eq(entity.tenantId, tenantId), eq(entity.entityType, type), sql`${entity.body} ->> 'default' = 'true'`),
-    )
+    .where(and(eq(entity.tenantId, tenantId), eq(entity.entityType, type), sql`${entity.body} ->> 'default' = 'true'`))
     .orderBy(entity.createdMs)
     .limit(1);
   const id = rows[0]?.id as Uuid | undefined;
@@ -88,7 +86,13 @@ export async function ensureDefaultProfiles(tx: Queryable, deps: StoreDeps, tena
 /** Makes a profile that another side has made, under its id; for a record that came without the profile it names. */
 export async function adoptProfile(
   tx: Queryable,
-  profile: { readonly type: ProfileType; readonly id: Uuid; readonly tenantId: Uuid; readonly name: string; readonly createdMs: number },
+  profile: {
+    readonly type: ProfileType;
+    readonly id: Uuid;
+    readonly tenantId: Uuid;
+    readonly name: string;
+    readonly createdMs: number;
+  },
 ): Promise<Change | null> {
   const record: EntityRecord = {
     entityType: profile.type,

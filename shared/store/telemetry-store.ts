@@ -82,7 +82,7 @@ async function readRaw(db: Queryable, query: HistoryQuery): Promise<Map<string, 
     ) as point
     order by wanted.position, point.ts_ms ${order}`);
   const points = new Map<string, TelemetryPoint[]>();
-  for (const row of rows) addPoint(points, row.key, { tsMs: Number(row.ts_ms), value: fromJsonbText(row.value) });
+  for (const row of rows) addPoint(points, row.key, { tsMs: row.ts_ms, value: fromJsonbText(row.value) });
   return points;
 }
 
@@ -102,15 +102,19 @@ async function readBuckets(db: Queryable, query: HistoryQuery): Promise<Map<stri
   const { startMs, endMs, intervalMs } = query;
   const buckets = Math.ceil((endMs - startMs) / intervalMs);
   if (buckets > BUCKETS_MAX) {
-    throw new AppError("INVALID_ARGUMENT", `Incorrect interval: at most ${BUCKETS_MAX} intervals are allowed, got ${buckets}`, {
-      field: "interval",
-    });
+    throw new AppError(
+      "INVALID_ARGUMENT",
+      `Incorrect interval: at most ${BUCKETS_MAX} intervals are allowed, got ${buckets}`,
+      {
+        field: "interval",
+      },
+    );
   }
   const rows = await db.execute<BucketRow>(bucketStatement(query));
   const points = new Map<string, TelemetryPoint[]>();
   for (const row of rows) {
     const value = bucketValue(query.aggregation, row);
-    const fromMs = startMs + Number(row.bucket) * intervalMs;
+    const fromMs = startMs + row.bucket * intervalMs;
     const toMs = Math.min(fromMs + intervalMs, endMs);
     if (value !== null) addPoint(points, row.key, { tsMs: fromMs + Math.floor((toMs - fromMs) / 2), value });
   }
@@ -140,7 +144,7 @@ function bucketValue(aggregation: Aggregation, row: BucketRow): CanonicalJson | 
     case "COUNT":
       return String(row.count) as CanonicalJson;
     case "AVG":
-      return row.average === null ? null : doubleText(Number(row.average));
+      return row.average === null ? null : doubleText(row.average);
     case "SUM":
       return row.sum as CanonicalJson | null;
     case "MIN":
@@ -205,7 +209,10 @@ export async function deleteTelemetry(tx: Queryable, request: TelemetryDelete): 
   await tx.execute(sql`
     insert into telemetry_latest (entity_id, key, ts_ms, value)
     select ${entityId}::uuid, wanted.key, point.ts_ms, point.value
-    from unnest(${arrayParam(gone.map((row) => row.key), "text")}) as wanted (key)
+    from unnest(${arrayParam(
+      gone.map((row) => row.key),
+      "text",
+    )}) as wanted (key)
     cross join lateral (
       select ts_ms, values -> wanted.key as value from telemetry
       where entity_id = ${entityId}::uuid and values ? wanted.key order by ts_ms desc limit 1

@@ -34,7 +34,9 @@ export async function createUser(tx: Queryable, deps: StoreDeps, user: NewUser):
     .onConflictDoNothing()
     .returning();
   if (rows[0] === undefined) {
-    throw new AppError("ALREADY_EXISTS", `User with email '${user.email}' already present in database!`, { field: "email" });
+    throw new AppError("ALREADY_EXISTS", `User with email '${user.email}' already present in database!`, {
+      field: "email",
+    });
   }
   return toUser(rows[0]);
 }

@@ -34,7 +34,8 @@ beforeAll(async () => {
 });
 afterAll(() => postgres[Symbol.asyncDispose]());
 beforeEach(async () => {
-  for (const { sql } of databases) await sql.unsafe("truncate entity, attribute, device_credentials, telemetry, telemetry_latest");
+  for (const { sql } of databases)
+    await sql.unsafe("truncate entity, attribute, device_credentials, telemetry, telemetry_latest");
   const [cloudDb, edgeDb] = databases;
   if (cloudDb === undefined || edgeDb === undefined) throw new Error("No database");
   cloud = { db: cloudDb.db, from: "cloud", tenantId, outbox: [] };
@@ -65,7 +66,9 @@ async function apply(to: Side, sent: Change, changedMs = clock.nowMs()): Promise
 }
 
 /** Carries everything that waits across, in the order that `pick` wants, until both outboxes are empty. */
-async function settle(pick: (round: number) => "up" | "down" = (round) => (round % 2 === 0 ? "up" : "down")): Promise<ApplyResult[]> {
+async function settle(
+  pick: (round: number) => "up" | "down" = (round) => (round % 2 === 0 ? "up" : "down"),
+): Promise<ApplyResult[]> {
   const results: ApplyResult[] = [];
   for (let round = 0; edge.outbox.length + cloud.outbox.length > 0; round += 1) {
     if (round > 200) throw new Error("The two sides never come to rest");
@@ -83,7 +86,14 @@ async function settle(pick: (round: number) => "up" | "down" = (round) => (round
 
 async function devices(side: Side): Promise<unknown[]> {
   const page = await listEntities(side.db, { type: "DEVICE", tenantId: side.tenantId }, { pageSize: 100, page: 0 });
-  return page.data.map(({ id, name, label, profileId, subtype, version }) => ({ id, name, label, profileId, subtype, version }));
+  return page.data.map(({ id, name, label, profileId, subtype, version }) => ({
+    id,
+    name,
+    label,
+    profileId,
+    subtype,
+    version,
+  }));
 }
 
 async function expectSame(): Promise<void> {
@@ -96,13 +106,39 @@ describe("applyChange() rejects", () => {
   const ref = { type: "DEVICE", id: UNKNOWN };
   const attributes = [{ key: "a", value: "1" as CanonicalJson, updatedMs: 1 }];
   test.each<[string, Change, string]>([
-    ["attributes of nothing", { kind: "attributes-saved", entity: ref, scope: "CLIENT_SCOPE", attributes }, "NOT_FOUND"],
-    ["credentials of nothing", { kind: "credentials-saved", entity: ref, credentialsType: "ACCESS_TOKEN", credentialsId: "x", credentialsValue: null }, "NOT_FOUND"],
-    ["credentials of an unknown type", { kind: "credentials-saved", entity: ref, credentialsType: "MAGIC", credentialsId: "x", credentialsValue: null }, "UNSUPPORTED_ITEM"],
+    [
+      "attributes of nothing",
+      { kind: "attributes-saved", entity: ref, scope: "CLIENT_SCOPE", attributes },
+      "NOT_FOUND",
+    ],
+    [
+      "credentials of nothing",
+      {
+        kind: "credentials-saved",
+        entity: ref,
+        credentialsType: "ACCESS_TOKEN",
+        credentialsId: "x",
+        credentialsValue: null,
+      },
+      "NOT_FOUND",
+    ],
+    [
+      "credentials of an unknown type",
+      { kind: "credentials-saved", entity: ref, credentialsType: "MAGIC", credentialsId: "x", credentialsValue: null },
+      "UNSUPPORTED_ITEM",
+    ],
     ["a body that is no JSON", { kind: "entity-saved", entity: ref, body: "{" }, "INVALID_ARGUMENT"],
     ["a body that is no record", { kind: "entity-saved", entity: ref, body: "{}" }, "INVALID_ARGUMENT"],
-    ["a kind of entity that it does not know", { kind: "entity-saved", entity: { type: "ROCKET", id: UNKNOWN }, body: "{}" }, "UNSUPPORTED_ITEM"],
-    ["users of an edge", { kind: "entity-saved", entity: { type: "USER", id: UNKNOWN }, body: "{}" }, "UNSUPPORTED_ITEM"],
+    [
+      "a kind of entity that it does not know",
+      { kind: "entity-saved", entity: { type: "ROCKET", id: UNKNOWN }, body: "{}" },
+      "UNSUPPORTED_ITEM",
+    ],
+    [
+      "users of an edge",
+      { kind: "entity-saved", entity: { type: "USER", id: UNKNOWN }, body: "{}" },
+      "UNSUPPORTED_ITEM",
+    ],
   ])("%s", async (_, sent, code) => {
     expect(await apply(cloud, sent)).toMatchObject({ kind: "rejected", code });
   });
@@ -110,27 +146,56 @@ describe("applyChange() rejects", () => {
   test("a token that another device has, and keeps the old one", async () => {
     const [one, two] = [await makeDevice(cloud, "A"), await makeDevice(cloud, "B")];
     const [taken, own] = [await findCredentials(cloud.db, one.id), await findCredentials(cloud.db, two.id)];
-    const sent: Change = { kind: "credentials-saved", entity: { type: "DEVICE", id: two.id }, credentialsType: "ACCESS_TOKEN", credentialsId: taken?.credentialsId ?? "", credentialsValue: null };
+    const sent: Change = {
+      kind: "credentials-saved",
+      entity: { type: "DEVICE", id: two.id },
+      credentialsType: "ACCESS_TOKEN",
+      credentialsId: taken?.credentialsId ?? "",
+      credentialsValue: null,
+    };
     expect(await apply(cloud, sent)).toMatchObject({ kind: "rejected", code: "ALREADY_EXISTS" });
     expect(await findCredentials(cloud.db, two.id)).toEqual(own);
   });
 
   test("an entity of another tenant, unchanged", async () => {
-    const foreign = await change({ ...cloud, tenantId: UNKNOWN, outbox: [] }, (tx) => saveDevice(tx, deps, { tenantId: UNKNOWN, input: { name: "Theirs" } }));
+    const foreign = await change({ ...cloud, tenantId: UNKNOWN, outbox: [] }, (tx) =>
+      saveDevice(tx, deps, { tenantId: UNKNOWN, input: { name: "Theirs" } }),
+    );
     const body = JSON.stringify({ ...foreign, name: "Stolen", version: 9 });
     const entity = { type: "DEVICE", id: foreign.id };
-    expect(await apply(cloud, { kind: "entity-saved", entity, body })).toMatchObject({ kind: "rejected", code: "ALREADY_EXISTS" });
-    expect(await apply(cloud, { kind: "entity-removed", entity, deleted: true })).toMatchObject({ kind: "applied", effects: [] });
+    expect(await apply(cloud, { kind: "entity-saved", entity, body })).toMatchObject({
+      kind: "rejected",
+      code: "ALREADY_EXISTS",
+    });
+    expect(await apply(cloud, { kind: "entity-removed", entity, deleted: true })).toMatchObject({
+      kind: "applied",
+      effects: [],
+    });
     const scope = "SHARED_SCOPE";
-    expect(await apply(cloud, { kind: "attributes-saved", entity, scope, attributes: [{ key: "a", value: "1" as CanonicalJson, updatedMs: 1 }] })).toMatchObject({ kind: "rejected", code: "NOT_FOUND" });
+    expect(
+      await apply(cloud, {
+        kind: "attributes-saved",
+        entity,
+        scope,
+        attributes: [{ key: "a", value: "1" as CanonicalJson, updatedMs: 1 }],
+      }),
+    ).toMatchObject({ kind: "rejected", code: "NOT_FOUND" });
     expect(await findEntity(cloud.db, { type: "DEVICE", id: foreign.id })).toEqual(foreign);
   });
 
-  test.each(["", "1,\"x\":2", "{", "nul", "1}"])("an attribute with the value %j, without a failing statement", async (value) => {
-    const device = await makeDevice(cloud, "A");
-    const sent: Change = { kind: "attributes-saved", entity: { type: "DEVICE", id: device.id }, scope: "SHARED_SCOPE", attributes: [{ key: "a", value: value as CanonicalJson, updatedMs: 1 }] };
-    expect(await apply(cloud, sent)).toMatchObject({ kind: "rejected", code: "INVALID_ARGUMENT" });
-  });
+  test.each(["", '1,"x":2', "{", "nul", "1}"])(
+    "an attribute with the value %j, without a failing statement",
+    async (value) => {
+      const device = await makeDevice(cloud, "A");
+      const sent: Change = {
+        kind: "attributes-saved",
+        entity: { type: "DEVICE", id: device.id },
+        scope: "SHARED_SCOPE",
+        attributes: [{ key: "a", value: value as CanonicalJson, updatedMs: 1 }],
+      };
+      expect(await apply(cloud, sent)).toMatchObject({ kind: "rejected", code: "INVALID_ARGUMENT" });
+    },
+  );
 });
 
 describe("both sides come to the same state", () => {
@@ -139,12 +204,21 @@ describe("both sides come to the same state", () => {
     cloud.outbox.length = 0;
     const device = await makeDevice(edge, "Born here");
     await settle();
-    const [inCloud, onEdge] = [await findEntity(cloud.db, { type: "DEVICE", id: device.id }), await findEntity(edge.db, { type: "DEVICE", id: device.id })];
+    const [inCloud, onEdge] = [
+      await findEntity(cloud.db, { type: "DEVICE", id: device.id }),
+      await findEntity(edge.db, { type: "DEVICE", id: device.id }),
+    ];
     expect(inCloud?.tenantId).toBe(tenantId);
     expect(onEdge?.profileId).toBe(inCloud?.profileId ?? null);
     expect(onEdge?.profileId).not.toBe(device.profileId);
-    expect(await findCredentials(cloud.db, device.id)).toMatchObject({ credentialsId: (await findCredentials(edge.db, device.id))?.credentialsId });
-    const profiles = await listEntities(edge.db, { type: "DEVICE_PROFILE", tenantId: NULL_UUID }, { pageSize: 9, page: 0 });
+    expect(await findCredentials(cloud.db, device.id)).toMatchObject({
+      credentialsId: (await findCredentials(edge.db, device.id))?.credentialsId,
+    });
+    const profiles = await listEntities(
+      edge.db,
+      { type: "DEVICE_PROFILE", tenantId: NULL_UUID },
+      { pageSize: 9, page: 0 },
+    );
     expect(profiles.data.map((profile) => profile.name)).toEqual(["default"]);
   });
 
@@ -152,7 +226,8 @@ describe("both sides come to the same state", () => {
     await makeDevice(edge, "A");
     for (const { change: sent } of edge.outbox) await apply(cloud, sent);
     const before = await devices(cloud);
-    for (const { change: sent } of edge.outbox) expect(await apply(cloud, sent)).toMatchObject({ kind: "applied", effects: [] });
+    for (const { change: sent } of edge.outbox)
+      expect(await apply(cloud, sent)).toMatchObject({ kind: "applied", effects: [] });
     expect(await devices(cloud)).toEqual(before);
   });
 
@@ -168,11 +243,17 @@ describe("both sides come to the same state", () => {
     });
 
     test(`when both changed one device, any number of times, ${order}`, async () => {
-      for (const [edits, theirEdits] of [[1, 1], [2, 1], [1, 2], [3, 3]] as const) {
+      for (const [edits, theirEdits] of [
+        [1, 1],
+        [2, 1],
+        [1, 2],
+        [3, 3],
+      ] as const) {
         const device = await makeDevice(cloud, `Device ${edits} ${theirEdits}`);
         await settle();
         for (let edit = 0; edit < edits; edit += 1) await rename(edge, device.id, `Edge ${edits}${theirEdits} ${edit}`);
-        for (let edit = 0; edit < theirEdits; edit += 1) await rename(cloud, device.id, `Cloud ${edits}${theirEdits} ${edit}`);
+        for (let edit = 0; edit < theirEdits; edit += 1)
+          await rename(cloud, device.id, `Cloud ${edits}${theirEdits} ${edit}`);
         await settle(pick);
         await expectSame();
         const expected = edits > theirEdits ? "Edge" : "Cloud";
@@ -185,14 +266,25 @@ describe("both sides come to the same state", () => {
       await settle();
       const entity = { type: "DEVICE", id: device.id };
       const write = (side: Side, value: string, nowMs: number, key = "a") =>
-        change(side, (tx) => saveAttributes(tx, { entity, scope: "SHARED_SCOPE", readings: [{ key, value: value as CanonicalJson }], nowMs }));
+        change(side, (tx) =>
+          saveAttributes(tx, {
+            entity,
+            scope: "SHARED_SCOPE",
+            readings: [{ key, value: value as CanonicalJson }],
+            nowMs,
+          }),
+        );
       await write(edge, "1", 2000);
       await write(cloud, "2", 1000);
       await write(edge, "3", 5000, "tie");
       await write(cloud, "4", 5000, "tie");
       await settle(pick);
-      const read = async (side: Side) => (await readAttributeRows(side.db, { entityId: device.id })).map(({ key, value }) => [key, String(value)]);
-      expect(await read(edge)).toEqual([["a", "1"], ["tie", "4"]]);
+      const read = async (side: Side) =>
+        (await readAttributeRows(side.db, { entityId: device.id })).map(({ key, value }) => [key, String(value)]);
+      expect(await read(edge)).toEqual([
+        ["a", "1"],
+        ["tie", "4"],
+      ]);
       expect(await read(cloud)).toEqual(await read(edge));
     });
   }
@@ -202,7 +294,14 @@ describe("both sides come to the same state", () => {
     await settle();
     const entity = { type: "DEVICE", id: device.id };
     const save = (side: Side, nowMs: number) =>
-      change(side, (tx) => saveAttributes(tx, { entity, scope: "SERVER_SCOPE", readings: [{ key: "a", value: "1" as CanonicalJson }], nowMs }));
+      change(side, (tx) =>
+        saveAttributes(tx, {
+          entity,
+          scope: "SERVER_SCOPE",
+          readings: [{ key: "a", value: "1" as CanonicalJson }],
+          nowMs,
+        }),
+      );
     await save(cloud, 1000);
     await settle();
     const gone: Change = { kind: "attributes-deleted", entity, scope: "SERVER_SCOPE", keys: ["a"] };
@@ -215,9 +314,15 @@ describe("both sides come to the same state", () => {
     const device = await makeDevice(cloud, "A");
     await settle();
     const entity = { type: "DEVICE", id: device.id };
-    expect(await apply(edge, { kind: "entity-removed", entity, deleted: false })).toMatchObject({ kind: "applied", effects: [{ kind: "entity-removed" }] });
+    expect(await apply(edge, { kind: "entity-removed", entity, deleted: false })).toMatchObject({
+      kind: "applied",
+      effects: [{ kind: "entity-removed" }],
+    });
     expect(await findEntity(edge.db, { type: "DEVICE", id: device.id })).toBeNull();
     expect(await findCredentials(edge.db, device.id)).toBeNull();
-    expect(await apply(edge, { kind: "entity-removed", entity, deleted: true })).toMatchObject({ kind: "applied", effects: [] });
+    expect(await apply(edge, { kind: "entity-removed", entity, deleted: true })).toMatchObject({
+      kind: "applied",
+      effects: [],
+    });
   });
 });

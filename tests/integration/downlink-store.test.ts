@@ -1,7 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { assignEntity, unassignEntity } from "../../cloud/store/assignment-store.ts";
 import { loadEntityChanges } from "../../cloud/store/downlink-source.ts";
-import { createCloudUnitOfWork, readDownlinks, recordChanges, type CloudUnitOfWork, type DownlinkRow } from "../../cloud/store/downlink-store.ts";
+import {
+  createCloudUnitOfWork,
+  readDownlinks,
+  recordChanges,
+  type CloudUnitOfWork,
+  type DownlinkRow,
+} from "../../cloud/store/downlink-store.ts";
 import { saveEdge } from "../../cloud/store/edge-store.ts";
 import { createFirstTenant } from "../../cloud/store/tenant-store.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
@@ -34,13 +40,25 @@ afterAll(() => postgres[Symbol.asyncDispose]());
 
 const nextName = (): string => `Thing ${(names += 1)}`;
 const newEdge = async (): Promise<Uuid> => {
-  const save = { id: null, tenantId, name: nextName(), type: "default", label: null, routingKey: null, secret: null, expectedVersion: null, additionalInfo: null };
+  const save = {
+    id: null,
+    tenantId,
+    name: nextName(),
+    type: "default",
+    label: null,
+    routingKey: null,
+    secret: null,
+    expectedVersion: null,
+    additionalInfo: null,
+  };
   return (await saveEdge(db, deps, save)).edge.id;
 };
 const newDevice = (): Promise<EntityRecord> =>
   unitOfWork.run((tx) => saveDevice(tx, deps, { tenantId, input: { name: nextName() } }));
 const assign = (edgeId: Uuid, entityId: Uuid) =>
-  unitOfWork.runEvents((tx) => assignEntity(tx, { edgeId, tenantId, type: "DEVICE", entityId }, { nowMs: clock.nowMs() }));
+  unitOfWork.runEvents((tx) =>
+    assignEntity(tx, { edgeId, tenantId, type: "DEVICE", entityId }, { nowMs: clock.nowMs() }),
+  );
 const unassign = (edgeId: Uuid, entityId: Uuid) =>
   unitOfWork.runEvents((tx) => unassignEntity(tx, { edgeId, tenantId, type: "DEVICE", entityId }));
 const setShared = (device: EntityRecord, key: string, value: string) =>
@@ -62,7 +80,9 @@ describe("sequences", () => {
     for (const [index, device] of devices.entries()) {
       for (const edgeId of edges.slice(index % 2)) await assign(edgeId, device.id);
     }
-    const before = new Map(await Promise.all(edges.map(async (edgeId) => [edgeId, (await rowsOf(edgeId)).length] as const)));
+    const before = new Map(
+      await Promise.all(edges.map(async (edgeId) => [edgeId, (await rowsOf(edgeId)).length] as const)),
+    );
     // A reader that never looks below what it has seen: it must not miss a row that commits late.
     const seen = new Map(edges.map((edgeId) => [edgeId, before.get(edgeId) ?? 0]));
     const late: string[] = [];
@@ -92,16 +112,28 @@ describe("sequences", () => {
       const rows = await rowsOf(edgeId);
       expect(rows.map((row) => row.seq)).toEqual(rows.map((_, index) => index + 1));
     }
-    const [first = "", second = ""] = edges;
-    expect((await rowsOf(first as Uuid)).length - (before.get(first as Uuid) ?? 0)).toBe(60);
-    expect((await rowsOf(second as Uuid)).length - (before.get(second as Uuid) ?? 0)).toBe(120);
+    const [first, second] = edges;
+    expect((await rowsOf(first)).length - (before.get(first) ?? 0)).toBe(60);
+    expect((await rowsOf(second)).length - (before.get(second) ?? 0)).toBe(120);
   });
 
   test("are not used up by a transaction that rolls back", async () => {
     const [edgeId, device] = [await newEdge(), await newDevice()];
     await assign(edgeId, device.id);
     const failing = db.transaction(async (tx) => {
-      await recordChanges(tx, [{ kind: "credentials-saved", entity: { type: "DEVICE", id: device.id }, credentialsType: "ACCESS_TOKEN", credentialsId: "x", credentialsValue: null }], { nowMs: 1 });
+      await recordChanges(
+        tx,
+        [
+          {
+            kind: "credentials-saved",
+            entity: { type: "DEVICE", id: device.id },
+            credentialsType: "ACCESS_TOKEN",
+            credentialsId: "x",
+            credentialsValue: null,
+          },
+        ],
+        { nowMs: 1 },
+      );
       throw new Error("Given up");
     });
     await expect(failing).rejects.toThrow("Given up");
@@ -136,9 +168,18 @@ describe("recordChanges()", () => {
   test("tells other edges of a change that came from one, not that one", async () => {
     const [origin, other, device] = [await newEdge(), await newEdge(), await newDevice()];
     for (const edgeId of [origin, other]) await assign(edgeId, device.id);
-    const change: Change = { kind: "attributes-deleted", entity: { type: "DEVICE", id: device.id }, scope: "SHARED_SCOPE", keys: ["a"] };
+    const change: Change = {
+      kind: "attributes-deleted",
+      entity: { type: "DEVICE", id: device.id },
+      scope: "SHARED_SCOPE",
+      keys: ["a"],
+    };
     const told = await db.transaction((tx) =>
-      recordChanges(tx, [change], { nowMs: 5, excludeEdgeId: origin, events: [{ edgeId: origin, type: "DEVICE", entityId: device.id, action: "UPDATED", body: null }] }),
+      recordChanges(tx, [change], {
+        nowMs: 5,
+        excludeEdgeId: origin,
+        events: [{ edgeId: origin, type: "DEVICE", entityId: device.id, action: "UPDATED", body: null }],
+      }),
     );
     expect(told.toSorted()).toEqual([origin, other].toSorted());
     expect((await rowsOf(origin)).map((row) => row.action)).toEqual(["ADDED", "ASSIGNED_TO_EDGE", "UPDATED"]);
@@ -151,8 +192,14 @@ describe("recordChanges()", () => {
     const profileId = one.profileId;
     if (profileId === null) throw new Error("No profile");
     const before = (await rowsOf(edgeId)).length;
-    await db.transaction((tx) => recordChanges(tx, [{ kind: "entity-saved", entity: { type: "DEVICE_PROFILE", id: profileId }, body: "{}" }], { nowMs: 5 }));
-    expect((await rowsOf(edgeId)).slice(before)).toMatchObject([{ type: "DEVICE_PROFILE", action: "UPDATED", entityId: profileId }]);
+    await db.transaction((tx) =>
+      recordChanges(tx, [{ kind: "entity-saved", entity: { type: "DEVICE_PROFILE", id: profileId }, body: "{}" }], {
+        nowMs: 5,
+      }),
+    );
+    expect((await rowsOf(edgeId)).slice(before)).toMatchObject([
+      { type: "DEVICE_PROFILE", action: "UPDATED", entityId: profileId },
+    ]);
   });
 
   test("wakes the edges after the commit", async () => {

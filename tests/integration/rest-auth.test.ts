@@ -13,7 +13,10 @@ const login = (username: unknown, password: unknown) =>
 
 describe("signing in", () => {
   test("refuses an unknown name and a wrong password with the same answer", async () => {
-    for (const [name, password] of [["nobody@example.com", PASSWORD], [cloud.first.email, "wrong"]]) {
+    for (const [name, password] of [
+      ["nobody@example.com", PASSWORD],
+      [cloud.first.email, "wrong"],
+    ]) {
       const answer = await login(name, password);
       expect(answer.status).toBe(401);
       expect(answer.json).toMatchObject({ status: 401, errorCode: 10, message: "Invalid username or password" });
@@ -21,7 +24,7 @@ describe("signing in", () => {
     }
   });
 
-  test.each([["", ""], ["{"], ["[]"], ["{}"], ['{"username":"","password":"x"}'], ['{"username":1,"password":2}']])(
+  test.each([[""], ["{"], ["[]"], ["{}"], ['{"username":"","password":"x"}'], ['{"username":1,"password":2}']])(
     "answers 401/10 to the body %j",
     async (body) => {
       const answer = await cloud.request("POST", "/api/auth/login", { body, token: null });
@@ -79,7 +82,10 @@ describe("tokens", () => {
   test("refuses a refresh token where an access token is needed, and the reverse", async () => {
     const pair = await login(cloud.first.email, PASSWORD);
     expect((await user(String(pair.json?.["refreshToken"]))).json).toMatchObject({ errorCode: 10 });
-    const answer = await cloud.request("POST", "/api/auth/token", { body: { refreshToken: pair.json?.["token"] }, token: null });
+    const answer = await cloud.request("POST", "/api/auth/token", {
+      body: { refreshToken: pair.json?.["token"] },
+      token: null,
+    });
     expect(answer.json).toMatchObject({ errorCode: 10 });
   });
 
@@ -91,7 +97,10 @@ describe("tokens", () => {
 
   test("are renewed by the refresh token, which keeps the session", async () => {
     const pair = await login(cloud.first.email, PASSWORD);
-    const renewed = await cloud.request("POST", "/api/auth/token", { body: { refreshToken: pair.json?.["refreshToken"] }, token: null });
+    const renewed = await cloud.request("POST", "/api/auth/token", {
+      body: { refreshToken: pair.json?.["refreshToken"] },
+      token: null,
+    });
     expect(renewed.status).toBe(200);
     const claims = (token: unknown) => decodeJwt(String(token))["sessionId"];
     expect(claims(renewed.json?.["token"])).toBe(claims(pair.json?.["token"]));
@@ -109,8 +118,14 @@ test("changing the password ends older tokens and needs the old one", async () =
   const { email } = cloud.second;
   const token = await signIn(cloud.api, email);
   const change = (body: object) => cloud.request("POST", "/api/auth/changePassword", { token, body });
-  expect((await change({ currentPassword: "wrong", newPassword: "something new" })).json).toMatchObject({ status: 400, errorCode: 31, message: "Current password doesn't match!" });
-  expect((await change({ currentPassword: PASSWORD, newPassword: PASSWORD })).json?.["message"]).toBe("New password should be different from existing!");
+  expect((await change({ currentPassword: "wrong", newPassword: "something new" })).json).toMatchObject({
+    status: 400,
+    errorCode: 31,
+    message: "Current password doesn't match!",
+  });
+  expect((await change({ currentPassword: PASSWORD, newPassword: PASSWORD })).json?.["message"]).toBe(
+    "New password should be different from existing!",
+  );
   expect((await change({ currentPassword: PASSWORD, newPassword: "short" })).status).toBe(400);
   const changed = await change({ currentPassword: PASSWORD, newPassword: "something new" });
   expect(changed.status).toBe(200);

@@ -50,19 +50,34 @@ describe("POST /api/device", () => {
   });
 
   test("refuses a body above the limit with 413 and plain text", async () => {
-    const answer = await cloud.request("POST", "/api/device", { body: "{}", headers: { "content-length": "16777217" } });
+    const answer = await cloud.request("POST", "/api/device", {
+      body: "{}",
+      headers: { "content-length": "16777217" },
+    });
     expect(answer.status).toBe(413);
     expect(answer.headers.get("content-type")).toStartWith("text/plain");
   });
 
   test("refuses a name that is taken in the tenant, not one of another tenant", async () => {
     await create({ name: "Taken" });
-    expectError(await cloud.request("POST", "/api/device", { body: { name: "Taken" } }), 400, 31, "Device with such name already exists!");
-    expect((await cloud.request("POST", "/api/device", { body: { name: "Taken" }, token: cloud.second.token })).status).toBe(200);
+    expectError(
+      await cloud.request("POST", "/api/device", { body: { name: "Taken" } }),
+      400,
+      31,
+      "Device with such name already exists!",
+    );
+    expect(
+      (await cloud.request("POST", "/api/device", { body: { name: "Taken" }, token: cloud.second.token })).status,
+    ).toBe(200);
   });
 
   test("makes a device with profile, access token and version 1", async () => {
-    const device = await create({ label: "L", additionalInfo: { gateway: true, z: 1, a: { b: [1] } }, unknown: 1, createdTime: 5 });
+    const device = await create({
+      label: "L",
+      additionalInfo: { gateway: true, z: 1, a: { b: [1] } },
+      unknown: 1,
+      createdTime: 5,
+    });
     expect(device).toMatchObject({
       id: { entityType: "DEVICE" },
       tenantId: { entityType: "TENANT", id: cloud.first.tenantId },
@@ -84,13 +99,20 @@ describe("POST /api/device", () => {
     expect(other.deviceProfileId).toEqual(one.deviceProfileId);
     const third = await create({ type: "ignored", deviceProfileId: { id: one.deviceProfileId.id } });
     expect(third.type).toBe("thermostat");
-    expectError(await cloud.request("POST", "/api/device", { body: { name: "P", deviceProfileId: { id: UNKNOWN_ID } } }), 404, 32);
+    expectError(
+      await cloud.request("POST", "/api/device", { body: { name: "P", deviceProfileId: { id: UNKNOWN_ID } } }),
+      404,
+      32,
+    );
   });
 
   test("takes the access token of the query, unless another device has it", async () => {
     const device = await cloud.call<Device>("POST", "/api/device?accessToken=mine", { name: "With token" });
     expect(await cloud.call("GET", `/api/device/${device.id.id}/credentials`)).toMatchObject({ credentialsId: "mine" });
-    const refused = await cloud.request("POST", "/api/device?accessToken=mine", { body: { name: "Another" }, token: cloud.second.token });
+    const refused = await cloud.request("POST", "/api/device?accessToken=mine", {
+      body: { name: "Another" },
+      token: cloud.second.token,
+    });
     expectError(refused, 400, 31, "Device credentials are already assigned to another device!");
     const absent = await cloud.request("GET", "/api/tenant/device?deviceName=Another", { token: cloud.second.token });
     expect(absent.status).toBe(404);
@@ -100,22 +122,48 @@ describe("POST /api/device", () => {
     const device = await create();
     const updated = await cloud.call<Device>("POST", "/api/device", { ...device, label: "new" });
     expect(updated).toMatchObject({ label: "new", version: 2 });
-    expectError(await cloud.request("POST", "/api/device", { body: { ...device, label: "stale" } }), 409, 35, "Device was already changed by someone else");
+    expectError(
+      await cloud.request("POST", "/api/device", { body: { ...device, label: "stale" } }),
+      409,
+      35,
+      "Device was already changed by someone else",
+    );
     const forced = await cloud.call<Device>("POST", "/api/device", { ...device, version: null });
     expect(forced.version).toBe(3);
-    expectError(await cloud.request("POST", "/api/device", { body: { name: "x", id: { id: UNKNOWN_ID } } }), 404, 32, `Device with id [${UNKNOWN_ID}] is not found`);
+    expectError(
+      await cloud.request("POST", "/api/device", { body: { name: "x", id: { id: UNKNOWN_ID } } }),
+      404,
+      32,
+      `Device with id [${UNKNOWN_ID}] is not found`,
+    );
   });
 
   test("refuses a rename to a name that is taken", async () => {
     const [one, other] = [await create(), await create()];
-    expectError(await cloud.request("POST", "/api/device", { body: { ...one, name: other.name } }), 400, 31, "Device with such name already exists!");
+    expectError(
+      await cloud.request("POST", "/api/device", { body: { ...one, name: other.name } }),
+      400,
+      31,
+      "Device with such name already exists!",
+    );
   });
 
   test("takes a device with credentials together or not at all", async () => {
     const credentials = { credentialsType: "ACCESS_TOKEN", credentialsId: "given" };
-    const device = await cloud.call<Device>("POST", "/api/device-with-credentials", { device: { name: "Pair" }, credentials });
-    expect(await cloud.call("GET", `/api/device/${device.id.id}/credentials`)).toMatchObject({ credentialsId: "given" });
-    expect((await cloud.request("POST", "/api/device-with-credentials", { body: { device: { name: "Pair 2" }, credentials } })).status).toBe(400);
+    const device = await cloud.call<Device>("POST", "/api/device-with-credentials", {
+      device: { name: "Pair" },
+      credentials,
+    });
+    expect(await cloud.call("GET", `/api/device/${device.id.id}/credentials`)).toMatchObject({
+      credentialsId: "given",
+    });
+    expect(
+      (
+        await cloud.request("POST", "/api/device-with-credentials", {
+          body: { device: { name: "Pair 2" }, credentials },
+        })
+      ).status,
+    ).toBe(400);
     expect((await cloud.request("GET", "/api/tenant/device?deviceName=Pair%202")).status).toBe(404);
   });
 });
@@ -124,20 +172,38 @@ describe("credentials", () => {
   test("are replaced with a version check, and kept unique", async () => {
     const [one, other] = [await create(), await create()];
     const before = await cloud.call("GET", `/api/device/${one.id.id}/credentials`);
-    const saved = await cloud.call("POST", "/api/device/credentials", { ...before, credentialsId: "other-token", credentialsValue: "ignored" });
+    const saved = await cloud.call("POST", "/api/device/credentials", {
+      ...before,
+      credentialsId: "other-token",
+      credentialsValue: "ignored",
+    });
     expect(saved).toMatchObject({ id: before["id"], credentialsId: "other-token", credentialsValue: null, version: 2 });
     expectError(await cloud.request("POST", "/api/device/credentials", { body: before }), 409, 35);
     const stolen = { deviceId: other.id, credentialsType: "ACCESS_TOKEN", credentialsId: "other-token" };
-    expectError(await cloud.request("POST", "/api/device/credentials", { body: stolen }), 400, 31, "Device credentials are already assigned to another device!");
+    expectError(
+      await cloud.request("POST", "/api/device/credentials", { body: stolen }),
+      400,
+      31,
+      "Device credentials are already assigned to another device!",
+    );
   });
 
   test("need a device, a known type and an id", async () => {
     const device = await create();
     const post = (body: object) => cloud.request("POST", "/api/device/credentials", { body });
-    expectError(await post({ credentialsType: "ACCESS_TOKEN", credentialsId: "x" }), 400, 31, "Device id should be specified!");
+    expectError(
+      await post({ credentialsType: "ACCESS_TOKEN", credentialsId: "x" }),
+      400,
+      31,
+      "Device id should be specified!",
+    );
     expectError(await post({ deviceId: device.id, credentialsType: "NONE" }), 400, 31);
     expectError(await post({ deviceId: device.id, credentialsType: "ACCESS_TOKEN", credentialsId: " " }), 400, 31);
-    expectError(await post({ deviceId: { id: UNKNOWN_ID }, credentialsType: "ACCESS_TOKEN", credentialsId: "x" }), 404, 32);
+    expectError(
+      await post({ deviceId: { id: UNKNOWN_ID }, credentialsType: "ACCESS_TOKEN", credentialsId: "x" }),
+      404,
+      32,
+    );
   });
 });
 
@@ -150,7 +216,9 @@ describe("DELETE /api/device/{id}", () => {
     expect(deleted).toMatchObject({ status: 200, text: "" });
     expectError(await cloud.request("DELETE", path), 404, 32);
     const { sql } = cloud.database;
-    const [rows] = await sql<{ left: number }[]>`select (select count(*) from telemetry where entity_id = ${device.id.id})
+    const [rows] = await sql<
+      { left: number }[]
+    >`select (select count(*) from telemetry where entity_id = ${device.id.id})
       + (select count(*) from telemetry_latest where entity_id = ${device.id.id})
       + (select count(*) from device_credentials where device_id = ${device.id.id}) as left`;
     expect(rows?.left).toBe(0);
@@ -171,7 +239,13 @@ describe("lists", () => {
     ["pageSize=10&page=0&sortOrder=UP", "Unsupported sort order 'UP'! Only 'ASC' or 'DESC' types are allowed."],
     ["pageSize=10&page=0&sortProperty=color", "Unsupported sort property 'color'!"],
   ])("refuse ?%s", async (query, message) => {
-    for (const path of ["/api/tenant/devices", "/api/tenant/deviceInfos", "/api/tenant/assets", "/api/edges", "/api/deviceProfiles"]) {
+    for (const path of [
+      "/api/tenant/devices",
+      "/api/tenant/deviceInfos",
+      "/api/tenant/assets",
+      "/api/edges",
+      "/api/deviceProfiles",
+    ]) {
       expectError(await cloud.request("GET", `${path}?${query}`), 400, 31, message);
     }
   });
@@ -183,27 +257,47 @@ describe("lists", () => {
     const found = await page("pageSize=2&page=0&textSearch=lAmP_&sortProperty=name&sortOrder=DESC");
     expect(found).toMatchObject({ totalPages: 2, totalElements: 3, hasNext: true });
     expect(found.data.map((device) => device.name)).toEqual(["Other", "Lamp_2"]);
-    expect(await page("pageSize=2&page=9&textSearch=lamp_")).toMatchObject({ data: [], totalElements: 3, hasNext: false });
+    expect(await page("pageSize=2&page=9&textSearch=lamp_")).toMatchObject({
+      data: [],
+      totalElements: 3,
+      hasNext: false,
+    });
   });
 
   test("give infos with profile, activity and customer", async () => {
     const device = await create({ type: "pump" });
     await cloud.call("POST", `/api/plugins/telemetry/DEVICE/${device.id.id}/SERVER_SCOPE`, { active: true });
-    const found = await cloud.call<{ data: Device[] }>("GET", "/api/tenant/deviceInfos?pageSize=10&page=0&type=pump&active=true");
+    const found = await cloud.call<{ data: Device[] }>(
+      "GET",
+      "/api/tenant/deviceInfos?pageSize=10&page=0&type=pump&active=true",
+    );
     expect(found.data).toHaveLength(1);
-    expect(found.data[0]).toMatchObject({ deviceProfileName: "pump", active: true, customerTitle: null, customerIsPublic: false });
+    expect(found.data[0]).toMatchObject({
+      deviceProfileName: "pump",
+      active: true,
+      customerTitle: null,
+      customerIsPublic: false,
+    });
     expect(await cloud.call("GET", `/api/device/info/${device.id.id}`)).toMatchObject({ active: true });
-    const byProfile = await cloud.call<{ data: Device[] }>("GET", `/api/tenant/deviceInfos?pageSize=10&page=0&deviceProfileId=${device.deviceProfileId.id}&active=false`);
+    const byProfile = await cloud.call<{ data: Device[] }>(
+      "GET",
+      `/api/tenant/deviceInfos?pageSize=10&page=0&deviceProfileId=${device.deviceProfileId.id}&active=false`,
+    );
     expect(byProfile.data).toHaveLength(0);
   });
 
   test("find by name and by ids; unknown ids are left out", async () => {
     const [one, other] = [await create(), await create()];
     for (const path of ["/api/tenant/device", "/api/tenant/devices"]) {
-      expect(await cloud.call("GET", `${path}?deviceName=${encodeURIComponent(one.name)}`)).toMatchObject({ id: one.id });
+      expect(await cloud.call("GET", `${path}?deviceName=${encodeURIComponent(one.name)}`)).toMatchObject({
+        id: one.id,
+      });
       expectError(await cloud.request("GET", `${path}?deviceName=none`), 404, 32);
     }
-    const found = await cloud.call<Device[]>("GET", `/api/devices?deviceIds=${other.id.id}%2C${UNKNOWN_ID},${one.id.id}`);
+    const found = await cloud.call<Device[]>(
+      "GET",
+      `/api/devices?deviceIds=${other.id.id}%2C${UNKNOWN_ID},${one.id.id}`,
+    );
     expect(found.map((device) => device.name).sort()).toEqual([one.name, other.name].sort());
     expectError(await cloud.request("GET", "/api/devices?deviceIds=['a']"), 400, 31);
     expect(await cloud.call<object[]>("GET", "/api/device/types")).toContainEqual({
@@ -220,12 +314,22 @@ describe("assets and profiles", () => {
     expect(asset).toMatchObject({ type: "building", version: 1, assetProfileId: { entityType: "ASSET_PROFILE" } });
     const path = `/api/asset/${asset.id.id}`;
     expect(await cloud.call("GET", path)).toEqual(asset);
-    expect(await cloud.call("GET", `/api/asset/info/${asset.id.id}`)).toMatchObject({ assetProfileName: "building", customerTitle: null });
+    expect(await cloud.call("GET", `/api/asset/info/${asset.id.id}`)).toMatchObject({
+      assetProfileName: "building",
+      customerTitle: null,
+    });
     expect(await cloud.call("POST", "/api/asset", { ...asset, label: "x" })).toMatchObject({ version: 2, label: "x" });
-    expectError(await cloud.request("POST", "/api/asset", { body: { name: "Hall" } }), 400, 31, "Asset with such name already exists!");
+    expectError(
+      await cloud.request("POST", "/api/asset", { body: { name: "Hall" } }),
+      400,
+      31,
+      "Asset with such name already exists!",
+    );
     expectError(await cloud.request("POST", "/api/asset", { body: {} }), 400, 31, "Asset name should be specified!");
     expect(await cloud.call("GET", "/api/tenant/asset?assetName=Hall")).toMatchObject({ version: 2 });
-    expect(await cloud.call("GET", "/api/tenant/assetInfos?pageSize=5&page=0&type=building")).toMatchObject({ totalElements: 1 });
+    expect(await cloud.call("GET", "/api/tenant/assetInfos?pageSize=5&page=0&type=building")).toMatchObject({
+      totalElements: 1,
+    });
     expect(await cloud.call<Device[]>("GET", `/api/assets?assetIds=${asset.id.id}`)).toHaveLength(1);
     expect((await cloud.request("DELETE", path, { body: {} })).text).toBe("");
     expectError(await cloud.request("GET", path), 404, 32);
@@ -235,12 +339,20 @@ describe("assets and profiles", () => {
     const info = await cloud.call<Device>("GET", `/api/${kind}ProfileInfo/default`);
     expect(info.name).toBe("default");
     expect(await cloud.call("GET", `/api/${kind}ProfileInfo/${info.id.id}`)).toEqual(info);
-    expect(await cloud.call("GET", `/api/${kind}Profile/${info.id.id}`)).toMatchObject({ default: true, name: "default" });
+    expect(await cloud.call("GET", `/api/${kind}Profile/${info.id.id}`)).toMatchObject({
+      default: true,
+      name: "default",
+    });
     for (const list of ["Profiles", "ProfileInfos"]) {
-      const page = await cloud.call<{ data: Device[] }>("GET", `/api/${kind}${list}?pageSize=100&page=0&textSearch=default`);
+      const page = await cloud.call<{ data: Device[] }>(
+        "GET",
+        `/api/${kind}${list}?pageSize=100&page=0&textSearch=default`,
+      );
       expect(page.data.map((profile) => profile.name)).toEqual(["default"]);
     }
-    expect((await cloud.request("GET", `/api/${kind}Profile/${info.id.id}`, { token: cloud.second.token })).status).toBe(404);
+    expect(
+      (await cloud.request("GET", `/api/${kind}Profile/${info.id.id}`, { token: cloud.second.token })).status,
+    ).toBe(404);
   });
 });
 
@@ -254,7 +366,11 @@ test("an administrator of another tenant reads and changes nothing", async () =>
     ["GET", `/api/device/${id}/credentials`],
     ["DELETE", `/api/device/${id}`],
     ["POST", "/api/device", { ...device, name: "Stolen" }],
-    ["POST", "/api/device/credentials", { deviceId: device.id, credentialsType: "ACCESS_TOKEN", credentialsId: "stolen" }],
+    [
+      "POST",
+      "/api/device/credentials",
+      { deviceId: device.id, credentialsType: "ACCESS_TOKEN", credentialsId: "stolen" },
+    ],
     ["GET", `/api/tenant/device?deviceName=${encodeURIComponent(device.name)}`],
     ["GET", `/api/plugins/telemetry/DEVICE/${id}/values/attributes`],
     ["POST", `/api/plugins/telemetry/DEVICE/${id}/SHARED_SCOPE`, { a: 1 }],
@@ -278,9 +394,20 @@ test("a customer user reads what is its customer's and changes no device", async
   const listed = await cloud.request("GET", `/api/devices?deviceIds=${own.id.id},${other.id.id}`, { token });
   expect(listed.text).toContain(own.name);
   expect(listed.text).not.toContain(other.name);
-  expect((await cloud.request("GET", `/api/device/info/${own.id.id}`, { token })).json).toMatchObject({ customerTitle: "Customer" });
-  for (const [method, path] of [["DELETE", `/api/device/${own.id.id}`], ["POST", "/api/device"], ["GET", "/api/tenant/devices?pageSize=1&page=0"]] as const) {
-    expectError(await cloud.request(method, path, { token, body: { name: "x" } }), 403, 20, "You don't have permission to perform this operation!");
+  expect((await cloud.request("GET", `/api/device/info/${own.id.id}`, { token })).json).toMatchObject({
+    customerTitle: "Customer",
+  });
+  for (const [method, path] of [
+    ["DELETE", `/api/device/${own.id.id}`],
+    ["POST", "/api/device"],
+    ["GET", "/api/tenant/devices?pageSize=1&page=0"],
+  ] as const) {
+    expectError(
+      await cloud.request(method, path, { token, body: { name: "x" } }),
+      403,
+      20,
+      "You don't have permission to perform this operation!",
+    );
   }
 });
 

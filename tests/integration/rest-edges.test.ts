@@ -19,7 +19,13 @@ interface Entity {
   readonly [key: string]: unknown;
 }
 interface EventPage {
-  readonly data: readonly { readonly seqId: number; readonly action: string; readonly type: string; readonly entityId: string; readonly [key: string]: unknown }[];
+  readonly data: readonly {
+    readonly seqId: number;
+    readonly action: string;
+    readonly type: string;
+    readonly entityId: string;
+    readonly [key: string]: unknown;
+  }[];
 }
 
 const UNKNOWN_ID = "784f394c-42b6-435a-983c-b7beff2784f9";
@@ -54,12 +60,19 @@ describe("POST /api/edge", () => {
     const { db } = cloud.database;
     expect(await authenticateEdge(db, edge)).toMatchObject({ id: edge.id.id });
     expect(await authenticateEdge(db, { ...edge, secret: "wrong" })).toBeNull();
-    for (const path of [`/api/edge/${edge.id.id}`, `/api/edge/info/${edge.id.id}`, "/api/edges?pageSize=100&page=0", `/api/tenant/edge?edgeName=${encodeURIComponent(edge.name)}`]) {
+    for (const path of [
+      `/api/edge/${edge.id.id}`,
+      `/api/edge/info/${edge.id.id}`,
+      "/api/edges?pageSize=100&page=0",
+      `/api/tenant/edge?edgeName=${encodeURIComponent(edge.name)}`,
+    ]) {
       const answer = await cloud.request("GET", path);
       expect(answer.text).toContain(`"secret":"${MASK}"`);
       expect(answer.text).not.toContain(edge.secret);
     }
-    const [row] = await cloud.database.sql<{ row: string }[]>`select e::text as row from edge e where id = ${edge.id.id}`;
+    const [row] = await cloud.database.sql<
+      { row: string }[]
+    >`select e::text as row from edge e where id = ${edge.id.id}`;
     expect(row?.row).not.toContain(edge.secret);
   });
 
@@ -71,20 +84,47 @@ describe("POST /api/edge", () => {
     const { db } = cloud.database;
     expect(await authenticateEdge(db, { routingKey: "key-1", secret: "secret-1" })).not.toBeNull();
     expect(cloud.sessions.disconnected).toHaveLength(0);
-    expect(await cloud.call("POST", "/api/edge", { ...renamed, secret: "secret-2" })).toMatchObject({ secret: "secret-2", version: 3 });
+    expect(await cloud.call("POST", "/api/edge", { ...renamed, secret: "secret-2" })).toMatchObject({
+      secret: "secret-2",
+      version: 3,
+    });
     expect(await authenticateEdge(db, { routingKey: "key-1", secret: "secret-1" })).toBeNull();
     expect(await authenticateEdge(db, { routingKey: "key-1", secret: "secret-2" })).not.toBeNull();
     expect(cloud.sessions.disconnected).toEqual([{ edgeId: edge.id.id, code: "UNAUTHENTICATED" }]);
-    expectError(await cloud.request("POST", "/api/edge", { body: { ...edge, version: null, secret: MASK, routingKey: "key-2" } }), 400, 31);
+    expectError(
+      await cloud.request("POST", "/api/edge", { body: { ...edge, version: null, secret: MASK, routingKey: "key-2" } }),
+      400,
+      31,
+    );
   });
 
   test("refuses a name of the tenant and a routing key of anybody that is taken, and stale versions", async () => {
     const edge = await create("edge");
-    expectError(await cloud.request("POST", "/api/edge", { body: { name: edge.name } }), 400, 31, "Edge with such name already exists!");
+    expectError(
+      await cloud.request("POST", "/api/edge", { body: { name: edge.name } }),
+      400,
+      31,
+      "Edge with such name already exists!",
+    );
     const other = { name: "mine", routingKey: edge.routingKey };
-    expectError(await cloud.request("POST", "/api/edge", { body: other, token: cloud.second.token }), 400, 31, "Edge with such routing key already exists!");
-    expectError(await cloud.request("POST", "/api/edge", { body: { ...edge, version: 7 } }), 409, 35, "Edge was already changed by someone else");
-    expectError(await cloud.request("POST", "/api/edge", { body: { ...edge, id: { id: UNKNOWN_ID } } }), 404, 32, `Edge with id [${UNKNOWN_ID}] is not found`);
+    expectError(
+      await cloud.request("POST", "/api/edge", { body: other, token: cloud.second.token }),
+      400,
+      31,
+      "Edge with such routing key already exists!",
+    );
+    expectError(
+      await cloud.request("POST", "/api/edge", { body: { ...edge, version: 7 } }),
+      409,
+      35,
+      "Edge was already changed by someone else",
+    );
+    expectError(
+      await cloud.request("POST", "/api/edge", { body: { ...edge, id: { id: UNKNOWN_ID } } }),
+      404,
+      32,
+      `Edge with id [${UNKNOWN_ID}] is not found`,
+    );
   });
 });
 
@@ -92,44 +132,76 @@ describe("reading edges", () => {
   test("lists, types, names and ids, in both forms of each path", async () => {
     const edge = await create("edge", { type: "gateway" });
     expect(await cloud.call<unknown>("GET", "/api/edges/enabled")).toBe(true);
-    expect(await cloud.call<object[]>("GET", "/api/edge/types")).toContainEqual({ tenantId: { entityType: "TENANT", id: cloud.first.tenantId }, entityType: "EDGE", type: "gateway" });
-    expect(await cloud.call("GET", "/api/tenant/edges?pageSize=10&page=0&type=gateway")).toMatchObject({ totalElements: 1, hasNext: false });
+    expect(await cloud.call<object[]>("GET", "/api/edge/types")).toContainEqual({
+      tenantId: { entityType: "TENANT", id: cloud.first.tenantId },
+      entityType: "EDGE",
+      type: "gateway",
+    });
+    expect(await cloud.call("GET", "/api/tenant/edges?pageSize=10&page=0&type=gateway")).toMatchObject({
+      totalElements: 1,
+      hasNext: false,
+    });
     for (const path of [`/api/edges/list?edgeIds=${edge.id.id},${UNKNOWN_ID}`, `/api/edges?edgeIds=${edge.id.id}`]) {
       expect(await cloud.call<Entity[]>("GET", path)).toMatchObject([{ id: edge.id }]);
     }
     for (const path of ["/api/tenant/edge", "/api/tenant/edges"]) {
-      expect(await cloud.call("GET", `${path}?edgeName=${encodeURIComponent(edge.name)}`)).toMatchObject({ id: edge.id });
+      expect(await cloud.call("GET", `${path}?edgeName=${encodeURIComponent(edge.name)}`)).toMatchObject({
+        id: edge.id,
+      });
       expectError(await cloud.request("GET", `${path}?edgeName=none`), 404, 32);
     }
   });
 
   test("infos and server attributes show the presence", async () => {
     const edge = await create("edge");
-    const info = () => cloud.call<Record<string, unknown>>("GET", `/api/edge/info/${edge.id.id}`);
+    const info = () => cloud.call("GET", `/api/edge/info/${edge.id.id}`);
     expect(await info()).toMatchObject({ customerTitle: null, status: { state: "new", downlinksWaiting: 0 } });
-    await cloud.database.sql`update edge_sync set connected_ms = 1000, disconnected_ms = 2000, edge_version = '0.1.0', clock_skew_ms = 7, reason = 'LINK_DOWN' where edge_id = ${edge.id.id}`;
-    expect(await info()).toMatchObject({ status: { state: "disconnected", reason: "LINK_DOWN", lastSeenTime: 2000, clockSkewMs: 7, edgeVersion: "0.1.0" } });
+    await cloud.database
+      .sql`update edge_sync set connected_ms = 1000, disconnected_ms = 2000, edge_version = '0.1.0', clock_skew_ms = 7, reason = 'LINK_DOWN' where edge_id = ${edge.id.id}`;
+    expect(await info()).toMatchObject({
+      status: { state: "disconnected", reason: "LINK_DOWN", lastSeenTime: 2000, clockSkewMs: 7, edgeVersion: "0.1.0" },
+    });
     cloud.sessions.connected.set(edge.id.id, 0);
     expect(await info()).toMatchObject({ status: { state: "connected", reason: null } });
     const path = `/api/plugins/telemetry/EDGE/${edge.id.id}/values/attributes/SERVER_SCOPE`;
     const attributes = await cloud.call<{ key: string; value: unknown }[]>("GET", path);
-    expect(Object.fromEntries(attributes.map(({ key, value }) => [key, value]))).toEqual({ active: true, edgeVersion: "0.1.0", lastConnectTime: 1000, lastDisconnectTime: 2000 });
+    expect(Object.fromEntries(attributes.map(({ key, value }) => [key, value]))).toEqual({
+      active: true,
+      edgeVersion: "0.1.0",
+      lastConnectTime: 1000,
+      lastDisconnectTime: 2000,
+    });
     expect(await cloud.call<object[]>("GET", `${path}?keys=active`)).toHaveLength(1);
     expect((await cloud.request("GET", path, { token: cloud.second.token })).status).toBe(404);
-    expect((await cloud.request("POST", `/api/plugins/telemetry/EDGE/${edge.id.id}/SERVER_SCOPE`, { body: { active: false } })).status).toBe(400);
+    expect(
+      (
+        await cloud.request("POST", `/api/plugins/telemetry/EDGE/${edge.id.id}/SERVER_SCOPE`, {
+          body: { active: false },
+        })
+      ).status,
+    ).toBe(400);
   });
 });
 
 describe("assignments", () => {
   test("refuse an unknown edge, another tenant's edge and an unknown entity", async () => {
     const [edge, device] = [await create("edge"), await create("device")];
-    expectError(await cloud.request("POST", `/api/edge/${UNKNOWN_ID}/device/${device.id.id}`), 400, 31, "Can't assign device to non-existent edge!");
+    expectError(
+      await cloud.request("POST", `/api/edge/${UNKNOWN_ID}/device/${device.id.id}`),
+      400,
+      31,
+      "Can't assign device to non-existent edge!",
+    );
     expectError(await cloud.request("POST", `/api/edge/${edge.id.id}/asset/${device.id.id}`), 404, 32);
     expectError(await cloud.request("DELETE", `/api/edge/${edge.id.id}/device/${UNKNOWN_ID}`), 404, 32);
     const foreign = await cloud.request("POST", "/api/edge", { body: { name: "theirs" }, token: cloud.second.token });
-    const foreignId = (foreign.json?.["id"] as { id: string }).id;
+    const foreignId = (foreign.json?.["id"] as { readonly id: string } | undefined)?.id;
     expectError(await cloud.request("POST", `/api/edge/${foreignId}/device/${device.id.id}`), 400, 31);
-    expectError(await cloud.request("POST", `/api/edge/${foreignId}/device/${device.id.id}`, { token: cloud.second.token }), 404, 32);
+    expectError(
+      await cloud.request("POST", `/api/edge/${foreignId}/device/${device.id.id}`, { token: cloud.second.token }),
+      404,
+      32,
+    );
     expect(await told(edge)).toEqual([]);
   });
 
@@ -162,16 +234,28 @@ describe("assignments", () => {
     const scope = `/api/plugins/telemetry/DEVICE/${id}/SHARED_SCOPE`;
     await cloud.call("POST", "/api/device", { ...device, label: "new" });
     await cloud.call("POST", "/api/device", { ...other, label: "unseen" });
-    await cloud.call("POST", "/api/device/credentials", { deviceId: device.id, credentialsType: "ACCESS_TOKEN", credentialsId: "new-token" });
+    await cloud.call("POST", "/api/device/credentials", {
+      deviceId: device.id,
+      credentialsType: "ACCESS_TOKEN",
+      credentialsId: "new-token",
+    });
     await cloud.call("POST", scope, { a: 1 });
     await cloud.call("DELETE", `${scope}?keys=a`);
     await cloud.call("DELETE", `/api/device/${id}`);
     for (const edge of [one, two]) {
       const rows = await events(edge);
-      expect(rows.slice(2).map((row) => row.action)).toEqual(["UPDATED", "CREDENTIALS_UPDATED", "ATTRIBUTES_UPDATED", "ATTRIBUTES_DELETED", "DELETED"]);
+      expect(rows.slice(2).map((row) => row.action)).toEqual([
+        "UPDATED",
+        "CREDENTIALS_UPDATED",
+        "ATTRIBUTES_UPDATED",
+        "ATTRIBUTES_DELETED",
+        "DELETED",
+      ]);
       expect(rows.map((row) => row.seqId)).toEqual([1, 2, 3, 4, 5, 6, 7]);
       expect(rows[4]?.["body"]).toEqual({ scope: "SHARED_SCOPE", keys: ["a"] });
-      expect(await cloud.call("GET", `/api/edge/${edge.id.id}/devices?pageSize=10&page=0`)).toMatchObject({ totalElements: 0 });
+      expect(await cloud.call("GET", `/api/edge/${edge.id.id}/devices?pageSize=10&page=0`)).toMatchObject({
+        totalElements: 0,
+      });
     }
     expect(await told(three)).toEqual([]);
   });
@@ -194,12 +278,19 @@ describe("GET /api/edge/{edgeId}/events", () => {
       ["sent", null, null],
       ["queued", null, null],
     ]);
-    expect(rows[0]).toMatchObject({ edgeId: { entityType: "EDGE", id: edge.id.id }, tenantId: { id: cloud.first.tenantId }, body: null });
+    expect(rows[0]).toMatchObject({
+      edgeId: { entityType: "EDGE", id: edge.id.id },
+      tenantId: { id: cloud.first.tenantId },
+      body: null,
+    });
     const newest = await events(edge, "pageSize=1&page=0&sortProperty=createdTime&sortOrder=DESC");
     expect(newest.map((row) => row.seqId)).toEqual([4]);
     expect(await events(edge, "pageSize=9&page=0&startTime=0&endTime=1")).toEqual([]);
     expect(await cloud.call("GET", `/api/edge/info/${edge.id.id}`)).toMatchObject({ status: { downlinksWaiting: 2 } });
-    expect((await cloud.request("GET", `/api/edge/${edge.id.id}/events?pageSize=1&page=0`, { token: cloud.second.token })).status).toBe(404);
+    expect(
+      (await cloud.request("GET", `/api/edge/${edge.id.id}/events?pageSize=1&page=0`, { token: cloud.second.token }))
+        .status,
+    ).toBe(404);
   });
 });
 
@@ -215,7 +306,10 @@ describe("POST /api/edge/sync/{edgeId}", () => {
     await cloud.call("POST", `/api/edge/${edge.id.id}/device/${device.id.id}`);
     await cloud.call("POST", `/api/edge/${edge.id.id}/asset/${asset.id.id}`);
     cloud.sessions.connected.set(edge.id.id, 0);
-    expect(await cloud.request("POST", `/api/edge/sync/${edge.id.id}`, { body: {} })).toMatchObject({ status: 200, text: "" });
+    expect(await cloud.request("POST", `/api/edge/sync/${edge.id.id}`, { body: {} })).toMatchObject({
+      status: 200,
+      text: "",
+    });
     expect((await told(edge)).slice(4)).toEqual([
       ["DEVICE", "ADDED", device.id.id],
       ["ASSET", "ADDED", asset.id.id],
@@ -233,7 +327,9 @@ test("a deleted edge is gone with its rows, its session ends, its devices stay",
   expectError(await cloud.request("DELETE", path), 404, 32);
   expect((await cloud.request("GET", `/api/device/${device.id.id}`)).status).toBe(200);
   const { sql } = cloud.database;
-  const [rows] = await sql<{ left: number }[]>`select (select count(*) from edge_event where edge_id = ${edge.id.id}) + (select count(*) from edge_assignment where edge_id = ${edge.id.id}) as left`;
+  const [rows] = await sql<
+    { left: number }[]
+  >`select (select count(*) from edge_event where edge_id = ${edge.id.id}) + (select count(*) from edge_assignment where edge_id = ${edge.id.id}) as left`;
   expect(rows?.left).toBe(0);
   await cloud.call("POST", "/api/device", { ...device, label: "still works" });
 });

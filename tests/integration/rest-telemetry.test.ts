@@ -66,17 +66,30 @@ describe("attributes", () => {
   test("keep the kind of each value, by every path", async () => {
     const device = await newDevice();
     const id = device.split("/").at(-1);
-    await saved(`${device}/attributes/SHARED_SCOPE?scope=ANY`, '{"long":21,"double":21.0,"text":"on","number":"007","flag":true,"json":{"b":[1, 2.50],"a":"x"}}');
+    await saved(
+      `${device}/attributes/SHARED_SCOPE?scope=ANY`,
+      '{"long":21,"double":21.0,"text":"on","number":"007","flag":true,"json":{"b":[1, 2.50],"a":"x"}}',
+    );
     await saved(`${device}/SERVER_SCOPE`, { active: true });
     await saved(`${PREFIX}/${id}/SERVER_SCOPE`, { short: 1 });
     const text = await textOf(`${device}/values/attributes/SHARED_SCOPE`);
-    for (const part of ['"key":"long","value":21}', '"key":"double","value":21.0}', '"key":"text","value":"on"}', '"key":"number","value":7}', '"key":"flag","value":true}', '"a":"x"', "[1,2.50]"]) {
+    for (const part of [
+      '"key":"long","value":21}',
+      '"key":"double","value":21.0}',
+      '"key":"text","value":"on"}',
+      '"key":"number","value":7}',
+      '"key":"flag","value":true}',
+      '"a":"x"',
+      "[1,2.50]",
+    ]) {
       expect(text).toContain(part);
     }
     expect(text).toMatch(/"lastUpdateTs":\d{13}/);
     expect(await textOf(`${device}/keys/attributes/SERVER_SCOPE`)).toBe('["active","short"]');
     expect(JSON.parse(await textOf(`${device}/keys/attributes`))).toContain("long");
-    expect(await textOf(`${device}/values/attributes?keys=short,none`)).toMatch(/^\[{"lastUpdateTs":\d+,"key":"short","value":1}\]$/);
+    expect(await textOf(`${device}/values/attributes?keys=short,none`)).toMatch(
+      /^\[{"lastUpdateTs":\d+,"key":"short","value":1}\]$/,
+    );
   });
 
   test("with commas in their keys are asked for one by one", async () => {
@@ -88,7 +101,8 @@ describe("attributes", () => {
 
   test("get a later time with every write, also when the clock goes back", async () => {
     const device = await newDevice();
-    const time = async () => (JSON.parse(await textOf(`${device}/values/attributes`)) as { lastUpdateTs: number; value: number }[])[0];
+    const time = async () =>
+      (JSON.parse(await textOf(`${device}/values/attributes`)) as { lastUpdateTs: number; value: number }[])[0];
     await saved(`${device}/SHARED_SCOPE`, { a: 1 });
     const before = await time();
     cloud.clock.advance(-3_600_000);
@@ -124,8 +138,14 @@ describe("telemetry", () => {
 
   test("is saved in all forms and read as text or strictly", async () => {
     const device = await newDevice();
-    await saved(`${device}/timeseries/ANY?scope=ANY`, '{"ts":1000,"values":{"t":21.0,"n":5,"s":"x","o":{"b":1, "a":2},"f":false}}');
-    await saved(`${device}/timeseries/LATEST_TELEMETRY/3600`, '[{"ts":2000,"values":{"t":22.5}},{"ts":500,"values":{"t":1}}]');
+    await saved(
+      `${device}/timeseries/ANY?scope=ANY`,
+      '{"ts":1000,"values":{"t":21.0,"n":5,"s":"x","o":{"b":1, "a":2},"f":false}}',
+    );
+    await saved(
+      `${device}/timeseries/LATEST_TELEMETRY/3600`,
+      '[{"ts":2000,"values":{"t":22.5}},{"ts":500,"values":{"t":1}}]',
+    );
     expect(await textOf(`${device}/keys/timeseries`)).toBe('["f","n","o","s","t"]');
     expect(await textOf(`${device}/values/timeseries?keys=t,n,s,f`)).toBe(
       '{"t":[{"ts":2000,"value":"22.5"}],"n":[{"ts":1000,"value":"5"}],"s":[{"ts":1000,"value":"x"}],"f":[{"ts":1000,"value":"false"}]}',
@@ -135,24 +155,37 @@ describe("telemetry", () => {
     );
     expect(JSON.parse(await textOf(`${device}/values/timeseries?keys=o`))).toMatchObject({ o: [{ ts: 1000 }] });
     const history = `${device}/values/timeseries?keys=t&startTs=0&endTs=2001&useStrictDataTypes=true`;
-    expect(await textOf(history)).toBe('{"t":[{"ts":2000,"value":22.5},{"ts":1000,"value":21.0},{"ts":500,"value":1}]}');
+    expect(await textOf(history)).toBe(
+      '{"t":[{"ts":2000,"value":22.5},{"ts":1000,"value":21.0},{"ts":500,"value":1}]}',
+    );
   });
 
   test("gives null at the time of now for a key that is not known", async () => {
     const device = await newDevice();
-    expect(await textOf(`${device}/values/timeseries?keys=none`)).toMatch(/^\{"none":\[\{"ts":\d{13},"value":null\}\]\}$/);
+    expect(await textOf(`${device}/values/timeseries?keys=none`)).toMatch(
+      /^\{"none":\[\{"ts":\d{13},"value":null\}\]\}$/,
+    );
     expect(await textOf(`${device}/values/timeseries`)).toBe("{}");
   });
 
   test("history takes the start and leaves the end out, in both orders, with a limit", async () => {
     const device = await newDevice();
-    await saved(`${device}/timeseries/ANY`, [1, 2, 3, 4].map((n) => ({ ts: n * 1000, values: { a: n, [`b${n}`]: n } })));
+    await saved(
+      `${device}/timeseries/ANY`,
+      [1, 2, 3, 4].map((n) => ({ ts: n * 1000, values: { a: n, [`b${n}`]: n } })),
+    );
     const read = (query: string) => textOf(`${device}/values/timeseries?${query}&useStrictDataTypes=true`);
-    expect(await read("keys=a&startTs=1000&endTs=4000&orderBy=ASC")).toBe('{"a":[{"ts":1000,"value":1},{"ts":2000,"value":2},{"ts":3000,"value":3}]}');
-    expect(await read("keys=a&startTs=0&endTs=9000&limit=2")).toBe('{"a":[{"ts":4000,"value":4},{"ts":3000,"value":3}]}');
+    expect(await read("keys=a&startTs=1000&endTs=4000&orderBy=ASC")).toBe(
+      '{"a":[{"ts":1000,"value":1},{"ts":2000,"value":2},{"ts":3000,"value":3}]}',
+    );
+    expect(await read("keys=a&startTs=0&endTs=9000&limit=2")).toBe(
+      '{"a":[{"ts":4000,"value":4},{"ts":3000,"value":3}]}',
+    );
     expect(await read("keys=b2,none&startTs=0&endTs=9000")).toBe('{"b2":[{"ts":2000,"value":2}]}');
     expect(await read("keys=a&startTs=9000&endTs=1000")).toBe("{}");
-    expect(await textOf(`${device}/values/timeseries/history?keys=b3&startTs=0&endTs=9000`)).toBe('{"b3":[{"ts":3000,"value":"3"}]}');
+    expect(await textOf(`${device}/values/timeseries/history?keys=b3&startTs=0&endTs=9000`)).toBe(
+      '{"b3":[{"ts":3000,"value":"3"}]}',
+    );
   });
 
   test.each([
@@ -163,7 +196,12 @@ describe("telemetry", () => {
     ["COUNT", '{"a":[{"ts":1500,"value":2},{"ts":3250,"value":2}]}'],
   ])("history aggregates by %s", async (agg, expected) => {
     const device = await newDevice();
-    const points = [[1000, 1], [1900, "4.0"], [3000, "c"], [3100, "b"]].map(([ts, a]) => ({ ts, values: { a } }));
+    const points = [
+      [1000, 1],
+      [1900, "4.0"],
+      [3000, "c"],
+      [3100, "b"],
+    ].map(([ts, a]) => ({ ts, values: { a } }));
     await saved(`${device}/timeseries/ANY`, points);
     const query = `keys=a&startTs=1000&endTs=3500&interval=1000&agg=${agg}&limit=1&useStrictDataTypes=true`;
     expect(await textOf(`${device}/values/timeseries?${query}`)).toBe(expected);
@@ -172,18 +210,30 @@ describe("telemetry", () => {
   test("history refuses too many buckets and unknown words", async () => {
     const device = await newDevice();
     const read = (query: string) => cloud.request("GET", `${device}/values/timeseries?keys=a&${query}`);
-    for (const query of ["startTs=0&endTs=701000&interval=1000&agg=AVG", "startTs=0", "startTs=x&endTs=1", "startTs=0&endTs=1&agg=MEDIAN", "startTs=0&endTs=1&limit=0", "startTs=0&endTs=1&intervalType=WEEK"]) {
+    for (const query of [
+      "startTs=0&endTs=701000&interval=1000&agg=AVG",
+      "startTs=0",
+      "startTs=x&endTs=1",
+      "startTs=0&endTs=1&agg=MEDIAN",
+      "startTs=0&endTs=1&limit=0",
+      "startTs=0&endTs=1&intervalType=WEEK",
+    ]) {
       expect([query, (await read(query)).status]).toEqual([query, 400]);
     }
   });
 
   test("is deleted in a range, and latest values follow", async () => {
     const device = await newDevice();
-    await saved(`${device}/timeseries/ANY`, [1, 2, 3].map((n) => ({ ts: n * 1000, values: { a: n, b: n } })));
+    await saved(
+      `${device}/timeseries/ANY`,
+      [1, 2, 3].map((n) => ({ ts: n * 1000, values: { a: n, b: n } })),
+    );
     const drop = (query: string) => cloud.request("DELETE", `${device}/timeseries/delete?${query}`, { body: {} });
     expect((await drop("keys=a")).status).toBe(400);
     expect((await drop("keys=a&startTs=3000&endTs=9000&rewriteLatestIfDeleted=true")).text).toBe("");
-    expect(await textOf(`${device}/values/timeseries?keys=a,b&useStrictDataTypes=true`)).toBe('{"a":[{"ts":2000,"value":2}],"b":[{"ts":3000,"value":3}]}');
+    expect(await textOf(`${device}/values/timeseries?keys=a,b&useStrictDataTypes=true`)).toBe(
+      '{"a":[{"ts":2000,"value":2}],"b":[{"ts":3000,"value":3}]}',
+    );
     expect((await drop("keys=a,b&deleteAllDataForKeys=true")).status).toBe(200);
     expect(await textOf(`${device}/keys/timeseries`)).toBe("[]");
     expect(await textOf(`${device}/values/timeseries?keys=a,b&startTs=0&endTs=9000`)).toBe("{}");

@@ -27,7 +27,10 @@ export async function startTestPostgres(): Promise<TestPostgres> {
   await using opening = new AsyncDisposableStack();
   const dir = opening.use(createTestDir());
   const server: PostgresServer = opening.use(
-    await startPostgresServer({ clock: systemClock, log: silentLog, source: SOURCE }, { dataDir: dir.path, profile: "cloud" }),
+    await startPostgresServer(
+      { clock: systemClock, log: silentLog, source: SOURCE },
+      { dataDir: dir.path, profile: "cloud" },
+    ),
   );
   const admin = openSql(server.connection, { applicationName: "test", max: 1 }, silentLog);
   opening.defer(() => closeSql(admin));

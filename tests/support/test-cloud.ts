@@ -9,10 +9,10 @@ import { createMetrics, type Metrics } from "../../shared/observe/metrics.ts";
 import { databaseError } from "../../shared/postgres/connect.ts";
 import type { RestApp } from "../../shared/rest/app.ts";
 import { systemRandom } from "../../shared/runtime/system-random.ts";
+import { saveEntity } from "../../shared/store/entity-store.ts";
 import { runStatementIn } from "../../shared/store/statement.ts";
 import { writeTelemetry } from "../../shared/store/telemetry-writer.ts";
 import { createUser, type PasswordHasher } from "../../shared/store/user-store.ts";
-import { saveEntity } from "../../shared/store/entity-store.ts";
 import { startTestPostgres, type TestDatabase } from "./postgres.ts";
 import { createTestClock, type TestClock } from "./test-clock.ts";
 
@@ -131,13 +131,21 @@ export async function startTestCloud(): Promise<TestCloud> {
 
 /** A token of a user that exists. */
 export async function signIn(api: RestApp, email: string, password = PASSWORD): Promise<string> {
-  const answer = await createRequest(api, () => null)("POST", "/api/auth/login", { body: { username: email, password }, token: null });
+  const answer = await createRequest(api, () => null)("POST", "/api/auth/login", {
+    body: { username: email, password },
+    token: null,
+  });
   if (answer.status !== 200) throw new Error(`Can't sign in: ${answer.status} ${answer.text}`);
   return String(answer.json?.["token"]);
 }
 
 /** A customer of the first tenant with a user of it. */
-export async function addCustomerUser({ database, clock, first, api }: TestCloud): Promise<{ customerId: Uuid; token: string }> {
+export async function addCustomerUser({
+  database,
+  clock,
+  first,
+  api,
+}: TestCloud): Promise<{ customerId: Uuid; token: string }> {
   const deps = { clock, random: systemRandom };
   const customer = await saveEntity(database.db, deps, {
     entityType: "CUSTOMER",
@@ -154,7 +162,13 @@ export async function addCustomerUser({ database, clock, first, api }: TestCloud
   const customerId = customer.result.id;
   const email = "customer@example.com";
   const passwordHash = await passwords.hash(PASSWORD);
-  await createUser(database.db, deps, { tenantId: first.tenantId, customerId, email, authority: "CUSTOMER_USER", passwordHash });
+  await createUser(database.db, deps, {
+    tenantId: first.tenantId,
+    customerId,
+    email,
+    authority: "CUSTOMER_USER",
+    passwordHash,
+  });
   return { customerId, token: await signIn(api, email) };
 }
 
