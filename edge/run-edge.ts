@@ -87,7 +87,8 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
       groupCommit: (signal) => stores.groupCommit.runLoop(signal),
       maintenance: (signal) => {
         const sentTelemetrySeq = (): number => link?.status().sentSeq.telemetry ?? 0;
-        return runMaintenance({ outbox: stores.outbox, clock, log, sentTelemetrySeq }, signal);
+        const nextTelemetrySeq = (): number => stores.groupCommit.nextSeq("telemetry");
+        return runMaintenance({ outbox: stores.outbox, clock, log, nextTelemetrySeq, sentTelemetrySeq }, signal);
       },
       mqtt: (signal) => mqtt.run(signal),
       link: (signal) => (link === null ? untilAborted(signal) : link.run(signal)),

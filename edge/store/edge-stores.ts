@@ -43,6 +43,7 @@ export interface EdgeStoresDeps {
 
 /** Connections for all but the writer. A connection costs the server some MB. */
 const READERS_MAX = 3;
+const READER_IDLE_MS = 20_000;
 
 /** @throws AppError of the migrations and of the connection */
 export async function openEdgeStores(deps: EdgeStoresDeps): Promise<EdgeStores> {
@@ -51,7 +52,7 @@ export async function openEdgeStores(deps: EdgeStoresDeps): Promise<EdgeStores> 
   const writerSql = openSql(connection, { applicationName: "skerry-edge writer", max: 1, idleTimeoutMs: 0, arrays: false }, log);
   opening.defer(() => closeSql(writerSql));
   await runMigrations(writerSql, deps.migrations, { kind: "edge" });
-  const sql = openSql(connection, { applicationName: "skerry-edge", max: READERS_MAX, arrays: false }, log);
+  const sql = openSql(connection, { applicationName: "skerry-edge", max: READERS_MAX, idleTimeoutMs: READER_IDLE_MS, arrays: false }, log);
   opening.defer(() => closeSql(sql));
   const db = openDb(sql);
   const instance = await ensureInstance(db, { clock, random });

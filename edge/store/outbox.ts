@@ -16,7 +16,7 @@ export const PARTITION_ITEMS = { config: 65_536, telemetry: 4_194_304 } as const
 export const ROW_ITEMS_MAX = 20_000;
 const ROWS_PER_READ_MAX = 1_000;
 /** Small waiting rows are merged into rows of about this many records. */
-const MERGED_ROW_ITEMS = 4_096;
+export const MERGED_ROW_ITEMS = 4_096;
 /** Fewer rows than this are left as they are. */
 const MERGED_ROWS_MIN = 4;
 
