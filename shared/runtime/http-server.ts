@@ -61,24 +61,34 @@ function serveOnBun(options: ServeHttpOptions): HttpServer {
 /** The part of Deno's API that is used; Deno's types and Bun's can't be loaded together. */
 interface DenoRuntime {
   serve(
-    options: { hostname: string; port: number; cert?: string; key?: string; onListen: () => void; signal: AbortSignal },
+    options: { hostname: string; port: number; cert?: string; key?: string; onListen: () => void },
     handler: (request: Request, info: { remoteAddr: { hostname?: string } }) => Response | Promise<Response>,
-  ): { readonly addr: { readonly port: number }; readonly finished: Promise<void>; shutdown(): Promise<void> };
+  ): { readonly addr: { readonly port: number }; shutdown(): Promise<void> };
 }
+
+/** What waits for an answer when Deno's server is cut. */
+const CUT_MS = 1_000;
 
 function serveOnDeno(options: ServeHttpOptions): HttpServer {
   const { host, port, fetch, tls } = options;
   // The global is there: serveHttp has found no Bun, and no third runtime is supported.
   const deno = (globalThis as unknown as { readonly Deno: DenoRuntime }).Deno;
-  const abort = new AbortController();
-  const server = deno.serve(
-    { hostname: host, port, ...tls, onListen: () => undefined, signal: abort.signal },
-    (request, info) => fetch(request, { remoteAddress: info.remoteAddr.hostname }),
-  );
+  // Deno can't abort a server that is shutting down; requests that don't end are answered for it.
+  const waiting = new Set<(response: Response) => void>();
+  const server = deno.serve({ hostname: host, port, ...tls, onListen: () => undefined }, async (request, info) => {
+    const cut = Promise.withResolvers<Response>();
+    waiting.add(cut.resolve);
+    try {
+      return await Promise.race([fetch(request, { remoteAddress: info.remoteAddr.hostname }), cut.promise]);
+    } finally {
+      waiting.delete(cut.resolve);
+    }
+  });
   return asHttpServer(options, server.addr.port, async (graceMs) => {
-    // Aborting a server that is down already throws.
-    if (!(await endsWithin(graceMs, server.shutdown()))) abort.abort();
-    await server.finished;
+    const down = server.shutdown();
+    if (await endsWithin(graceMs, down)) return;
+    for (const answer of waiting) answer(new Response("The server stops", { status: 503 }));
+    await endsWithin(CUT_MS, down);
   });
 }
 
