@@ -10,7 +10,8 @@ import {
 } from "../../cloud/store/downlink-store.ts";
 import { saveEdge } from "../../cloud/store/edge-store.ts";
 import { createFirstTenant } from "../../cloud/store/tenant-store.ts";
-import type { Uuid } from "../../shared/core/ids.ts";
+import { guardUplinkChange, hasCredentialsUnderWay } from "../../cloud/store/uplink-guard.ts";
+import { createUuid, type Uuid } from "../../shared/core/ids.ts";
 import type { Change } from "../../shared/entities/change.ts";
 import type { EntityRecord } from "../../shared/entities/entity-record.ts";
 import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
@@ -20,11 +21,12 @@ import { saveAttributes } from "../../shared/store/attribute-store.ts";
 import { saveDevice } from "../../shared/store/device-store.ts";
 import { deleteEntity } from "../../shared/store/entity-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import { startTestPostgres, type TestPostgres } from "../support/postgres.ts";
+import { startTestPostgres, type TestDatabase, type TestPostgres } from "../support/postgres.ts";
 
 const deps = { clock, random };
 let postgres: TestPostgres;
 let db: Queryable;
+let sql: TestDatabase["sql"];
 let unitOfWork: CloudUnitOfWork;
 let tenantId: Uuid;
 let woken: Uuid[] = [];
@@ -32,7 +34,7 @@ let names = 0;
 
 beforeAll(async () => {
   postgres = await startTestPostgres();
-  ({ db } = await postgres.createDatabase("cloud"));
+  ({ db, sql } = await postgres.createDatabase("cloud"));
   unitOfWork = createCloudUnitOfWork(db, { clock, onCommitted: (edgeIds) => void woken.push(...edgeIds) });
   ({ tenantId } = await createFirstTenant(db, deps, { adminEmail: "a@b.c", adminPasswordHash: "" }));
 });
@@ -239,5 +241,49 @@ describe("loadEntityChanges()", () => {
       [{ kind: "entity-removed", entity: { type: "DEVICE", id: left.id }, deleted: false }],
       [{ kind: "entity-removed", entity: { type: "DEVICE", id: deleted.id }, deleted: true }],
     ]);
+  });
+});
+
+describe("guardUplinkChange()", () => {
+  const saved = (device: EntityRecord, type = "DEVICE"): Change => ({
+    kind: "entity-saved",
+    entity: { type, id: device.id },
+    body: JSON.stringify(device),
+  });
+
+  test("lets an edge touch what is on it and make what is new, nothing else of its tenant", async () => {
+    const [edgeId, own, other] = [await newEdge(), await newDevice(), await newDevice()];
+    await assign(edgeId, own.id);
+    const guard = (change: Change) => guardUplinkChange(db, { edgeId, tenantId }, change);
+    expect(await guard(saved(own))).toBeNull();
+    expect(await guard(saved({ ...own, id: createUuid(clock, random) }))).toBeNull();
+    for (const change of [
+      saved(other),
+      { kind: "entity-removed", entity: { type: "DEVICE", id: other.id }, deleted: true } as const,
+    ]) {
+      expect(await guard(change)).toMatchObject({ kind: "rejected", code: "NOT_FOUND" });
+    }
+    const foreign = { edgeId, tenantId: createUuid(clock, random) };
+    expect(await guardUplinkChange(db, foreign, saved(own))).toMatchObject({ kind: "rejected", code: "NOT_FOUND" });
+  });
+
+  test("lets an edge change a profile that it uses, and leaves others as they are", async () => {
+    const [edgeId, device] = [await newEdge(), await newDevice()];
+    const profile = { type: "DEVICE_PROFILE", id: device.profileId ?? device.id };
+    const change: Change = { kind: "entity-saved", entity: profile, body: "{}" };
+    const guard = () => guardUplinkChange(db, { edgeId, tenantId }, change);
+    expect(await guard()).toEqual({ kind: "applied", effects: [], followUps: [] });
+    await assign(edgeId, device.id);
+    expect(await guard()).toBeNull();
+  });
+
+  test("hasCredentialsUnderWay() looks at rows that are not acknowledged", async () => {
+    const [edgeId, device] = [await newEdge(), await newDevice()];
+    const ask = () => hasCredentialsUnderWay(db, { edgeId, deviceId: device.id });
+    expect(await ask()).toBeFalse();
+    await assign(edgeId, device.id);
+    expect(await ask()).toBeTrue();
+    await sql`update edge_sync set downlink_acked = downlink_last where edge_id = ${edgeId}`;
+    expect(await ask()).toBeFalse();
   });
 });

@@ -1,0 +1,71 @@
+import { and, eq, gt, inArray } from "drizzle-orm";
+import type { Uuid } from "../../shared/core/ids.ts";
+import type { Change } from "../../shared/entities/change.ts";
+import { isAssignableType } from "../../shared/entities/entity-types.ts";
+import type { ApplyResult } from "../../shared/store/apply-change.ts";
+import { entity } from "../../shared/store/tables.ts";
+import type { Queryable } from "../../shared/store/unit-of-work.ts";
+import { isAssigned } from "./assignment-store.ts";
+import { edgeAssignment, edgeEvent, edgeSync } from "./schema.ts";
+
+// What an edge may do to the cloud: touch what is assigned to it, and make new things, which are assigned to it by that. A gateway
+// in the hands of somebody else must not reach the rest of its tenant.
+
+/** null: the change may be applied; else the result that stands for it. */
+export async function guardUplinkChange(
+  tx: Queryable,
+  { edgeId, tenantId }: { readonly edgeId: Uuid; readonly tenantId: Uuid },
+  change: Change,
+): Promise<ApplyResult | null> {
+  const { type, id } = change.entity;
+  const [stored] = await tx.select({ tenantId: entity.tenantId }).from(entity).where(eq(entity.id, id));
+  // New, or gone already: applyChange says which.
+  if (stored === undefined) return null;
+  if (stored.tenantId === tenantId) {
+    if (isAssignableType(type) ? await isAssigned(tx, { edgeId, entityId: id }) : await isUsedOnEdge(tx, edgeId, id)) {
+      return null;
+    }
+    // A profile of the tenant that nothing on the edge uses, say because its device left meanwhile: the cloud's stays as it is.
+    if (!isAssignableType(type)) return { kind: "applied", effects: [], followUps: [] };
+  }
+  return {
+    kind: "rejected",
+    code: "NOT_FOUND",
+    text: `${type.slice(0, 64)} with id [${id}] is not assigned to this edge`,
+  };
+}
+
+/** Whether something with this profile is on the edge. */
+async function isUsedOnEdge(tx: Queryable, edgeId: Uuid, profileId: Uuid): Promise<boolean> {
+  const rows = await tx
+    .select({ id: entity.id })
+    .from(entity)
+    .innerJoin(edgeAssignment, and(eq(edgeAssignment.entityId, entity.id), eq(edgeAssignment.edgeId, edgeId)))
+    .where(eq(entity.profileId, profileId))
+    .limit(1);
+  return rows.length > 0;
+}
+
+/**
+ * Whether credentials of the device are on their way to the edge: they would overwrite there what the edge has just changed, so the
+ * edge has to be sent what stays, behind them.
+ */
+export async function hasCredentialsUnderWay(
+  tx: Queryable,
+  { edgeId, deviceId }: { readonly edgeId: Uuid; readonly deviceId: Uuid },
+): Promise<boolean> {
+  const rows = await tx
+    .select({ seq: edgeEvent.seq })
+    .from(edgeEvent)
+    .innerJoin(edgeSync, eq(edgeSync.edgeId, edgeEvent.edgeId))
+    .where(
+      and(
+        eq(edgeEvent.edgeId, edgeId),
+        gt(edgeEvent.seq, edgeSync.downlinkAcked),
+        eq(edgeEvent.entityId, deviceId),
+        inArray(edgeEvent.action, ["CREDENTIALS_UPDATED", "ASSIGNED_TO_EDGE", "ADDED"]),
+      ),
+    )
+    .limit(1);
+  return rows.length > 0;
+}
