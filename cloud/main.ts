@@ -1,7 +1,8 @@
 import process from "node:process";
 import { MIGRATIONS } from "../drizzle/cloud.gen.ts";
 import { AppError, ERROR_CODES } from "../shared/core/errors.ts";
-import { untilAborted } from "../shared/core/lifecycle.ts";
+import type { Uuid } from "../shared/core/ids.ts";
+import { runTasks } from "../shared/core/lifecycle.ts";
 import { createToken } from "../shared/core/random.ts";
 import { createLog, type Log } from "../shared/observe/log.ts";
 import { createMetrics } from "../shared/observe/metrics.ts";
@@ -17,10 +18,11 @@ import { listenForShutdown } from "../shared/runtime/signals.ts";
 import { systemClock as clock } from "../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../shared/runtime/system-random.ts";
 import { createCloudApi } from "./api/cloud-api.ts";
+import { pollDownlinks } from "./jobs/downlink-poll.ts";
 import { describeSettings, readCloudConfig, type CloudConfig } from "./config.ts";
 import { startRpcServer } from "./runtime/rpc-server.ts";
 import { openCloudStores, type CloudStores } from "./store/cloud-stores.ts";
-import { closeLeftoverSessions } from "./store/edge-session-store.ts";
+import { closeLeftoverSessions, findWaitingEdges } from "./store/edge-session-store.ts";
 import { hashEdgeSecret } from "./store/edge-store.ts";
 import { createFirstTenant, hasTenant } from "./store/tenant-store.ts";
 import { createLiveSessions } from "./sync/live-sessions.ts";
@@ -103,7 +105,8 @@ async function runCloud(config: CloudConfig): Promise<void> {
 
   writeLine(JSON.stringify({ event: "ready", http: http.url, rpc: rpc.url }));
   log.info("Cloud is ready", { http: http.url, rpc: rpc.url, version: CLOUD_VERSION });
-  await untilAborted(shutdown.drain);
+  const poll = { live, clock, log, findWaiting: (edgeIds: readonly Uuid[]) => findWaitingEdges(stores.db, edgeIds) };
+  await runTasks({ downlinkPoll: (signal) => pollDownlinks(poll, signal) }, shutdown.drain);
   log.info("Cloud stops: requests under way may end");
 }
 

@@ -1,7 +1,8 @@
-import { and, eq, isNull, or, sql } from "drizzle-orm";
+import { and, eq, gt, isNull, or, sql } from "drizzle-orm";
 import type { Clock } from "../../shared/core/clock.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
+import { arrayParam } from "../../shared/store/array-param.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { Hello, LaneOffer, LaneWatermark, Rejection, UplinkLane } from "../../shared/sync/frames.ts";
 import { requestFullSync } from "./downlink-store.ts";
@@ -175,6 +176,15 @@ export function settleDownlinks(
     }));
     if (rows.length > 0) await tx.insert(edgeEventRejection).values(rows).onConflictDoNothing();
   });
+}
+
+/** Which of these edges have downlinks that they did not acknowledge. */
+export async function findWaitingEdges(db: Queryable, edgeIds: readonly Uuid[]): Promise<readonly Uuid[]> {
+  const rows = await db
+    .select({ edgeId: edgeSync.edgeId })
+    .from(edgeSync)
+    .where(and(sql`${edgeSync.edgeId} = any(${arrayParam(edgeIds, "uuid")})`, gt(edgeSync.downlinkLast, edgeSync.downlinkAcked)));
+  return rows.map((row) => row.edgeId as Uuid); // the column holds uuids
 }
 
 /** A session ended; a newer one's presence is left alone. */
