@@ -39,9 +39,9 @@ import type { EdgeStores } from "./store/edge-stores.ts";
 import { openEdgeStores } from "./store/edge-stores.ts";
 import { ensureLocalAdmin } from "./store/first-start.ts";
 import { runMaintenance } from "./store/maintenance.ts";
+import { createLinkStore } from "./sync/link-store.ts";
 import type { Link, LinkStatus } from "./sync/link.ts";
 import { createLink } from "./sync/link.ts";
-import { createLinkStore } from "./sync/link-store.ts";
 import { dialCloud } from "./sync/transport.ts";
 import { EDGE_VERSION } from "./version.ts";
 
@@ -70,18 +70,32 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
   const devices = { ...createDeviceDeps(stores), log };
   const mqtt = createMqttServer(devices);
   const sources = createStatusSources({ config, database, stores, link: () => link?.status() ?? null, mqtt });
-  const local = createLocalAccess({ files: privateFiles, random, readTenantId: async () => (await stores.readSite()).tenantId }, config.dataDir);
+  const local = createLocalAccess(
+    { files: privateFiles, random, readTenantId: async () => (await stores.readSite()).tenantId },
+    config.dataDir,
+  );
   const api = createApi({ config, database, stores, log, devices, mqtt, sources, local, startedMs });
 
-  const mqttListener = stack.use(await listenTcp({ host: config.mqttHost, port: config.mqttPort, accept: (stream) => mqtt.accept(stream) }));
-  const http = serveHttp({ host: config.httpHost, port: config.httpPort, fetch: api.fetch });
+  const mqttListener = stack.use(
+    await listenTcp({ host: config.mqttHost, port: config.mqttPort, accept: (stream) => mqtt.accept(stream) }),
+  );
+  const http = serveHttp({
+    host: config.httpHost,
+    port: config.httpPort,
+    fetch: (request, connection) => api.fetch(request, connection),
+  });
   stack.defer(() => http.close(DRAIN_MS));
   local.open(http.url);
   stack.defer(() => local.close());
 
   const mqttUrl = `mqtt://${reachableHost(config.mqttHost)}:${mqttListener.port}`;
   writeLine(JSON.stringify({ event: "ready", mqtt: mqttUrl, http: http.url }));
-  log.info("Edge is ready", { mqtt: mqttUrl, http: http.url, version: EDGE_VERSION, startMs: Math.round(clock.nowMs() - startedMs) });
+  log.info("Edge is ready", {
+    mqtt: mqttUrl,
+    http: http.url,
+    version: EDGE_VERSION,
+    startMs: Math.round(clock.nowMs() - startedMs),
+  });
   await runTasks(
     {
       groupCommit: (signal) => stores.groupCommit.runLoop(signal),
@@ -104,7 +118,14 @@ async function showFirstPassword(config: EdgeConfig, stores: EdgeStores): Promis
   const admin = { tenantId, email: config.adminEmail, password: config.adminPassword?.reveal() ?? null };
   const password = await ensureLocalAdmin(stores.db, { clock, random, passwords: createPasswordHasher() }, admin);
   if (password === null) return;
-  for (const line of ["", "  Skerry edge: first start. Sign in with", "", `      user      ${config.adminEmail}`, `      password  ${password}`, ""]) {
+  for (const line of [
+    "",
+    "  Skerry edge: first start. Sign in with",
+    "",
+    `      user      ${config.adminEmail}`,
+    `      password  ${password}`,
+    "",
+  ]) {
     writeLine(line);
   }
   writeLine("  The password is shown this once; change it by POST /api/auth/changePassword.\n");
@@ -115,7 +136,15 @@ function createDeviceDeps(stores: EdgeStores) {
   const errors = createDeviceErrors(clock);
   const errorAnswer = (error: AppError): Response => errorResponse(error, clock.nowMs());
   const data = createDeviceData(stores);
-  return { clock, data, directory: registry, events: registry, errors, times: new ServerTimes(), errorResponse: errorAnswer };
+  return {
+    clock,
+    data,
+    directory: registry,
+    events: registry,
+    errors,
+    times: new ServerTimes(),
+    errorResponse: errorAnswer,
+  };
 }
 
 interface StatusParts {
@@ -132,7 +161,8 @@ function createStatusSources({ config, database, stores, link, mqtt }: StatusPar
     outbox: () => readOutboxState(stores.sql, (lane) => stores.groupCommit.nextSeq(lane)),
     database: () => {
       const { kind, state, lastError } = database.status();
-      const reason = lastError === undefined || state === "ready" ? null : { code: lastError.code, text: lastError.message };
+      const reason =
+        lastError === undefined || state === "ready" ? null : { code: lastError.code, text: lastError.message };
       return { kind, state: state === "ready" || state === "starting" ? state : "down", reason, version: null };
     },
     disk: createDiskGauge(clock, config.dataDir),
@@ -191,7 +221,14 @@ function createCloudLink(config: EdgeConfig, stores: EdgeStores, log: Log): Link
   return createLink({
     storeId: instance.id,
     edgeVersion: EDGE_VERSION,
-    store: createLinkStore({ db, outbox, groupCommit, clock, random, onEffects: (effects) => registry.publish(effects) }),
+    store: createLinkStore({
+      db,
+      outbox,
+      groupCommit,
+      clock,
+      random,
+      onEffects: (effects) => registry.publish(effects),
+    }),
     dial: (signal) => dialCloud(address, { clock, signal }),
     clock,
     random,

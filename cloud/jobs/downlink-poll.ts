@@ -1,6 +1,6 @@
 import type { Clock } from "../../shared/core/clock.ts";
-import { repeat } from "../../shared/core/lifecycle.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
+import { repeat } from "../../shared/core/lifecycle.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import type { LiveSessions } from "../sync/live-sessions.ts";
 
@@ -21,5 +21,9 @@ export function pollDownlinks({ live, findWaiting, clock, log }: DownlinkPollDep
     if (edgeIds.length > 0) live.wake(await findWaiting(edgeIds));
   };
   const onError = (error: unknown): void => log.warn("Downlinks can't be looked for; it is tried again", { error });
-  return repeat(round, { intervalMs: INTERVAL_MS, sleep: (delayMs, abort) => clock.sleep(delayMs, abort), onError }, signal);
+  return repeat(
+    round,
+    { intervalMs: INTERVAL_MS, sleep: (delayMs, abort) => clock.sleep(delayMs, abort), onError },
+    signal,
+  );
 }

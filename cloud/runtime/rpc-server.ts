@@ -26,7 +26,12 @@ const IDLE_CONNECTION_MS = 60_000;
 
 /** gRPC on node:http2, since Bun.serve sends no trailers. @throws AppError ADDRESS_IN_USE */
 export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
-  const handler = connectNodeAdapter({ routes: options.routes, connect: false, grpcWeb: false, readMaxBytes: MESSAGE_BYTES_MAX });
+  const handler = connectNodeAdapter({
+    routes: options.routes,
+    connect: false,
+    grpcWeb: false,
+    readMaxBytes: MESSAGE_BYTES_MAX,
+  });
   const settings = { settings: { initialWindowSize: STREAM_WINDOW_BYTES } };
   const server =
     options.tls === undefined
@@ -60,7 +65,9 @@ function listen(server: http2.Http2Server | http2.Http2SecureServer, { host, por
   return new Promise((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => {
       const taken = error.code === "EADDRINUSE";
-      const message = taken ? `Can't listen on ${host}:${port}: the port is taken` : `Can't listen on ${host}:${port}: ${error.message}`;
+      const message = taken
+        ? `Can't listen on ${host}:${port}: the port is taken`
+        : `Can't listen on ${host}:${port}: ${error.message}`;
       reject(new AppError(taken ? "ADDRESS_IN_USE" : "INTERNAL", message, { cause: error }));
     });
     server.listen(port, host, () => {

@@ -27,7 +27,11 @@ export interface OpenedSession {
 }
 
 /** The edge with this routing key, when the secret fits. `secretHash` is made by hashEdgeSecret. */
-export async function findEdgeByCredentials(db: Queryable, routingKey: string, secretHash: string): Promise<EdgeAccount | null> {
+export async function findEdgeByCredentials(
+  db: Queryable,
+  routingKey: string,
+  secretHash: string,
+): Promise<EdgeAccount | null> {
   const [row] = await db.select().from(edge).where(eq(edge.routingKey, routingKey));
   if (row === undefined || !equalInConstantTime(row.secretHash, secretHash)) return null;
   return { edgeId: row.id as Uuid, tenantId: row.tenantId as Uuid, name: row.name, type: row.type }; // columns written from Uuids
@@ -38,7 +42,12 @@ export async function findEdgeByCredentials(db: Queryable, routingKey: string, s
  *
  * @throws AppError NOT_FOUND when the edge was deleted, STORE_MISMATCH when the edge's database is older than what it sent before
  */
-export function openSession(db: Queryable, account: EdgeAccount, hello: Hello, deps: { readonly cloudId: Uuid; readonly clock: Clock }): Promise<OpenedSession> {
+export function openSession(
+  db: Queryable,
+  account: EdgeAccount,
+  hello: Hello,
+  deps: { readonly cloudId: Uuid; readonly clock: Clock },
+): Promise<OpenedSession> {
   return db.transaction(async (tx) => {
     const { edgeId } = account;
     const nowMs = Math.round(deps.clock.nowMs());
@@ -80,7 +89,10 @@ interface LaneOpening {
   readonly offer: LaneOffer;
 }
 
-async function openLane(tx: Queryable, { edgeId, storeId, session, offer }: LaneOpening): Promise<{ watermark: number; note: string | null }> {
+async function openLane(
+  tx: Queryable,
+  { edgeId, storeId, session, offer }: LaneOpening,
+): Promise<{ watermark: number; note: string | null }> {
   const { lane, nextSeq, oldestSeq } = offer;
   // The row of a store that was never seen begins at 0.
   const [row] = await tx
@@ -90,7 +102,10 @@ async function openLane(tx: Queryable, { edgeId, storeId, session, offer }: Lane
     .returning({ watermark: edgeUplink.watermark });
   const watermark = row?.watermark ?? 0;
   if (watermark >= nextSeq) {
-    throw new AppError("STORE_MISMATCH", `The edge's database continues lane ${lane} at ${nextSeq}, but ${watermark} was received already: it was restored from a backup`);
+    throw new AppError(
+      "STORE_MISMATCH",
+      `The edge's database continues lane ${lane} at ${nextSeq}, but ${watermark} was received already: it was restored from a backup`,
+    );
   }
   if (watermark + 1 >= oldestSeq) return { watermark, note: null };
   const forward = oldestSeq - 1;
@@ -98,7 +113,10 @@ async function openLane(tx: Queryable, { edgeId, storeId, session, offer }: Lane
     .update(edgeUplink)
     .set({ watermark: forward })
     .where(and(eq(edgeUplink.edgeId, edgeId), eq(edgeUplink.storeId, storeId), eq(edgeUplink.lane, lane)));
-  return { watermark: forward, note: `Lane ${lane} has a gap: ${watermark + 1} to ${forward} are no longer on the edge` };
+  return {
+    watermark: forward,
+    note: `Lane ${lane} has a gap: ${watermark + 1} to ${forward} are no longer on the edge`,
+  };
 }
 
 interface DownlinkResume {
@@ -111,10 +129,24 @@ interface DownlinkResume {
 function resumeDownlinks(hello: Hello, before: typeof edgeSync.$inferSelect, cloudId: Uuid): DownlinkResume {
   const { downlinkLast, storeId } = before;
   if (storeId === null && hello.cloudId === null) return { seq: 0, fullSync: false, note: null };
-  if (storeId !== hello.storeId) return { seq: downlinkLast, fullSync: true, note: "The edge has a new database: everything assigned is sent again" };
-  if (hello.cloudId !== cloudId) return { seq: downlinkLast, fullSync: true, note: "The edge knew another cloud database: everything assigned is sent again" };
+  if (storeId !== hello.storeId)
+    return {
+      seq: downlinkLast,
+      fullSync: true,
+      note: "The edge has a new database: everything assigned is sent again",
+    };
+  if (hello.cloudId !== cloudId)
+    return {
+      seq: downlinkLast,
+      fullSync: true,
+      note: "The edge knew another cloud database: everything assigned is sent again",
+    };
   if (hello.downlinkApplied > downlinkLast) {
-    return { seq: hello.downlinkApplied, fullSync: true, note: "This database is older than what the edge received: everything assigned is sent again" };
+    return {
+      seq: hello.downlinkApplied,
+      fullSync: true,
+      note: "This database is older than what the edge received: everything assigned is sent again",
+    };
   }
   return { seq: hello.downlinkApplied, fullSync: false, note: null };
 }
@@ -155,7 +187,13 @@ export async function moveWatermark(
 /** The edge has committed downlinks up to `seq`, but for `rejections`. Without effect for a fenced session. */
 export function settleDownlinks(
   db: Queryable,
-  settled: { readonly edgeId: Uuid; readonly session: number; readonly seq: number; readonly rejections: readonly Rejection[]; readonly nowMs: number },
+  settled: {
+    readonly edgeId: Uuid;
+    readonly session: number;
+    readonly seq: number;
+    readonly rejections: readonly Rejection[];
+    readonly nowMs: number;
+  },
 ): Promise<void> {
   return db.transaction(async (tx) => {
     const { edgeId, session, seq } = settled;
@@ -183,7 +221,12 @@ export async function findWaitingEdges(db: Queryable, edgeIds: readonly Uuid[]):
   const rows = await db
     .select({ edgeId: edgeSync.edgeId })
     .from(edgeSync)
-    .where(and(sql`${edgeSync.edgeId} = any(${arrayParam(edgeIds, "uuid")})`, gt(edgeSync.downlinkLast, edgeSync.downlinkAcked)));
+    .where(
+      and(
+        sql`${edgeSync.edgeId} = any(${arrayParam(edgeIds, "uuid")})`,
+        gt(edgeSync.downlinkLast, edgeSync.downlinkAcked),
+      ),
+    );
   return rows.map((row) => row.edgeId as Uuid); // the column holds uuids
 }
 
@@ -204,11 +247,17 @@ export async function closeLeftoverSessions(db: Queryable, nowMs: number): Promi
   await db
     .update(edgeSync)
     .set({ disconnectedMs: Math.round(nowMs), reason: "LINK_DOWN" })
-    .where(and(sql`${edgeSync.connectedMs} is not null`, or(isNull(edgeSync.disconnectedMs), sql`${edgeSync.disconnectedMs} < ${edgeSync.connectedMs}`)));
+    .where(
+      and(
+        sql`${edgeSync.connectedMs} is not null`,
+        or(isNull(edgeSync.disconnectedMs), sql`${edgeSync.disconnectedMs} < ${edgeSync.connectedMs}`),
+      ),
+    );
 }
 
 function equalInConstantTime(left: string, right: string): boolean {
   let difference = left.length ^ right.length;
-  for (let index = 0; index < left.length; index += 1) difference |= left.charCodeAt(index) ^ right.charCodeAt(index % Math.max(1, right.length));
+  for (let index = 0; index < left.length; index += 1)
+    difference |= left.charCodeAt(index) ^ right.charCodeAt(index % Math.max(1, right.length));
   return difference === 0;
 }

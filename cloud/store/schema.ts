@@ -97,7 +97,9 @@ export const edgeEvent = pgTable(
     seq: sequence("seq"),
     createdMs: timeMs("created_ms"),
     tenantId: uuid("tenant_id").notNull(),
-    id: uuid("id").notNull().default(sql`gen_random_uuid()`),
+    id: uuid("id")
+      .notNull()
+      .default(sql`gen_random_uuid()`),
     /** As in the REST convention: DEVICE, …; ASSIGNED_TO_EDGE, … */
     type: text("type").notNull(),
     action: text("action").notNull(),

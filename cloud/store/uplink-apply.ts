@@ -77,12 +77,21 @@ interface ItemWork {
   readonly followUps: Change[];
 }
 
-async function applyItem(tx: Queryable, deps: StoreDeps, work: ItemWork): Promise<{ readonly code: string; readonly text: string } | null> {
+async function applyItem(
+  tx: Queryable,
+  deps: StoreDeps,
+  work: ItemWork,
+): Promise<{ readonly code: string; readonly text: string } | null> {
   const { origin, item, effects, followUps } = work;
   if (item.unknown > 0) {
     return { code: "UNSUPPORTED_ITEM", text: `${item.unknown} changes are of a kind that this cloud does not know` };
   }
-  const context = { from: "edge", tenantId: origin.tenantId, edgeName: origin.edgeName, changedMs: item.changedMs } as const;
+  const context = {
+    from: "edge",
+    tenantId: origin.tenantId,
+    edgeName: origin.edgeName,
+    changedMs: item.changedMs,
+  } as const;
   for (const change of item.changes) {
     const result = await applyChange(tx, deps, { change, context });
     if (result.kind === "rejected") return { code: result.code, text: result.text };
@@ -95,7 +104,9 @@ async function applyItem(tx: Queryable, deps: StoreDeps, work: ItemWork): Promis
 /** What was made on an edge belongs to it. */
 async function assignToOrigin(tx: Queryable, edgeId: Uuid, effects: readonly Change[], nowMs: number): Promise<void> {
   const rows = effects.flatMap(({ kind, entity: { id, type } }) =>
-    kind === "entity-saved" && isAssignableType(type) ? [{ edgeId, entityId: id, entityType: type, assignedMs: Math.round(nowMs) }] : [],
+    kind === "entity-saved" && isAssignableType(type)
+      ? [{ edgeId, entityId: id, entityType: type, assignedMs: Math.round(nowMs) }]
+      : [],
   );
   if (rows.length > 0) await tx.insert(edgeAssignment).values(rows).onConflictDoNothing();
 }
@@ -120,7 +131,10 @@ interface TelemetryWork {
   readonly malformed: readonly number[];
 }
 
-async function writeUplinkTelemetry(db: Queryable, { origin, batches, columns, malformed }: TelemetryWork): Promise<AppliedUplink> {
+async function writeUplinkTelemetry(
+  db: Queryable,
+  { origin, batches, columns, malformed }: TelemetryWork,
+): Promise<AppliedUplink> {
   const firstSeq = batches[0]?.firstSeq ?? 1;
   return db.transaction(async (tx) => {
     await moveWatermark(tx, origin, { from: firstSeq - 1, to: firstSeq + columns.tsMs.length - 1 });
@@ -131,14 +145,16 @@ async function writeUplinkTelemetry(db: Queryable, { origin, batches, columns, m
       for (let position = 0; position < columns.tsMs.length; position += 1) {
         const entityId = columns.entityIds[columns.entityIndex[position] ?? -1];
         const seq = firstSeq + position;
-        if (bad.has(position)) rejections.push({ seq, code: "INVALID_PAYLOAD", text: "The values are not a JSON object" });
+        if (bad.has(position))
+          rejections.push({ seq, code: "INVALID_PAYLOAD", text: "The values are not a JSON object" });
         else if (entityId === undefined || !known.has(entityId)) {
           rejections.push({ seq, code: "NOT_FOUND", text: `Entity ${String(entityId)} is not found` });
         }
       }
     }
     const refused = new Set(rejections.map(({ seq }) => seq - firstSeq));
-    const accepted = refused.size === 0 ? columns : selectRecords(columns, positionsWithout(columns.tsMs.length, refused));
+    const accepted =
+      refused.size === 0 ? columns : selectRecords(columns, positionsWithout(columns.tsMs.length, refused));
     await writeTelemetry(runStatementIn(tx), accepted);
     return { rejections, edgeIds: [] };
   });
@@ -164,7 +180,13 @@ function malformedPositions(columns: TelemetryColumns): readonly number[] {
 function isStorableObject(text: string): boolean {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && !Array.isArray(value) && !text.includes("\\u0000") && text.isWellFormed();
+    return (
+      typeof value === "object" &&
+      value !== null &&
+      !Array.isArray(value) &&
+      !text.includes("\\u0000") &&
+      text.isWellFormed()
+    );
   } catch {
     return false;
   }

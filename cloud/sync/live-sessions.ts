@@ -1,7 +1,7 @@
 import type { ErrorCode } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
-import { findSender } from "../../shared/sync/session.ts";
 import type { SessionHandle } from "../../shared/sync/session-driver.ts";
+import { findSender } from "../../shared/sync/session.ts";
 
 /** The sessions that this process holds, one per edge. */
 export interface LiveSessions {

@@ -3,18 +3,28 @@ import type { Clock } from "../../shared/core/clock.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { Log } from "../../shared/observe/log.ts";
-import type { Batch, Frame, Hello, Lane, LaneWatermark, Rejection, UplinkLane, Welcome, Window } from "../../shared/sync/frames.ts";
-import { lastSeqOf, PROTOCOL_MAX, PROTOCOL_MIN } from "../../shared/sync/frames.ts";
 import { FrameQueue } from "../../shared/sync/frame-queue.ts";
-import type { Opening } from "../../shared/sync/session.ts";
-import { startCloudSession } from "../../shared/sync/session.ts";
+import type {
+  Batch,
+  Frame,
+  Hello,
+  Lane,
+  LaneWatermark,
+  Rejection,
+  UplinkLane,
+  Welcome,
+  Window,
+} from "../../shared/sync/frames.ts";
+import { PROTOCOL_MAX, PROTOCOL_MIN } from "../../shared/sync/frames.ts";
+import type { OutgoingBatch } from "../../shared/sync/sender.ts";
 import type { LoadRequest, SessionHandle, SessionPorts } from "../../shared/sync/session-driver.ts";
 import { driveSession } from "../../shared/sync/session-driver.ts";
+import type { Opening } from "../../shared/sync/session.ts";
+import { startCloudSession } from "../../shared/sync/session.ts";
 import { decodeRequest, encodeResponse } from "../../shared/wire/frames-codec.ts";
 import type { SessionRequest } from "../../shared/wire/gen/skerry/sync/v1/sync_pb.ts";
 import { EdgeSyncService } from "../../shared/wire/gen/skerry/sync/v1/sync_pb.ts";
 import { EDGE_KEY_HEADER, EDGE_SECRET_HEADER, toConnectError } from "../../shared/wire/rpc-errors.ts";
-import type { OutgoingBatch } from "../../shared/sync/sender.ts";
 import type { LiveSessions } from "./live-sessions.ts";
 
 // The cloud's end of the sync protocol: authenticates the call, then runs the session machine over the cloud's stores.
@@ -40,7 +50,10 @@ export interface SessionStore {
   open(caller: EdgeCaller, hello: Hello): Promise<OpenedEdgeSession>;
   close(edgeId: Uuid, session: number, reason: string): Promise<void>;
   applyUplink(source: UplinkSource, batches: readonly Batch[]): Promise<readonly Rejection[]>;
-  readDownlinks(caller: EdgeCaller, request: LoadRequest): Promise<{ readonly batches: readonly OutgoingBatch[]; readonly drained: boolean }>;
+  readDownlinks(
+    caller: EdgeCaller,
+    request: LoadRequest,
+  ): Promise<{ readonly batches: readonly OutgoingBatch[]; readonly drained: boolean }>;
   settleDownlinks(edgeId: Uuid, session: number, seq: number, rejections: readonly Rejection[]): Promise<void>;
 }
 
@@ -125,7 +138,8 @@ class CloudSessionPorts implements SessionPorts {
     const opened = await store.open(this.#caller, first);
     this.#opened = { ...opened, storeId: first.storeId };
     const { edgeId, tenantId, name, type } = this.#caller;
-    for (const note of opened.notes) log.warn("Edge session begins with a repair", { edgeId, session: opened.session, note });
+    for (const note of opened.notes)
+      log.warn("Edge session begins with a repair", { edgeId, session: opened.session, note });
     log.info("Edge connected", { edgeId, session: opened.session, edgeVersion: first.edgeVersion });
     if (this.#handle !== null) live.add(edgeId, this.#handle);
     return {
@@ -171,7 +185,9 @@ class CloudSessionPorts implements SessionPorts {
     if (this.#opened === null) return;
     const { session } = this.#opened;
     log.info("Edge disconnected", { edgeId, session, code });
-    await store.close(edgeId, session, code).catch((error: unknown) => log.warn("Presence was not stored", { edgeId, session, error }));
+    await store
+      .close(edgeId, session, code)
+      .catch((error: unknown) => log.warn("Presence was not stored", { edgeId, session, error }));
   }
 
   #session() {
@@ -184,15 +200,10 @@ function commonVersion(hello: Hello): number {
   const version = Math.min(hello.protocolMax, PROTOCOL_MAX);
   if (version < Math.max(hello.protocolMin, PROTOCOL_MIN)) {
     const peer = `${hello.protocolMin} to ${hello.protocolMax}`;
-    throw new AppError("PEER_UNSUPPORTED", `The edge speaks protocol ${peer}, the cloud ${PROTOCOL_MIN} to ${PROTOCOL_MAX}`);
+    throw new AppError(
+      "PEER_UNSUPPORTED",
+      `The edge speaks protocol ${peer}, the cloud ${PROTOCOL_MIN} to ${PROTOCOL_MAX}`,
+    );
   }
   return version;
-}
-
-/** The range of sequences that batches of one apply cover. */
-export function rangeOf(batches: readonly Batch[]): { readonly from: number; readonly to: number } {
-  const [first] = batches;
-  const last = batches.at(-1);
-  if (first === undefined || last === undefined) throw new AppError("INTERNAL", "An apply without a batch");
-  return { from: first.firstSeq - 1, to: lastSeqOf(last) };
 }

@@ -68,6 +68,13 @@ async function readDownlinkBatch(
     if (bytes > request.bytesMax) break;
   }
   const payload = compress(encodeItems(items));
-  const batch: OutgoingBatch = { type: "batch", lane: "downlink", firstSeq: first.seq, count: items.length, configSeq: 0, ...payload };
+  const batch: OutgoingBatch = {
+    type: "batch",
+    lane: "downlink",
+    firstSeq: first.seq,
+    count: items.length,
+    configSeq: 0,
+    ...payload,
+  };
   return { batches: [batch], drained: rows.length < limit && items.length === rows.length };
 }

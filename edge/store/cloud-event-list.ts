@@ -33,7 +33,14 @@ export function createCloudEvents(sql: Sql): CloudEvents {
         ) as parked on true
         where ${filter} order by first_seq ${order} limit ${pageSize} offset ${page * pageSize}`;
       const [total] = await sql<{ count: number }[]>`select count(*) as count from cloud_event where ${filter}`;
-      return { ackedSeq, page: toPage(rows.map((row) => toEvent(lane, row)), total?.count ?? 0, request) };
+      return {
+        ackedSeq,
+        page: toPage(
+          rows.map((row) => toEvent(lane, row)),
+          total?.count ?? 0,
+          request,
+        ),
+      };
     },
   };
 }

@@ -25,8 +25,10 @@ export function createDeviceData({ db, groupCommit }: DeviceDataDeps): DeviceDat
     },
     readAttributes: async (deviceId, { clientKeys, sharedKeys }) => {
       const answer: { -readonly [Key in keyof AttributeAnswer]: AttributeAnswer[Key] } = {};
-      if (clientKeys !== undefined) answer.client = await readScope(db, { deviceId, scope: "CLIENT_SCOPE", keys: clientKeys });
-      if (sharedKeys !== undefined) answer.shared = await readScope(db, { deviceId, scope: "SHARED_SCOPE", keys: sharedKeys });
+      if (clientKeys !== undefined)
+        answer.client = await readScope(db, { deviceId, scope: "CLIENT_SCOPE", keys: clientKeys });
+      if (sharedKeys !== undefined)
+        answer.shared = await readScope(db, { deviceId, scope: "SHARED_SCOPE", keys: sharedKeys });
       return answer;
     },
   };
@@ -39,7 +41,10 @@ interface ScopeQuery {
   readonly keys: readonly string[];
 }
 
-async function readScope(db: Queryable, { deviceId, scope, keys }: ScopeQuery): Promise<ReadonlyMap<string, CanonicalJson>> {
+async function readScope(
+  db: Queryable,
+  { deviceId, scope, keys }: ScopeQuery,
+): Promise<ReadonlyMap<string, CanonicalJson>> {
   const query = { entityId: deviceId, scopes: [scope], ...(keys.length === 0 ? {} : { keys }) };
   const rows = await readAttributeRows(db, query);
   return new Map(rows.map((row) => [row.key, row.value]));

@@ -21,7 +21,11 @@ export interface AppliedDownlinks {
  * Applies downlinks and moves the downlink sequence in one transaction, through the one writer of the edge: what the cloud has to
  * hear in return goes to the outbox with it.
  */
-export function applyDownlinks(unitOfWork: UnitOfWork, deps: StoreDeps, batches: readonly Batch[]): Promise<AppliedDownlinks> {
+export function applyDownlinks(
+  unitOfWork: UnitOfWork,
+  deps: StoreDeps,
+  batches: readonly Batch[],
+): Promise<AppliedDownlinks> {
   return unitOfWork.run(async (tx) => {
     const rejections: Rejection[] = [];
     const effects: Change[] = [];
@@ -46,7 +50,8 @@ async function moveDownlinkSequence(tx: Queryable, from: number, to: number): Pr
     .set({ downlinkApplied: to })
     .where(and(eq(site.id, 1), eq(site.downlinkApplied, from)))
     .returning({ id: site.id });
-  if (moved.length === 0) throw new AppError("PROTOCOL_ERROR", `Downlinks go on after ${from}, but something else was applied here`);
+  if (moved.length === 0)
+    throw new AppError("PROTOCOL_ERROR", `Downlinks go on after ${from}, but something else was applied here`);
 }
 
 interface AppliedItem {
@@ -61,7 +66,9 @@ async function applyItem(tx: Queryable, deps: StoreDeps, item: ChangeItem): Prom
   const effects: Change[] = [];
   const followUps: Change[] = [];
   let rejection: AppliedItem["rejection"] =
-    item.unknown === 0 ? null : { code: "UNSUPPORTED_ITEM", text: `${item.unknown} changes are of a kind that this edge does not know` };
+    item.unknown === 0
+      ? null
+      : { code: "UNSUPPORTED_ITEM", text: `${item.unknown} changes are of a kind that this edge does not know` };
   for (const change of item.changes) {
     const context = { from: "cloud", tenantId, edgeName, changedMs: item.changedMs } as const;
     const result = await applyChange(tx, deps, { change, context });

@@ -10,7 +10,7 @@ import { ensureInstance } from "../../shared/store/instance-store.ts";
 import { openDb } from "../../shared/store/open-db.ts";
 import { ensureDefaultProfiles } from "../../shared/store/profile-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import { UPLINK_LANES } from "../../shared/sync/frames.ts";
+import type { UplinkLane } from "../../shared/sync/frames.ts";
 import type { DeviceRegistry } from "./device-directory.ts";
 import { createDeviceRegistry } from "./device-directory.ts";
 import type { GroupCommit } from "./group-commit.ts";
@@ -38,7 +38,7 @@ export interface EdgeStoresDeps {
   readonly random: Random;
   readonly log: Log;
   /** Rows were committed to the outbox. */
-  readonly onOutbox: (lane: (typeof UPLINK_LANES)[number]) => void;
+  readonly onOutbox: (lane: UplinkLane) => void;
 }
 
 /** Connections for all but the writer. A connection costs the server some MB. */
@@ -49,10 +49,18 @@ const READER_IDLE_MS = 20_000;
 export async function openEdgeStores(deps: EdgeStoresDeps): Promise<EdgeStores> {
   const { clock, connection, log, random } = deps;
   await using opening = new AsyncDisposableStack();
-  const writerSql = openSql(connection, { applicationName: "skerry-edge writer", max: 1, idleTimeoutMs: 0, arrays: false }, log);
+  const writerSql = openSql(
+    connection,
+    { applicationName: "skerry-edge writer", max: 1, idleTimeoutMs: 0, arrays: false },
+    log,
+  );
   opening.defer(() => closeSql(writerSql));
   await runMigrations(writerSql, deps.migrations, { kind: "edge" });
-  const sql = openSql(connection, { applicationName: "skerry-edge", max: READERS_MAX, idleTimeoutMs: READER_IDLE_MS, arrays: false }, log);
+  const sql = openSql(
+    connection,
+    { applicationName: "skerry-edge", max: READERS_MAX, idleTimeoutMs: READER_IDLE_MS, arrays: false },
+    log,
+  );
   opening.defer(() => closeSql(sql));
   const db = openDb(sql);
   const instance = await ensureInstance(db, { clock, random });

@@ -4,9 +4,9 @@ import { createDeferred, WakeUp } from "../../shared/core/deferred.ts";
 import type { Deferred } from "../../shared/core/deferred.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Change } from "../../shared/entities/change.ts";
-import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import type { TelemetryColumns } from "../../shared/entities/telemetry-columns.ts";
 import { conflictFreeRounds, TelemetryColumnsBuilder } from "../../shared/entities/telemetry-columns.ts";
+import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import type { Sql } from "../../shared/postgres/connect.ts";
 import { databaseError, sqlStateOf } from "../../shared/postgres/connect.ts";
@@ -110,7 +110,8 @@ class GroupWriter implements GroupCommit {
   saveTelemetry(records: readonly TelemetryRecord[]): Promise<void> {
     if (records.length === 0) return Promise.resolve();
     if (records.length > ROW_ITEMS_MAX) return this.#saveInParts(records);
-    if (this.#stopped || this.#waitingRecords + records.length > WAITING_RECORDS_MAX) return Promise.reject(this.#refusal());
+    if (this.#stopped || this.#waitingRecords + records.length > WAITING_RECORDS_MAX)
+      return Promise.reject(this.#refusal());
     const group = this.#fillingGroup(records.length);
     group.submissions.push(records);
     group.records += records.length;
@@ -194,7 +195,12 @@ class GroupWriter implements GroupCommit {
     const results: Promise<void>[] = [];
     for (const [index, submission] of group.submissions.entries()) {
       const works = index === 0 ? group.works : [];
-      const alone: Group = { submissions: [submission], works, records: submission.length, done: createDeferred<void>() };
+      const alone: Group = {
+        submissions: [submission],
+        works,
+        records: submission.length,
+        done: createDeferred<void>(),
+      };
       results.push(alone.done.promise);
       alone.done.promise.catch(() => undefined);
       await this.#commit(alone);
@@ -274,7 +280,10 @@ class GroupWriter implements GroupCommit {
   #refusal(): AppError {
     return this.#stopped
       ? new AppError("CANCELLED", "The edge is stopping; nothing was stored", { retryable: true })
-      : new AppError("TOO_MANY_REQUESTS", `More than ${WAITING_RECORDS_MAX} records wait for the disk; send again later`);
+      : new AppError(
+          "TOO_MANY_REQUESTS",
+          `More than ${WAITING_RECORDS_MAX} records wait for the disk; send again later`,
+        );
   }
 }
 
@@ -301,7 +310,12 @@ async function performInSavepoint(tx: Queryable, work: Work): Promise<WorkOutcom
   }
 }
 
-async function insertConfigEvents(tx: Queryable, changes: readonly Change[], firstSeq: number, nowMs: number): Promise<number> {
+async function insertConfigEvents(
+  tx: Queryable,
+  changes: readonly Change[],
+  firstSeq: number,
+  nowMs: number,
+): Promise<number> {
   const changedMs = Math.round(nowMs);
   const rows = changes.map((change, index) => ({
     lane: "config",

@@ -25,7 +25,10 @@ export interface MaintenanceDeps {
 }
 
 /** Keeps the outbox small: merges what waits, drops what the cloud has long committed. Asks the database only when there is work. */
-export function runMaintenance({ outbox, nextTelemetrySeq, sentTelemetrySeq, clock, log }: MaintenanceDeps, signal: AbortSignal): Promise<void> {
+export function runMaintenance(
+  { outbox, nextTelemetrySeq, sentTelemetrySeq, clock, log }: MaintenanceDeps,
+  signal: AbortSignal,
+): Promise<void> {
   let rounds = 0;
   const round = async (): Promise<void> => {
     let from = sentTelemetrySeq();
@@ -42,5 +45,9 @@ export function runMaintenance({ outbox, nextTelemetrySeq, sentTelemetrySeq, clo
     }
   };
   const onError = (error: unknown): void => log.warn("Maintenance of the outbox failed; it is tried again", { error });
-  return repeat(round, { intervalMs: INTERVAL_MS, sleep: (delayMs, abort) => clock.sleep(delayMs, abort), onError }, signal);
+  return repeat(
+    round,
+    { intervalMs: INTERVAL_MS, sleep: (delayMs, abort) => clock.sleep(delayMs, abort), onError },
+    signal,
+  );
 }

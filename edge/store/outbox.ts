@@ -30,7 +30,10 @@ export interface LaneRange {
 export interface Outbox {
   range(lane: UplinkLane): Promise<LaneRange>;
   /** Batches above `afterSeq`, at least one if there is any; `drained` when nothing is left above them. */
-  read(lane: UplinkLane, request: OutboxRead): Promise<{ readonly batches: readonly OutgoingBatch[]; readonly drained: boolean }>;
+  read(
+    lane: UplinkLane,
+    request: OutboxRead,
+  ): Promise<{ readonly batches: readonly OutgoingBatch[]; readonly drained: boolean }>;
   /** Moves the cursor to `seq` and parks what was rejected. A cursor never goes back. */
   settle(lane: UplinkLane, settled: Settled): Promise<void>;
   /**
@@ -67,7 +70,10 @@ export function createOutbox(sql: Sql): Outbox {
     read: async (lane, request) => {
       const rows = await readRows(sql, lane, request);
       const drained = rows.length === 0;
-      return { drained, batches: lane === "config" ? joinConfigRows(rows, request) : rows.map((row) => telemetryBatch(row, request)) };
+      return {
+        drained,
+        batches: lane === "config" ? joinConfigRows(rows, request) : rows.map((row) => telemetryBatch(row, request)),
+      };
     },
     settle: (lane, settled) => settle(sql, lane, settled),
     mergeSmallRows: (aboveSeq) => mergeSmallRows(sql, aboveSeq),
@@ -96,7 +102,11 @@ async function readRange(sql: Sql, lane: UplinkLane): Promise<LaneRange> {
   return { nextSeq, oldestSeq: row?.first ?? nextSeq, ackedSeq };
 }
 
-async function readRows(sql: Sql | TransactionSql, lane: UplinkLane, { afterSeq, bytesMax, itemsMax }: OutboxRead): Promise<readonly Row[]> {
+async function readRows(
+  sql: Sql | TransactionSql,
+  lane: UplinkLane,
+  { afterSeq, bytesMax, itemsMax }: OutboxRead,
+): Promise<readonly Row[]> {
   return sql<Row[]>`
     select first_seq as "firstSeq", last_seq as "lastSeq", config_seq as "configSeq", compression, payload
     from (
@@ -117,12 +127,30 @@ function telemetryBatch(row: Row, { afterSeq }: OutboxRead): OutgoingBatch {
   const { configSeq } = row;
   const count = row.lastSeq - row.firstSeq + 1;
   if (row.firstSeq > afterSeq) {
-    return { type: "batch", lane: "telemetry", firstSeq: row.firstSeq, count, configSeq, compression: row.compression, payload: row.payload };
+    return {
+      type: "batch",
+      lane: "telemetry",
+      firstSeq: row.firstSeq,
+      count,
+      configSeq,
+      compression: row.compression,
+      payload: row.payload,
+    };
   }
   const skipped = afterSeq + 1 - row.firstSeq;
   const columns = decodeTelemetry(decompress(row), count);
-  const rest = selectRecords(columns, Array.from({ length: count - skipped }, (_, index) => skipped + index));
-  return { type: "batch", lane: "telemetry", firstSeq: afterSeq + 1, count: count - skipped, configSeq, ...compress(encodeTelemetry(rest)) };
+  const rest = selectRecords(
+    columns,
+    Array.from({ length: count - skipped }, (_, index) => skipped + index),
+  );
+  return {
+    type: "batch",
+    lane: "telemetry",
+    firstSeq: afterSeq + 1,
+    count: count - skipped,
+    configSeq,
+    ...compress(encodeTelemetry(rest)),
+  };
 }
 
 /** Encoded items can be joined end to end, so that one frame carries many rows. */
@@ -137,7 +165,9 @@ function joinConfigRows(rows: readonly Row[], { itemsMax }: OutboxRead): readonl
     joined.set(part, offset);
     offset += part.length;
   }
-  return [{ type: "batch", lane: "config", firstSeq: first.firstSeq, count: taken.length, configSeq: 0, ...compress(joined) }];
+  return [
+    { type: "batch", lane: "config", firstSeq: first.firstSeq, count: taken.length, configSeq: 0, ...compress(joined) },
+  ];
 }
 
 async function settle(sql: Sql, lane: UplinkLane, { seq, rejections, nowMs }: Settled): Promise<void> {
@@ -160,7 +190,8 @@ async function settle(sql: Sql, lane: UplinkLane, { seq, rejections, nowMs }: Se
 /** The item with this sequence alone, uncompressed. */
 async function readItem(sql: TransactionSql, lane: UplinkLane, seq: number): Promise<Uint8Array> {
   const [row] = await readRows(sql, lane, { afterSeq: seq - 1, bytesMax: 1, itemsMax: 1 });
-  if (row === undefined || row.firstSeq > seq) throw new AppError("INTERNAL", `Item ${seq} of lane ${lane} is not in the outbox`);
+  if (row === undefined || row.firstSeq > seq)
+    throw new AppError("INTERNAL", `Item ${seq} of lane ${lane} is not in the outbox`);
   const bytes = decompress(row);
   const count = row.lastSeq - row.firstSeq + 1;
   if (lane === "telemetry") return encodeTelemetry(selectRecords(decodeTelemetry(bytes, count), [seq - row.firstSeq]));
@@ -168,7 +199,11 @@ async function readItem(sql: TransactionSql, lane: UplinkLane, seq: number): Pro
 }
 
 async function mergeSmallRows(sql: Sql, aboveSeq: number): Promise<number | null> {
-  const waiting = await readRows(sql, "telemetry", { afterSeq: aboveSeq, bytesMax: 4 * 1024 * 1024, itemsMax: MERGED_ROW_ITEMS });
+  const waiting = await readRows(sql, "telemetry", {
+    afterSeq: aboveSeq,
+    bytesMax: 4 * 1024 * 1024,
+    itemsMax: MERGED_ROW_ITEMS,
+  });
   const rows = takeMergeable(waiting, aboveSeq);
   const first = rows[0];
   const last = rows.at(-1);
@@ -195,7 +230,11 @@ function takeMergeable(waiting: readonly Row[], aboveSeq: number): readonly Row[
   return rows;
 }
 
-async function mergeRows(sql: Sql, rows: readonly Row[], { first, last }: { readonly first: Row; readonly last: Row }): Promise<void> {
+async function mergeRows(
+  sql: Sql,
+  rows: readonly Row[],
+  { first, last }: { readonly first: Row; readonly last: Row },
+): Promise<void> {
   const columns = concatColumns(rows.map((row) => decodeTelemetry(decompress(row), row.lastSeq - row.firstSeq + 1)));
   const { compression, payload } = compress(encodeTelemetry(columns));
   const tsMinMs = columns.tsMs.reduce((low, tsMs) => Math.min(low, tsMs), Infinity);

@@ -29,7 +29,8 @@ export async function openSite(db: Queryable): Promise<Site> {
 
 export async function readSite(db: Queryable): Promise<Site> {
   const [row] = await db.select().from(site).where(eq(site.id, SITE_ROW));
-  if (row === undefined) return { edgeId: null, tenantId: NULL_UUID, name: "", type: "default", cloudId: null, downlinkApplied: 0 };
+  if (row === undefined)
+    return { edgeId: null, tenantId: NULL_UUID, name: "", type: "default", cloudId: null, downlinkApplied: 0 };
   return {
     edgeId: row.edgeId as Uuid | null, // written from a Uuid
     tenantId: row.tenantId as Uuid, // written from a Uuid

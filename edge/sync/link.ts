@@ -7,10 +7,10 @@ import type { Log } from "../../shared/observe/log.ts";
 import type { Batch, Hello, Lane, LaneOffer, Rejection, UplinkLane, Welcome } from "../../shared/sync/frames.ts";
 import { PROTOCOL_MAX, PROTOCOL_MIN, UPLINK_LANES } from "../../shared/sync/frames.ts";
 import type { OutgoingBatch } from "../../shared/sync/sender.ts";
-import type { Opening } from "../../shared/sync/session.ts";
-import { findSender, startEdgeSession } from "../../shared/sync/session.ts";
 import type { SessionEnd, SessionHandle, SessionPorts, SessionTransport } from "../../shared/sync/session-driver.ts";
 import { driveSession } from "../../shared/sync/session-driver.ts";
+import type { Opening } from "../../shared/sync/session.ts";
+import { findSender, startEdgeSession } from "../../shared/sync/session.ts";
 
 // Keeps one session with the cloud for as long as the edge runs: connect, run, wait, again.
 //
@@ -41,7 +41,11 @@ export interface Link {
 
 /** What the link needs of the edge's stores. */
 export interface LinkStore {
-  greeting(): Promise<{ readonly lanes: readonly LaneOffer[]; readonly cloudId: Uuid | null; readonly downlinkApplied: number }>;
+  greeting(): Promise<{
+    readonly lanes: readonly LaneOffer[];
+    readonly cloudId: Uuid | null;
+    readonly downlinkApplied: number;
+  }>;
   /** Keeps what the cloud says of this edge. */
   welcome(welcome: Welcome): Promise<void>;
   read(
@@ -64,7 +68,14 @@ export interface LinkDeps {
 }
 
 /** Refusals that only a person can end. They are tried again all the same, slowly. */
-const REFUSALS: ReadonlySet<string> = new Set(["UNAUTHENTICATED", "PERMISSION_DENIED", "NOT_FOUND", "PEER_UNSUPPORTED", "STORE_MISMATCH", "SESSION_FENCED"]);
+const REFUSALS: ReadonlySet<string> = new Set([
+  "UNAUTHENTICATED",
+  "PERMISSION_DENIED",
+  "NOT_FOUND",
+  "PEER_UNSUPPORTED",
+  "STORE_MISMATCH",
+  "SESSION_FENCED",
+]);
 const REFUSED_RETRY_MS = 5_000;
 /** How long telemetry is gathered before it is looked for in the outbox. */
 const GATHER_MS = 25;
@@ -82,7 +93,14 @@ class EdgeLink implements Link {
   constructor(deps: LinkDeps) {
     this.#deps = deps;
     const sinceMs = deps.clock.nowMs();
-    this.#status = { state: "connecting", reason: null, sinceMs, session: null, clockSkewMs: null, sentSeq: { config: 0, telemetry: 0 } };
+    this.#status = {
+      state: "connecting",
+      reason: null,
+      sinceMs,
+      session: null,
+      clockSkewMs: null,
+      sentSeq: { config: 0, telemetry: 0 },
+    };
   }
 
   wake(lane: UplinkLane): void {
@@ -182,7 +200,10 @@ class EdgeLink implements Link {
     this.#move("live", null);
     return {
       window: welcome.window,
-      sending: UPLINK_LANES.map((lane) => ({ lane, seq: welcome.watermarks.find((mark) => mark.lane === lane)?.seq ?? 0 })),
+      sending: UPLINK_LANES.map((lane) => ({
+        lane,
+        seq: welcome.watermarks.find((mark) => mark.lane === lane)?.seq ?? 0,
+      })),
       receiving: [{ lane: "downlink", seq: welcome.downlinkResume }],
       welcome: null,
     };
@@ -190,9 +211,17 @@ class EdgeLink implements Link {
 
   #move(state: LinkStatus["state"], reason: LinkStatus["reason"]): void {
     const before = this.#status;
-    this.#status = { ...before, state, reason, sinceMs: before.state === state ? before.sinceMs : this.#deps.clock.nowMs() };
+    this.#status = {
+      ...before,
+      state,
+      reason,
+      sinceMs: before.state === state ? before.sinceMs : this.#deps.clock.nowMs(),
+    };
     if (before.state === state || state === "connecting") return;
-    this.#deps.log.info("Link state changed", { state, ...(reason === null ? {} : { code: reason.code, reason: reason.text }) });
+    this.#deps.log.info("Link state changed", {
+      state,
+      ...(reason === null ? {} : { code: reason.code, reason: reason.text }),
+    });
   }
 }
 

@@ -2,8 +2,8 @@ import { createClient, ConnectError } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import type { Clock } from "../../shared/core/clock.ts";
 import { AppError } from "../../shared/core/errors.ts";
-import type { Frame } from "../../shared/sync/frames.ts";
 import { FrameQueue } from "../../shared/sync/frame-queue.ts";
+import type { Frame } from "../../shared/sync/frames.ts";
 import type { SessionTransport } from "../../shared/sync/session-driver.ts";
 import { decodeResponse, encodeRequest } from "../../shared/wire/frames-codec.ts";
 import { EdgeSyncService } from "../../shared/wire/gen/skerry/sync/v1/sync_pb.ts";
@@ -54,7 +54,9 @@ async function* encodeAll(frames: AsyncIterable<Frame>) {
   for await (const frame of frames) yield encodeRequest(frame);
 }
 
-async function* decodeAll(responses: ReturnType<ReturnType<typeof createClient<typeof EdgeSyncService>>["session"]>): AsyncIterable<Frame> {
+async function* decodeAll(
+  responses: ReturnType<ReturnType<typeof createClient<typeof EdgeSyncService>>["session"]>,
+): AsyncIterable<Frame> {
   try {
     for await (const response of responses) {
       const frame = decodeResponse(response);

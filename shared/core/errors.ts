@@ -17,13 +17,18 @@ export const ERROR_CODES = {
   TOO_MANY_REQUESTS: "A limit on the rate or number of requests was reached. Wait and try again.",
   EDGE_NOT_CONNECTED: "The edge holds no session with the cloud. Its changes wait and are delivered when it connects.",
   // Database server
-  DATABASE_UNAVAILABLE: "PostgreSQL does not answer. The program keeps trying; see the log of the server in the data directory.",
+  DATABASE_UNAVAILABLE:
+    "PostgreSQL does not answer. The program keeps trying; see the log of the server in the data directory.",
   DATABASE_IN_USE: "Another process uses this data directory. Stop it, or choose another directory with --data-dir.",
-  DATABASE_WRONG_VERSION: "The data directory or server is of another major version of PostgreSQL. Dump it with the old version and restore it, or use the matching Skerry.",
-  DATABASE_NEWER: "The database was written by a newer Skerry. Install that version or a newer one; nothing was changed.",
+  DATABASE_WRONG_VERSION:
+    "The data directory or server is of another major version of PostgreSQL. Dump it with the old version and restore it, or use the matching Skerry.",
+  DATABASE_NEWER:
+    "The database was written by a newer Skerry. Install that version or a newer one; nothing was changed.",
   DATABASE_FOREIGN: "The directory holds files that are not Skerry's. Choose an empty directory; nothing was touched.",
-  DATABASE_MIGRATION_CHANGED: "A migration that was applied earlier differs from the one in this program. Install an official build.",
-  DIRECTORY_UNWRITABLE: "The data directory can't be written. Correct its owner and mode, or choose another with --data-dir.",
+  DATABASE_MIGRATION_CHANGED:
+    "A migration that was applied earlier differs from the one in this program. Install an official build.",
+  DIRECTORY_UNWRITABLE:
+    "The data directory can't be written. Correct its owner and mode, or choose another with --data-dir.",
   DISK_FULL: "The disk has no room. Free some, then start again; stored data is intact.",
   UNSUPPORTED_PLATFORM: "There is no embedded PostgreSQL for this platform. Set DATABASE_URL to an external server.",
   // Settings
@@ -32,10 +37,13 @@ export const ERROR_CODES = {
   // Sync
   PROTOCOL_ERROR: "The peer broke the sync protocol. The session is closed and begun anew; report it if it repeats.",
   PEER_UNSUPPORTED: "The peer speaks no version of the protocol that this program knows. Upgrade the older side.",
-  SESSION_FENCED: "A newer session of the same edge took over. If it repeats, two machines use one identity: give one its own edge.",
+  SESSION_FENCED:
+    "A newer session of the same edge took over. If it repeats, two machines use one identity: give one its own edge.",
   STORE_MISMATCH: "The two databases do not continue each other, as after restoring a backup. See docs/operations.md.",
-  UNSUPPORTED_ITEM: "The peer sent a kind of item that this version does not know. It is parked; upgrade this side and replay it.",
-  INSECURE_TRANSPORT: "The secret would travel in plain text to another host. Use an https:// address, or accept the risk with --insecure.",
+  UNSUPPORTED_ITEM:
+    "The peer sent a kind of item that this version does not know. It is parked; upgrade this side and replay it.",
+  INSECURE_TRANSPORT:
+    "The secret would travel in plain text to another host. Use an https:// address, or accept the risk with --insecure.",
   LINK_DOWN: "There is no connection to the cloud. Everything is stored and sent when it returns.",
   // Program
   CANCELLED: "The work was given up because the program or the caller stopped.",

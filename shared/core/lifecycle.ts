@@ -12,7 +12,7 @@ export type Task = (signal: AbortSignal) => Promise<void>;
 export async function runTasks(tasks: Readonly<Record<string, Task>>, drain: AbortSignal): Promise<void> {
   const failed = new AbortController();
   const signal = AbortSignal.any([drain, failed.signal]);
-  let failure: unknown;
+  let failure: Error | null = null;
   await Promise.all(
     Object.entries(tasks).map(async ([name, task]) => {
       try {
@@ -20,18 +20,26 @@ export async function runTasks(tasks: Readonly<Record<string, Task>>, drain: Abo
         if (!signal.aborted) throw new AppError("INTERNAL", `Part ${name} ended by itself`);
       } catch (thrown) {
         if (signal.aborted && thrown === signal.reason) return;
-        failure ??= thrown;
+        failure ??= AppError.from(thrown);
         failed.abort(thrown);
       }
     }),
   );
-  if (failure !== undefined) throw failure;
+  throwIfFailed(failure);
+}
+
+function throwIfFailed(failure: Error | null): void {
+  if (failure !== null) throw failure;
 }
 
 /** Calls `work` again and again, `intervalMs` after each end, until the signal aborts. A failing round is reported and the next one follows. */
 export async function repeat(
   work: () => Promise<void>,
-  options: { readonly intervalMs: number; readonly sleep: (delayMs: number, signal: AbortSignal) => Promise<void>; readonly onError: (error: unknown) => void },
+  options: {
+    readonly intervalMs: number;
+    readonly sleep: (delayMs: number, signal: AbortSignal) => Promise<void>;
+    readonly onError: (error: unknown) => void;
+  },
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {

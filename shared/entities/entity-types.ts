@@ -1,5 +1,14 @@
 /** Entity types of the public REST convention that Skerry knows; a new type is a file beside this one and a line here. */
-export const ENTITY_TYPES = ["TENANT", "CUSTOMER", "USER", "EDGE", "DEVICE", "ASSET", "DEVICE_PROFILE", "ASSET_PROFILE"] as const;
+export const ENTITY_TYPES = [
+  "TENANT",
+  "CUSTOMER",
+  "USER",
+  "EDGE",
+  "DEVICE",
+  "ASSET",
+  "DEVICE_PROFILE",
+  "ASSET_PROFILE",
+] as const;
 
 export type EntityType = (typeof ENTITY_TYPES)[number];
 

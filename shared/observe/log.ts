@@ -67,8 +67,11 @@ function wrap(logger: PinoLike): Log {
 
 /** Errors don't enumerate; keep what helps: code, message and causes. */
 function printable(fields: LogFields): object {
-  const entries = Object.entries(fields).map(([key, value]) => [key, value instanceof Error ? errorText(value) : value]);
-  return Object.fromEntries(entries);
+  const entries = Object.entries(fields).map(([key, value]) => [
+    key,
+    value instanceof Error ? errorText(value) : value,
+  ]);
+  return Object.fromEntries(entries) as Record<string, unknown>; // what LogFields held
 }
 
 function errorText(error: Error): string {

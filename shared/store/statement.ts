@@ -10,7 +10,9 @@ export type StatementParameter = string | number | null | Uint8Array;
 export function runStatementIn(tx: Queryable): RunStatement {
   return (statement, parameters) => {
     // Odd parts are the numbers of parameters.
-    const chunks = statement.split(/\$(\d+)/).map((part, index) => (index % 2 === 0 ? sql.raw(part) : sql`${parameters[Number(part) - 1]}`));
+    const chunks = statement
+      .split(/\$(\d+)/)
+      .map((part, index) => (index % 2 === 0 ? sql.raw(part) : sql`${parameters[Number(part) - 1]}`));
     return tx.execute(sql.join(chunks));
   };
 }

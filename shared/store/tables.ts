@@ -1,5 +1,16 @@
 import { sql } from "drizzle-orm";
-import { bigint, boolean, customType, index, json, pgTable, primaryKey, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
+import {
+  bigint,
+  boolean,
+  customType,
+  index,
+  json,
+  pgTable,
+  primaryKey,
+  text,
+  uniqueIndex,
+  uuid,
+} from "drizzle-orm/pg-core";
 
 /** Times are ms since 1970 UTC in a bigint named `…_ms`; ids are uuids; JSON that must keep its form is `json`, not `jsonb`. */
 const timeMs = (name: string) => bigint(name, { mode: "number" }).notNull();
@@ -65,7 +76,9 @@ export const entity = pgTable(
     // Dashboards and rule chains may share a title; these may not.
     uniqueIndex("entity_unique_name")
       .on(table.tenantId, table.entityType, table.name)
-      .where(sql`${table.entityType} in ('DEVICE', 'ASSET', 'DEVICE_PROFILE', 'ASSET_PROFILE', 'CUSTOMER', 'ENTITY_VIEW')`),
+      .where(
+        sql`${table.entityType} in ('DEVICE', 'ASSET', 'DEVICE_PROFILE', 'ASSET_PROFILE', 'CUSTOMER', 'ENTITY_VIEW')`,
+      ),
     index("entity_by_time").on(table.tenantId, table.entityType, table.createdMs),
     index("entity_by_subtype").on(table.tenantId, table.entityType, table.subtype),
     index("entity_by_profile").on(table.profileId),

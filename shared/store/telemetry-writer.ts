@@ -46,6 +46,8 @@ export function telemetryParameters(columns: TelemetryColumns): readonly string[
     `{${columns.entityIndex.join(",")}}`,
     `{${columns.tsMs.join(",")}}`,
     columns.values,
-    `{${latestCandidates(columns).map((position) => position + 1).join(",")}}`,
+    `{${latestCandidates(columns)
+      .map((position) => position + 1)
+      .join(",")}}`,
   ];
 }

@@ -50,7 +50,10 @@ export function createSender(lane: Lane, watermark: number, nowMs: number): Send
 }
 
 /** What to load next, or null when nothing is wanted now. Waits for half a window, so that loads stay large. */
-export function wantedLoad(sender: SenderState, window: Window): { readonly bytesMax: number; readonly itemsMax: number } | null {
+export function wantedLoad(
+  sender: SenderState,
+  window: Window,
+): { readonly bytesMax: number; readonly itemsMax: number } | null {
   if (sender.mode !== "more" || sender.staged.length > 0) return null;
   const bytesMax = window.bytes - sender.inFlightBytes;
   const itemsMax = window.items - (sender.sent - sender.acked);
@@ -62,7 +65,11 @@ export function loadStarted(sender: SenderState): SenderState {
 }
 
 /** @returns null when the batches don't follow what was loaded before: the store broke its promise */
-export function loadFinished(sender: SenderState, batches: readonly OutgoingBatch[], drained: boolean): SenderState | null {
+export function loadFinished(
+  sender: SenderState,
+  batches: readonly OutgoingBatch[],
+  drained: boolean,
+): SenderState | null {
   let { loaded } = sender;
   for (const batch of batches) {
     if (batch.firstSeq !== loaded + 1 || batch.count < 1) return null;

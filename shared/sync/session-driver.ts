@@ -122,7 +122,11 @@ class SessionDriver implements SessionHandle {
         this.#report(ports.load(effect), (loaded) => ({ type: "loaded", lane: effect.lane, ...loaded }));
         return;
       case "apply":
-        this.#report(ports.apply(effect.lane, effect.batches), (rejections) => ({ type: "applied", lane: effect.lane, rejections }));
+        this.#report(ports.apply(effect.lane, effect.batches), (rejections) => ({
+          type: "applied",
+          lane: effect.lane,
+          rejections,
+        }));
         return;
       case "settle":
         this.#settle(effect.lane, effect.seq, effect.rejections);
@@ -196,7 +200,15 @@ class SessionDriver implements SessionHandle {
     }
   }
 
-  async #finish({ code, text, retryAfterMs }: { readonly code: string; readonly text: string; readonly retryAfterMs: number }): Promise<void> {
+  async #finish({
+    code,
+    text,
+    retryAfterMs,
+  }: {
+    readonly code: string;
+    readonly text: string;
+    readonly retryAfterMs: number;
+  }): Promise<void> {
     this.#stopTimer.abort(new AppError("CANCELLED", "The session is over"));
     this.#deps.transport.close();
     // What this session still writes must not come after what the next one reads.

@@ -1,10 +1,10 @@
 import type { ErrorCode } from "../core/errors.ts";
 import type { Ack, Batch, Frame, GoAway, Hello, Lane, Rejection, Welcome, Window } from "./frames.ts";
 import { LANES } from "./frames.ts";
-import type { OutgoingBatch, SenderState } from "./sender.ts";
-import { acknowledged, createSender, loadFinished, loadStarted, takeSendable, wake, wantedLoad } from "./sender.ts";
 import type { ReceiverState } from "./receiver.ts";
 import { applyFinished, arrived, createReceiver, takeApplicable } from "./receiver.ts";
+import type { OutgoingBatch, SenderState } from "./sender.ts";
+import { acknowledged, createSender, loadFinished, loadStarted, takeSendable, wake, wantedLoad } from "./sender.ts";
 
 // One session of the sync protocol, as a pure machine for either end: (state, event) -> { state, effects }.
 // SPEC.md in this folder is its text; the names are the same.
@@ -38,7 +38,12 @@ export type SessionEvent =
   | { readonly type: "frame"; readonly frame: Frame }
   /** The database work of `opening` is done; sending and receiving go on from these watermarks. */
   | { readonly type: "opened"; readonly opening: Opening }
-  | { readonly type: "loaded"; readonly lane: Lane; readonly batches: readonly OutgoingBatch[]; readonly drained: boolean }
+  | {
+      readonly type: "loaded";
+      readonly lane: Lane;
+      readonly batches: readonly OutgoingBatch[];
+      readonly drained: boolean;
+    }
   | { readonly type: "applied"; readonly lane: Lane; readonly rejections: readonly Rejection[] }
   /** Rows were committed to the outbox of a lane. */
   | { readonly type: "woken"; readonly lane: Lane }
@@ -59,7 +64,13 @@ export type SessionEffect =
   /** Do the database work that the peer's first frame asks for, then report `opened`. */
   | { readonly type: "open"; readonly first: Hello | Welcome }
   /** Read the outbox above `afterSeq`: at most so many bytes and items, but at least one batch if there is one. Report `loaded`. */
-  | { readonly type: "load"; readonly lane: Lane; readonly afterSeq: number; readonly bytesMax: number; readonly itemsMax: number }
+  | {
+      readonly type: "load";
+      readonly lane: Lane;
+      readonly afterSeq: number;
+      readonly bytesMax: number;
+      readonly itemsMax: number;
+    }
   /** Apply in one transaction that also moves the watermark from before the first to the last. Report `applied`. */
   | { readonly type: "apply"; readonly lane: Lane; readonly batches: readonly Batch[] }
   /** The peer has committed up to `seq`: keep it, park the rejected items. */
@@ -188,7 +199,11 @@ function onEarlyFrame(state: SessionState, frame: Exclude<Frame, GoAway>): Step 
   const held = [...state.held, frame];
   const items = held.reduce((sum, { count }) => sum + count, 0);
   if (held.length > 1 && items > state.window.items) {
-    return fail(state, "PROTOCOL_ERROR", `Batches before the session was open exceed the window of ${state.window.items} items`);
+    return fail(
+      state,
+      "PROTOCOL_ERROR",
+      `Batches before the session was open exceed the window of ${state.window.items} items`,
+    );
   }
   return { state: { ...state, held }, effects: [] };
 }
@@ -243,13 +258,15 @@ function onLoaded(
 ): Step {
   const sender = findSender(state, lane);
   const next = sender === undefined ? null : loadFinished(sender, batches, drained);
-  if (next === null) return fail(state, "INTERNAL", `Outbox of lane ${lane} does not continue at ${(sender?.loaded ?? 0) + 1}`);
+  if (next === null)
+    return fail(state, "INTERNAL", `Outbox of lane ${lane} does not continue at ${(sender?.loaded ?? 0) + 1}`);
   return pump(replaceSender(state, next), nowMs);
 }
 
 function onApplied(state: SessionState, lane: Lane, rejections: readonly Rejection[], nowMs: number): Step {
   const receiver = state.receivers.find((candidate) => candidate.lane === lane);
-  if (receiver === undefined || receiver.applying === null) return fail(state, "INTERNAL", `Nothing was being applied on lane ${lane}`);
+  if (receiver === undefined || receiver.applying === null)
+    return fail(state, "INTERNAL", `Nothing was being applied on lane ${lane}`);
   const next = applyFinished(receiver);
   const ack: SessionEffect = { type: "send", frame: { type: "ack", lane, seq: next.applied, rejections } };
   return prepend([ack], pump(replaceReceiver(state, next), nowMs));
@@ -262,7 +279,8 @@ function onTick(state: SessionState, nowMs: number): Step {
   if (stalled !== undefined) {
     return fail(state, "LINK_DOWN", `Lane ${stalled.lane} was not acknowledged for ${ACK_WITHIN_MS} ms`);
   }
-  if (state.pingSentMs !== null) return fail(state, "LINK_DOWN", `The peer was silent for ${PING_AFTER_MS + PONG_WITHIN_MS} ms`);
+  if (state.pingSentMs !== null)
+    return fail(state, "LINK_DOWN", `The peer was silent for ${PING_AFTER_MS + PONG_WITHIN_MS} ms`);
   const ping: SessionEffect = { type: "send", frame: { type: "ping", nonce: state.nextNonce } };
   return { state: { ...state, pingSentMs: nowMs, nextNonce: state.nextNonce + 1 }, effects: [ping] };
 }

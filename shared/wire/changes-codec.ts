@@ -5,8 +5,12 @@ import { uuidFromBytes, uuidToBytes } from "../core/ids.ts";
 import { isAttributeScope } from "../entities/attributes.ts";
 import type { Change, ChangeItem, EntityRef } from "../entities/change.ts";
 import type { CanonicalJson } from "../entities/telemetry.ts";
-import type { Change as ChangeMessage, EntityRef as EntityRefMessage } from "./gen/skerry/sync/v1/sync_pb.ts";
-import { ChangeSchema, ItemsSchema } from "./gen/skerry/sync/v1/sync_pb.ts";
+import {
+  type Change as ChangeMessage,
+  type ChangeSchema,
+  type EntityRef as EntityRefMessage,
+  ItemsSchema,
+} from "./gen/skerry/sync/v1/sync_pb.ts";
 
 export type EncodableItem = Omit<ChangeItem, "unknown">;
 
@@ -44,14 +48,23 @@ function changeMessage(change: Change): MessageInitShape<typeof ChangeSchema> {
     case "entity-removed":
       return { kind: { case: "entityRemoved", value: { entity, deleted: change.deleted } } };
     case "attributes-saved": {
-      const attributes = change.attributes.map(({ key, value, updatedMs }) => ({ key, value, updatedMs: BigInt(updatedMs) }));
+      const attributes = change.attributes.map(({ key, value, updatedMs }) => ({
+        key,
+        value,
+        updatedMs: BigInt(updatedMs),
+      }));
       return { kind: { case: "attributesSaved", value: { entity, scope: change.scope, attributes } } };
     }
     case "attributes-deleted":
       return { kind: { case: "attributesDeleted", value: { entity, scope: change.scope, keys: [...change.keys] } } };
     case "credentials-saved": {
       const { credentialsType: type, credentialsId, credentialsValue } = change;
-      return { kind: { case: "credentialsSaved", value: { entity, type, credentialsId, credentialsValue: credentialsValue ?? "" } } };
+      return {
+        kind: {
+          case: "credentialsSaved",
+          value: { entity, type, credentialsId, credentialsValue: credentialsValue ?? "" },
+        },
+      };
     }
   }
 }
@@ -81,7 +94,13 @@ function changeFromMessage({ kind }: ChangeMessage): Change | null {
     case "credentialsSaved": {
       const { type: credentialsType, credentialsId, credentialsValue } = kind.value;
       const entity = refFrom(kind.value.entity);
-      return { kind: "credentials-saved", entity, credentialsType, credentialsId, credentialsValue: credentialsValue || null };
+      return {
+        kind: "credentials-saved",
+        entity,
+        credentialsType,
+        credentialsId,
+        credentialsValue: credentialsValue || null,
+      };
     }
     case undefined:
       return null;

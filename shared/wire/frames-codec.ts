@@ -169,7 +169,8 @@ function welcomeMessage(welcome: Welcome) {
 
 function welcomeFrom(message: WelcomeMessage): Welcome {
   const { edge, window } = message;
-  if (edge === undefined || window === undefined) throw new AppError("PROTOCOL_ERROR", "Welcome names no edge or no window");
+  if (edge === undefined || window === undefined)
+    throw new AppError("PROTOCOL_ERROR", "Welcome names no edge or no window");
   return {
     type: "welcome",
     protocol: message.protocol,

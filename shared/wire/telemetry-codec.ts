@@ -29,9 +29,17 @@ export function decodeTelemetry(bytes: Uint8Array, count: number): TelemetryColu
   } catch (error) {
     throw new AppError("PROTOCOL_ERROR", "Telemetry batch is not a TelemetryRecords message", { cause: error });
   }
-  const lengths = [message.entityIndex.length, message.tsDeltaMs.length, message.keySet.length, countLines(message.values)];
+  const lengths = [
+    message.entityIndex.length,
+    message.tsDeltaMs.length,
+    message.keySet.length,
+    countLines(message.values),
+  ];
   if (lengths.some((length) => length !== count)) {
-    throw new AppError("PROTOCOL_ERROR", `Telemetry batch has columns of ${lengths.join(", ")} records, expected ${count}`);
+    throw new AppError(
+      "PROTOCOL_ERROR",
+      `Telemetry batch has columns of ${lengths.join(", ")} records, expected ${count}`,
+    );
   }
   if (message.entityIndex.some((index) => index >= message.entityIds.length)) {
     throw new AppError("PROTOCOL_ERROR", "Telemetry batch names an entity that it does not list");
