@@ -4,7 +4,7 @@ import type { Migration } from "../shared/postgres/migrate.ts";
 export const MIGRATIONS: readonly Migration[] = [
   {
     "id": "0000_init",
-    "hash": "25c6f85ebb73d3b5e36756f653fcdac64b15a52c4f6e8361f61b88d7aacdfd39",
+    "hash": "48a65f65c8e205d39ad830e55874b642eb7aec0eade94822cb27c48089a28223",
     "statements": [
       "CREATE TABLE \"app_user\" (\n\t\"id\" uuid PRIMARY KEY NOT NULL,\n\t\"tenant_id\" uuid NOT NULL,\n\t\"customer_id\" uuid,\n\t\"email\" text NOT NULL,\n\t\"authority\" text NOT NULL,\n\t\"first_name\" text,\n\t\"last_name\" text,\n\t\"password_hash\" text,\n\t\"enabled\" boolean DEFAULT true NOT NULL,\n\t\"tokens_valid_from_ms\" bigint NOT NULL,\n\t\"version\" bigint DEFAULT 1 NOT NULL,\n\t\"created_ms\" bigint NOT NULL,\n\t\"additional_info\" json\n);",
       "CREATE TABLE \"attribute\" (\n\t\"entity_id\" uuid NOT NULL,\n\t\"scope\" text NOT NULL,\n\t\"key\" text NOT NULL,\n\t\"value\" jsonb NOT NULL,\n\t\"updated_ms\" bigint NOT NULL,\n\tCONSTRAINT \"attribute_entity_id_scope_key_pk\" PRIMARY KEY(\"entity_id\",\"scope\",\"key\")\n);",
@@ -21,6 +21,7 @@ export const MIGRATIONS: readonly Migration[] = [
       "CREATE TABLE edge_event_default PARTITION OF edge_event DEFAULT;",
       "CREATE TABLE \"edge_event_ack\" (\n\t\"edge_id\" uuid NOT NULL,\n\t\"last_seq\" bigint NOT NULL,\n\t\"acked_ms\" bigint NOT NULL,\n\tCONSTRAINT \"edge_event_ack_edge_id_last_seq_pk\" PRIMARY KEY(\"edge_id\",\"last_seq\")\n);",
       "CREATE TABLE \"edge_event_rejection\" (\n\t\"edge_id\" uuid NOT NULL,\n\t\"seq\" bigint NOT NULL,\n\t\"code\" text NOT NULL,\n\t\"reason\" text NOT NULL,\n\t\"rejected_ms\" bigint NOT NULL,\n\tCONSTRAINT \"edge_event_rejection_edge_id_seq_pk\" PRIMARY KEY(\"edge_id\",\"seq\")\n);",
+      "CREATE TABLE \"edge_past_assignment\" (\n\t\"edge_id\" uuid NOT NULL,\n\t\"entity_id\" uuid NOT NULL,\n\t\"ended_ms\" bigint NOT NULL,\n\tCONSTRAINT \"edge_past_assignment_edge_id_entity_id_pk\" PRIMARY KEY(\"edge_id\",\"entity_id\")\n);",
       "CREATE TABLE \"edge_sync\" (\n\t\"edge_id\" uuid PRIMARY KEY NOT NULL,\n\t\"downlink_last\" bigint NOT NULL,\n\t\"downlink_acked\" bigint NOT NULL,\n\t\"session\" bigint NOT NULL,\n\t\"store_id\" uuid,\n\t\"edge_version\" text,\n\t\"clock_skew_ms\" bigint,\n\t\"connected_ms\" bigint,\n\t\"disconnected_ms\" bigint,\n\t\"reason\" text\n);",
       "CREATE TABLE \"edge_uplink\" (\n\t\"edge_id\" uuid NOT NULL,\n\t\"store_id\" uuid NOT NULL,\n\t\"lane\" text NOT NULL,\n\t\"watermark\" bigint NOT NULL,\n\t\"session\" bigint NOT NULL,\n\tCONSTRAINT \"edge_uplink_edge_id_store_id_lane_pk\" PRIMARY KEY(\"edge_id\",\"store_id\",\"lane\")\n);",
       "CREATE TABLE \"tenant\" (\n\t\"id\" uuid PRIMARY KEY NOT NULL,\n\t\"title\" text NOT NULL,\n\t\"version\" bigint DEFAULT 1 NOT NULL,\n\t\"created_ms\" bigint NOT NULL,\n\t\"body\" json NOT NULL\n);",

@@ -7,7 +7,7 @@ import { KIND_NAMES, lockEntity } from "../../shared/store/entity-store.ts";
 import { entity } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { EdgeEvent } from "./downlink-store.ts";
-import { edge, edgeAssignment } from "./schema.ts";
+import { edge, edgeAssignment, edgePastAssignment } from "./schema.ts";
 
 // Which entity is on which edge. Assigning holds the entity's row against every writer until the commit: a change made at the same
 // moment either is in what the edge gets, or sees the assignment and is sent after it.
@@ -86,7 +86,7 @@ export async function unassignEntity(tx: Queryable, assignment: Assignment): Pro
   return { result: record, events: wasAssigned ? [event] : [] };
 }
 
-/** The row alone. False when there was none. */
+/** The rows alone: what the edge measured before it hears of it is still taken. False when it was not assigned. */
 export async function removeAssignment(
   tx: Queryable,
   { edgeId, entityId }: { readonly edgeId: Uuid; readonly entityId: Uuid },
@@ -95,7 +95,10 @@ export async function removeAssignment(
     .delete(edgeAssignment)
     .where(and(eq(edgeAssignment.edgeId, edgeId), eq(edgeAssignment.entityId, entityId)))
     .returning({ edgeId: edgeAssignment.edgeId });
-  return rows.length === 1;
+  if (rows.length === 0) return false;
+  const endedMs = sql`(extract(epoch from clock_timestamp()) * 1000)::bigint`;
+  await tx.insert(edgePastAssignment).values({ edgeId, entityId, endedMs }).onConflictDoNothing();
+  return true;
 }
 
 export async function isAssigned(

@@ -233,7 +233,7 @@ const ATTEMPTS_MAX = 5;
 const DEADLOCK_DETECTED = "40P01";
 
 /** A deadlock is the price of not ordering all rows that a unit of work may touch: the one that lost is run again. */
-async function runTransaction<T>(db: Queryable, work: (tx: Queryable) => Promise<T>): Promise<T> {
+export async function runTransaction<T>(db: Queryable, work: (tx: Queryable) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await db.transaction(work);

@@ -8,7 +8,16 @@ import { containsPattern, toPage, type Page, type PageRequest } from "../../shar
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import { attribute } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import { edge, edgeAssignment, edgeEvent, edgeEventAck, edgeEventRejection, edgeSync, edgeUplink } from "./schema.ts";
+import {
+  edge,
+  edgeAssignment,
+  edgeEvent,
+  edgeEventAck,
+  edgeEventRejection,
+  edgePastAssignment,
+  edgeSync,
+  edgeUplink,
+} from "./schema.ts";
 
 /** An edge as the cloud knows it; its secret is not kept, only a hash. */
 export interface Edge {
@@ -252,7 +261,15 @@ export async function listEdgeTypes(db: Queryable, tenantId: Uuid): Promise<stri
 export async function deleteEdge(tx: Queryable, key: EdgeKey): Promise<void> {
   await lockEdge(tx, key);
   await tx.delete(edge).where(eq(edge.id, key.id));
-  for (const table of [edgeAssignment, edgeSync, edgeUplink, edgeEvent, edgeEventRejection, edgeEventAck]) {
+  for (const table of [
+    edgeAssignment,
+    edgePastAssignment,
+    edgeSync,
+    edgeUplink,
+    edgeEvent,
+    edgeEventRejection,
+    edgeEventAck,
+  ]) {
     await tx.delete(table).where(eq(table.edgeId, key.id));
   }
   await tx.delete(attribute).where(eq(attribute.entityId, key.id));

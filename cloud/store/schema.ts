@@ -52,6 +52,17 @@ export const edgeAssignment = pgTable(
   ],
 );
 
+/** Assignments that ended: what an edge measured before it heard of that still arrives. */
+export const edgePastAssignment = pgTable(
+  "edge_past_assignment",
+  {
+    edgeId: uuid("edge_id").notNull(),
+    entityId: uuid("entity_id").notNull(),
+    endedMs: timeMs("ended_ms"),
+  },
+  (table) => [primaryKey({ columns: [table.edgeId, table.entityId] })],
+);
+
 /** A row per edge: the counters that order its downlinks and fence its sessions. The row lock is the order of commits. */
 export const edgeSync = pgTable("edge_sync", {
   edgeId: uuid("edge_id").primaryKey(),

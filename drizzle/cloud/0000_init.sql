@@ -129,6 +129,13 @@ CREATE TABLE "edge_event_rejection" (
 	CONSTRAINT "edge_event_rejection_edge_id_seq_pk" PRIMARY KEY("edge_id","seq")
 );
 --> statement-breakpoint
+CREATE TABLE "edge_past_assignment" (
+	"edge_id" uuid NOT NULL,
+	"entity_id" uuid NOT NULL,
+	"ended_ms" bigint NOT NULL,
+	CONSTRAINT "edge_past_assignment_edge_id_entity_id_pk" PRIMARY KEY("edge_id","entity_id")
+);
+--> statement-breakpoint
 CREATE TABLE "edge_sync" (
 	"edge_id" uuid PRIMARY KEY NOT NULL,
 	"downlink_last" bigint NOT NULL,
