@@ -47,7 +47,7 @@ async function runCloud(config: CloudConfig): Promise<void> {
   const live = createLiveSessions();
   const stores = stack.use(
     await openCloudStores({
-      connection: database.connection,
+      database,
       migrations: MIGRATIONS,
       clock,
       random,

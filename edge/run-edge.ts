@@ -62,8 +62,7 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
   const database = stack.use(await openDatabase(config, log, shutdown.drain));
   let link: Link | null = null;
   const onOutbox = (lane: UplinkLane): void => link?.wake(lane);
-  const { connection } = database;
-  const stores = stack.use(await openEdgeStores({ connection, migrations: MIGRATIONS, clock, random, log, onOutbox }));
+  const stores = stack.use(await openEdgeStores({ database, migrations: MIGRATIONS, clock, random, log, onOutbox }));
   await showFirstPassword(config, stores);
   link = createCloudLink(config, stores, log);
 

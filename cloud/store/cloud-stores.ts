@@ -4,10 +4,10 @@ import type { Random } from "../../shared/core/random.ts";
 import { TelemetryColumnsBuilder } from "../../shared/entities/telemetry-columns.ts";
 import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import type { Log } from "../../shared/observe/log.ts";
-import type { PostgresConnection } from "../../shared/postgres/connect.ts";
-import { closeSql, openSql } from "../../shared/postgres/connect.ts";
 import type { Migration } from "../../shared/postgres/migrate.ts";
 import { runMigrations } from "../../shared/postgres/migrate.ts";
+import type { PoolDatabase } from "../../shared/postgres/pool.ts";
+import { openPool } from "../../shared/postgres/pool.ts";
 import { ensureInstance, type Instance } from "../../shared/store/instance-store.ts";
 import { openDb } from "../../shared/store/open-db.ts";
 import { runStatementIn } from "../../shared/store/statement.ts";
@@ -27,7 +27,7 @@ export interface CloudStores extends AsyncDisposable {
 }
 
 export interface CloudStoresDeps {
-  readonly connection: PostgresConnection;
+  readonly database: PoolDatabase;
   readonly migrations: readonly Migration[];
   readonly clock: Clock;
   readonly random: Random;
@@ -41,10 +41,10 @@ const CONNECTIONS_MAX = 16;
 
 /** @throws AppError of the migrations and of the connection */
 export async function openCloudStores(deps: CloudStoresDeps): Promise<CloudStores> {
-  const { clock, connection, log, random } = deps;
+  const { clock, database, log, random } = deps;
   await using opening = new AsyncDisposableStack();
-  const sql = openSql(connection, { applicationName: "skerry-cloud", max: CONNECTIONS_MAX, arrays: false }, log);
-  opening.defer(() => closeSql(sql));
+  const options = { applicationName: "skerry-cloud", max: CONNECTIONS_MAX, arrays: false };
+  const { sql } = opening.use(openPool(database, options, log));
   await runMigrations(sql, deps.migrations, { kind: "cloud" });
   const db = openDb(sql);
   const instance = await ensureInstance(db, { clock, random });

@@ -1,10 +1,11 @@
 import type { Clock } from "../../shared/core/clock.ts";
 import type { Random } from "../../shared/core/random.ts";
 import type { Log } from "../../shared/observe/log.ts";
-import type { PostgresConnection, Sql } from "../../shared/postgres/connect.ts";
-import { closeSql, openSql } from "../../shared/postgres/connect.ts";
+import type { Sql } from "../../shared/postgres/connect.ts";
 import type { Migration } from "../../shared/postgres/migrate.ts";
 import { runMigrations } from "../../shared/postgres/migrate.ts";
+import type { PoolDatabase } from "../../shared/postgres/pool.ts";
+import { openPool } from "../../shared/postgres/pool.ts";
 import type { Instance } from "../../shared/store/instance-store.ts";
 import { ensureInstance } from "../../shared/store/instance-store.ts";
 import { openDb } from "../../shared/store/open-db.ts";
@@ -32,7 +33,7 @@ export interface EdgeStores extends AsyncDisposable {
 }
 
 export interface EdgeStoresDeps {
-  readonly connection: PostgresConnection;
+  readonly database: PoolDatabase;
   readonly migrations: readonly Migration[];
   readonly clock: Clock;
   readonly random: Random;
@@ -47,21 +48,18 @@ const READER_IDLE_MS = 20_000;
 
 /** @throws AppError of the migrations and of the connection */
 export async function openEdgeStores(deps: EdgeStoresDeps): Promise<EdgeStores> {
-  const { clock, connection, log, random } = deps;
+  const { clock, database, log, random } = deps;
   await using opening = new AsyncDisposableStack();
-  const writerSql = openSql(
-    connection,
-    { applicationName: "skerry-edge writer", max: 1, idleTimeoutMs: 0, arrays: false },
-    log,
-  );
-  opening.defer(() => closeSql(writerSql));
+  const writerOptions = { applicationName: "skerry-edge writer", max: 1, idleTimeoutMs: 0, arrays: false };
+  const { sql: writerSql } = opening.use(openPool(database, writerOptions, log));
   await runMigrations(writerSql, deps.migrations, { kind: "edge" });
-  const sql = openSql(
-    connection,
-    { applicationName: "skerry-edge", max: READERS_MAX, idleTimeoutMs: READER_IDLE_MS, arrays: false },
-    log,
-  );
-  opening.defer(() => closeSql(sql));
+  const readerOptions = {
+    applicationName: "skerry-edge",
+    max: READERS_MAX,
+    idleTimeoutMs: READER_IDLE_MS,
+    arrays: false,
+  };
+  const { sql } = opening.use(openPool(database, readerOptions, log));
   const db = openDb(sql);
   const instance = await ensureInstance(db, { clock, random });
   const site = await openSite(db);

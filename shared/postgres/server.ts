@@ -313,10 +313,11 @@ class Supervisor implements PostgresServer {
         if (lines.length < 200) lines.push(line);
         if (READY_LINE.test(line)) {
           ready.resolve("ready");
-          this.#state.move("ready", { pid: child.pid });
+          // A line that comes before `launch` has returned is seen by `ready` alone.
+          if (this.#process !== undefined) this.#state.move("ready", { pid: this.#process.pid });
         } else if (REINITIALIZING_LINE.test(line)) {
           this.#state.move("recovering");
-          if (this.#stopping.signal.aborted) child.kill("SIGQUIT");
+          if (this.#stopping.signal.aborted) this.#process?.kill("SIGQUIT");
         } else if (NO_ROOM_LINE.test(line)) {
           this.#state.move(this.status().state, { lastError: { code: "DISK_FULL", message: line } });
         }
@@ -333,6 +334,7 @@ class Supervisor implements PostgresServer {
       throw new AppError("CANCELLED", "The start of the database was given up", { cause: signal.reason });
     }
     if (outcome !== "ready") throw classifyServerOutput(lines, `start the database in ${home.dataDir}`);
+    if (this.status().state === "starting") this.#state.move("ready", { pid: child.pid });
     return child;
   }
 
