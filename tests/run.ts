@@ -2,7 +2,8 @@
  * `bun run test [GROUP|PATH...]`: all tests, or the groups and files named.
  * The last line is `N passed, N failed`, with `, N skipped` behind it where there are any.
  */
-import { mkdir, rm } from "node:fs/promises";
+import { chmod, constants, copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ensureEdgeBinary } from "./support/edge-binary.ts";
 import { formatDuration, PROJECT_ROOT, runTool } from "./support/tools.ts";
@@ -40,14 +41,32 @@ async function main(): Promise<void> {
   await rm(join(PROJECT_ROOT, RESULTS_FOLDER), { recursive: true, force: true });
   await mkdir(join(PROJECT_ROOT, RESULTS_FOLDER), { recursive: true });
   let total: Counts = { passed: 0, failed: 0, skipped: 0 };
+  await using bun = await provideBun();
   for (const group of GROUPS) {
     const paths = selectPaths(group.name, wanted);
     if (paths.length === 0 || !(await hasTests(group.name))) continue;
-    total = add(total, await runGroup(group, paths));
+    total = add(total, await runGroup(group, bun.path, paths));
   }
   const skipped = total.skipped === 0 ? "" : `, ${total.skipped} skipped`;
   console.log(`${total.passed} passed, ${total.failed} failed${skipped}`);
   process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;
+}
+
+interface ProvidedBun extends AsyncDisposable {
+  readonly path: string;
+}
+
+/**
+ * This Bun where every user can run it: tests that run as root start programs as somebody else, and what npx fetched for
+ * root lies in root's home.
+ */
+async function provideBun(): Promise<ProvidedBun> {
+  if (process.getuid?.() !== 0) return { path: process.execPath, [Symbol.asyncDispose]: () => Promise.resolve() };
+  const folder = await mkdtemp(join(tmpdir(), "skerry-bun-"));
+  const path = join(folder, "bun");
+  await copyFile(process.execPath, path, constants.COPYFILE_FICLONE);
+  await Promise.all([chmod(folder, 0o755), chmod(path, 0o755)]);
+  return { path, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
 }
 
 /** What `bun test` is given for a group: its folder, the files of it that were named, or nothing. */
@@ -64,10 +83,10 @@ async function hasTests(group: string): Promise<boolean> {
   return false;
 }
 
-async function runGroup(group: Group, paths: readonly string[]): Promise<Counts> {
+async function runGroup(group: Group, bun: string, paths: readonly string[]): Promise<Counts> {
   if (group.needsBinary) await ensureEdgeBinary();
   const report = `${RESULTS_FOLDER}/${group.name}.xml`;
-  const command = ["bun", "test", "--no-orphans", "--only-failures", `--timeout=${group.testTimeoutMs}`];
+  const command = [bun, "test", "--no-orphans", "--only-failures", `--timeout=${group.testTimeoutMs}`];
   command.push(group.filesAtOnce === 1 ? "--isolate" : `--parallel=${group.filesAtOnce}`);
   command.push("--reporter=junit", `--reporter-outfile=${report}`, ...paths);
   console.log(`=== ${group.name}`);

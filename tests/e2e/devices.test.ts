@@ -83,7 +83,11 @@ describe("attributes", () => {
     const mqtt = await bed.connectDevice(site.edge, device.token);
     await mqtt.publish("v1/devices/me/attributes", { fw: "v1.2", on: true, hours: 40 });
     const arrived = async (): Promise<boolean> =>
-      Bun.deepEquals(await site.cloudApi.readAttributes(device.id, "CLIENT_SCOPE"), { fw: "v1.2", on: true, hours: 40 });
+      Bun.deepEquals(await site.cloudApi.readAttributes(device.id, "CLIENT_SCOPE"), {
+        fw: "v1.2",
+        on: true,
+        hours: 40,
+      });
     await waitFor("the client attributes in the cloud", arrived);
   });
 

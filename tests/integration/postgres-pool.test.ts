@@ -68,15 +68,13 @@ test("createGroupCommit() goes on after each loss of the database, its sequences
     );
   };
   for (let round = 0; round < 3; round += 1) {
+    const { restarts } = server.status();
     const back = killServer(server);
-    let isBack = false;
-    void back.then(() => {
-      isBack = true;
-    });
-    while (!isBack) {
+    while (server.status().restarts === restarts || server.status().state !== "ready") {
       await saveNext();
       await stores.groupCommit.run(() => Promise.resolve({ result: undefined, changes: [] })).catch(() => undefined);
     }
+    await back;
     for (let more = 0; more < 5; more += 1) await saveNext();
   }
   stop.abort();
