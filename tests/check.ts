@@ -19,7 +19,7 @@ const STEPS: readonly Step[] = [
   { name: "lint", command: ["oxlint", "--type-aware", "--deny-warnings"] },
   { name: "boundaries", command: ["bun", "tests/support/check-boundaries.ts"] },
   { name: "format", command: ["oxfmt", "--check", "."] },
-  { name: "unused", command: ["knip", "--no-progress"] },
+  { name: "unused", command: ["knip", "--no-progress", "--treat-config-hints-as-errors"] },
   { name: "protocol lint", command: ["buf", "lint", "proto"] },
   { name: "protocol breaking", command: ["buf", "breaking", "proto", "--against", ".git#ref=HEAD,subdir=proto"] },
   { name: "generated code", command: ["bun", "tests/generate.ts", "--check"] },
