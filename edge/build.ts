@@ -89,7 +89,10 @@ async function findPackage(architecture: Architecture): Promise<string> {
   if (existsSync(join(ROOT, packagePath, "package.json"))) return join(ROOT, packagePath);
   const folder = join(CACHE, `packages-${architecture}`);
   await mkdir(folder, { recursive: true });
-  for (const name of ["package.json", "bun.lock"]) await cp(join(ROOT, name), join(folder, name));
+  // shared/postgres/patches: bun install takes no manifest whose patches are absent.
+  for (const name of ["package.json", "bun.lock", "shared/postgres/patches"]) {
+    await cp(join(ROOT, name), join(folder, name), { recursive: true });
+  }
   const command = [
     "install",
     "--frozen-lockfile",
