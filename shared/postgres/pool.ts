@@ -47,11 +47,14 @@ export function openPool(database: PoolDatabase, options: SqlOptions, log: Log):
   const forward = ((...args: Parameters<Sql>) => current(...args)) as unknown as Sql; // the proxy adds the members
   const sql = new Proxy(forward, {
     get: (_, member): unknown => {
-      if (member !== "begin") return Reflect.get(current, member);
-      const { promise } = lost;
-      // Either form of begin; types of both would only be repeated here.
-      const { begin } = current as unknown as { begin: (this: void, ...args: readonly unknown[]) => Promise<unknown> };
-      return (...args: readonly unknown[]) => Promise.race([begin(...args), promise]);
+      switch (member) {
+        case "begin":
+          return beginOn(current, lost.promise);
+        case "unsafe":
+          return prepareOn(current);
+        default:
+          return Reflect.get(current, member);
+      }
     },
   });
   return {
@@ -61,4 +64,53 @@ export function openPool(database: PoolDatabase, options: SqlOptions, log: Log):
       await closeSql(current);
     },
   };
+}
+
+/** The members of a pool or transaction that statements go through; either form of their arguments. */
+interface Client {
+  begin(this: void, ...args: readonly unknown[]): Promise<unknown>;
+  savepoint(this: void, ...args: readonly unknown[]): Promise<unknown>;
+  unsafe(
+    this: void,
+    statement: string,
+    parameters?: readonly unknown[],
+    options?: { readonly prepare?: boolean },
+  ): unknown;
+}
+
+/** Longer statements have lists of any length in them, each of which would stay prepared for nothing. */
+const PREPARED_LENGTH_MAX = 1_500;
+
+/** Drizzle prepares nothing by itself, which costs each statement a further round trip and a plan. */
+function prepareOn(client: object): Client["unsafe"] {
+  const { unsafe } = client as Client;
+  return (statement, parameters, options) =>
+    options === undefined || statement.length > PREPARED_LENGTH_MAX
+      ? unsafe(statement, parameters, options)
+      : unsafe(statement, parameters, { ...options, prepare: true });
+}
+
+function beginOn(client: object, lost: Promise<never>): Client["begin"] {
+  const { begin } = client as Client;
+  return (...args) => Promise.race([begin(...withPreparing(args)), lost]);
+}
+
+/** The last argument is the work, which gets the transaction. */
+function withPreparing(args: readonly unknown[]): readonly unknown[] {
+  return args.map((argument) =>
+    typeof argument === "function"
+      ? (tx: object): unknown => (argument as (client: object) => unknown)(preparing(tx))
+      : argument,
+  );
+}
+
+function preparing(tx: object): object {
+  return new Proxy(tx, {
+    get: (target, member): unknown => {
+      if (member === "unsafe") return prepareOn(target);
+      if (member !== "savepoint") return Reflect.get(target, member);
+      const { savepoint } = target as Client;
+      return (...args: readonly unknown[]) => savepoint(...withPreparing(args));
+    },
+  });
 }

@@ -2,8 +2,8 @@ import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { AppError } from "../core/errors.ts";
 import type { Compression } from "../sync/frames.ts";
 
-/** Below this a frame of zstd costs more than it saves. */
-const COMPRESS_ABOVE_BYTES = 64;
+/** Below this setting up zstd costs more time than it saves room; what waits for long is merged to larger payloads. */
+const COMPRESS_ABOVE_BYTES = 2_048;
 /** No payload may grow beyond this when it is opened; a peer can't fill the memory with a small frame. */
 const PAYLOAD_BYTES_MAX = 256 * 1024 * 1024;
 
