@@ -1,24 +1,44 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { connectToEdge } from "../support/rest-client.ts";
+import { waitForDrain } from "../support/edge-status.ts";
 import { withTestBed } from "../support/test-bed.ts";
 import { PROJECT_ROOT } from "../support/tools.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 // The npm package `deno` only looks for this file.
 const DENO = join(PROJECT_ROOT, `node_modules/@deno/linux-${process.arch}-glibc/deno`);
+const READING = { ts: 1_700_000_000_000, values: { temperature: 21.5 } };
 
-test("edge from source under Deno stores what a device publishes, and stops on SIGTERM", async () => {
+test("edge from source under Deno stores what a device publishes, forwards it, and stops on SIGTERM", async () => {
   await withTestBed(async (bed) => {
-    const edge = await bed.startEdge({ program: [DENO, "run", "-A", "edge/main.ts"], workDir: PROJECT_ROOT });
-    const api = connectToEdge(edge);
-    const device = await api.createDevice("Thermometer");
-    const mqtt = await bed.connectDevice(edge, device.token);
-    await mqtt.sendTelemetry({ ts: 1_700_000_000_000, values: { temperature: 21.5 } });
-    expect(await waitFor("the reading", async () => (await api.readHistory(device.id))[0])).toEqual({
-      ts: 1_700_000_000_000,
-      values: { temperature: 21.5 },
+    const { cloudApi, edge, edgeApi } = await bed.startSite(await bed.startCloud(), {
+      program: [DENO, "run", "-A", "edge/main.ts"],
+      workDir: PROJECT_ROOT,
     });
+    const device = await edgeApi.createDevice("Thermometer");
+    const mqtt = await bed.connectDevice(edge, device.token);
+    await mqtt.sendTelemetry(READING);
+    await waitForDrain(edge);
+    for (const api of [edgeApi, cloudApi]) {
+      expect(await waitFor("the reading", async () => (await api.readHistory(device.id))[0])).toEqual(READING);
+    }
     expect(await edge.stop()).toBe(0);
+  });
+});
+
+test("edge from source under Deno makes usable what the cloud assigned while it was down", async () => {
+  await withTestBed(async (bed) => {
+    const { cloudApi, edge, edgeApi, edgeId } = await bed.startSite(await bed.startCloud(), {
+      program: [DENO, "run", "-A", "edge/main.ts"],
+      workDir: PROJECT_ROOT,
+    });
+    await edge.kill();
+    const device = await cloudApi.createDevice("Assigned while away");
+    await cloudApi.assignDevice(edgeId, device.id);
+    await edge.restart();
+    await waitFor("the device on the edge", async () => (await edgeApi.getDevice(device.id)) !== undefined);
+    const mqtt = await bed.connectDevice(edge, device.token);
+    await mqtt.sendTelemetry(READING);
+    expect(await waitFor("the reading", async () => (await cloudApi.readHistory(device.id))[0])).toEqual(READING);
   });
 });
