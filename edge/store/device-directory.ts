@@ -15,7 +15,8 @@ export interface DeviceRegistry extends DeviceDirectory, DeviceEvents {
 }
 
 export function createDeviceRegistry(db: Queryable): DeviceRegistry {
-  const byToken = new Map<string, AuthenticatedDevice>();
+  // Null: no device has this token; whoever tries tokens must not keep the database busy.
+  const byToken = new Map<string, AuthenticatedDevice | null>();
   const listeners = new Set<(event: DeviceEvent) => void>();
   // Counts publications, so that a look-up that overlapped one is not kept.
   let generation = 0;
@@ -26,7 +27,7 @@ export function createDeviceRegistry(db: Queryable): DeviceRegistry {
       if (known !== undefined) return known;
       const begun = generation;
       const device = await readByToken(db, token);
-      if (device !== null && generation === begun) {
+      if (generation === begun) {
         if (byToken.size >= CACHED_DEVICES_MAX) byToken.delete(byToken.keys().next().value ?? "");
         byToken.set(token, device);
       }
@@ -65,9 +66,10 @@ function isGateway(body: unknown): boolean {
   return typeof info === "object" && info !== null && "gateway" in info && info.gateway === true;
 }
 
-function forget(byToken: Map<string, AuthenticatedDevice>, deviceId: Uuid): void {
+/** Of this device, and of nobody: the token may have become its own. */
+function forget(byToken: Map<string, AuthenticatedDevice | null>, deviceId: Uuid): void {
   for (const [token, device] of byToken) {
-    if (device.deviceId === deviceId) byToken.delete(token);
+    if (device === null || device.deviceId === deviceId) byToken.delete(token);
   }
 }
 
