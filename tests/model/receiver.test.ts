@@ -1,0 +1,82 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import type { Batch, Window } from "../../shared/sync/frames.ts";
+import { lastSeqOf } from "../../shared/sync/frames.ts";
+import type { ReceiverState } from "../../shared/sync/receiver.ts";
+import { applyFinished, arrived, createReceiver, takeApplicable } from "../../shared/sync/receiver.ts";
+
+const WINDOW: Window = { bytes: 1_000, items: 50 };
+const APPLY_MAX = 20;
+
+type Command = { readonly type: "batch"; readonly count: number } | { readonly type: "take" | "applied" };
+
+const commands = fc.array(
+  fc.oneof<fc.Arbitrary<Command>[]>(
+    fc.record({ type: fc.constant("batch"), count: fc.integer({ min: 1, max: 70 }) }),
+    fc.record({ type: fc.constantFrom("take", "applied") }),
+  ),
+  { maxLength: 150 },
+);
+
+function batchAt(firstSeq: number, count: number): Batch {
+  return { type: "batch", lane: "config", firstSeq, count, compression: "none", payload: new Uint8Array() };
+}
+
+function check(receiver: ReceiverState): void {
+  expect(receiver.applied).toBeLessThanOrEqual(receiver.received);
+  let expected = receiver.applying ?? receiver.applied;
+  for (const batch of receiver.pending) {
+    expect(batch.firstSeq).toBe(expected + 1);
+    expected = lastSeqOf(batch);
+  }
+  expect(expected).toBe(receiver.received);
+}
+
+describe("a receiver", () => {
+  test("keeps its invariants and hands out every batch once, in order", () => {
+    fc.assert(
+      fc.property(commands, fc.nat(1_000), (list, watermark) => {
+        let receiver = createReceiver("config", watermark);
+        let applied = watermark;
+        const take = (): void => {
+          const taken = takeApplicable(receiver, APPLY_MAX);
+          receiver = taken.receiver;
+          for (const batch of taken.batches) {
+            expect(batch.firstSeq).toBe(applied + 1);
+            applied = lastSeqOf(batch);
+          }
+          const items = taken.batches.reduce((sum, batch) => sum + batch.count, 0);
+          expect(taken.batches.length <= 1 || items <= APPLY_MAX).toBe(true);
+        };
+        for (const command of list) {
+          if (command.type === "batch") {
+            const waiting = receiver.received - receiver.applied;
+            const next = arrived(receiver, batchAt(receiver.received + 1, command.count), WINDOW);
+            const fits = waiting === 0 || waiting + command.count <= WINDOW.items;
+            expect(typeof next === "string").toBe(!fits);
+            if (typeof next !== "string") receiver = next;
+          } else if (command.type === "applied") receiver = applyFinished(receiver);
+          else if (receiver.applying === null) take();
+          check(receiver);
+        }
+        for (let round = 0; round <= list.length; round += 1) {
+          receiver = applyFinished(receiver);
+          take();
+        }
+        expect(applyFinished(receiver).applied).toBe(receiver.received);
+        expect(applied).toBe(receiver.received);
+      }),
+    );
+  });
+
+  test("refuses a batch that repeats, skips or is empty", () => {
+    fc.assert(
+      fc.property(fc.nat(1_000), fc.integer({ min: -100, max: 100 }), (watermark, offset) => {
+        const receiver = createReceiver("config", watermark);
+        const next = arrived(receiver, batchAt(watermark + 1 + offset, 1), WINDOW);
+        expect(typeof next === "string").toBe(offset !== 0);
+        expect(typeof arrived(receiver, batchAt(watermark + 1, 0), WINDOW)).toBe("string");
+      }),
+    );
+  });
+});
