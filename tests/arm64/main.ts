@@ -12,13 +12,15 @@ import { readReadings, WEATHER_PATH, type Reading } from "../support/readings.ts
 import { type TestDevice } from "../support/rest-client.ts";
 import { withTestBed, type Site, type TestBed } from "../support/test-bed.ts";
 import { formatDuration, PROJECT_ROOT, runTool } from "../support/tools.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { waitFor, type WaitOptions } from "../support/wait-for.ts";
 import { commandInRoot, prepareArm64Root } from "./arm64-root.ts";
 
 const BINARY = "dist/skerry-edge-linux-arm64";
 /** Each device sends so many readings on each side of the outage. */
 const READINGS_PER_PART = 300;
 const RUN_LIMIT_MS = 300_000;
+/** The emulated edge is 5 to 10 times as slow as a real one, more so on a busy machine. */
+const PATIENCE: WaitOptions = { deadlineMs: 60_000 };
 
 async function main(): Promise<void> {
   const startedMs = performance.now();
@@ -58,14 +60,14 @@ async function runMainJob(bed: TestBed, root: string, folder: string): Promise<C
   ];
   say("Publishing online");
   await publish(devices, readings.slice(0, READINGS_PER_PART));
-  await waitForDrain(site.edge);
+  await waitForDrain(site.edge, PATIENCE);
 
   await goThroughOutage(site, cloud, devices, readings.slice(READINGS_PER_PART, 2 * READINGS_PER_PART));
   const late = await site.cloudApi.findDevice("Assigned while away");
   if (late === undefined) throw new Error("Expected the cloud to hold the device that it assigned");
   const lateDevice = await useDevice(bed, site, late);
   await publish([lateDevice], readings.slice(0, READINGS_PER_PART));
-  await waitForDrain(site.edge);
+  await waitForDrain(site.edge, PATIENCE);
 
   const all = [...devices, lateDevice];
   const [inCloud, onEdge] = [await compareWithAcked(site.cloudApi, all), await compareWithAcked(site.edgeApi, all)];
@@ -92,7 +94,7 @@ async function goThroughOutage(
   await cloudApi.assignDevice(edgeId, late.id);
   say("Starting the edge again");
   await edge.restart();
-  await waitForLink(edge);
+  await waitForLink(edge, PATIENCE);
 }
 
 /** Waits until the edge knows the device, then connects it. */
@@ -101,7 +103,7 @@ async function useDevice(
   { edge, edgeApi }: Site,
   { id, name, token }: TestDevice,
 ): Promise<ReplayDevice> {
-  await waitFor(`${name} to be on the edge`, async () => (await edgeApi.getDevice(id)) !== undefined);
+  await waitFor(`${name} to be on the edge`, async () => (await edgeApi.getDevice(id)) !== undefined, PATIENCE);
   return { id, name, mqtt: await bed.connectDevice(edge, token), acked: new Map() };
 }
 
