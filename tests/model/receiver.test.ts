@@ -10,8 +10,8 @@ const APPLY_MAX = 20;
 
 type Command = { readonly type: "batch"; readonly count: number } | { readonly type: "take" | "applied" };
 
-const commands = fc.array(
-  fc.oneof<fc.Arbitrary<Command>[]>(
+const commands: fc.Arbitrary<Command[]> = fc.array(
+  fc.oneof(
     fc.record({ type: fc.constant("batch"), count: fc.integer({ min: 1, max: 70 }) }),
     fc.record({ type: fc.constantFrom("take", "applied") }),
   ),

@@ -1,9 +1,9 @@
 import { createUuid } from "../../shared/core/ids.ts";
 import { createSeededRandom } from "../../shared/core/random.ts";
 import type { Batch, Frame, Hello, Lane, Welcome, Window } from "../../shared/sync/frames.ts";
-import { LANES, lastSeqOf } from "../../shared/sync/frames.ts";
+import { lastSeqOf } from "../../shared/sync/frames.ts";
 import type { OutgoingBatch } from "../../shared/sync/sender.ts";
-import type { Role, SessionEffect, SessionEvent, SessionState, Step } from "../../shared/sync/session.ts";
+import type { Opening, Role, SessionEffect, SessionEvent, SessionState, Step } from "../../shared/sync/session.ts";
 import { advanceSession, startCloudSession, startEdgeSession } from "../../shared/sync/session.ts";
 
 const ID = createUuid({ nowMs: () => 0, monotonicMs: () => 0, sleep: () => Promise.resolve() }, createSeededRandom(1));
@@ -63,21 +63,18 @@ export class SessionPair {
   readonly rows: Readonly<Record<Lane, OutgoingBatch[]>> = { downlink: [], config: [], telemetry: [] };
   readonly committed: Record<Lane, number> = { downlink: 0, config: 0, telemetry: 0 };
   nowMs = 0;
+  readonly #opening: Readonly<Record<Role, Opening>>;
 
   constructor(window: Window) {
     const welcome = { ...WELCOME, window };
     const edgeStep = startEdgeSession(HELLO, 0);
     this.ends = [createEnd(edgeStep), createEnd(startCloudSession(0))];
-    const [edge, cloud] = this.ends;
     this.#opening = {
       edge: { window, sending: UPLINKS, receiving: DOWNLINKS, welcome: null },
       cloud: { window, sending: DOWNLINKS, receiving: UPLINKS, welcome },
     };
-    this.#perform(edge, edgeStep.effects);
-    this.#perform(cloud, []);
+    this.#perform(this.ends[0], edgeStep.effects);
   }
-
-  readonly #opening;
 
   /** Lets the next frame arrive. @returns false when there is none */
   deliver(end: End): boolean {
@@ -162,5 +159,3 @@ export class SessionPair {
 function createEnd({ state }: Step): End {
   return { role: state.role, state, inbox: [], work: [], effects: [] };
 }
-
-export const ALL_LANES = LANES;
