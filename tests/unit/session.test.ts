@@ -1,0 +1,158 @@
+import { describe, expect, test } from "bun:test";
+import type { Frame } from "../../shared/sync/frames.ts";
+import { acknowledged, createSender, loadFinished, loadStarted, wake } from "../../shared/sync/sender.ts";
+import type { SessionEvent, SessionState, Step } from "../../shared/sync/session.ts";
+import {
+  ACK_WITHIN_MS,
+  advanceSession,
+  GREETING_WITHIN_MS,
+  nextTickMs,
+  startCloudSession,
+  startEdgeSession,
+} from "../../shared/sync/session.ts";
+import { batch, CLOUD_OPENING, EDGE_OPENING, HELLO, outgoing, WELCOME } from "./sync-values.ts";
+
+type Phase = "greeting" | "opening" | "live";
+
+function edgeIn(phase: Phase): SessionState {
+  const greeting = startEdgeSession(HELLO, 0).state;
+  if (phase === "greeting") return greeting;
+  const opening = advanceSession(greeting, { type: "frame", frame: WELCOME }, 0).state;
+  return phase === "opening" ? opening : advanceSession(opening, { type: "opened", opening: EDGE_OPENING }, 0).state;
+}
+
+function cloudIn(phase: Phase): SessionState {
+  const greeting = startCloudSession(0).state;
+  if (phase === "greeting") return greeting;
+  const opening = advanceSession(greeting, { type: "frame", frame: HELLO }, 0).state;
+  return phase === "opening" ? opening : advanceSession(opening, { type: "opened", opening: CLOUD_OPENING }, 0).state;
+}
+
+function closeCode({ effects }: Step): string | undefined {
+  return effects.find((effect) => effect.type === "close")?.code;
+}
+
+describe("a session in greeting", () => {
+  test("of an edge opens on a Welcome only", () => {
+    const step = advanceSession(edgeIn("greeting"), { type: "frame", frame: WELCOME }, 1);
+    expect(step.effects).toEqual([{ type: "open", first: WELCOME }]);
+    expect(closeCode(advanceSession(edgeIn("greeting"), { type: "frame", frame: HELLO }, 1))).toBe("PROTOCOL_ERROR");
+  });
+
+  test("of a cloud opens on a Hello only, and answers when it is open", () => {
+    const ping: Frame = { type: "ping", nonce: 1 };
+    expect(closeCode(advanceSession(cloudIn("greeting"), { type: "frame", frame: ping }, 1))).toBe("PROTOCOL_ERROR");
+    const opened = advanceSession(cloudIn("opening"), { type: "opened", opening: CLOUD_OPENING }, 1);
+    expect(opened.effects).toEqual([
+      { type: "send", frame: WELCOME },
+      { type: "load", lane: "downlink", afterSeq: 0, bytesMax: 100, itemsMax: 20 },
+    ]);
+  });
+});
+
+describe("a session in opening", () => {
+  const early = batch({ lane: "downlink", firstSeq: 1, count: 3 });
+
+  test("of an edge holds batches that come before it is open, and applies them then", () => {
+    const held = advanceSession(edgeIn("opening"), { type: "frame", frame: early }, 1);
+    expect(held.effects).toEqual([]);
+    const opened = advanceSession(held.state, { type: "opened", opening: EDGE_OPENING }, 2);
+    expect(opened.effects).toContainEqual({ type: "apply", lane: "downlink", batches: [early] });
+    expect(opened.state.held).toEqual([]);
+  });
+
+  test("of an edge holds no more than the window of the Welcome", () => {
+    const first = advanceSession(edgeIn("opening"), { type: "frame", frame: early }, 1).state;
+    const second = batch({ lane: "downlink", firstSeq: 4, count: 18 });
+    expect(closeCode(advanceSession(first, { type: "frame", frame: second }, 1))).toBe("PROTOCOL_ERROR");
+  });
+
+  test("of an edge answers pings, which does not put off its deadline", () => {
+    const step = advanceSession(edgeIn("opening"), { type: "frame", frame: { type: "ping", nonce: 5 } }, 9_000);
+    expect(step.effects).toEqual([{ type: "send", frame: { type: "pong", nonce: 5 } }]);
+    expect(nextTickMs(step.state)).toBe(GREETING_WITHIN_MS);
+  });
+
+  test("of a cloud that did not answer yet takes nothing", () => {
+    const step = advanceSession(cloudIn("opening"), { type: "frame", frame: { type: "ping", nonce: 5 } }, 1);
+    expect(closeCode(step)).toBe("PROTOCOL_ERROR");
+  });
+});
+
+describe("a live session", () => {
+  function sending(lanes: readonly ("config" | "telemetry")[]): SessionState {
+    let state = edgeIn("live");
+    for (const lane of lanes) {
+      const batches = [1, 2].map((firstSeq) => outgoing({ lane, firstSeq, count: 1 }));
+      state = advanceSession(state, { type: "loaded", lane, batches, drained: false }, 0).state;
+    }
+    return state;
+  }
+
+  function tickAt(state: SessionState, nowMs: number): Step {
+    const heard = advanceSession(state, { type: "frame", frame: { type: "pong", nonce: 0 } }, nowMs).state;
+    return advanceSession(heard, { type: "tick" }, nowMs);
+  }
+
+  function ackOf(lane: "config" | "telemetry"): SessionEvent {
+    return { type: "frame", frame: { type: "ack", lane, seq: 1, rejections: [] } };
+  }
+
+  test("does not take telemetry for stalled while config, which the peer applies first, is acknowledged", () => {
+    const state = advanceSession(sending(["config", "telemetry"]), ackOf("config"), 50_000).state;
+    expect(tickAt(state, 70_000).state.phase).toBe("live");
+    expect(closeCode(tickAt(state, 50_000 + ACK_WITHIN_MS))).toBe("LINK_DOWN");
+  });
+
+  test("takes config for stalled though telemetry is acknowledged", () => {
+    const state = advanceSession(sending(["config", "telemetry"]), ackOf("telemetry"), 50_000).state;
+    expect(closeCode(tickAt(state, ACK_WITHIN_MS))).toBe("LINK_DOWN");
+  });
+
+  test("applies one lane at a time, config before telemetry, and acknowledges after the commit", () => {
+    const arrive = (state: SessionState, frame: Frame): Step => advanceSession(state, { type: "frame", frame }, 1);
+    const config = batch({ lane: "config", firstSeq: 1, count: 1 });
+    const first = arrive(cloudIn("live"), batch({ lane: "telemetry", firstSeq: 1, count: 1 }));
+    expect(first.effects.map(({ type }) => type)).toEqual(["apply"]);
+    const second = arrive(first.state, batch({ lane: "telemetry", firstSeq: 2, count: 1 }));
+    const third = arrive(second.state, config);
+    expect([second.effects, third.effects]).toEqual([[], []]);
+    const applied = advanceSession(third.state, { type: "applied", lane: "telemetry", rejections: [] }, 2);
+    expect(applied.effects).toEqual([
+      { type: "send", frame: { type: "ack", lane: "telemetry", seq: 1, rejections: [] } },
+      { type: "apply", lane: "config", batches: [config] },
+    ]);
+  });
+
+  test("looks for the config that telemetry waits for, though no wake told of it", () => {
+    const state = advanceSession(
+      edgeIn("live"),
+      { type: "loaded", lane: "config", batches: [], drained: true },
+      1,
+    ).state;
+    const batches = [outgoing({ lane: "telemetry", firstSeq: 1, count: 1 }, 1)];
+    const step = advanceSession(state, { type: "loaded", lane: "telemetry", batches, drained: false }, 1);
+    expect(step.effects).toEqual([{ type: "load", lane: "config", afterSeq: 0, bytesMax: 100, itemsMax: 20 }]);
+  });
+
+  test("closes on a GoAway without an answer and hands on when to come back", () => {
+    const goAway: Frame = { type: "go-away", code: "CANCELLED", text: "drain", retryAfterMs: 4_000 };
+    expect(advanceSession(edgeIn("live"), { type: "frame", frame: goAway }, 1).effects).toEqual([
+      { type: "close", code: "CANCELLED", text: "drain", retryAfterMs: 4_000 },
+    ]);
+  });
+});
+
+describe("a sender", () => {
+  test("does not count an acknowledgement that repeats the last one as progress", () => {
+    const started = { ...createSender("config", 10, 5), sent: 15, loaded: 15 };
+    expect(acknowledged(started, 10, 99)?.progressMs).toBe(5);
+    expect(acknowledged(started, 11, 99)?.progressMs).toBe(99);
+  });
+
+  test("looks again when it was woken while loading", () => {
+    const loading = loadStarted(createSender("config", 0, 0));
+    expect(loadFinished(wake(loading), [], true)?.mode).toBe("more");
+    expect(loadFinished(loading, [], true)?.mode).toBe("drained");
+  });
+});

@@ -1,0 +1,74 @@
+import type { Uuid } from "../../shared/core/ids.ts";
+import { uuidFromBytes } from "../../shared/core/ids.ts";
+import type { Batch, Hello, Lane, Welcome } from "../../shared/sync/frames.ts";
+import type { OutgoingBatch } from "../../shared/sync/sender.ts";
+import type { Opening } from "../../shared/sync/session.ts";
+
+// Values for tests of the sync protocol.
+
+export const ID: Uuid = uuidFromBytes(new Uint8Array(16).fill(7));
+
+export interface BatchShape {
+  readonly lane: Lane;
+  readonly firstSeq: number;
+  readonly count: number;
+  readonly bytes?: number;
+}
+
+export function batch({ lane, firstSeq, count, bytes = count }: BatchShape): Batch {
+  return { type: "batch", lane, firstSeq, count, compression: "none", payload: new Uint8Array(bytes) };
+}
+
+export function outgoing(shape: BatchShape, configSeq = 0): OutgoingBatch {
+  return { ...batch(shape), configSeq };
+}
+
+export const HELLO: Hello = {
+  type: "hello",
+  protocolMin: 1,
+  protocolMax: 1,
+  edgeVersion: "test",
+  storeId: ID,
+  lanes: [
+    { lane: "config", nextSeq: 1, oldestSeq: 1 },
+    { lane: "telemetry", nextSeq: 1, oldestSeq: 1 },
+  ],
+  cloudId: null,
+  downlinkApplied: 0,
+  wallClockMs: 0,
+};
+
+export const WINDOW = { bytes: 100, items: 20 } as const;
+
+export const WELCOME: Welcome = {
+  type: "welcome",
+  protocol: 1,
+  session: 1,
+  edgeId: ID,
+  tenantId: ID,
+  edgeName: "edge",
+  edgeType: "default",
+  cloudId: ID,
+  cloudVersion: "test",
+  watermarks: [
+    { lane: "config", seq: 0 },
+    { lane: "telemetry", seq: 0 },
+  ],
+  window: WINDOW,
+  wallClockMs: 0,
+  downlinkResume: 0,
+};
+
+export const EDGE_OPENING: Opening = {
+  window: WINDOW,
+  sending: WELCOME.watermarks,
+  receiving: [{ lane: "downlink", seq: 0 }],
+  welcome: null,
+};
+
+export const CLOUD_OPENING: Opening = {
+  window: WINDOW,
+  sending: [{ lane: "downlink", seq: 0 }],
+  receiving: WELCOME.watermarks,
+  welcome: WELCOME,
+};
