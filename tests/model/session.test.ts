@@ -6,6 +6,7 @@ import type { SessionEvent } from "../../shared/sync/session.ts";
 import {
   ACK_WITHIN_MS,
   advanceSession,
+  findSender,
   GREETING_WITHIN_MS,
   nextTickMs,
   PING_AFTER_MS,
@@ -195,6 +196,16 @@ describe("the watchdog", () => {
     pair.commit("downlink", 1, 1);
     pair.settle();
     expect(nextTickMs(edge.state)).toBe(PING_AFTER_MS * 2);
+  });
+
+  test("counts the wait for an acknowledgement from the batch that ended the silence", () => {
+    const pair = openPair();
+    const [edge] = pair.ends;
+    pair.nowMs = 50_000;
+    pair.dispatch(edge, { type: "frame", frame: { type: "pong", nonce: 1 } });
+    pair.commit("telemetry", 1, 1);
+    while (pair.work(edge, 0));
+    expect(findSender(edge.state, "telemetry")?.progressMs).toBe(50_000);
   });
 
   test("gives up when a peer that answers pings acknowledges nothing", () => {
