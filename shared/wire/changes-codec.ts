@@ -1,10 +1,11 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { AppError } from "../core/errors.ts";
-import { uuidFromBytes, uuidToBytes } from "../core/ids.ts";
+import { uuidToBytes } from "../core/ids.ts";
 import { isAttributeScope } from "../entities/attributes.ts";
 import type { Change, ChangeItem, EntityRef } from "../entities/change.ts";
 import type { CanonicalJson } from "../entities/telemetry.ts";
+import { numberFromWire, uuidFromWire } from "./checked.ts";
 import {
   type Change as ChangeMessage,
   type ChangeSchema,
@@ -36,7 +37,7 @@ export function decodeItems(bytes: Uint8Array, count: number): readonly ChangeIt
   return message.items.map((item) => {
     const changes = item.changes.map(changeFromMessage);
     const known = changes.filter((change) => change !== null);
-    return { changedMs: Number(item.changedMs), changes: known, unknown: changes.length - known.length };
+    return { changedMs: numberFromWire(item.changedMs), changes: known, unknown: changes.length - known.length };
   });
 }
 
@@ -82,7 +83,7 @@ function changeFromMessage({ kind }: ChangeMessage): Change | null {
       const attributes = kind.value.attributes.map(({ key, value, updatedMs }) => ({
         key,
         value: value as CanonicalJson, // canonical by contract; the database refuses what is not JSON
-        updatedMs: Number(updatedMs),
+        updatedMs: numberFromWire(updatedMs),
       }));
       return { kind: "attributes-saved", entity: refFrom(kind.value.entity), scope, attributes };
     }
@@ -109,5 +110,5 @@ function changeFromMessage({ kind }: ChangeMessage): Change | null {
 
 function refFrom(message: EntityRefMessage | undefined): EntityRef {
   if (message === undefined) throw new AppError("PROTOCOL_ERROR", "A change names no entity");
-  return { type: message.type, id: uuidFromBytes(message.id) };
+  return { type: message.type, id: uuidFromWire(message.id) };
 }

@@ -1,7 +1,8 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { AppError } from "../core/errors.ts";
-import { uuidFromBytes, uuidToBytes } from "../core/ids.ts";
+import { uuidToBytes } from "../core/ids.ts";
 import type { Batch, Compression, Frame, Hello, Lane, UplinkLane, Welcome } from "../sync/frames.ts";
+import { numberFromWire, uuidFromWire } from "./checked.ts";
 import type {
   Batch as BatchMessage,
   Hello as HelloMessage,
@@ -84,13 +85,17 @@ function commonFrom(frame: CommonMessage | SessionResponse["frame"]): Frame | nu
     case "batch":
       return batchFrom(frame.value);
     case "ack": {
-      const rejections = frame.value.rejections.map(({ seq, code, text }) => ({ seq: safeNumber(seq), code, text }));
-      return { type: "ack", lane: laneFrom(frame.value.lane), seq: safeNumber(frame.value.seq), rejections };
+      const rejections = frame.value.rejections.map(({ seq, code, text }) => ({
+        seq: numberFromWire(seq),
+        code,
+        text,
+      }));
+      return { type: "ack", lane: laneFrom(frame.value.lane), seq: numberFromWire(frame.value.seq), rejections };
     }
     case "ping":
-      return { type: "ping", nonce: safeNumber(frame.value.nonce) };
+      return { type: "ping", nonce: numberFromWire(frame.value.nonce) };
     case "pong":
-      return { type: "pong", nonce: safeNumber(frame.value.nonce) };
+      return { type: "pong", nonce: numberFromWire(frame.value.nonce) };
     case "goAway": {
       const { code, text, retryAfterMs } = frame.value;
       return { type: "go-away", code, text, retryAfterMs };
@@ -105,7 +110,7 @@ function batchFrom(message: BatchMessage): Batch {
   return {
     type: "batch",
     lane: laneFrom(message.lane),
-    firstSeq: safeNumber(message.firstSeq),
+    firstSeq: numberFromWire(message.firstSeq),
     count: message.count,
     compression: compressionFrom(message.compression),
     payload: message.payload,
@@ -136,15 +141,15 @@ function helloFrom(message: HelloMessage): Hello {
     protocolMin: message.protocolMin,
     protocolMax: message.protocolMax,
     edgeVersion: message.edgeVersion.slice(0, 64),
-    storeId: uuidFromBytes(message.storeId),
+    storeId: uuidFromWire(message.storeId),
     lanes: message.lanes.map((offer) => ({
       lane: uplinkLaneFrom(offer.lane),
-      nextSeq: safeNumber(offer.nextSeq),
-      oldestSeq: safeNumber(offer.oldestSeq),
+      nextSeq: numberFromWire(offer.nextSeq),
+      oldestSeq: numberFromWire(offer.oldestSeq),
     })),
-    cloudId: message.cloudId.length === 0 ? null : uuidFromBytes(message.cloudId),
-    downlinkApplied: safeNumber(message.downlinkApplied),
-    wallClockMs: Number(message.wallClockMs),
+    cloudId: message.cloudId.length === 0 ? null : uuidFromWire(message.cloudId),
+    downlinkApplied: numberFromWire(message.downlinkApplied),
+    wallClockMs: numberFromWire(message.wallClockMs),
   };
 }
 
@@ -174,17 +179,17 @@ function welcomeFrom(message: WelcomeMessage): Welcome {
   return {
     type: "welcome",
     protocol: message.protocol,
-    session: safeNumber(message.session),
-    edgeId: uuidFromBytes(edge.edgeId),
-    tenantId: uuidFromBytes(edge.tenantId),
+    session: numberFromWire(message.session),
+    edgeId: uuidFromWire(edge.edgeId),
+    tenantId: uuidFromWire(edge.tenantId),
     edgeName: edge.name,
     edgeType: edge.type,
-    cloudId: uuidFromBytes(message.cloudId),
+    cloudId: uuidFromWire(message.cloudId),
     cloudVersion: message.cloudVersion.slice(0, 64),
-    watermarks: message.watermarks.map(({ lane, seq }) => ({ lane: uplinkLaneFrom(lane), seq: safeNumber(seq) })),
+    watermarks: message.watermarks.map(({ lane, seq }) => ({ lane: uplinkLaneFrom(lane), seq: numberFromWire(seq) })),
     window: { bytes: window.bytes, items: window.items },
-    wallClockMs: Number(message.wallClockMs),
-    downlinkResume: safeNumber(message.downlinkResume),
+    wallClockMs: numberFromWire(message.wallClockMs),
+    downlinkResume: numberFromWire(message.downlinkResume),
   };
 }
 
@@ -216,9 +221,4 @@ function compressionFrom(compression: WireCompression): Compression {
     default:
       throw new AppError("PROTOCOL_ERROR", `Compression ${compression} is not known`);
   }
-}
-
-function safeNumber(value: bigint): number {
-  if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw new AppError("PROTOCOL_ERROR", "Number exceeds 2^53");
-  return Number(value);
 }

@@ -1,7 +1,8 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { AppError } from "../core/errors.ts";
-import { uuidFromBytes, uuidToBytes } from "../core/ids.ts";
+import { uuidToBytes } from "../core/ids.ts";
 import type { TelemetryColumns } from "../entities/telemetry-columns.ts";
+import { uuidFromWire } from "./checked.ts";
 import { TelemetryRecordsSchema } from "./gen/skerry/sync/v1/sync_pb.ts";
 
 export function encodeTelemetry(columns: TelemetryColumns): Uint8Array {
@@ -45,11 +46,14 @@ export function decodeTelemetry(bytes: Uint8Array, count: number): TelemetryColu
     throw new AppError("PROTOCOL_ERROR", "Telemetry batch names an entity that it does not list");
   }
   let before = 0;
+  let isExact = true;
   const tsMs = message.tsDeltaMs.map((delta) => {
     before += Number(delta);
+    isExact &&= Number.isSafeInteger(before);
     return before;
   });
-  const entityIds = message.entityIds.map(uuidFromBytes);
+  if (!isExact) throw new AppError("PROTOCOL_ERROR", "Telemetry batch holds a time beyond 2^53 ms");
+  const entityIds = message.entityIds.map(uuidFromWire);
   return { entityIds, entityIndex: message.entityIndex, tsMs, keySet: message.keySet, values: message.values };
 }
 

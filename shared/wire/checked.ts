@@ -1,0 +1,18 @@
+import { AppError } from "../core/errors.ts";
+import type { Uuid } from "../core/ids.ts";
+import { uuidFromBytes } from "../core/ids.ts";
+
+// What a peer sends is its fault when it is wrong: PROTOCOL_ERROR, whatever the part that finds it would say.
+
+/** @throws AppError PROTOCOL_ERROR unless there are 16 bytes */
+export function uuidFromWire(bytes: Uint8Array): Uuid {
+  if (bytes.length !== 16) throw new AppError("PROTOCOL_ERROR", `A uuid has 16 bytes, got ${bytes.length}`);
+  return uuidFromBytes(bytes);
+}
+
+/** @throws AppError PROTOCOL_ERROR when the number can't be held exactly */
+export function numberFromWire(value: bigint): number {
+  const number = Number(value);
+  if (!Number.isSafeInteger(number)) throw new AppError("PROTOCOL_ERROR", "Number exceeds 2^53");
+  return number;
+}
