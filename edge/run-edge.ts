@@ -185,6 +185,7 @@ function createApi({ config, database, stores, log, devices, mqtt, sources, loca
       db: stores.db,
       unitOfWork: stores.groupCommit,
       saveTelemetry: (records) => stores.groupCommit.saveTelemetry(records),
+      settleLatest: () => stores.groupCommit.settleLatest(),
       clock,
       random,
       log,

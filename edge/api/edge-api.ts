@@ -33,6 +33,7 @@ export interface EdgeApiDeps extends ResourceDeps {
   /** Lets the commands of this machine in. */
   readonly localAuthenticator: Authenticator;
   readonly saveTelemetry: (records: readonly TelemetryRecord[]) => Promise<void>;
+  readonly settleLatest: () => Promise<void>;
   readonly events: CloudEvents;
   readonly sources: StatusSources;
   readonly readSite: () => Promise<SiteIdentity>;

@@ -11,15 +11,21 @@ import type { Log } from "../../shared/observe/log.ts";
 import type { Sql } from "../../shared/postgres/connect.ts";
 import { databaseError, sqlStateOf } from "../../shared/postgres/connect.ts";
 import { runStatementIn } from "../../shared/store/statement.ts";
-import { telemetryParameters, WRITE_TELEMETRY_CTES, writeTelemetry } from "../../shared/store/telemetry-writer.ts";
+import {
+  recordParameters,
+  STORE_TELEMETRY_CTES,
+  storeTelemetry,
+  writeLatest,
+} from "../../shared/store/telemetry-writer.ts";
 import type { Outcome, Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
 import type { UplinkLane } from "../../shared/sync/frames.ts";
-import { UPLINK_LANES } from "../../shared/sync/frames.ts";
+import { lastSeqOf, UPLINK_LANES } from "../../shared/sync/frames.ts";
 import { encodeItems } from "../../shared/wire/changes-codec.ts";
-import { compress } from "../../shared/wire/compression.ts";
-import { encodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
+import { compress, decompress } from "../../shared/wire/compression.ts";
+import { decodeTelemetry, encodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
 import { eventAction } from "./event-action.ts";
-import { ensurePartitions, PARTITION_ITEMS, ROW_ITEMS_MAX } from "./outbox.ts";
+import { LatestValues } from "./latest-values.ts";
+import { createOutbox, ensurePartitions, PARTITION_ITEMS, ROW_ITEMS_MAX } from "./outbox.ts";
 import { cloudEvent } from "./schema.ts";
 
 // The one writer of the edge. Whatever devices and people change is collected while the commit before is on its way to the
@@ -34,11 +40,18 @@ const GROUP_RECORDS_MAX = 10_000;
 /** Records that may wait; beyond it submissions are refused with TOO_MANY_REQUESTS, and devices try again. */
 const WAITING_RECORDS_MAX = 200_000;
 const WORKS_WAITING_MAX = 10_000;
+/** How long the newest values of keys are gathered. */
+const LATEST_WITHIN_MS = 1_000;
+
+/** The rows of the telemetry lane whose newest values are in telemetry_latest; beside the cursors of the lanes. */
+const MOVE_LATEST_CURSOR = `
+  insert into uplink_cursor (lane, acked_seq) values ('latest', $1)
+  on conflict (lane) do update set acked_seq = greatest(uplink_cursor.acked_seq, excluded.acked_seq)`;
 
 const WRITE_TELEMETRY_AND_EVENT = `
-  with ${WRITE_TELEMETRY_CTES}
+  with ${STORE_TELEMETRY_CTES}
   insert into cloud_event (lane, first_seq, last_seq, created_ms, action, config_seq, ts_min_ms, ts_max_ms, compression, payload)
-  values ('telemetry', $6, $7, $8, 'TIMESERIES_UPDATED', $9, $10, $11, $12, $13)`;
+  values ('telemetry', $5, $6, $7, 'TIMESERIES_UPDATED', $8, $9, $10, $11, $12)`;
 
 const WRITE_TELEMETRY_EVENT = `
   insert into cloud_event (lane, first_seq, last_seq, created_ms, action, config_seq, ts_min_ms, ts_max_ms, compression, payload)
@@ -47,6 +60,8 @@ const WRITE_TELEMETRY_EVENT = `
 export interface GroupCommit extends UnitOfWork {
   /** Resolves when the records and their outbox row are on disk. */
   saveTelemetry(records: readonly TelemetryRecord[]): Promise<void>;
+  /** Resolves when the newest values of all that was committed can be read. */
+  settleLatest(): Promise<void>;
   /** Sequences that the next rows will get. */
   nextSeq(lane: UplinkLane): number;
   /** The loop; resolves when `signal` aborts, after the group at work. */
@@ -93,6 +108,8 @@ class GroupWriter implements GroupCommit {
   readonly #next: Record<UplinkLane, number> = { config: 1, telemetry: 1 };
   readonly #partitionsUpTo: Record<UplinkLane, number> = { config: 0, telemetry: 0 };
   readonly #queue: Group[] = [];
+  readonly #latest = new LatestValues();
+  #latestDue: Deferred<void> | null = null;
   #waitingRecords = 0;
   #waitingWorks = 0;
   #sequencesKnown = false;
@@ -131,6 +148,7 @@ class GroupWriter implements GroupCommit {
 
   async runLoop(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
+      if (this.#latestDue !== null || this.#latest.isFull) await this.#writeLatest();
       const group = this.#queue.shift();
       if (group === undefined) {
         await this.#wakeUp.wait(signal).catch(() => undefined);
@@ -140,8 +158,68 @@ class GroupWriter implements GroupCommit {
       this.#waitingRecords -= group.records;
       this.#waitingWorks -= group.works.length;
     }
+    if (!this.#latest.isEmpty) await this.#writeLatest();
     this.#stopped = true;
     for (const group of this.#queue.splice(0)) rejectGroup(group, this.#refusal());
+  }
+
+  settleLatest(): Promise<void> {
+    if (this.#latest.isEmpty || this.#stopped) return Promise.resolve();
+    this.#latestDue ??= createDeferred<void>();
+    this.#wakeUp.signal();
+    return this.#latestDue.promise;
+  }
+
+  #noteLatest(group: Group): void {
+    if (this.#latest.isEmpty && group.records > 0) void this.#settleLatestSoon();
+    for (const submission of group.submissions) {
+      for (const record of submission) this.#latest.note(record);
+    }
+  }
+
+  async #settleLatestSoon(): Promise<void> {
+    await this.#deps.clock.sleep(LATEST_WITHIN_MS);
+    await this.settleLatest();
+  }
+
+  /** Without its own fsync: what a crash takes is read from the outbox again. */
+  async #writeLatest(): Promise<void> {
+    const due = this.#latestDue;
+    this.#latestDue = null;
+    const { columns, forget } = this.#latest.take();
+    try {
+      const upTo = this.#next.telemetry - 1;
+      await this.#db.transaction(async (tx) => {
+        const run = runStatementIn(tx);
+        await run("set local synchronous_commit = off", []);
+        await writeLatest(run, columns);
+        await run(MOVE_LATEST_CURSOR, [upTo]);
+      });
+      forget();
+    } catch (thrown) {
+      this.#sequencesKnown = false;
+      this.#deps.log.warn("Newest values were not stored; they are read from the outbox", {
+        error: databaseError(thrown),
+      });
+    }
+    due?.resolve();
+  }
+
+  /** Takes up the newest values of what was committed, but not yet noted in telemetry_latest. */
+  async #readLatest(): Promise<void> {
+    const { sql } = this.#deps;
+    const [cursor] = await sql<{ seq: number }[]>`select acked_seq as seq from uplink_cursor where lane = 'latest'`;
+    const outbox = createOutbox(sql);
+    let afterSeq = cursor?.seq ?? 0;
+    for (;;) {
+      const { batches } = await outbox.read("telemetry", { afterSeq, bytesMax: 1_048_576, itemsMax: ROW_ITEMS_MAX });
+      const last = batches.at(-1);
+      if (last === undefined) break;
+      for (const batch of batches) this.#latest.noteColumns(decodeTelemetry(decompress(batch), batch.count));
+      afterSeq = lastSeqOf(last);
+      if (this.#latest.isFull) await this.#writeLatest();
+    }
+    if (!this.#latest.isEmpty) void this.#settleLatestSoon();
   }
 
   async readSequences(): Promise<void> {
@@ -155,6 +233,7 @@ class GroupWriter implements GroupCommit {
       await this.#ensurePartitions(lane, 0);
     }
     this.#sequencesKnown = true;
+    await this.#readLatest();
   }
 
   async #saveInParts(records: readonly TelemetryRecord[]): Promise<void> {
@@ -218,10 +297,11 @@ class GroupWriter implements GroupCommit {
     if (simple) {
       await this.#deps.sql.unsafe(
         WRITE_TELEMETRY_AND_EVENT,
-        [...telemetryParameters(columns), ...this.#telemetryEvent(columns, this.#next.config - 1)],
+        [...recordParameters(columns), ...this.#telemetryEvent(columns, this.#next.config - 1)],
         { prepare: true },
       );
       this.#next.telemetry += columns.tsMs.length;
+      this.#noteLatest(group);
       this.#deps.onCommitted({ changes: [], records: group.records });
       return;
     }
@@ -246,11 +326,12 @@ class GroupWriter implements GroupCommit {
       }
       if (columns.tsMs.length === 0) return;
       const run = runStatementIn(tx);
-      await writeTelemetry(run, columns);
+      await storeTelemetry(run, columns);
       await run(WRITE_TELEMETRY_EVENT, this.#telemetryEvent(columns, configNext - 1));
     });
     this.#next.config = configNext;
     this.#next.telemetry += columns.tsMs.length;
+    this.#noteLatest(group);
     for (const settle of results) settle();
     this.#deps.onCommitted({ changes, records: group.records });
   }

@@ -30,6 +30,8 @@ import { EVERY_ROLE, validate, type Call, type RouteTable } from "./route.ts";
 export interface TelemetryDeps extends ResourceDeps {
   /** Resolves after the commit. */
   readonly saveTelemetry: (records: readonly TelemetryRecord[]) => Promise<void>;
+  /** Resolves when the newest values of what was saved can be read. @default at once */
+  readonly settleLatest?: () => Promise<void>;
   /** Kinds of entities that have attributes but are not stored as entities, by type. @default none */
   readonly others?: Readonly<Record<string, AttributeSource>>;
 }
@@ -263,11 +265,16 @@ export function addTelemetryRoutes(routes: RouteTable, deps: TelemetryDeps): voi
       access: EVERY_ROLE,
       answer: keysAnswer,
     },
-    async (call) => listTelemetryKeys(deps.db, (await target(deps, call, call.param("entityType"))).id),
+    async (call) => {
+      const { id } = await target(deps, call, call.param("entityType"));
+      await deps.settleLatest?.();
+      return listTelemetryKeys(deps.db, id);
+    },
   );
   const history = async (call: Call<unknown, unknown>, query: unknown): Promise<Response> => {
     const { id } = await target(deps, call, call.param("entityType"));
     const wanted = validate(historyQuery, query);
+    await deps.settleLatest?.();
     const keys = keysOf(call) ?? (await listTelemetryKeys(deps.db, id));
     const points = await readHistory(deps.db, { ...toHistory(wanted), entityId: id, keys });
     return rawJson(seriesJson(points, wanted.useStrictDataTypes ?? false));
@@ -320,6 +327,7 @@ async function latest(
 ): Promise<Response> {
   const { id } = await target(deps, call, call.param("entityType"));
   const keys = keysOf(call);
+  await deps.settleLatest?.();
   const points = await readLatest(deps.db, { entityId: id, keys });
   const series = new Map<string, readonly NullablePoint[]>();
   for (const key of keys ?? points.keys()) {
@@ -408,6 +416,7 @@ function addTelemetryWriteRoutes(routes: RouteTable, deps: TelemetryDeps): void 
       const keys = keysOf(call);
       if (keys === undefined) throw new AppError("INVALID_ARGUMENT", "Empty keys: []", { field: "keys" });
       const range = deleteRange(call.query);
+      await deps.settleLatest?.();
       const { deleteLatest = true, rewriteLatestIfDeleted = false } = call.query;
       await deps.unitOfWork.run(async (tx) => {
         await deleteTelemetry(tx, { entityId: id, keys, range, deleteLatest, rewriteLatest: rewriteLatestIfDeleted });

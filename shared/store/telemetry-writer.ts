@@ -5,8 +5,8 @@ import type { RunStatement } from "./statement.ts";
 // The one way in which telemetry is written, on both ends: a statement for any number of records. Written in SQL, not
 // through the query builder: columns travel as array literals, so that nothing is done per value on the way.
 
-/** Records of one entity and time are merged key by key, the later one winning; the newest value of each key is kept apart. */
-export const WRITE_TELEMETRY_CTES = `
+/** $1 to $4: the records. Those of one entity and time are merged key by key, the later one winning. */
+export const STORE_TELEMETRY_CTES = `
   record as materialized (
     select ($1::uuid[])[position + 1] as entity_id, ts_ms, line::jsonb as data, number
     from unnest($2::int[], $3::bigint[], string_to_array($4, E'\\n')) with ordinality as arrived(position, ts_ms, line, number)
@@ -14,7 +14,11 @@ export const WRITE_TELEMETRY_CTES = `
     insert into telemetry (entity_id, ts_ms, "values")
     select entity_id, ts_ms, data from record
     on conflict (entity_id, ts_ms) do update set "values" = telemetry."values" || excluded."values"
-  ), latest as (
+  )`;
+
+/** $5: numbers of the records, from 1, that may hold the newest value of a key; the newest of each key is kept apart. */
+const LATEST_CTE = `
+  latest as (
     insert into telemetry_latest (entity_id, key, ts_ms, value)
     select distinct on (entity_id, key) entity_id, key, ts_ms, value
     from record, jsonb_each(data)
@@ -24,30 +28,43 @@ export const WRITE_TELEMETRY_CTES = `
     where telemetry_latest.ts_ms <= excluded.ts_ms
   )`;
 
-const WRITE_TELEMETRY = `with ${WRITE_TELEMETRY_CTES} select 1`;
+const STORE_TELEMETRY = `with ${STORE_TELEMETRY_CTES} select 1`;
+const WRITE_TELEMETRY = `with ${STORE_TELEMETRY_CTES}, ${LATEST_CTE} select 1`;
+const WRITE_LATEST = `
+  with record as materialized (
+    select ($1::uuid[])[position + 1] as entity_id, ts_ms, line::jsonb as data, number
+    from unnest($2::int[], $3::bigint[], string_to_array($4, E'\\n')) with ordinality as arrived(position, ts_ms, line, number)
+  ), ${LATEST_CTE} select 1`;
 
-/** Writes all records in the transaction that `run` belongs to: one statement, or several when records meet at one entity and time. */
+/** Writes records and newest values in the transaction that `run` belongs to. */
 export async function writeTelemetry(run: RunStatement, columns: TelemetryColumns): Promise<void> {
-  if (columns.tsMs.length === 0) return;
-  const rounds = conflictFreeRounds(columns);
-  if (rounds === null) {
-    await run(WRITE_TELEMETRY, telemetryParameters(columns));
-    return;
-  }
-  for (const round of rounds) {
-    await run(WRITE_TELEMETRY, telemetryParameters(selectRecords(columns, round)));
-  }
+  for (const part of conflictFree(columns)) await run(WRITE_TELEMETRY, [...recordParameters(part), candidates(part)]);
 }
 
-/** Parameters $1 to $5 of WRITE_TELEMETRY_CTES. */
-export function telemetryParameters(columns: TelemetryColumns): readonly string[] {
-  return [
-    `{${columns.entityIds.join(",")}}`,
-    `{${columns.entityIndex.join(",")}}`,
-    `{${columns.tsMs.join(",")}}`,
-    columns.values,
-    `{${latestCandidates(columns)
-      .map((position) => position + 1)
-      .join(",")}}`,
-  ];
+/** Writes the records alone, for who keeps the newest values by other means. */
+export async function storeTelemetry(run: RunStatement, columns: TelemetryColumns): Promise<void> {
+  for (const part of conflictFree(columns)) await run(STORE_TELEMETRY, recordParameters(part));
+}
+
+/** Writes the newest values of records that are stored already. */
+export async function writeLatest(run: RunStatement, columns: TelemetryColumns): Promise<void> {
+  if (columns.tsMs.length > 0) await run(WRITE_LATEST, [...recordParameters(columns), candidates(columns)]);
+}
+
+/** $1 to $4 of the statements. */
+export function recordParameters(columns: TelemetryColumns): readonly string[] {
+  const { entityIds, entityIndex, tsMs, values } = columns;
+  return [`{${entityIds.join(",")}}`, `{${entityIndex.join(",")}}`, `{${tsMs.join(",")}}`, values];
+}
+
+/** In several parts when records meet at one entity and time: a statement can't touch a row twice. */
+function conflictFree(columns: TelemetryColumns): readonly TelemetryColumns[] {
+  if (columns.tsMs.length === 0) return [];
+  return conflictFreeRounds(columns)?.map((round) => selectRecords(columns, round)) ?? [columns];
+}
+
+function candidates(columns: TelemetryColumns): string {
+  return `{${latestCandidates(columns)
+    .map((position) => position + 1)
+    .join(",")}}`;
 }
