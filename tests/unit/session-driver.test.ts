@@ -130,6 +130,26 @@ describe("driveSession()", () => {
     expect(await ended).toBe(true);
   });
 
+  test("is over only when the last acknowledgement is settled", async () => {
+    const settled = createDeferred<void>();
+    const found = [outgoing({ lane: "config", firstSeq: 1, count: 1 })];
+    const edge = startEdge({
+      load: ({ lane, afterSeq }) => {
+        const isThere = lane === "config" && afterSeq === 0;
+        return Promise.resolve({ batches: isThere ? found : [], drained: !isThere });
+      },
+      settle: () => settled.promise,
+    });
+    await edge.receive(WELCOME, { type: "ack", lane: "config", seq: 1, rejections: [] });
+    let isOver = false;
+    const ended = edge.handle.ended.then(() => (isOver = true));
+    edge.handle.stop("LINK_DOWN", "cut");
+    await settle();
+    expect(isOver).toBe(false);
+    settled.resolve();
+    expect(await ended).toBe(true);
+  });
+
   test("settles one by one, the newest sequence with all rejections", async () => {
     const settled: (readonly [number, number])[] = [];
     const first = createDeferred<void>();
