@@ -1,0 +1,192 @@
+import { describe, expect, test } from "bun:test";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import fc from "fast-check";
+import { AppError } from "../../shared/core/errors.ts";
+import { uuidFromBytes } from "../../shared/core/ids.ts";
+import { ATTRIBUTE_SCOPES } from "../../shared/entities/attributes.ts";
+import type { Change, ChangeItem } from "../../shared/entities/change.ts";
+import type { TelemetryColumns } from "../../shared/entities/telemetry-columns.ts";
+import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
+import type { Frame } from "../../shared/sync/frames.ts";
+import { LANES } from "../../shared/sync/frames.ts";
+import type { EncodableItem } from "../../shared/wire/changes-codec.ts";
+import { decodeItems, encodeItems } from "../../shared/wire/changes-codec.ts";
+import { compress, decompress } from "../../shared/wire/compression.ts";
+import { decodeRequest, decodeResponse, encodeRequest, encodeResponse } from "../../shared/wire/frames-codec.ts";
+import {
+  ItemsSchema,
+  SessionRequestSchema,
+  SessionResponseSchema,
+} from "../../shared/wire/gen/skerry/sync/v1/sync_pb.ts";
+import { fromConnectError, toConnectError } from "../../shared/wire/rpc-errors.ts";
+import { decodeTelemetry, encodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
+import { HELLO, ID, WELCOME } from "./sync-values.ts";
+
+const uuid = fc.uint8Array({ minLength: 16, maxLength: 16 }).map(uuidFromBytes);
+const seq = fc.maxSafeNat();
+const text = fc.string({ unit: "grapheme", maxLength: 20 });
+const timeMs = fc.maxSafeInteger();
+const lane = fc.constantFrom(...LANES);
+
+const frame: fc.Arbitrary<Frame> = fc.oneof(
+  fc.record({
+    type: fc.constant("batch" as const),
+    lane,
+    firstSeq: seq,
+    count: fc.integer({ min: 1, max: 0xffff_ffff }),
+    compression: fc.constantFrom("none" as const, "zstd" as const),
+    payload: fc.uint8Array(),
+  }),
+  fc.record({
+    type: fc.constant("ack" as const),
+    lane,
+    seq,
+    rejections: fc.array(fc.record({ seq, code: text, text })),
+  }),
+  fc.record({ type: fc.constantFrom("ping" as const, "pong" as const), nonce: seq }),
+  fc.record({ type: fc.constant("go-away" as const), code: text, text, retryAfterMs: fc.nat() }),
+);
+
+const entity = fc.record({ type: text, id: uuid });
+const scope = fc.constantFrom(...ATTRIBUTE_SCOPES);
+const value = fc.json().map((json) => json as CanonicalJson);
+const attributes = fc.array(fc.record({ key: text, value, updatedMs: timeMs }));
+
+const change: fc.Arbitrary<Change> = fc.oneof(
+  fc.record({ kind: fc.constant("entity-saved" as const), entity, body: fc.json() }),
+  fc.record({ kind: fc.constant("entity-removed" as const), entity, deleted: fc.boolean() }),
+  fc.record({ kind: fc.constant("attributes-saved" as const), entity, scope, attributes }),
+  fc.record({ kind: fc.constant("attributes-deleted" as const), entity, scope, keys: fc.array(text) }),
+  fc.record({
+    kind: fc.constant("credentials-saved" as const),
+    entity,
+    credentialsType: text,
+    credentialsId: text,
+    credentialsValue: fc.option(fc.string({ minLength: 1 })),
+  }),
+);
+
+const items = fc.array(fc.record({ changedMs: timeMs, changes: fc.array(change, { maxLength: 4 }) }), { maxLength: 6 });
+const record = fc.record({
+  entity: fc.nat(),
+  tsMs: fc.integer({ min: 0, max: 2 ** 45 }),
+  keySet: fc.nat(3),
+  value: fc.nat(),
+});
+
+const columns: fc.Arbitrary<TelemetryColumns> = fc
+  .tuple(fc.array(uuid, { minLength: 1, maxLength: 5 }), fc.array(record, { minLength: 1, maxLength: 30 }))
+  .map(([entityIds, records]) => ({
+    entityIds,
+    entityIndex: records.map((one) => one.entity % entityIds.length),
+    tsMs: records.map((one) => one.tsMs),
+    keySet: records.map((one) => one.keySet),
+    values: records.map((one) => `{"a":${one.value}}`).join("\n"),
+  }));
+
+describe("frames", () => {
+  function up(sent: Frame): Frame | null {
+    const bytes = toBinary(SessionRequestSchema, create(SessionRequestSchema, encodeRequest(sent)));
+    return decodeRequest(fromBinary(SessionRequestSchema, bytes));
+  }
+
+  function down(sent: Frame): Frame | null {
+    const bytes = toBinary(SessionResponseSchema, create(SessionResponseSchema, encodeResponse(sent)));
+    return decodeResponse(fromBinary(SessionResponseSchema, bytes));
+  }
+
+  test("stay the same through the wire, in both directions", () => {
+    fc.assert(
+      fc.property(frame, (sent) => {
+        expect(up(sent)).toEqual(sent);
+        expect(down(sent)).toEqual(sent);
+      }),
+    );
+  });
+
+  test("of the greeting stay the same in theirs, and don't go the other way", () => {
+    expect(up(HELLO)).toEqual(HELLO);
+    expect(up({ ...HELLO, cloudId: ID })).toEqual({ ...HELLO, cloudId: ID });
+    expect(down(WELCOME)).toEqual(WELCOME);
+    expect(() => encodeRequest(WELCOME)).toThrow(AppError);
+    expect(() => encodeResponse(HELLO)).toThrow(AppError);
+  });
+
+  test("that this version does not know are skipped", () => {
+    expect(decodeRequest(create(SessionRequestSchema))).toBeNull();
+    expect(decodeResponse(create(SessionResponseSchema))).toBeNull();
+  });
+});
+
+describe("items", () => {
+  const known = (list: readonly EncodableItem[]): ChangeItem[] => list.map((item) => ({ ...item, unknown: 0 }));
+
+  test("stay the same through the wire", () => {
+    fc.assert(fc.property(items, (sent) => expect(decodeItems(encodeItems(sent), sent.length)).toEqual(known(sent))));
+  });
+
+  test("can be joined end to end", () => {
+    fc.assert(
+      fc.property(items, items, (first, second) => {
+        const joined = new Uint8Array([...encodeItems(first), ...encodeItems(second)]);
+        expect(decodeItems(joined, first.length + second.length)).toEqual(known([...first, ...second]));
+      }),
+    );
+  });
+
+  test("of another number are a PROTOCOL_ERROR", () => {
+    expect(() => decodeItems(encodeItems([{ changedMs: 1, changes: [] }]), 2)).toThrow(
+      expect.objectContaining({ code: "PROTOCOL_ERROR" }),
+    );
+  });
+
+  test("keep count of changes that this version does not know", () => {
+    const bytes = toBinary(ItemsSchema, create(ItemsSchema, { items: [{ changedMs: 5n, changes: [{}, {}] }] }));
+    expect(decodeItems(bytes, 1)).toEqual([{ changedMs: 5, changes: [], unknown: 2 }]);
+  });
+});
+
+describe("telemetry", () => {
+  test("stays the same through the wire", () => {
+    fc.assert(
+      fc.property(columns, (sent) => expect(decodeTelemetry(encodeTelemetry(sent), sent.tsMs.length)).toEqual(sent)),
+    );
+  });
+
+  test("of another number is a PROTOCOL_ERROR", () => {
+    fc.assert(
+      fc.property(columns, fc.nat(60), (sent, count) => {
+        fc.pre(count !== sent.tsMs.length);
+        const decode = (): TelemetryColumns => decodeTelemetry(encodeTelemetry(sent), count);
+        expect(decode).toThrow(expect.objectContaining({ code: "PROTOCOL_ERROR" }));
+      }),
+    );
+  });
+});
+
+describe("compress()", () => {
+  const repeated = fc
+    .tuple(fc.uint8Array({ minLength: 1, maxLength: 40 }), fc.nat(200))
+    .map(([part, times]) => new Uint8Array(Array.from({ length: times }, () => [...part]).flat()));
+
+  test("is undone by decompress(), and never makes a payload longer", () => {
+    fc.assert(
+      fc.property(repeated, (bytes) => {
+        const packed = compress(bytes);
+        expect(packed.payload.length).toBeLessThanOrEqual(bytes.length);
+        expect(new Uint8Array(decompress(packed))).toEqual(bytes);
+      }),
+    );
+  });
+
+  test("is not undone where there is no zstd", () => {
+    expect(() => decompress({ compression: "zstd", payload: new Uint8Array([1, 2, 3]) })).toThrow(
+      expect.objectContaining({ code: "PROTOCOL_ERROR" }),
+    );
+  });
+});
+
+test("an error of a call keeps its code and text", () => {
+  const error = fromConnectError(toConnectError(new AppError("STORE_MISMATCH", "older")));
+  expect([error.code, error.message]).toEqual(["STORE_MISMATCH", "older"]);
+});
