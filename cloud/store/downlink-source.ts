@@ -34,11 +34,7 @@ export async function loadEntityChanges(db: Queryable, event: EdgeEvent): Promis
   switch (event.action) {
     case "ADDED":
     case "ASSIGNED_TO_EDGE":
-      return [
-        ...(await loadRecord(db, ref)),
-        ...(await loadCredentials(db, ref)),
-        ...(await loadAttributes(db, ref, {})),
-      ];
+      return (await Promise.all([loadRecord(db, ref), loadCredentials(db, ref), loadAttributes(db, ref, {})])).flat();
     case "UPDATED":
       return loadRecord(db, ref);
     case "CREDENTIALS_UPDATED":

@@ -9,6 +9,7 @@ import { lastSeqOf } from "../../shared/sync/frames.ts";
 import { decodeItems } from "../../shared/wire/changes-codec.ts";
 import { decompress } from "../../shared/wire/compression.ts";
 import { site } from "./schema.ts";
+import type { Site } from "./site-store.ts";
 import { readSite } from "./site-store.ts";
 
 export interface AppliedDownlinks {
@@ -27,6 +28,7 @@ export function applyDownlinks(
   batches: readonly Batch[],
 ): Promise<AppliedDownlinks> {
   return unitOfWork.run(async (tx) => {
+    const known = await readSite(tx);
     const rejections: Rejection[] = [];
     const effects: Change[] = [];
     const followUps: Change[] = [];
@@ -34,7 +36,7 @@ export function applyDownlinks(
       await moveDownlinkSequence(tx, batch.firstSeq - 1, lastSeqOf(batch));
       const items = decodeItems(decompress(batch), batch.count);
       for (const [index, item] of items.entries()) {
-        const applied = await applyItem(tx, deps, item);
+        const applied = await applyItem(tx, deps, { item, site: known });
         effects.push(...applied.effects);
         followUps.push(...applied.followUps);
         if (applied.rejection !== null) rejections.push({ seq: batch.firstSeq + index, ...applied.rejection });
@@ -61,8 +63,11 @@ interface AppliedItem {
 }
 
 /** The changes of an item belong together, but one that can't be taken does not keep back the others. */
-async function applyItem(tx: Queryable, deps: StoreDeps, item: ChangeItem): Promise<AppliedItem> {
-  const { tenantId, name: edgeName } = await readSite(tx);
+async function applyItem(
+  tx: Queryable,
+  deps: StoreDeps,
+  { item, site: { tenantId, name: edgeName } }: { readonly item: ChangeItem; readonly site: Site },
+): Promise<AppliedItem> {
   const effects: Change[] = [];
   const followUps: Change[] = [];
   let rejection: AppliedItem["rejection"] =

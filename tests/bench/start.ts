@@ -7,6 +7,9 @@ import type { Measure } from "./measure.ts";
 /** An MQTT 3.1.1 CONNECT with a clean session, client id "a" and user name "x". */
 const CONNECT_PACKET = Buffer.from([0x10, 0x10, 0, 4, 0x4d, 0x51, 0x54, 0x54, 4, 0x82, 0, 60, 0, 1, 0x61, 0, 1, 0x78]);
 
+/** In a CONNACK. Only an edge that has asked its database can say so; 3 would mean that it can't yet. */
+const UNKNOWN_TOKEN = 5;
+
 /**
  * From the start of the process until it answers an MQTT CONNECT, an unknown token's refusal included: first in an empty
  * directory, where it unpacks PostgreSQL and makes the database, then in the same directory after a clean stop.
@@ -33,9 +36,10 @@ async function addFirstAnswer(edge: EdgeProcess): Promise<number> {
 async function readConnack(port: number): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     const socket = connect(port, "127.0.0.1", () => socket.write(CONNECT_PACKET));
-    socket.once("data", () => {
+    socket.once("data", (connack: Buffer) => {
       socket.destroy();
-      resolve();
+      if (connack[3] === UNKNOWN_TOKEN) resolve();
+      else reject(new Error(`Expected the refusal of an unknown token, got code ${connack[3]}`));
     });
     socket.once("error", reject);
     socket.once("close", () => reject(new Error("The connection was closed without an answer")));

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync, realpathSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from "node:fs";
 import { join } from "node:path";
 
 /**
@@ -44,6 +44,18 @@ export function readPssBytes(pid: number): number {
   } catch {
     return 0;
   }
+}
+
+/** Other processes that run the program of `pid`, by what is on disk: they share its memory pages. */
+export function findSameProgram(pid: number): number[] {
+  const program = fileOf(pid);
+  return program === undefined ? [] : listPids().filter((other) => other !== pid && fileOf(other) === program);
+}
+
+/** Device and inode: a path would miss what was rebuilt, and a name would find what is only called the same. */
+function fileOf(pid: number): string | undefined {
+  const file = statSync(`/proc/${pid}/exe`, { throwIfNoEntry: false });
+  return file === undefined ? undefined : `${file.dev}:${file.ino}`;
 }
 
 function listPids(): number[] {
