@@ -63,7 +63,7 @@ async function findRejections(
     const entityId = columns.entityIds[columns.entityIndex[position] ?? -1];
     const seq = firstSeq + position;
     if (bad.has(position)) {
-      rejections.push({ seq, code: "INVALID_PAYLOAD", text: "The values are not a JSON object" });
+      rejections.push({ seq, code: "INVALID_PAYLOAD", text: "The values are not a JSON object, or the time is none" });
     } else if (entityId === undefined || !writable.has(entityId)) {
       rejections.push({ seq, code: "NOT_FOUND", text: `Entity ${String(entityId)} is not assigned to this edge` });
     }
@@ -91,7 +91,7 @@ async function findWritable(tx: Queryable, origin: UplinkOrigin, ids: readonly U
 function malformedPositions(columns: TelemetryColumns): readonly number[] {
   const positions: number[] = [];
   for (const [position, line] of columns.values.split("\n").entries()) {
-    if (!isStorableObject(line)) positions.push(position);
+    if (!isStorableObject(line) || !Number.isSafeInteger(columns.tsMs[position])) positions.push(position);
   }
   return positions;
 }

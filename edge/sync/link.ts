@@ -77,6 +77,8 @@ const REFUSALS: ReadonlySet<string> = new Set([
   "SESSION_FENCED",
 ]);
 const REFUSED_RETRY_MS = 5_000;
+/** A session that held so long was a good one: the backoff begins anew. */
+const STABLE_AFTER_MS = 10_000;
 /** How long telemetry is gathered before it is looked for in the outbox. */
 const GATHER_MS = 25;
 
@@ -128,9 +130,11 @@ class EdgeLink implements Link {
     let attempt = 0;
     while (!signal.aborted) {
       this.#move("connecting", this.#status.reason);
+      const begunMs = clock.monotonicMs();
       const end = await this.#runSession(signal);
       if (signal.aborted) return;
-      attempt = end.wasLive ? 0 : attempt + 1;
+      // A session that fails again and again right after it became live must not be tried without a pause.
+      attempt = end.wasLive && clock.monotonicMs() - begunMs > STABLE_AFTER_MS ? 0 : attempt + 1;
       const refused = REFUSALS.has(end.code);
       this.#move(refused ? "refused" : "waiting", { code: end.code, text: end.text });
       const floorMs = Math.max(end.retryAfterMs, refused ? REFUSED_RETRY_MS : 0);
