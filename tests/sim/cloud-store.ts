@@ -125,7 +125,11 @@ export class SimCloudStore {
   resumeDownlinks(hello: Hello): { readonly seq: number; readonly fullSync: boolean } {
     const { downlinkLast, storeId } = this;
     if (storeId === null && hello.cloudId === null) return { seq: 0, fullSync: false };
-    if (storeId !== hello.storeId || hello.cloudId !== this.cloudId) return { seq: downlinkLast, fullSync: true };
+    if (storeId !== hello.storeId || hello.cloudId !== this.cloudId) {
+      // Never below what the edge applied of this very cloud: should the Welcome be lost, its next Hello would skip what is written now.
+      const seq = hello.cloudId === this.cloudId ? Math.max(downlinkLast, hello.downlinkApplied) : downlinkLast;
+      return { seq, fullSync: true };
+    }
     if (hello.downlinkApplied > downlinkLast) return { seq: hello.downlinkApplied, fullSync: true };
     return { seq: hello.downlinkApplied, fullSync: false };
   }

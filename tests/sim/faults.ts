@@ -67,6 +67,7 @@ export class FaultInjector {
     this.#world.trace("world", "healed");
     this.#healed = true;
     this.#world.isPartitioned = false;
+    for (const stream of this.#world.streams) stream.calm();
     this.#rival?.crash(false);
     cloud.isUp = true;
     edge.start();

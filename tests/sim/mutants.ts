@@ -154,6 +154,15 @@ export const MUTANTS: readonly Mutant[] = [
     const resume = store.resumeDownlinks.bind(store);
     store.resumeDownlinks = (hello) => ({ ...resume(hello), fullSync: false });
   }),
+  cloudStore("forgets a full sync of which the edge was not told", (store) => {
+    const open = store.openSession.bind(store);
+    store.openSession = (hello) => {
+      const isNew = store.storeId !== hello.storeId;
+      const opened = open(hello);
+      // Counted from where the edge was, which skips what the Welcome of another database would have named.
+      return isNew ? { ...opened, downlinkResume: store.downlinkLast } : opened;
+    };
+  }),
   cloudStore("does not lift its last downlink over what the edge applied", (store) => {
     const open = store.openSession.bind(store);
     store.openSession = (hello) => {

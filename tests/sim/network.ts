@@ -74,7 +74,7 @@ export class Stream {
       direction.lastBatchMs = atMs;
     } else direction.lastUrgentMs = atMs;
     const to = this.#ends[other(from)];
-    this.#scheduler.after(atMs - nowMs, () => {
+    this.#scheduler.at(atMs, () => {
       if (!this.#cut && !direction.silent) to.receive(frame);
     });
   }
@@ -86,7 +86,7 @@ export class Stream {
     const direction = this.#from[from];
     const { nowMs } = this.#scheduler;
     const atMs = Math.max(nowMs + this.#weather.delayMs, direction.lastUrgentMs, direction.lastBatchMs);
-    this.#scheduler.after(atMs - nowMs, () => {
+    this.#scheduler.at(atMs, () => {
       if (!this.#cut && !direction.silent) this.#ends[other(from)].ended();
       this.#cut = true;
     });
@@ -111,6 +111,15 @@ export class Stream {
 
   loseAcks(from: Role, forMs: number): void {
     this.#from[from].losesAcksUntilMs = this.#scheduler.nowMs + forMs;
+  }
+
+  /** What is only passing ends now; silence stays. */
+  calm(): void {
+    for (const direction of [this.#from.edge, this.#from.cloud]) {
+      direction.losesAcksUntilMs = 0;
+      direction.stalledUntilMs = 0;
+      direction.losesNext = false;
+    }
   }
 
   loseNext(from: Role): void {

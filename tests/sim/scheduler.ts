@@ -23,8 +23,13 @@ export class Scheduler {
   }
 
   after(delayMs: number, run: () => void): Task {
+    return this.at(this.#nowMs + delayMs, run);
+  }
+
+  /** Runs at this very time: what was computed once does not change order by being rounded again. */
+  at(atMs: number, run: () => void): Task {
     this.#order += 1;
-    const task: Task = { atMs: this.#nowMs + delayMs, order: this.#order, run, cancelled: false };
+    const task: Task = { atMs, order: this.#order, run, cancelled: false };
     this.#heap.push(task);
     this.#rise(this.#heap.length - 1);
     return task;
