@@ -45,6 +45,8 @@ export class SimCloudStore {
   storeId: Uuid | null = null;
   downlinkLast = 0;
   downlinkAcked = 0;
+  /** Set back, and no full sync since: what the edge missed or knows too much is not known here. */
+  isSetBack = false;
   /** Version of each entity. */
   entities = new Map<number, number>();
   #uplinks = new Map<string, Uplink>();
@@ -74,6 +76,7 @@ export class SimCloudStore {
   }
 
   restore(backup: Backup): void {
+    this.isSetBack = true;
     this.session = backup.session;
     this.storeId = backup.storeId;
     this.downlinkLast = backup.downlinkLast;
@@ -113,7 +116,10 @@ export class SimCloudStore {
     this.storeId = hello.storeId;
     this.downlinkLast = Math.max(this.downlinkLast, seq);
     this.downlinkAcked = seq;
-    if (fullSync) for (const entity of this.entities.keys()) this.#record(entity);
+    if (fullSync) {
+      this.isSetBack = false;
+      for (const entity of this.entities.keys()) this.#record(entity);
+    }
     return { session, watermarks, downlinkResume: seq };
   }
 
@@ -200,6 +206,11 @@ export class SimCloudStore {
       configSeq: 0,
     };
     return { batches: [batch], drained: !this.#events.has(afterSeq + count + 1) };
+  }
+
+  /** Drops rows that were applied. */
+  pruneEvents(): void {
+    for (const seq of this.#events.keys()) if (seq <= this.downlinkAcked) this.#events.delete(seq);
   }
 
   settleDownlinks(session: number, seq: number): void {
