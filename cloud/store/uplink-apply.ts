@@ -6,29 +6,18 @@ import type { ApplyContext, ApplyResult } from "../../shared/store/apply-change.
 import { applyChange } from "../../shared/store/apply-change.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import type { Batch, Rejection } from "../../shared/sync/frames.ts";
+import type { Rejection } from "../../shared/sync/frames.ts";
 import { lastSeqOf } from "../../shared/sync/frames.ts";
 import { decodeItems } from "../../shared/wire/changes-codec.ts";
 import { decompress } from "../../shared/wire/compression.ts";
 import { addAssignment, removeAssignment } from "./assignment-store.ts";
 import { recordChanges, runTransaction, toEvent } from "./downlink-store.ts";
-import type { UplinkPosition } from "./edge-session-store.ts";
 import { moveWatermark } from "./edge-session-store.ts";
 import { guardUplinkChange, hasCredentialsUnderWay } from "./uplink-guard.ts";
 import { applyTelemetry } from "./uplink-telemetry.ts";
+import type { Uplink, UplinkOrigin } from "./uplink.ts";
 
 // What arrives from edges: one transaction per apply { effects, downlinks that follow from them, watermark }.
-
-export interface UplinkOrigin extends UplinkPosition {
-  readonly tenantId: Uuid;
-  readonly edgeName: string;
-}
-
-export interface Uplink {
-  readonly origin: UplinkOrigin;
-  /** In order, without a gap, at least one. */
-  readonly batches: readonly Batch[];
-}
 
 export interface AppliedUplink {
   readonly rejections: readonly Rejection[];

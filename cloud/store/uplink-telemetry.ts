@@ -13,7 +13,7 @@ import { decompress } from "../../shared/wire/compression.ts";
 import { decodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
 import { moveWatermark } from "./edge-session-store.ts";
 import { edgeAssignment, edgePastAssignment } from "./schema.ts";
-import type { Uplink, UplinkOrigin } from "./uplink-apply.ts";
+import type { Uplink, UplinkOrigin } from "./uplink.ts";
 
 /** @returns the records refused for good */
 export async function applyTelemetry(db: Queryable, { origin, batches }: Uplink): Promise<readonly Rejection[]> {

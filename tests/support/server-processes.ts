@@ -54,8 +54,13 @@ export function findSameProgram(pid: number): number[] {
 
 /** Device and inode: a path would miss what was rebuilt, and a name would find what is only called the same. */
 function fileOf(pid: number): string | undefined {
-  const file = statSync(`/proc/${pid}/exe`, { throwIfNoEntry: false });
-  return file === undefined ? undefined : `${file.dev}:${file.ino}`;
+  try {
+    const { dev, ino } = statSync(`/proc/${pid}/exe`);
+    return `${dev}:${ino}`;
+  } catch {
+    // Gone meanwhile, or a process that not even root may look at.
+    return undefined;
+  }
 }
 
 function listPids(): number[] {
