@@ -129,15 +129,17 @@ interface DownlinkResume {
 function resumeDownlinks(hello: Hello, before: typeof edgeSync.$inferSelect, cloudId: Uuid): DownlinkResume {
   const { downlinkLast, storeId } = before;
   if (storeId === null && hello.cloudId === null) return { seq: 0, fullSync: false, note: null };
+  // What the edge counts of this very database must never be given out again, even when a backup forgot about it.
+  const last = hello.cloudId === cloudId ? Math.max(downlinkLast, hello.downlinkApplied) : downlinkLast;
   if (storeId !== hello.storeId)
     return {
-      seq: downlinkLast,
+      seq: last,
       fullSync: true,
       note: "The edge has a new database: everything assigned is sent again",
     };
   if (hello.cloudId !== cloudId)
     return {
-      seq: downlinkLast,
+      seq: last,
       fullSync: true,
       note: "The edge knew another cloud database: everything assigned is sent again",
     };
