@@ -2,11 +2,11 @@ import { and, eq, or, sql } from "drizzle-orm";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { TelemetryColumns } from "../../shared/entities/telemetry-columns.ts";
 import { concatColumns, selectRecords } from "../../shared/entities/telemetry-columns.ts";
-import { sqlStateOf } from "../../shared/postgres/connect.ts";
+import { sqlStateOf, UNIQUE_VIOLATION } from "../../shared/postgres/connect.ts";
 import { arrayParam } from "../../shared/store/array-param.ts";
 import { runStatementIn } from "../../shared/store/statement.ts";
 import { entity } from "../../shared/store/tables.ts";
-import { writeTelemetry } from "../../shared/store/telemetry-writer.ts";
+import { insertTelemetry, writeTelemetry } from "../../shared/store/telemetry-writer.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { Batch, Rejection } from "../../shared/sync/frames.ts";
 import { decompress } from "../../shared/wire/compression.ts";
@@ -19,17 +19,28 @@ import type { Uplink, UplinkOrigin } from "./uplink.ts";
 export async function applyTelemetry(db: Queryable, { origin, batches }: Uplink): Promise<readonly Rejection[]> {
   const columns = concatColumns(batches.map((batch) => decodeTelemetry(decompress(batch), batch.count)));
   try {
-    return await writeUplinkTelemetry(db, { origin, batches, columns, malformed: [] });
+    return await writeNewTelemetry(db, { origin, batches, columns, malformed: [] });
   } catch (error) {
     // Class 22: a value that is no JSON, which no edge of ours sends. Find it, so that it does not stop the lane.
     if (!sqlStateOf(error)?.startsWith("22")) throw error;
     const malformed = malformedPositions(columns);
     if (malformed.length === 0) throw error;
-    return writeUplinkTelemetry(db, { origin, batches, columns, malformed });
+    return writeUplinkTelemetry(db, { origin, batches, columns, malformed, write: writeTelemetry });
+  }
+}
+
+/** Records of a time that is there are rare: trying without looking for them first spares a third of the work. */
+async function writeNewTelemetry(db: Queryable, work: Omit<TelemetryWork, "write">): Promise<readonly Rejection[]> {
+  try {
+    return await writeUplinkTelemetry(db, { ...work, write: insertTelemetry });
+  } catch (error) {
+    if (sqlStateOf(error) !== UNIQUE_VIOLATION) throw error;
+    return writeUplinkTelemetry(db, { ...work, write: writeTelemetry });
   }
 }
 
 interface TelemetryWork {
+  readonly write: typeof writeTelemetry;
   readonly origin: UplinkOrigin;
   readonly batches: readonly Batch[];
   readonly columns: TelemetryColumns;
@@ -45,7 +56,7 @@ function writeUplinkTelemetry(db: Queryable, work: TelemetryWork): Promise<reado
     const refused = new Set(rejections.map(({ seq }) => seq - firstSeq));
     const accepted =
       refused.size === 0 ? columns : selectRecords(columns, positionsWithout(columns.tsMs.length, refused));
-    await writeTelemetry(runStatementIn(tx), accepted);
+    await work.write(runStatementIn(tx), accepted);
     return rejections;
   });
 }

@@ -9,9 +9,10 @@ import { conflictFreeRounds, TelemetryColumnsBuilder } from "../../shared/entiti
 import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import type { Sql } from "../../shared/postgres/connect.ts";
-import { databaseError, sqlStateOf } from "../../shared/postgres/connect.ts";
+import { databaseError, sqlStateOf, UNIQUE_VIOLATION } from "../../shared/postgres/connect.ts";
 import { runStatementIn } from "../../shared/store/statement.ts";
 import {
+  INSERT_TELEMETRY_CTES,
   recordParameters,
   STORE_TELEMETRY_CTES,
   storeTelemetry,
@@ -40,6 +41,11 @@ const GROUP_RECORDS_MAX = 10_000;
 /** Records that may wait; beyond it submissions are refused with TOO_MANY_REQUESTS, and devices try again. */
 const WAITING_RECORDS_MAX = 200_000;
 const WORKS_WAITING_MAX = 10_000;
+/** Commits that expect records of a time that is there already, after one met such a record. */
+const MERGING_COMMITS = 100;
+/** How long a commit waits for who was just answered, at most; and as a part of the time that the last commit took. */
+const GATHER_MAX_MS = 0.5;
+const GATHER_SHARE = 0.5;
 /** How long the newest values of keys are gathered. */
 const LATEST_WITHIN_MS = 1_000;
 
@@ -48,10 +54,11 @@ const MOVE_LATEST_CURSOR = `
   insert into uplink_cursor (lane, acked_seq) values ('latest', $1)
   on conflict (lane) do update set acked_seq = greatest(uplink_cursor.acked_seq, excluded.acked_seq)`;
 
-const WRITE_TELEMETRY_AND_EVENT = `
-  with ${STORE_TELEMETRY_CTES}
+const INSERT_EVENT_AFTER_RECORDS = `
   insert into cloud_event (lane, first_seq, last_seq, created_ms, action, config_seq, ts_min_ms, ts_max_ms, compression, payload)
   values ('telemetry', $5, $6, $7, 'TIMESERIES_UPDATED', $8, $9, $10, $11, $12)`;
+const INSERT_TELEMETRY_AND_EVENT = `with ${INSERT_TELEMETRY_CTES} ${INSERT_EVENT_AFTER_RECORDS}`;
+const STORE_TELEMETRY_AND_EVENT = `with ${STORE_TELEMETRY_CTES} ${INSERT_EVENT_AFTER_RECORDS}`;
 
 const WRITE_TELEMETRY_EVENT = `
   insert into cloud_event (lane, first_seq, last_seq, created_ms, action, config_seq, ts_min_ms, ts_max_ms, compression, payload)
@@ -110,6 +117,10 @@ class GroupWriter implements GroupCommit {
   readonly #queue: Group[] = [];
   readonly #latest = new LatestValues();
   #latestDue: Deferred<void> | null = null;
+  /** Tells the submitters of the group that was committed last. */
+  #answer: (() => void) | null = null;
+  #mergingCommits = 0;
+  #lastCommit = { submissions: 0, tookMs: 0 };
   #waitingRecords = 0;
   #waitingWorks = 0;
   #sequencesKnown = false;
@@ -148,19 +159,51 @@ class GroupWriter implements GroupCommit {
 
   async runLoop(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      if (this.#latestDue !== null || this.#latest.isFull) await this.#writeLatest();
-      const group = this.#queue.shift();
-      if (group === undefined) {
+      if (this.#latestDue !== null || this.#latest.isFull) {
+        this.#answerCommitted();
+        await this.#writeLatest();
+      }
+      if (this.#queue.length === 0) this.#answerCommitted();
+      if (this.#queue.length === 0) {
         await this.#wakeUp.wait(signal).catch(() => undefined);
         continue;
       }
-      await this.#commit(group);
+      await this.#gather();
+      const group = this.#queue.shift();
+      if (group === undefined) continue;
+      const startedMs = this.#deps.clock.monotonicMs();
+      const committing = this.#commit(group);
+      this.#answerCommitted();
+      await committing;
+      this.#lastCommit = { submissions: countOf(group), tookMs: this.#deps.clock.monotonicMs() - startedMs };
       this.#waitingRecords -= group.records;
       this.#waitingWorks -= group.works.length;
     }
+    this.#answerCommitted();
     if (!this.#latest.isEmpty) await this.#writeLatest();
     this.#stopped = true;
     for (const group of this.#queue.splice(0)) rejectGroup(group, this.#refusal());
+  }
+
+  /**
+   * Devices that wait for an answer send the next message right after it. Without a moment of patience the first of them gets a
+   * commit of its own, for which all others wait.
+   */
+  async #gather(): Promise<void> {
+    const { clock } = this.#deps;
+    const { submissions, tookMs } = this.#lastCommit;
+    const isSmall = (): boolean => this.#queue.length === 1 && countOf(this.#queue[0]) < submissions;
+    if (!isSmall()) return;
+    this.#answerCommitted();
+    const untilMs = clock.monotonicMs() + Math.min(GATHER_MAX_MS, tookMs * GATHER_SHARE);
+    while (isSmall() && clock.monotonicMs() < untilMs) await clock.yield();
+  }
+
+  /** Answers those whose group is on the disk: while the next one is on its way there, if there is one. */
+  #answerCommitted(): void {
+    const answer = this.#answer;
+    this.#answer = null;
+    answer?.();
   }
 
   settleLatest(): Promise<void> {
@@ -255,8 +298,11 @@ class GroupWriter implements GroupCommit {
   async #commit(group: Group): Promise<void> {
     try {
       if (!this.#sequencesKnown) await this.readSequences();
-      await this.#write(group);
-      group.done.resolve();
+      const answer = await this.#write(group);
+      this.#answer = () => {
+        answer();
+        group.done.resolve();
+      };
     } catch (thrown) {
       this.#sequencesKnown = false;
       const error = databaseError(thrown);
@@ -283,6 +329,7 @@ class GroupWriter implements GroupCommit {
       results.push(alone.done.promise);
       alone.done.promise.catch(() => undefined);
       await this.#commit(alone);
+      this.#answerCommitted();
     }
     const settled = await Promise.allSettled(results);
     const failed = settled.find((result) => result.status === "rejected");
@@ -290,25 +337,42 @@ class GroupWriter implements GroupCommit {
     else group.done.reject(failed.reason);
   }
 
-  async #write(group: Group): Promise<void> {
+  /** @returns what to do once it is committed */
+  async #write(group: Group): Promise<() => void> {
     const columns = buildColumns(group);
     await this.#ensurePartitions("telemetry", columns.tsMs.length);
     const simple = group.works.length === 0 && conflictFreeRounds(columns) === null;
     if (simple) {
-      await this.#deps.sql.unsafe(
-        WRITE_TELEMETRY_AND_EVENT,
-        [...recordParameters(columns), ...this.#telemetryEvent(columns, this.#next.config - 1)],
-        { prepare: true },
-      );
+      await this.#writeTelemetryAlone([
+        ...recordParameters(columns),
+        ...this.#telemetryEvent(columns, this.#next.config - 1),
+      ]);
       this.#next.telemetry += columns.tsMs.length;
-      this.#noteLatest(group);
-      this.#deps.onCommitted({ changes: [], records: group.records });
-      return;
+      return () => {
+        this.#noteLatest(group);
+        this.#deps.onCommitted({ changes: [], records: group.records });
+      };
     }
-    await this.#writeWithWorks(group, columns);
+    return this.#writeWithWorks(group, columns);
   }
 
-  async #writeWithWorks(group: Group, columns: TelemetryColumns): Promise<void> {
+  /** Records of a time that is there already are rare, and come in a row when a device sends again what it had sent. */
+  async #writeTelemetryAlone(parameters: readonly (string | number | Uint8Array)[]): Promise<void> {
+    const { sql } = this.#deps;
+    if (this.#mergingCommits === 0) {
+      try {
+        await sql.unsafe(INSERT_TELEMETRY_AND_EVENT, [...parameters], { prepare: true });
+        return;
+      } catch (thrown) {
+        if (sqlStateOf(thrown) !== UNIQUE_VIOLATION) throw thrown;
+        this.#mergingCommits = MERGING_COMMITS;
+      }
+    }
+    this.#mergingCommits -= 1;
+    await sql.unsafe(STORE_TELEMETRY_AND_EVENT, [...parameters], { prepare: true });
+  }
+
+  async #writeWithWorks(group: Group, columns: TelemetryColumns): Promise<() => void> {
     const results: (() => void)[] = [];
     const changes: Change[] = [];
     let configNext = this.#next.config;
@@ -331,9 +395,11 @@ class GroupWriter implements GroupCommit {
     });
     this.#next.config = configNext;
     this.#next.telemetry += columns.tsMs.length;
-    this.#noteLatest(group);
-    for (const settle of results) settle();
-    this.#deps.onCommitted({ changes, records: group.records });
+    return () => {
+      this.#noteLatest(group);
+      for (const settle of results) settle();
+      this.#deps.onCommitted({ changes, records: group.records });
+    };
   }
 
   /** first_seq … payload of the outbox row that carries these records. */
@@ -366,6 +432,11 @@ class GroupWriter implements GroupCommit {
           `More than ${WAITING_RECORDS_MAX} records wait for the disk; send again later`,
         );
   }
+}
+
+/** Who waits for it. */
+function countOf(group: Group | undefined): number {
+  return group === undefined ? 0 : group.submissions.length + group.works.length;
 }
 
 function buildColumns(group: Group): TelemetryColumns {

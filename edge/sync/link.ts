@@ -79,8 +79,9 @@ const REFUSALS: ReadonlySet<string> = new Set([
 const REFUSED_RETRY_MS = 5_000;
 /** A session that held so long was a good one: the backoff begins anew. */
 const STABLE_AFTER_MS = 10_000;
-/** How long telemetry is gathered before it is looked for in the outbox. */
+/** How long telemetry is gathered before it is looked for in the outbox, and the least time between two such looks. */
 const GATHER_MS = 25;
+const GATHER_INTERVAL_MS = 100;
 
 export function createLink(deps: LinkDeps): Link {
   return new EdgeLink(deps);
@@ -91,6 +92,7 @@ class EdgeLink implements Link {
   #status: LinkStatus;
   #session: SessionHandle | null = null;
   #gathering = false;
+  #gatheredMs = -Infinity;
 
   constructor(deps: LinkDeps) {
     this.#deps = deps;
@@ -112,9 +114,11 @@ class EdgeLink implements Link {
 
   /** Commits follow each other within a ms; one load for many of them leaves the processor to the devices. */
   async #gather(): Promise<void> {
+    const { clock } = this.#deps;
     this.#gathering = true;
-    await this.#deps.clock.sleep(GATHER_MS);
+    await clock.sleep(Math.max(GATHER_MS, this.#gatheredMs + GATHER_INTERVAL_MS - clock.monotonicMs()));
     this.#gathering = false;
+    this.#gatheredMs = clock.monotonicMs();
     this.#session?.wake("telemetry");
   }
 

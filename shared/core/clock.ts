@@ -6,4 +6,6 @@ export interface Clock {
   monotonicMs(): number;
   /** Resolves after `delayMs`; rejects with the signal's reason when it aborts first. */
   sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
+  /** Resolves as soon as everything that has arrived meanwhile (bytes, timers) was looked at. */
+  yield(): Promise<void>;
 }

@@ -52,10 +52,17 @@ export function uuidFromBytes(bytes: Uint8Array): Uuid {
 
 /** Uuid text as 16 bytes. */
 export function uuidToBytes(uuid: Uuid): Uint8Array<ArrayBuffer> {
-  const hex = uuid.replaceAll("-", "");
   const bytes = new Uint8Array(16);
+  let position = 0;
   for (let index = 0; index < 16; index += 1) {
-    bytes[index] = Number.parseInt(hex.slice(index * 2, index * 2 + 2), 16);
+    if (index === 4 || index === 6 || index === 8 || index === 10) position += 1;
+    bytes[index] = hexDigit(uuid.charCodeAt(position)) * 16 + hexDigit(uuid.charCodeAt(position + 1));
+    position += 2;
   }
   return bytes;
+}
+
+/** Of 0-9 and a-f as a character code; a Uuid has no other digits. */
+function hexDigit(code: number): number {
+  return code <= 57 ? code - 48 : code - 87;
 }

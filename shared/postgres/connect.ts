@@ -181,6 +181,9 @@ export function databaseError(thrown: unknown): AppError {
   return AppError.from(thrown);
 }
 
+/** SQLSTATE of a row whose key is there already. */
+export const UNIQUE_VIOLATION = "23505";
+
 /** The SQLSTATE of a server's error, also inside the wrapper that Drizzle puts around it. */
 export function sqlStateOf(thrown: unknown): string | undefined {
   return causesOf(thrown).find((cause) => cause instanceof postgres.PostgresError)?.code;

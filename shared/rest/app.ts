@@ -64,7 +64,7 @@ export function createRestApp(deps: RestAppDeps): RestApp {
     routes,
     hono,
     add,
-    fetch: (request, connection = {}) => hono.fetch(request, { remoteAddress: connection.remoteAddress }),
+    fetch: (request, connection = {}) => hono.fetch(request, connection),
   };
 }
 
@@ -89,7 +89,9 @@ async function answer<Query, Body>(
     query: query as Query,
     body: body as Body,
     request: c.req.raw,
-    remoteAddress: c.env?.remoteAddress,
+    get remoteAddress() {
+      return c.env?.remoteAddress;
+    },
     param: (name) => c.req.param(name) ?? "",
     uuid: (name) => parseUuid(c.req.param(name) ?? "", name),
     queryAll: (name) => c.req.queries(name) ?? [],

@@ -50,7 +50,13 @@ function serveOnBun(options: ServeHttpOptions): HttpServer {
     idleTimeout: idleTimeoutS,
     maxRequestBodySize: bodyBytesMax,
     ...(tls === undefined ? {} : { tls }),
-    fetch: (request, self) => fetch(request, { remoteAddress: self.requestIP(request)?.address }),
+    fetch: (request, self) =>
+      fetch(request, {
+        // A system call, which few requests need.
+        get remoteAddress() {
+          return self.requestIP(request)?.address;
+        },
+      }),
   });
   const boundPort = server.port ?? port;
   return asHttpServer(options, boundPort, async (graceMs) => {

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers";
 import type { Clock } from "../core/clock.ts";
 
 /** The machine's clocks and timers. A sleep keeps the process alive until it ends or is aborted. */
@@ -5,6 +6,7 @@ export const systemClock: Clock = {
   nowMs: () => Date.now(),
   monotonicMs: () => performance.now(),
   sleep,
+  yield: () => new Promise((resolve) => void setImmediate(resolve)),
 };
 
 /** Timers of the runtimes fire at once above 2^31 - 1 ms. */

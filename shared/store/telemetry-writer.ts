@@ -5,14 +5,22 @@ import type { RunStatement } from "./statement.ts";
 // The one way in which telemetry is written, on both ends: a statement for any number of records. Written in SQL, not
 // through the query builder: columns travel as array literals, so that nothing is done per value on the way.
 
-/** $1 to $4: the records. Those of one entity and time are merged key by key, the later one winning. */
-export const STORE_TELEMETRY_CTES = `
+/** $1 to $4: the records. */
+const RECORD_CTE = `
   record as materialized (
     select ($1::uuid[])[position + 1] as entity_id, ts_ms, line::jsonb as data, number
     from unnest($2::int[], $3::bigint[], string_to_array($4, E'\\n')) with ordinality as arrived(position, ts_ms, line, number)
-  ), stored as (
+  )`;
+
+const INSERT_RECORDS = `
     insert into telemetry (entity_id, ts_ms, "values")
-    select entity_id, ts_ms, data from record
+    select entity_id, ts_ms, data from record`;
+
+/** Fails with a unique violation when a record of one entity and time is there; a third less work than looking for it first. */
+export const INSERT_TELEMETRY_CTES = `${RECORD_CTE}, stored as (${INSERT_RECORDS})`;
+
+/** Those of one entity and time are merged key by key, the later one winning. */
+export const STORE_TELEMETRY_CTES = `${RECORD_CTE}, stored as (${INSERT_RECORDS}
     on conflict (entity_id, ts_ms) do update set "values" = telemetry."values" || excluded."values"
   )`;
 
@@ -28,17 +36,22 @@ const LATEST_CTE = `
     where telemetry_latest.ts_ms <= excluded.ts_ms
   )`;
 
+const INSERT_TELEMETRY_AND_LATEST = `with ${INSERT_TELEMETRY_CTES}, ${LATEST_CTE} select 1`;
 const STORE_TELEMETRY = `with ${STORE_TELEMETRY_CTES} select 1`;
 const WRITE_TELEMETRY = `with ${STORE_TELEMETRY_CTES}, ${LATEST_CTE} select 1`;
-const WRITE_LATEST = `
-  with record as materialized (
-    select ($1::uuid[])[position + 1] as entity_id, ts_ms, line::jsonb as data, number
-    from unnest($2::int[], $3::bigint[], string_to_array($4, E'\\n')) with ordinality as arrived(position, ts_ms, line, number)
-  ), ${LATEST_CTE} select 1`;
+const WRITE_LATEST = `with ${RECORD_CTE}, ${LATEST_CTE} select 1`;
 
 /** Writes records and newest values in the transaction that `run` belongs to. */
 export async function writeTelemetry(run: RunStatement, columns: TelemetryColumns): Promise<void> {
   for (const part of conflictFree(columns)) await run(WRITE_TELEMETRY, [...recordParameters(part), candidates(part)]);
+}
+
+/**
+ * Writes records of which none is there, and newest values; for less than `writeTelemetry` takes. Fails with a unique violation
+ * when one is there, or two of them are of one entity and time.
+ */
+export async function insertTelemetry(run: RunStatement, columns: TelemetryColumns): Promise<void> {
+  await run(INSERT_TELEMETRY_AND_LATEST, [...recordParameters(columns), candidates(columns)]);
 }
 
 /** Writes the records alone, for who keeps the newest values by other means. */

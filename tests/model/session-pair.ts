@@ -6,7 +6,10 @@ import type { OutgoingBatch } from "../../shared/sync/sender.ts";
 import type { Opening, Role, SessionEffect, SessionEvent, SessionState, Step } from "../../shared/sync/session.ts";
 import { advanceSession, startCloudSession, startEdgeSession } from "../../shared/sync/session.ts";
 
-const ID = createUuid({ nowMs: () => 0, monotonicMs: () => 0, sleep: () => Promise.resolve() }, createSeededRandom(1));
+const ID = createUuid(
+  { nowMs: () => 0, monotonicMs: () => 0, yield: () => Promise.resolve(), sleep: () => Promise.resolve() },
+  createSeededRandom(1),
+);
 
 export const HELLO: Hello = {
   type: "hello",

@@ -165,6 +165,7 @@ export function createSteppedClock(startMs: number): SteppedClock {
   return {
     nowMs: () => nowMs,
     monotonicMs: () => nowMs - startMs,
+    yield: () => Promise.resolve(),
     sleep: (delayMs, signal) =>
       new Promise((resolve, reject) => {
         const sleeper = { atMs: nowMs + delayMs, wake: resolve };

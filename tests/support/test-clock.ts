@@ -13,6 +13,7 @@ export function createTestClock(): TestClock {
     nowMs: () => systemClock.nowMs() + offsetMs,
     monotonicMs: () => systemClock.monotonicMs() + offsetMs,
     sleep: (delayMs, signal) => systemClock.sleep(delayMs, signal),
+    yield: () => systemClock.yield(),
     advance: (deltaMs) => {
       offsetMs += deltaMs;
     },

@@ -20,7 +20,12 @@ const TENANT_ID = "00000000-0000-4000-8000-000000000001" as Uuid;
 const DEVICE_ID = "00000000-0000-4000-8000-000000000002" as Uuid;
 const EDGE_ID = "00000000-0000-4000-8000-000000000003" as Uuid;
 
-const clock = { nowMs: () => NOW_MS, monotonicMs: () => 0, sleep: () => Promise.resolve() };
+const clock = {
+  nowMs: () => NOW_MS,
+  monotonicMs: () => 0,
+  yield: () => Promise.resolve(),
+  sleep: () => Promise.resolve(),
+};
 
 /** `Bearer SYS_ADMIN` is a system administrator. */
 const roleAuthenticator: Authenticator = {

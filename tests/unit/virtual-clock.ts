@@ -35,6 +35,7 @@ export function createVirtualClock(): VirtualClock {
         signal?.removeEventListener("abort", onAbort);
       }
     },
+    yield: () => Promise.resolve(),
     advance: async (deltaMs) => {
       const endMs = timeMs + deltaMs;
       for (let next = earliest(); next !== undefined && next.untilMs <= endMs; next = earliest()) {
