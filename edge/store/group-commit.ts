@@ -312,6 +312,16 @@ class GroupWriter implements GroupCommit {
       }
       this.#deps.log.warn("Commit failed", { error, records: group.records, works: group.works.length });
       rejectGroup(group, error);
+      if (!isDataError(thrown)) this.#rejectWaiting(error);
+    }
+  }
+
+  /** Who waits behind a commit that failed may be who was refused: stored now, it would come before what is sent again. */
+  #rejectWaiting(error: AppError): void {
+    for (const group of this.#queue.splice(0)) {
+      this.#waitingRecords -= group.records;
+      this.#waitingWorks -= group.works.length;
+      rejectGroup(group, error);
     }
   }
 

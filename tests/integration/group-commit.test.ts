@@ -1,0 +1,79 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { createGroupCommit, type GroupCommit } from "../../edge/store/group-commit.ts";
+import { createUuid, type Uuid } from "../../shared/core/ids.ts";
+import type { CanonicalJson, TelemetryRecord } from "../../shared/entities/telemetry.ts";
+import { silentLog } from "../../shared/observe/log.ts";
+import { closeSql, openSql, type Sql } from "../../shared/postgres/connect.ts";
+import { systemClock } from "../../shared/runtime/system-clock.ts";
+import { systemRandom } from "../../shared/runtime/system-random.ts";
+import { startTestPostgres, type TestDatabase, type TestPostgres } from "../support/postgres.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+const WRITER = "test writer";
+let postgres: TestPostgres;
+let database: TestDatabase;
+let writerSql: Sql;
+let groupCommit: GroupCommit;
+let running: Promise<void>;
+const stop = new AbortController();
+
+beforeAll(async () => {
+  postgres = await startTestPostgres();
+  database = await postgres.createDatabase("edge");
+  writerSql = openSql(database.connection, { applicationName: WRITER, max: 1, arrays: false }, silentLog);
+  groupCommit = await createGroupCommit({
+    sql: writerSql,
+    clock: systemClock,
+    log: silentLog,
+    onCommitted: () => undefined,
+  });
+  running = groupCommit.runLoop(stop.signal);
+});
+afterAll(async () => {
+  stop.abort();
+  await running;
+  await closeSql(writerSql);
+  await postgres[Symbol.asyncDispose]();
+});
+
+const entityId: Uuid = createUuid(systemClock, systemRandom);
+const record = (tsMs: number): TelemetryRecord => ({
+  entityId,
+  tsMs,
+  values: `{"n":${tsMs}}` as CanonicalJson,
+  keySet: "n",
+});
+
+test("a commit that fails takes with it what waits behind it, so that no device overtakes itself", async () => {
+  const { sql } = database;
+  const locked = Promise.withResolvers<void>();
+  const release = Promise.withResolvers<void>();
+  const locking = sql.begin(async (tx) => {
+    await tx`lock table telemetry in access exclusive mode`;
+    locked.resolve();
+    await release.promise;
+  });
+  await locked.promise;
+  const first = groupCommit.saveTelemetry([record(1)]).then(
+    () => "stored",
+    () => "refused",
+  );
+  const findWriter = async (): Promise<number | undefined> =>
+    (
+      await sql<{ pid: number }[]>`
+        select pid from pg_stat_activity where application_name = ${WRITER} and wait_event_type = 'Lock'`
+    )[0]?.pid;
+  const pid = await waitFor("the commit to be under way", findWriter);
+  const second = groupCommit.saveTelemetry([record(2)]).then(
+    () => "stored",
+    () => "refused",
+  );
+  await sql`select pg_cancel_backend(${pid})`;
+  expect(await first).toBe("refused");
+  release.resolve();
+  await locking;
+  expect(await second).toBe("refused");
+  await groupCommit.saveTelemetry([record(3)]);
+  const rows = await sql<{ ts: number }[]>`select ts_ms as ts from telemetry order by ts_ms`;
+  expect(rows.map(({ ts }) => ts)).toEqual([3]);
+});
