@@ -77,3 +77,32 @@ test("a commit that fails takes with it what waits behind it, so that no device 
   const rows = await sql<{ ts: number }[]>`select ts_ms as ts from telemetry order by ts_ms`;
   expect(rows.map(({ ts }) => ts)).toEqual([3]);
 });
+
+test("saveTelemetry() merges what it stores into the row of the same device and time, in one commit with new rows", async () => {
+  const { sql } = database;
+  const at = (tsMs: number, values: string): TelemetryRecord => ({
+    entityId,
+    tsMs,
+    values: values as CanonicalJson,
+    keySet: values,
+  });
+  await groupCommit.saveTelemetry([at(1_000, '{"a":1,"b":1}'), at(1_001, '{"a":1}')]);
+  const before = groupCommit.nextSeq("telemetry");
+  await groupCommit.saveTelemetry([at(1_001, '{"b":2}'), at(1_002, '{"a":3}')]);
+  // Once more, now that the writer expects such records.
+  await groupCommit.saveTelemetry([at(1_000, '{"b":9}')]);
+  const rows = await sql<{ ts: number; values: unknown }[]>`
+    select ts_ms as ts, "values" from telemetry where ts_ms between 1000 and 1002 order by ts_ms`;
+  expect(rows.map(({ ts, values }) => [ts, values])).toEqual([
+    [1_000, { a: 1, b: 9 }],
+    [1_001, { a: 1, b: 2 }],
+    [1_002, { a: 3 }],
+  ]);
+  expect(groupCommit.nextSeq("telemetry")).toBe(before + 3);
+  const events = await sql<{ first: number; last: number }[]>`
+    select first_seq as first, last_seq as last from cloud_event where lane = 'telemetry' and first_seq >= ${before} order by 1`;
+  expect(events.map(({ first, last }) => [first, last])).toEqual([
+    [before, before + 1],
+    [before + 2, before + 2],
+  ]);
+});
