@@ -1,6 +1,7 @@
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { createToken } from "../../shared/core/random.ts";
+import type { Change } from "../../shared/entities/change.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { OutgoingBatch } from "../../shared/sync/sender.ts";
@@ -62,11 +63,13 @@ async function readDownlinkBatch(
   const [first] = rows;
   if (first === undefined) return { batches: [], drained: true };
   const items: EncodableItem[] = [];
+  const withoutRepeats = createRepeatFilter();
   let bytes = 0;
   for (let next = 0; next < rows.length && bytes <= request.bytesMax; next += LOADS_AT_ONCE) {
     const part = rows.slice(next, next + LOADS_AT_ONCE);
     const loaded = await Promise.all(part.map((row) => loadEntityChanges(db, row)));
-    for (const [index, changes] of loaded.entries()) {
+    for (const [index, read] of loaded.entries()) {
+      const changes = withoutRepeats(read);
       items.push({ changedMs: part[index]?.createdMs ?? 0, changes });
       bytes += changes.reduce((sum, change) => sum + (change.kind === "entity-saved" ? change.body.length : 200), 0);
     }
@@ -81,4 +84,20 @@ async function readDownlinkBatch(
     ...payload,
   };
   return { batches: [batch], drained: rows.length < limit && items.length === rows.length };
+}
+
+/** Leaves out what the batch says already: the profile that every device with it brings along. */
+function createRepeatFilter(): (changes: readonly Change[]) => readonly Change[] {
+  const said = new Map<Uuid, string>();
+  return (changes) =>
+    changes.filter((change) => {
+      const { id } = change.entity;
+      if (change.kind !== "entity-saved") {
+        if (change.kind === "entity-removed") said.delete(id);
+        return true;
+      }
+      const isRepeat = said.get(id) === change.body;
+      said.set(id, change.body);
+      return !isRepeat;
+    });
 }

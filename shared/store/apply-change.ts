@@ -16,14 +16,15 @@ import { isEntityType, type EntityType } from "../entities/entity-types.ts";
 import { TEXT_LENGTH_MAX } from "../entities/fields.ts";
 import { KEY_LENGTH_MAX, splitValues } from "../entities/values.ts";
 import { attributesSaved, putAttributes, readAttributeRows } from "./attribute-store.ts";
-import { credentialsSaved, isCredentialsIdTaken, lockCredentials, putCredentials } from "./device-store.ts";
+import { credentialsSaved, lockCredentialsFor, putCredentials } from "./device-store.ts";
 import {
   entitySaved,
   eraseEntity,
   findEntity,
   findEntityByName,
   insertEntityIfFree,
-  keepEntities,
+  keepEntity,
+  lockEntityIfThere,
   replaceEntity,
 } from "./entity-store.ts";
 import { adoptProfile, type ProfileType } from "./profile-store.ts";
@@ -121,7 +122,7 @@ async function applyEntitySaved(tx: Queryable, change: EntitySaved, context: App
   if (sent.id !== change.entity.id || sent.entityType !== change.entity.type) {
     return rejected("INVALID_ARGUMENT", "Can't read an entity: its body is about another entity");
   }
-  const stored = await lockAny(tx, sent.id);
+  const stored = await lockEntityIfThere(tx, sent.id);
   if (stored !== null && (stored.entityType !== sent.entityType || stored.tenantId !== context.tenantId)) {
     return rejected("ALREADY_EXISTS", `The id ${sent.id} belongs to another entity`);
   }
@@ -299,14 +300,8 @@ function dedupe(changes: readonly Change[]): Change[] {
   return [...byText.values()];
 }
 
-async function lockAny(tx: Queryable, id: Uuid): Promise<EntityRecord | null> {
-  const rows = await tx.select({ type: entity.entityType }).from(entity).where(eq(entity.id, id)).for("update");
-  const type = rows[0]?.type;
-  return type === undefined || !isEntityType(type) ? null : findEntity(tx, { type, id });
-}
-
 async function applyEntityRemoved(tx: Queryable, change: EntityRemoved, context: ApplyContext): Promise<ApplyResult> {
-  const stored = await lockAny(tx, change.entity.id);
+  const stored = await lockEntityIfThere(tx, change.entity.id);
   // Gone already: that is what was wanted.
   if (stored === null || stored.tenantId !== context.tenantId || stored.entityType !== change.entity.type)
     return applied();
@@ -329,8 +324,7 @@ async function keepOwn(
   context: ApplyContext,
 ): Promise<boolean> {
   const { type, id } = change.entity;
-  if (!isEntityType(type) || !(await keepEntities(tx, [id])).has(id)) return false;
-  return (await findEntity(tx, { type, id, tenantId: context.tenantId })) !== null;
+  return isEntityType(type) && (await keepEntity(tx, { type, id, tenantId: context.tenantId }));
 }
 
 function entityMissing({ entity: { type, id } }: { readonly entity: Change["entity"] }): ApplyResult {
@@ -390,9 +384,9 @@ async function applyCredentialsSaved(
     return rejected("UNSUPPORTED_ITEM", `Credentials of type ${change.credentialsType.slice(0, 64)} are not known`);
   }
   if (change.entity.type !== "DEVICE" || !(await keepOwn(tx, change, context))) return entityMissing(change);
-  const stored = await lockCredentials(tx, change.entity.id);
+  const { stored, isTaken } = await lockCredentialsFor(tx, change.entity.id, change.credentialsId);
   if (stored !== null && sameCredentials(stored, change)) return applied();
-  if (await isCredentialsIdTaken(tx, change.credentialsId, change.entity.id)) {
+  if (isTaken) {
     return rejected("ALREADY_EXISTS", "Device credentials are already assigned to another device!");
   }
   const next = {
@@ -404,7 +398,7 @@ async function applyCredentialsSaved(
     version: (stored?.version ?? 0) + 1,
     createdMs: stored?.createdMs ?? deps.clock.nowMs(),
   };
-  if (!(await putCredentials(tx, next))) {
+  if (!(await putCredentials(tx, next, stored))) {
     throw new AppError("ALREADY_EXISTS", "Credentials met others with their id", { retryable: true });
   }
   return applied([credentialsSaved(next)]);

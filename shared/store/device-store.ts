@@ -1,4 +1,4 @@
-import { and, eq, ne } from "drizzle-orm";
+import { asc, eq, or } from "drizzle-orm";
 import { AppError } from "../core/errors.ts";
 import { createUuid, NULL_UUID, type Uuid } from "../core/ids.ts";
 import { createToken } from "../core/random.ts";
@@ -92,12 +92,12 @@ export async function writeCredentials(
   { deviceId, input }: { readonly deviceId: Uuid; readonly input: CredentialsInput },
 ): Promise<Outcome<DeviceCredentials>> {
   if (!(await keepEntities(tx, [deviceId])).has(deviceId)) throw notFound("DEVICE", deviceId);
-  const stored = await lockCredentials(tx, deviceId);
+  const credentialsId = credentialsIdOf(input);
+  const { stored, isTaken } = await lockCredentialsFor(tx, deviceId, credentialsId);
   if (stored !== null && typeof input.version === "number" && input.version !== stored.version) {
     throw new AppError("VERSION_CONFLICT", "Device credentials were already changed by someone else");
   }
-  const credentialsId = credentialsIdOf(input);
-  if (await isCredentialsIdTaken(tx, credentialsId, deviceId)) throw credentialsTaken();
+  if (isTaken) throw credentialsTaken();
   const next: DeviceCredentials = {
     deviceId,
     id: stored?.id ?? createUuid(deps.clock, deps.random),
@@ -108,7 +108,7 @@ export async function writeCredentials(
     version: (stored?.version ?? 0) + 1,
     createdMs: stored?.createdMs ?? deps.clock.nowMs(),
   };
-  if (!(await putCredentials(tx, next))) throw credentialsTaken();
+  if (!(await putCredentials(tx, next, stored))) throw credentialsTaken();
   return { result: next, changes: [credentialsSaved(next)] };
 }
 
@@ -131,29 +131,34 @@ function credentialsIdOf(input: CredentialsInput): string {
   }
 }
 
-/** The row, locked until the commit. */
-export async function lockCredentials(tx: Queryable, deviceId: Uuid): Promise<DeviceCredentials | null> {
-  const rows = await tx.select().from(deviceCredentials).where(eq(deviceCredentials.deviceId, deviceId)).for("update");
-  return rows[0] === undefined ? null : toCredentials(rows[0]);
-}
-
-export async function isCredentialsIdTaken(
-  db: Queryable,
+/** The credentials of the device, locked until the commit, and whether another device has this id. */
+export async function lockCredentialsFor(
+  tx: Queryable,
+  deviceId: Uuid,
   credentialsId: string,
-  exceptDeviceId: Uuid,
-): Promise<boolean> {
-  const rows = await db
-    .select({ deviceId: deviceCredentials.deviceId })
+): Promise<{ readonly stored: DeviceCredentials | null; readonly isTaken: boolean }> {
+  const rows = await tx
+    .select()
     .from(deviceCredentials)
-    .where(and(eq(deviceCredentials.credentialsId, credentialsId), ne(deviceCredentials.deviceId, exceptDeviceId)))
-    .limit(1);
-  return rows.length > 0;
+    .where(or(eq(deviceCredentials.deviceId, deviceId), eq(deviceCredentials.credentialsId, credentialsId)))
+    .orderBy(asc(deviceCredentials.deviceId))
+    .for("update");
+  const own = rows.find((row) => row.deviceId === deviceId);
+  return { stored: own === undefined ? null : toCredentials(own), isTaken: rows.some((row) => row !== own) };
 }
 
-/** False when another device took the id meanwhile; no statement fails. The row of the device must be locked or absent. */
-export async function putCredentials(tx: Queryable, credentials: DeviceCredentials): Promise<boolean> {
+/**
+ * False when another device took the id meanwhile; no statement fails.
+ *
+ * @param stored the row of the device, locked; null when it has none
+ */
+export async function putCredentials(
+  tx: Queryable,
+  credentials: DeviceCredentials,
+  stored: DeviceCredentials | null,
+): Promise<boolean> {
   // Replaced by delete and insert: an update could fail on the unique id, an insert can be told to do nothing.
-  await tx.delete(deviceCredentials).where(eq(deviceCredentials.deviceId, credentials.deviceId));
+  if (stored !== null) await tx.delete(deviceCredentials).where(eq(deviceCredentials.deviceId, credentials.deviceId));
   const rows = await tx
     .insert(deviceCredentials)
     .values({ ...credentials })

@@ -133,6 +133,18 @@ export async function lockEntity(tx: Queryable, key: EntityKey): Promise<EntityR
   return rows[0] === undefined ? raiseNotFound(key.type, key.id) : toRecord(rows[0]);
 }
 
+/** The record of whatever kind and tenant, locked like by `lockEntity`; null when there is none. */
+export async function lockEntityIfThere(tx: Queryable, id: Uuid): Promise<EntityRecord | null> {
+  const rows = await tx.select().from(entity).where(eq(entity.id, id)).for("update");
+  return rows[0] === undefined ? null : toRecord(rows[0]);
+}
+
+/** Whether this entity exists; it is kept from being deleted until the commit then. */
+export async function keepEntity(tx: Queryable, key: EntityKey): Promise<boolean> {
+  const rows = await tx.select({ id: entity.id }).from(entity).where(matchesKey(key)).for("key share");
+  return rows.length > 0;
+}
+
 /** Those of `ids` that exist, kept from being deleted until the commit. */
 export async function keepEntities(tx: Queryable, ids: readonly Uuid[]): Promise<Set<Uuid>> {
   const rows = await tx
