@@ -4,7 +4,7 @@ import type { Change, EntityRef } from "../../shared/entities/change.ts";
 import { isEntityType } from "../../shared/entities/entity-types.ts";
 import { attributesSaved, readAttributeRows } from "../../shared/store/attribute-store.ts";
 import { credentialsSaved, findCredentials } from "../../shared/store/device-store.ts";
-import { entitySaved, findEntity } from "../../shared/store/entity-store.ts";
+import { entitySaved, findEntityWithProfile } from "../../shared/store/entity-store.ts";
 import type { ProfileType } from "../../shared/store/profile-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { isAssigned } from "./assignment-store.ts";
@@ -30,7 +30,12 @@ export async function loadEntityChanges(db: Queryable, event: EdgeEvent): Promis
     default:
       break;
   }
-  if (!(await isWanted(db, event))) return [];
+  // Side by side: whether it is wanted is seldom "no".
+  const [wanted, changes] = await Promise.all([isWanted(db, event), loadState(db, ref, event)]);
+  return wanted ? changes : [];
+}
+
+async function loadState(db: Queryable, ref: EntityRef, event: EdgeEvent): Promise<Change[]> {
   switch (event.action) {
     case "ADDED":
     case "ASSIGNED_TO_EDGE":
@@ -44,7 +49,8 @@ export async function loadEntityChanges(db: Queryable, event: EdgeEvent): Promis
       return named === null ? [] : loadAttributes(db, ref, { scopes: [named.scope], keys: named.keys });
     }
     default:
-      return event.action satisfies never;
+      event.action satisfies "DELETED" | "UNASSIGNED_FROM_EDGE" | "ATTRIBUTES_DELETED";
+      return [];
   }
 }
 
@@ -59,13 +65,7 @@ function isProfile(type: string): type is ProfileType {
 
 /** The profile first: the edge makes none up when it finds it. */
 async function loadRecord(db: Queryable, { type, id }: EntityRef): Promise<Change[]> {
-  if (!isEntityType(type)) return [];
-  const record = await findEntity(db, { type, id });
-  if (record === null) return [];
-  const profileType = type === "DEVICE" ? "DEVICE_PROFILE" : type === "ASSET" ? "ASSET_PROFILE" : null;
-  if (profileType === null || record.profileId === null) return [entitySaved(record)];
-  const profile = await findEntity(db, { type: profileType, id: record.profileId });
-  return profile === null ? [entitySaved(record)] : [entitySaved(profile), entitySaved(record)];
+  return isEntityType(type) ? (await findEntityWithProfile(db, { type, id })).map(entitySaved) : [];
 }
 
 async function loadCredentials(db: Queryable, { type, id }: EntityRef): Promise<Change[]> {

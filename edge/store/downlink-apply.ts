@@ -1,4 +1,3 @@
-import { and, eq } from "drizzle-orm";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Change, ChangeItem } from "../../shared/entities/change.ts";
 import { applyChange } from "../../shared/store/apply-change.ts";
@@ -8,9 +7,8 @@ import type { Batch, Rejection } from "../../shared/sync/frames.ts";
 import { lastSeqOf } from "../../shared/sync/frames.ts";
 import { decodeItems } from "../../shared/wire/changes-codec.ts";
 import { decompress } from "../../shared/wire/compression.ts";
-import { site } from "./schema.ts";
 import type { Site } from "./site-store.ts";
-import { readSite } from "./site-store.ts";
+import { moveDownlinkApplied } from "./site-store.ts";
 
 export interface AppliedDownlinks {
   readonly rejections: readonly Rejection[];
@@ -28,12 +26,11 @@ export function applyDownlinks(
   batches: readonly Batch[],
 ): Promise<AppliedDownlinks> {
   return unitOfWork.run(async (tx) => {
-    const known = await readSite(tx);
     const rejections: Rejection[] = [];
     const effects: Change[] = [];
     const followUps: Change[] = [];
     for (const batch of batches) {
-      await moveDownlinkSequence(tx, batch.firstSeq - 1, lastSeqOf(batch));
+      const known = await moveDownlinkSequence(tx, batch.firstSeq - 1, lastSeqOf(batch));
       const items = decodeItems(decompress(batch), batch.count);
       for (const [index, item] of items.entries()) {
         const applied = await applyItem(tx, deps, { item, site: known });
@@ -46,14 +43,11 @@ export function applyDownlinks(
   });
 }
 
-async function moveDownlinkSequence(tx: Queryable, from: number, to: number): Promise<void> {
-  const moved = await tx
-    .update(site)
-    .set({ downlinkApplied: to })
-    .where(and(eq(site.id, 1), eq(site.downlinkApplied, from)))
-    .returning({ id: site.id });
-  if (moved.length === 0)
+async function moveDownlinkSequence(tx: Queryable, from: number, to: number): Promise<Site> {
+  const moved = await moveDownlinkApplied(tx, from, to);
+  if (moved === null)
     throw new AppError("PROTOCOL_ERROR", `Downlinks go on after ${from}, but something else was applied here`);
+  return moved;
 }
 
 interface AppliedItem {

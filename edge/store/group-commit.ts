@@ -382,11 +382,37 @@ class GroupWriter implements GroupCommit {
     await sql.unsafe(STORE_TELEMETRY_AND_EVENT, [...parameters], { prepare: true });
   }
 
+  /** Nobody else's writes are in the transaction: what the work throws may roll back all of it. */
+  async #writeWork(work: Work): Promise<() => void> {
+    const attempt: { outcome: WorkOutcome | null } = { outcome: null };
+    let configNext = this.#next.config;
+    try {
+      await this.#db.transaction(async (tx) => {
+        attempt.outcome = await perform(tx, work);
+        if (attempt.outcome.status === "failed") throw attempt.outcome.error;
+        configNext = await insertConfigEvents(tx, attempt.outcome.changes, configNext, this.#deps.clock.nowMs());
+      });
+    } catch (thrown) {
+      const { outcome } = attempt;
+      if (outcome?.status !== "failed" || outcome.error !== thrown) throw thrown;
+      return () => work.done.reject(thrown);
+    }
+    this.#next.config = configNext;
+    const { outcome } = attempt;
+    if (outcome?.status !== "done") throw new AppError("INTERNAL", "A commit ended before its work");
+    return () => {
+      work.done.resolve(outcome.result);
+      this.#deps.onCommitted({ changes: outcome.changes, records: 0 });
+    };
+  }
+
   async #writeWithWorks(group: Group, columns: TelemetryColumns): Promise<() => void> {
     const results: (() => void)[] = [];
     const changes: Change[] = [];
     let configNext = this.#next.config;
     await this.#ensurePartitions("config", group.works.length);
+    const [work] = group.works;
+    if (work !== undefined && group.works.length === 1 && columns.tsMs.length === 0) return this.#writeWork(work);
     await this.#db.transaction(async (tx) => {
       for (const work of group.works) {
         const outcome = await performInSavepoint(tx, work);
@@ -461,11 +487,15 @@ type WorkOutcome =
   | { readonly status: "done"; readonly result: unknown; readonly changes: readonly Change[] }
   | { readonly status: "failed"; readonly error: unknown };
 
-/** What a work throws rolls back its own writes only. A broken connection breaks the whole group. */
-async function performInSavepoint(tx: Queryable, work: Work): Promise<WorkOutcome> {
+/** What a work throws rolls back its own writes only. */
+function performInSavepoint(tx: Queryable, work: Work): Promise<WorkOutcome> {
+  return perform(tx, { perform: (outer) => outer.transaction((inner) => work.perform(inner)) });
+}
+
+/** A broken connection breaks the whole group. */
+async function perform(tx: Queryable, work: Pick<Work, "perform">): Promise<WorkOutcome> {
   try {
-    const outcome = await tx.transaction((inner) => work.perform(inner));
-    return { status: "done", ...outcome };
+    return { status: "done", ...(await work.perform(tx)) };
   } catch (error) {
     if (databaseError(error).code === "DATABASE_UNAVAILABLE") throw error;
     return { status: "failed", error };

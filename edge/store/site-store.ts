@@ -1,4 +1,4 @@
-import { eq } from "drizzle-orm";
+import { and, eq } from "drizzle-orm";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { NULL_UUID } from "../../shared/core/ids.ts";
 import { moveTenant } from "../../shared/store/entity-store.ts";
@@ -31,6 +31,20 @@ export async function readSite(db: Queryable): Promise<Site> {
   const [row] = await db.select().from(site).where(eq(site.id, SITE_ROW));
   if (row === undefined)
     return { edgeId: null, tenantId: NULL_UUID, name: "", type: "default", cloudId: null, downlinkApplied: 0 };
+  return toSite(row);
+}
+
+/** Moves `downlinkApplied`; null, and nothing is changed, when it is not `from`. */
+export async function moveDownlinkApplied(tx: Queryable, from: number, to: number): Promise<Site | null> {
+  const [row] = await tx
+    .update(site)
+    .set({ downlinkApplied: to })
+    .where(and(eq(site.id, SITE_ROW), eq(site.downlinkApplied, from)))
+    .returning();
+  return row === undefined ? null : toSite(row);
+}
+
+function toSite(row: typeof site.$inferSelect): Site {
   return {
     edgeId: row.edgeId as Uuid | null, // written from a Uuid
     tenantId: row.tenantId as Uuid, // written from a Uuid

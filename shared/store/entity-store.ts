@@ -118,6 +118,18 @@ export async function findEntity(db: Queryable, key: EntityKey): Promise<EntityR
   return rows[0] === undefined ? null : toRecord(rows[0]);
 }
 
+/** The entity, behind its profile if it has one; empty when it is not there. */
+export async function findEntityWithProfile(db: Queryable, { type, id }: EntityKey): Promise<EntityRecord[]> {
+  const profileId = sql`(select profile_id from entity where id = ${id})`;
+  const rows = await db
+    .select()
+    .from(entity)
+    .where(or(eq(entity.id, id), eq(entity.id, profileId)));
+  const own = rows.find((row) => row.id === id);
+  if (own === undefined || own.entityType !== type) return [];
+  return [...rows.filter((row) => row !== own), own].map(toRecord);
+}
+
 /** @throws AppError NOT_FOUND, also for an entity of another tenant */
 export async function getEntity(db: Queryable, key: EntityKey): Promise<EntityRecord> {
   return (await findEntity(db, key)) ?? raiseNotFound(key.type, key.id);
