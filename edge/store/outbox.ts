@@ -17,6 +17,8 @@ export const ROW_ITEMS_MAX = 20_000;
 const ROWS_PER_READ_MAX = 1_000;
 /** Small waiting rows are merged into rows of about this many records. */
 export const MERGED_ROW_ITEMS = 4_096;
+/** Small rows are sent together up to about this many records. */
+const JOINED_ROW_ITEMS = 1_024;
 /** Fewer rows than this are left as they are. */
 const MERGED_ROWS_MIN = 4;
 
@@ -72,7 +74,10 @@ export function createOutbox(sql: Sql): Outbox {
       const drained = rows.length === 0;
       return {
         drained,
-        batches: lane === "config" ? joinConfigRows(rows, request) : rows.map((row) => telemetryBatch(row, request)),
+        batches:
+          lane === "config"
+            ? joinConfigRows(rows, request)
+            : joinSmallRows(rows, request.afterSeq).map((row) => telemetryBatch(row, request)),
       };
     },
     settle: (lane, settled) => settle(sql, lane, settled),
@@ -120,6 +125,41 @@ async function readRows(
     ) as summed
     where before < ${bytesMax} and first_seq <= ${afterSeq + itemsMax}
     order by first_seq`;
+}
+
+/** A frame costs both ends as much as some hundred records: rows of small commits share one. Rows that follow each other only. */
+function joinSmallRows(rows: readonly Row[], afterSeq: number): readonly Row[] {
+  const joined: Row[] = [];
+  let small: Row[] = [];
+  const flush = (): void => {
+    const [first] = small;
+    const last = small.at(-1);
+    if (first !== undefined && last !== undefined) joined.push(small.length === 1 ? first : joinRows(small, last));
+    small = [];
+  };
+  for (const row of rows) {
+    const start = small[0]?.firstSeq ?? row.firstSeq;
+    if (row.lastSeq - start >= JOINED_ROW_ITEMS || row.firstSeq !== (small.at(-1)?.lastSeq ?? 0) + 1) flush();
+    // What the peer has a part of already is cut to its rest.
+    if (row.compression === "none" && row.firstSeq > afterSeq) small.push(row);
+    else {
+      flush();
+      joined.push(row);
+    }
+  }
+  flush();
+  return joined;
+}
+
+function joinRows(rows: readonly Row[], last: Row): Row {
+  const [first = last] = rows;
+  const columns = concatColumns(rows.map((row) => decodeTelemetry(decompress(row), row.lastSeq - row.firstSeq + 1)));
+  return {
+    firstSeq: first.firstSeq,
+    lastSeq: last.lastSeq,
+    configSeq: last.configSeq,
+    ...compress(encodeTelemetry(columns)),
+  };
 }
 
 /** A row as it is stored, or its rest when the peer has committed a part of it already (before rows were merged). */
