@@ -46,6 +46,8 @@ const MERGING_COMMITS = 100;
 /** How long a commit waits for who was just answered, at most; and as a part of the time that the last commit took. */
 const GATHER_MAX_MS = 0.5;
 const GATHER_SHARE = 0.5;
+/** Commits for more than this are worth their time as they are. */
+const GATHER_SUBMISSIONS_MAX = 64;
 /** How long the newest values of keys are gathered. */
 const LATEST_WITHIN_MS = 1_000;
 
@@ -120,7 +122,8 @@ class GroupWriter implements GroupCommit {
   /** Tells the submitters of the group that was committed last. */
   #answer: (() => void) | null = null;
   #mergingCommits = 0;
-  #lastCommit = { submissions: 0, tookMs: 0 };
+  /** `expected`: who was answered after it, and may send again, and who waited behind it. */
+  #lastCommit = { expected: 0, tookMs: 0 };
   #waitingRecords = 0;
   #waitingWorks = 0;
   #sequencesKnown = false;
@@ -175,7 +178,10 @@ class GroupWriter implements GroupCommit {
       const committing = this.#commit(group);
       this.#answerCommitted();
       await committing;
-      this.#lastCommit = { submissions: countOf(group), tookMs: this.#deps.clock.monotonicMs() - startedMs };
+      this.#lastCommit = {
+        expected: countOf(group) + countOf(this.#queue[0]),
+        tookMs: this.#deps.clock.monotonicMs() - startedMs,
+      };
       this.#waitingRecords -= group.records;
       this.#waitingWorks -= group.works.length;
     }
@@ -191,9 +197,9 @@ class GroupWriter implements GroupCommit {
    */
   async #gather(): Promise<void> {
     const { clock } = this.#deps;
-    const { submissions, tookMs } = this.#lastCommit;
-    const isSmall = (): boolean => this.#queue.length === 1 && countOf(this.#queue[0]) < submissions;
-    if (!isSmall()) return;
+    const { expected, tookMs } = this.#lastCommit;
+    const isSmall = (): boolean => this.#queue.length === 1 && countOf(this.#queue[0]) < expected;
+    if (expected > GATHER_SUBMISSIONS_MAX || !isSmall()) return;
     this.#answerCommitted();
     const untilMs = clock.monotonicMs() + Math.min(GATHER_MAX_MS, tookMs * GATHER_SHARE);
     while (isSmall() && clock.monotonicMs() < untilMs) await clock.yield();
