@@ -6,14 +6,28 @@ import { parseArgs } from "node:util";
 import { ensureEdgeBinary } from "../support/edge-binary.ts";
 import { assign } from "./assign.ts";
 import { binarySizeArm64 } from "./binary-size-arm64.ts";
+import { drainMosquittoBridge } from "./drain-mosquitto-bridge.ts";
+import { drainRatio } from "./drain-ratio.ts";
 import { drain } from "./drain.ts";
 import { edgeIdlePss } from "./edge-idle-pss.ts";
 import { ingestHttp, ingestMqttQos1 } from "./ingest.ts";
 import { describeMachine } from "./machine.ts";
 import { median, type Measure } from "./measure.ts";
 import { start } from "./start.ts";
+import { wireBytes } from "./wire-bytes.ts";
 
-const MEASURES: readonly Measure[] = [ingestMqttQos1, ingestHttp, drain, assign, edgeIdlePss, start, binarySizeArm64];
+const MEASURES: readonly Measure[] = [
+  ingestMqttQos1,
+  ingestHttp,
+  drain,
+  drainRatio,
+  drainMosquittoBridge,
+  wireBytes,
+  assign,
+  edgeIdlePss,
+  start,
+  binarySizeArm64,
+];
 const RUNS = 3;
 
 async function main(): Promise<void> {
@@ -50,7 +64,19 @@ interface ResultLine {
   readonly runs: readonly number[];
 }
 
-async function runMeasure(measure: Measure, runs: number, quick: boolean): Promise<readonly ResultLine[]> {
+/** Said in the output, not passed over. */
+interface UnavailableLine {
+  readonly measure: string;
+  readonly unavailable: string;
+}
+
+async function runMeasure(
+  measure: Measure,
+  runs: number,
+  quick: boolean,
+): Promise<readonly (ResultLine | UnavailableLine)[]> {
+  const unavailable = measure.unavailable?.() ?? null;
+  if (unavailable !== null) return Object.keys(measure.figures).map((name) => ({ measure: name, unavailable }));
   await measure.prepare?.();
   const results: Readonly<Record<string, number>>[] = [];
   for (let run = 0; run < runs; run += 1) results.push(await measure.runOnce({ quick }));

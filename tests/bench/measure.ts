@@ -7,6 +7,8 @@ export interface MeasureOptions {
 export interface Measure {
   /** Name of each figure, with its unit. */
   readonly figures: Readonly<Record<string, string>>;
+  /** Why it can't be run on this machine; null: it can. @default always */
+  unavailable?(): string | null;
   /** Once before the runs. */
   prepare?(): Promise<void>;
   /** One run from scratch; a value for each name. @throws Error when what was stored is not what was acknowledged */

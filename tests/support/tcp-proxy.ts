@@ -23,6 +23,8 @@ export interface TcpProxy extends AsyncDisposable {
   readonly open: number;
   /** Connections that were taken so far. */
   readonly accepted: number;
+  /** Bytes that came in so far, both directions together. */
+  readonly bytes: number;
   setMode(mode: LinkMode): void;
   setLink(options: LinkOptions): void;
   /** Ends every open connection; new ones follow the mode. */
@@ -38,6 +40,7 @@ interface Link {
   mode: LinkMode;
   delayMs: number;
   bytesPerS: number;
+  bytes: number;
 }
 
 interface Pair {
@@ -49,7 +52,7 @@ interface Pair {
 /** @param target `http://127.0.0.1:7070` or the like: only host and port count */
 export async function startTcpProxy(target: string): Promise<TcpProxy> {
   const { hostname, port } = new URL(target);
-  const link: Link = { mode: "pass", delayMs: 0, bytesPerS: 0 };
+  const link: Link = { mode: "pass", delayMs: 0, bytesPerS: 0, bytes: 0 };
   const pairs = new Set<Pair>();
   let accepted = 0;
   const server = createServer((client) => {
@@ -78,6 +81,9 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
     },
     get accepted() {
       return accepted;
+    },
+    get bytes() {
+      return link.bytes;
     },
     setMode(mode) {
       link.mode = mode;
@@ -156,6 +162,7 @@ function createDirection(sink: Socket): Direction {
         if (source.destroyed && !isStill()) sink.destroy();
       };
       source.on("data", (chunk: Buffer) => {
+        link.bytes += chunk.length;
         const nowMs = performance.now();
         const transferMs = link.bytesPerS === 0 ? 0 : (chunk.length / link.bytesPerS) * 1000;
         lastDueMs = Math.max(lastDueMs, nowMs + link.delayMs) + transferMs;
