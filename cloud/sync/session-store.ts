@@ -11,9 +11,10 @@ import { encodeItems } from "../../shared/wire/changes-codec.ts";
 import { compress } from "../../shared/wire/compression.ts";
 import { loadEntityChanges } from "../store/downlink-source.ts";
 import { readDownlinks } from "../store/downlink-store.ts";
-import { closeSession, findEdgeByCredentials, openSession, settleDownlinks } from "../store/edge-session-store.ts";
+import { findEdgeByCredentials, openSession, settleDownlinks } from "../store/edge-session-store.ts";
 import { applyUplink } from "../store/uplink-apply.ts";
 import type { EdgeCaller, SessionStore } from "./service.ts";
+import type { SessionEnds } from "./session-ends.ts";
 
 /** Rows whose entities are read side by side. */
 const LOADS_AT_ONCE = 8;
@@ -23,9 +24,11 @@ const DOWNLINK_ROWS_MAX = 500;
 export interface SessionStoreDeps extends StoreDeps {
   readonly db: Queryable;
   readonly cloudId: Uuid;
+  readonly replicaId: Uuid;
   readonly hashEdgeSecret: (routingKey: string, secret: string) => string;
   /** Downlinks were committed for these edges. */
   readonly onDownlinks: (edgeIds: readonly Uuid[]) => void;
+  readonly ends: Pick<SessionEnds, "store">;
 }
 
 /** The stores of the cloud in the form that sessions use. */
@@ -40,7 +43,7 @@ export function createSessionStore(deps: SessionStoreDeps): SessionStore {
       return account;
     },
     open: (caller, hello) => openSession(db, caller, hello, deps),
-    close: (edgeId, session, reason) => closeSession(db, edgeId, { session, reason, nowMs: clock.nowMs() }),
+    close: (edgeId, session, reason) => deps.ends.store(edgeId, { session, reason, nowMs: clock.nowMs() }),
     applyUplink: async (source, batches) => {
       const applied = await applyUplink(db, deps, { origin: { ...source, edgeName: source.name }, batches });
       if (applied.edgeIds.length > 0) deps.onDownlinks(applied.edgeIds);
