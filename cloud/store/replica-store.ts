@@ -20,7 +20,7 @@ export async function joinReplicas(db: Queryable, id: Uuid): Promise<void> {
 export interface LeaseRenewal {
   /** False: others took this process for gone, and its edges for disconnected. */
   readonly isHeld: boolean;
-  /** Whether it was seen for a whole lease without a gap, so that the silence of another one is not an outage that both had. */
+  /** Whether it was seen for a whole lease without a gap of half of one: the silence of another one is no outage that both had. */
   readonly isSteady: boolean;
   /** Other processes that are there. */
   readonly others: number;
@@ -30,7 +30,7 @@ export async function renewLease(db: Queryable, id: Uuid, leaseMs: number): Prom
   const [row] = await db.execute<{ is_steady: boolean; others: number }>(sql`
     with renewed as (
       update cloud_replica r set seen_ms = t.now_ms,
-        steady_ms = case when r.seen_ms < t.now_ms - ${leaseMs}::bigint then t.now_ms else r.steady_ms end
+        steady_ms = case when r.seen_ms < t.now_ms - ${Math.round(leaseMs / 2)}::bigint then t.now_ms else r.steady_ms end
       from (select ${NOW_MS} as now_ms) as t
       where r.id = ${id}::uuid
       returning r.steady_ms <= t.now_ms - ${leaseMs}::bigint as is_steady, t.now_ms

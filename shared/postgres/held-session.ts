@@ -162,16 +162,19 @@ class HeldConnection implements HeldSession {
   }
 
   async #probe(sql: Sql, signal: AbortSignal): Promise<void> {
-    const answered = new AbortController();
+    const { probeTimeoutMs = 5_000 } = this.#options;
+    const over = new AbortController();
+    const onAbort = (): void => over.abort(signal.reason);
     const limit = async (): Promise<never> => {
-      const { probeTimeoutMs = 5_000 } = this.#options;
-      await this.#deps.clock.sleep(probeTimeoutMs, AbortSignal.any([signal, answered.signal]));
+      await this.#deps.clock.sleep(probeTimeoutMs, over.signal);
       throw new AppError("DATABASE_UNAVAILABLE", "PostgreSQL does not answer");
     };
+    signal.addEventListener("abort", onAbort, { once: true });
     try {
       await Promise.race([sql`select 1`, limit()]);
     } finally {
-      answered.abort();
+      signal.removeEventListener("abort", onAbort);
+      over.abort();
     }
   }
 }

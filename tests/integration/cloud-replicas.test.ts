@@ -72,7 +72,7 @@ describe("a lease", () => {
     expect(await renewLease(db, id, LEASE_MS)).toMatchObject({ isHeld: true, isSteady: false });
     await database.sql`update cloud_replica set steady_ms = steady_ms - ${LEASE_MS} where id = ${id}`;
     expect(await renewLease(db, id, LEASE_MS)).toMatchObject({ isSteady: true });
-    await silence(id, LEASE_MS + 1_000);
+    await silence(id, LEASE_MS / 2 + 1_000);
     expect(await renewLease(db, id, LEASE_MS)).toMatchObject({ isHeld: true, isSteady: false });
     await leaveReplicas(db, id);
     expect(await renewLease(db, id, LEASE_MS)).toMatchObject({ isHeld: false, isSteady: false });
@@ -94,13 +94,23 @@ describe("a lease", () => {
     await open(orphan, newId());
     await open(kept, here);
     await silence(gone, LEASE_MS + 1_000);
-    const ended = await Promise.all([1, 2, 3].map(() => endGoneReplicas(db, LEASE_MS)));
-    expect(ended.flat().toSorted()).toEqual([lost.edgeId, orphan.edgeId].toSorted());
+    const ended = await endGoneReplicas(db, LEASE_MS);
+    expect(ended.toSorted()).toEqual([lost.edgeId, orphan.edgeId].toSorted());
     expect(await statusOf(lost)).toMatchObject({ isConnected: false, reason: "LINK_DOWN" });
     expect(await isConnected(kept)).toBe(true);
     expect(await renewLease(db, gone, LEASE_MS)).toMatchObject({ isHeld: false });
     expect(await renewLease(db, here, LEASE_MS)).toMatchObject({ isHeld: true });
     await leaveReplicas(db, here);
+  });
+
+  test("that ran out is noticed by several replicas at once, and ends each edge once", async () => {
+    const gone = newId();
+    await joinReplicas(db, gone);
+    const lost = await newAccount();
+    await open(lost, gone);
+    await silence(gone, LEASE_MS + 1_000);
+    const ended = await Promise.all([1, 2, 3].map(() => endGoneReplicas(db, LEASE_MS)));
+    expect(ended.flat()).toEqual([lost.edgeId]);
   });
 
   test("given back ends what is left of its replica's edges", async () => {
@@ -203,8 +213,11 @@ test("openNotifyChannel() reaches everybody who listens, also after the server w
 
 test("first starts at once make one instance and one tenant", async () => {
   const { db: empty, sql } = await postgres.createDatabase("cloud");
+  // Every connection is open: none waits for its turn to start.
+  await Promise.all([1, 2, 3, 4].map(() => sql`select pg_sleep(0.1)`));
   const instances = await Promise.all([1, 2, 3, 4].map(() => ensureInstance(empty, deps)));
   expect(new Set(instances.map(({ id }) => id)).size).toBe(1);
+  expect(await sql`select id from instance`).toHaveLength(1);
   const first = { adminEmail: "a@b.c", adminPasswordHash: "" };
   const made = await Promise.all([1, 2, 3, 4].map(() => createFirstTenant(empty, deps, first)));
   expect(made.filter(Boolean)).toHaveLength(1);
