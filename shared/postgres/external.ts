@@ -106,6 +106,8 @@ class ExternalDatabase implements Database {
 
   #onFailure(error: AppError): boolean {
     const isTaken = error.code === "DATABASE_IN_USE";
+    if (isTaken)
+      this.#deps.log.error("Another edge took the database over", { code: error.code, error: error.message });
     this.#state.move(isTaken ? "lost" : "restarting", { lastError: { code: error.code, message: error.message } });
     return !isTaken;
   }

@@ -86,13 +86,18 @@ class HeldConnection implements HeldSession {
   }
 
   async #keep(first: Connected): Promise<void> {
-    const { onBack, onLost } = this.#options;
+    const { log } = this.#deps;
+    const { applicationName, onBack, onLost } = this.#options;
     for (let next: Connected | null = first; next !== null; next = await this.#reconnect()) {
-      if (next !== first) onBack?.();
+      if (next !== first) {
+        log.info("The session with PostgreSQL is held again", { applicationName });
+        onBack?.();
+      }
       await this.#untilLost(next);
       this.#current = null;
       await closeSql(next.sql, this.#stopping.signal.aborted ? 1_000 : 0);
       if (this.#stopping.signal.aborted) return;
+      log.warn("The session with PostgreSQL is lost; it is opened again", { applicationName });
       onLost?.();
     }
   }
@@ -109,12 +114,7 @@ class HeldConnection implements HeldSession {
       } catch (thrown) {
         if (signal.aborted) return null;
         const error = databaseError(thrown);
-        log.warn("A session with PostgreSQL is lost", {
-          applicationName,
-          code: error.code,
-          error: error.message,
-          attempt,
-        });
+        log.debug("The session with PostgreSQL can't be opened yet", { applicationName, error, attempt });
         if (onFailure?.(error) === false) return null;
       }
     }

@@ -103,10 +103,8 @@ scenario("what one replica is told reaches an edge that another holds, at once",
   });
 
   const record = await twoApi.request<object>("GET", `/api/edge/${edgeId}`);
-  const changedMs = performance.now();
   await twoApi.request("POST", "/api/edge", { ...record, secret: "another-secret" });
   await waitFor("the session with the old secret to end", async () => !(await isConnected(edge)));
-  expect(performance.now() - changedMs).toBeLessThan(900);
   await waitFor("the edge to say why", async () => {
     const { link } = await readEdgeStatus(edge);
     return link.state === "refused" && link.reason?.code === "UNAUTHENTICATED";
@@ -141,7 +139,7 @@ scenario(
       "the edge at the other replica",
       async () => (await readMetric(one.addresses.http, "skerry_edges_connected")) === 1,
     );
-    expect(performance.now() - sentAwayMs).toBeLessThan(3_000);
+    expect(performance.now() - sentAwayMs).toBeLessThan(4_000);
     expect(await stopping).toBe(0);
     expect(await stateAt(oneApi, edgeId)).toBe("connected");
     await two.restart();

@@ -16,10 +16,12 @@ import { createMetrics } from "../../shared/observe/metrics.ts";
 import { systemClock as clock } from "../../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../../shared/runtime/system-random.ts";
 import { saveDevice } from "../../shared/store/device-store.ts";
+import { openDb } from "../../shared/store/open-db.ts";
 import type { Frame } from "../../shared/sync/frames.ts";
 import { startTestPostgres, type TestDatabase, type TestPostgres } from "../support/postgres.ts";
 import { waitFor, within } from "../support/wait-for.ts";
 import { HELLO } from "../unit/sync-values.ts";
+import { connectTo, failureOf } from "./postgres-support.ts";
 
 // Replicas in this process whose tasks do not run: there is no poll behind the words that they send each other.
 
@@ -149,4 +151,24 @@ test("a drain tells every edge when to come back", async () => {
   const drained = one.live.drain("The cloud process stops", 250);
   expect(await caller.next("go-away")).toMatchObject({ code: "CANCELLED", retryAfterMs: 250 });
   await drained;
+});
+
+test("createSessionStore() says that the database is away, without the statement and what is in it", async () => {
+  await using away = connectTo({ ...database.connection, host: "/nonexistent" });
+  const db = openDb(away.sql);
+  const ends = { store: () => Promise.resolve() };
+  const ids = { cloudId: CLOUD_ID, replicaId: CLOUD_ID };
+  const store = createSessionStore({ ...deps, ...ids, db, hashEdgeSecret, onDownlinks: () => undefined, ends });
+  const edge = { edgeId: CLOUD_ID, tenantId, name: "Edge", type: "default", secretHash: "" };
+  const request = { lane: "downlink", afterSeq: 0, bytesMax: 1, itemsMax: 1 } as const;
+  for (const work of [
+    () => store.authenticate("key-of-the-edge", "secret"),
+    () => store.open(edge, HELLO),
+    () => store.readDownlinks(edge, request),
+    () => store.settleDownlinks(CLOUD_ID, 1, 1, []),
+  ]) {
+    const failure = await failureOf(work());
+    expect(failure.code).toBe("DATABASE_UNAVAILABLE");
+    expect(failure.message).not.toMatch(/select|update|key-of-the-edge/);
+  }
 });
