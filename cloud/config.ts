@@ -27,7 +27,7 @@ export const CLOUD_SETTINGS = {
     flag: "database-url",
     variable: "DATABASE_URL",
     placeholder: "URL",
-    description: "External PostgreSQL 14 or newer instead of the embedded one",
+    description: "External PostgreSQL 14 or newer instead of the embedded one; several cloud processes may share it",
     default: "none",
   },
   httpHost: {

@@ -1,11 +1,11 @@
 import process from "node:process";
 import { MIGRATIONS } from "../drizzle/cloud.gen.ts";
 import { AppError, ERROR_CODES } from "../shared/core/errors.ts";
-import type { Uuid } from "../shared/core/ids.ts";
+import { createUuid, type Uuid } from "../shared/core/ids.ts";
 import { runTasks } from "../shared/core/lifecycle.ts";
 import { createToken } from "../shared/core/random.ts";
 import { createLog, type Log } from "../shared/observe/log.ts";
-import { createMetrics } from "../shared/observe/metrics.ts";
+import { createMetrics, type Metrics } from "../shared/observe/metrics.ts";
 import { databaseError } from "../shared/postgres/connect.ts";
 import type { Database } from "../shared/postgres/database.ts";
 import { openExternalDatabase } from "../shared/postgres/external.ts";
@@ -19,20 +19,22 @@ import { systemClock as clock } from "../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../shared/runtime/system-random.ts";
 import { createCloudApi } from "./api/cloud-api.ts";
 import { describeSettings, readCloudConfig, type CloudConfig } from "./config.ts";
-import { pollDownlinks } from "./jobs/downlink-poll.ts";
+import { startReplica, type Replica } from "./replica.ts";
 import { startRpcServer } from "./runtime/rpc-server.ts";
 import { openCloudStores, type CloudStores } from "./store/cloud-stores.ts";
-import { closeLeftoverSessions, findWaitingEdges } from "./store/edge-session-store.ts";
 import { hashEdgeSecret } from "./store/edge-store.ts";
 import { createFirstTenant, hasTenant } from "./store/tenant-store.ts";
-import { createLiveSessions } from "./sync/live-sessions.ts";
+import { createEdgeSignals } from "./sync/edge-signals.ts";
+import { createLiveSessions, type LiveSessions } from "./sync/live-sessions.ts";
 import { registerSyncService } from "./sync/service.ts";
 import { createSessionStore } from "./sync/session-store.ts";
 import { CLOUD_VERSION } from "./version.ts";
 
 /** How long requests and sessions may go on after the first SIGTERM. */
 const DRAIN_MS = 5_000;
-/** When edges come back after a stop, so that a restart finds its port free. */
+/** How long what was said last to edges may take on its way. */
+const FAREWELL_MS = 1_000;
+/** When edges come back after a stop if there is nobody else to go to, so that a restart finds its port free. */
 const RETRY_AFTER_MS = 1_000;
 /** What an edge may send beyond the last acknowledgement. */
 const UPLINK_WINDOW = { bytes: 4 * 1024 * 1024, items: 50_000 };
@@ -44,49 +46,26 @@ async function runCloud(config: CloudConfig): Promise<void> {
   await using stack = new AsyncDisposableStack();
 
   const database = stack.use(await openDatabase(config, log, shutdown.drain));
-  const live = createLiveSessions();
-  const stores = stack.use(
-    await openCloudStores({
-      database,
-      migrations: MIGRATIONS,
-      clock,
-      random,
-      log,
-      onDownlinks: (edgeIds) => live.wake(edgeIds),
-    }),
-  );
-  await startFirst(config, stores);
-  await closeLeftoverSessions(stores.db, clock.nowMs());
-
   const metrics = createMetrics();
-  metrics.gauge("skerry_build_info", ["version"]).set({ version: CLOUD_VERSION }, 1);
-  const connected = metrics.gauge("skerry_edges_connected");
-  metrics.onRender(() => connected.set(live.edgeIds().length));
-  const tls = config.tls === null ? {} : { tls: config.tls };
-  const rpc = await startRpcServer({
-    ...config.rpc,
-    ...tls,
-    routes: (router) =>
-      registerSyncService(router, {
-        store: createSessionStore({
-          db: stores.db,
-          cloudId: stores.instance.id,
-          hashEdgeSecret,
-          onDownlinks: (ids) => live.wake(ids),
-          clock,
-          random,
-        }),
-        live,
-        cloudId: stores.instance.id,
-        cloudVersion: CLOUD_VERSION,
-        window: UPLINK_WINDOW,
-        clock,
-        log,
-      }),
-  });
-  stack.defer(() => rpc.close());
-  stack.defer(() => live.drain("The cloud stops", RETRY_AFTER_MS));
+  const live = createLiveSessions();
+  const replicaId = createUuid(clock, random);
+  const notify = (payload: string): Promise<void> => replica.notify(payload);
+  const signals = createEdgeSignals({ replicaId, live, notify, clock, metrics, log });
+  const onDownlinks = (edgeIds: readonly Uuid[]): void => signals.wake(edgeIds);
+  const stores = stack.use(
+    await openCloudStores({ database, migrations: MIGRATIONS, clock, random, log, onDownlinks }),
+  );
+  const { db, instance } = stores;
+  await startFirst(config, stores);
+  const replica = stack.use(
+    await startReplica(
+      { db, connection: database.connection, live, signals, clock, random, log, metrics },
+      { id: replicaId, isAlone: config.databaseUrl === null },
+    ),
+  );
+  describeProcess(metrics, live, replica);
 
+  const tls = config.tls === null ? {} : { tls: config.tls };
   const api = createCloudApi({
     ...stores,
     clock,
@@ -94,8 +73,8 @@ async function runCloud(config: CloudConfig): Promise<void> {
     log,
     metrics,
     passwords: createPasswordHasher(),
-    jwtSecret: stores.instance.jwtSecret,
-    sessions: live,
+    jwtSecret: instance.jwtSecret,
+    sessions: { sentSeq: (edgeId) => live.sentSeq(edgeId), end: (ending) => signals.end(ending) },
     notReady: () => (shutdown.drain.aborted ? Promise.resolve("The cloud stops") : stores.notReady()),
     toAppError: databaseError,
     version: CLOUD_VERSION,
@@ -103,11 +82,31 @@ async function runCloud(config: CloudConfig): Promise<void> {
   const http = serveHttp({ ...config.http, ...tls, fetch: (request, connection) => api.fetch(request, connection) });
   stack.defer(() => http.close(DRAIN_MS));
 
+  const cloudId = instance.id;
+  const { ends } = replica;
+  const store = createSessionStore({ db, cloudId, replicaId, hashEdgeSecret, onDownlinks, ends, clock, random });
+  const service = { store, live, signals, cloudId, cloudVersion: CLOUD_VERSION, window: UPLINK_WINDOW, clock, log };
+  const rpc = await startRpcServer({ ...config.rpc, ...tls, routes: (router) => registerSyncService(router, service) });
+  stack.defer(async () => {
+    rpc.stopListening();
+    await live.drain("The cloud process stops", replica.others() > 0 ? 0 : RETRY_AFTER_MS);
+    await rpc.close(FAREWELL_MS);
+  });
+
   writeLine(JSON.stringify({ event: "ready", http: http.url, rpc: rpc.url }));
-  log.info("Cloud is ready", { http: http.url, rpc: rpc.url, version: CLOUD_VERSION });
-  const poll = { live, clock, log, findWaiting: (edgeIds: readonly Uuid[]) => findWaitingEdges(stores.db, edgeIds) };
-  await runTasks({ downlinkPoll: (signal) => pollDownlinks(poll, signal) }, shutdown.drain);
+  log.info("Cloud is ready", { http: http.url, rpc: rpc.url, replicaId, version: CLOUD_VERSION });
+  await runTasks(replica.tasks, shutdown.drain);
   log.info("Cloud stops: requests under way may end");
+}
+
+function describeProcess(metrics: Metrics, live: LiveSessions, replica: Replica): void {
+  metrics.gauge("skerry_build_info", ["version"]).set({ version: CLOUD_VERSION }, 1);
+  const connected = metrics.gauge("skerry_edges_connected");
+  const replicas = metrics.gauge("skerry_cloud_replicas");
+  metrics.onRender(() => {
+    connected.set(live.held().length);
+    replicas.set(1 + replica.others());
+  });
 }
 
 function openDatabase(config: CloudConfig, log: Log, signal: AbortSignal): Promise<Database> {
@@ -123,8 +122,8 @@ async function startFirst(config: CloudConfig, { db }: CloudStores): Promise<voi
   if (await hasTenant(db)) return;
   const password = config.adminPassword?.() ?? createToken(random, 16);
   const adminPasswordHash = await createPasswordHasher().hash(password);
-  await createFirstTenant(db, { clock, random }, { adminEmail: config.adminEmail, adminPasswordHash });
-  if (config.adminPassword !== null) return;
+  const isOurs = await createFirstTenant(db, { clock, random }, { adminEmail: config.adminEmail, adminPasswordHash });
+  if (!isOurs || config.adminPassword !== null) return;
   writeLine("");
   writeLine("  Skerry cloud: first start. Sign in with");
   writeLine("");

@@ -37,5 +37,14 @@ export const MIGRATIONS: readonly Migration[] = [
       "CREATE INDEX \"edge_by_time\" ON \"edge\" USING btree (\"tenant_id\",\"created_ms\");",
       "CREATE INDEX \"edge_assignment_by_entity\" ON \"edge_assignment\" USING btree (\"entity_id\");"
     ]
+  },
+  {
+    "id": "0001_cloud-replicas",
+    "hash": "380c0d248465d2bf7bbf690eaf6c8acfad6df31eed894c4ac2099854f79aee30",
+    "statements": [
+      "CREATE TABLE \"cloud_replica\" (\n\t\"id\" uuid PRIMARY KEY NOT NULL,\n\t\"started_ms\" bigint NOT NULL,\n\t\"seen_ms\" bigint NOT NULL,\n\t\"steady_ms\" bigint NOT NULL\n);",
+      "ALTER TABLE \"edge_sync\" ADD COLUMN \"downlink_sent\" bigint DEFAULT 0 NOT NULL;",
+      "ALTER TABLE \"edge_sync\" ADD COLUMN \"replica_id\" uuid;"
+    ]
   }
 ];

@@ -40,7 +40,9 @@ export function addDownlinkRoutes(routes: RouteTable, deps: EdgeDeps): void {
     async (call) => {
       const { id } = await readableEdge(deps, call.principal, call.uuid("edgeId"));
       const status = (await readEdgeStatuses(db, [id])).get(id);
-      const filter = { edgeId: id, sentSeq: sessions.sentSeq(id) ?? 0, ackedSeq: status?.downlinkAcked ?? 0 };
+      const sentElsewhere = status?.isConnected === true ? status.downlinkSent : 0;
+      const sentSeq = sessions.sentSeq(id) ?? sentElsewhere;
+      const filter = { edgeId: id, sentSeq, ackedSeq: status?.downlinkAcked ?? 0 };
       return mapPage(await listDownlinks(db, filter, toPageRequest(call.query)), downlinkToRest);
     },
   );

@@ -110,11 +110,11 @@ export function edgeToRest(edge: Edge, secret: string | null = null): z.input<ty
 
 export interface Presence {
   readonly status: EdgeStatus | undefined;
-  readonly isConnected: boolean;
   readonly nowMs: number;
 }
 
-export function presenceToRest({ status, isConnected, nowMs }: Presence): z.input<typeof statusSchema> {
+export function presenceToRest({ status, nowMs }: Presence): z.input<typeof statusSchema> {
+  const isConnected = status?.isConnected ?? false;
   const connectedMs = status?.connectedMs ?? null;
   const disconnectedMs = status?.disconnectedMs ?? null;
   return {

@@ -1,10 +1,9 @@
-import type { ErrorCode } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 
-/** What the API has to know of the sessions of edges; cloud/sync holds them. */
+/** What the API has to know of the sessions of edges and to tell them; cloud/sync holds them. */
 export interface EdgeSessions {
-  isConnected(edgeId: Uuid): boolean;
-  /** Last downlink sequence on its way to the edge; null when it is not connected. */
+  /** Last downlink sequence on its way to the edge; null when this process does not send to it. */
   sentSeq(edgeId: Uuid): number | null;
-  disconnect(edgeId: Uuid, code: ErrorCode, text: string): void;
+  /** Ends the edge's sessions with a number below `fence`, whichever replica holds them. */
+  end(ending: { readonly edgeId: Uuid; readonly fence: number; readonly code: "UNAUTHENTICATED" | "NOT_FOUND" }): void;
 }

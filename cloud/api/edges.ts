@@ -7,6 +7,7 @@ import type { Principal } from "../../shared/rest/principal.ts";
 import { customerColumns, subtypeSchema, toSubtypes, type ResourceDeps } from "../../shared/rest/resource.ts";
 import { EVERY_ROLE, TENANT_ADMIN, TENANT_ROLES, validate, type RouteTable } from "../../shared/rest/route.ts";
 import type { AttributeSource } from "../../shared/rest/telemetry.ts";
+import { runTransaction } from "../store/downlink-store.ts";
 import {
   deleteEdge,
   edgeNotFound,
@@ -191,17 +192,13 @@ export function addEdgeListRoutes(routes: RouteTable, deps: EdgeDeps): void {
   );
 }
 
-async function edgeInfos({ db, sessions, clock }: EdgeDeps, edges: readonly Edge[]) {
+async function edgeInfos({ db, clock }: EdgeDeps, edges: readonly Edge[]) {
   const ids = edges.map((edge) => edge.id);
   const [statuses, customer] = await Promise.all([readEdgeStatuses(db, ids), customerColumns(db, edges)]);
   return (edge: Edge) => ({
     ...edgeToRest(edge),
     ...customer(edge),
-    status: presenceToRest({
-      status: statuses.get(edge.id),
-      isConnected: sessions.isConnected(edge.id),
-      nowMs: clock.nowMs(),
-    }),
+    status: presenceToRest({ status: statuses.get(edge.id), nowMs: clock.nowMs() }),
   });
 }
 
@@ -218,10 +215,11 @@ export function addEdgeWriteRoutes(routes: RouteTable, deps: EdgeDeps): void {
       answer: edgeSchema,
     },
     async ({ principal: { tenantId }, body }) => {
-      const saved = await db.transaction((tx) => saveEdge(tx, deps, toEdgeSave(body, tenantId)));
-      if (saved.accessChanged)
-        sessions.disconnect(saved.edge.id, "UNAUTHENTICATED", "Key or secret of the edge were changed");
-      return edgeToRest(saved.edge, saved.newSecret);
+      const { edge, fence, newSecret } = await runTransaction(db, (tx) =>
+        saveEdge(tx, deps, toEdgeSave(body, tenantId)),
+      );
+      if (fence !== null) sessions.end({ edgeId: edge.id, fence, code: "UNAUTHENTICATED" });
+      return edgeToRest(edge, newSecret);
     },
   );
   routes.add(
@@ -234,24 +232,20 @@ export function addEdgeWriteRoutes(routes: RouteTable, deps: EdgeDeps): void {
     },
     async (call) => {
       const id = call.uuid("edgeId");
-      await db.transaction((tx) => deleteEdge(tx, { id, tenantId: call.principal.tenantId }));
-      sessions.disconnect(id, "NOT_FOUND", "The edge was deleted in the cloud");
+      await runTransaction(db, (tx) => deleteEdge(tx, { id, tenantId: call.principal.tenantId }));
+      sessions.end({ edgeId: id, fence: Number.MAX_SAFE_INTEGER, code: "NOT_FOUND" });
     },
   );
 }
 
 /** Server attributes of edges for the telemetry routes. */
 export function createEdgeAttributes(deps: EdgeDeps): AttributeSource {
-  const { db, sessions, clock } = deps;
+  const { db, clock } = deps;
   return {
     check: async (principal, id) => void (await readableEdge(deps, principal, id)),
     attributes: async (id) => {
       const statuses = await readEdgeStatuses(db, [id]);
-      return presenceAttributes(id, {
-        status: statuses.get(id),
-        isConnected: sessions.isConnected(id),
-        nowMs: clock.nowMs(),
-      });
+      return presenceAttributes(id, { status: statuses.get(id), nowMs: clock.nowMs() });
     },
   };
 }

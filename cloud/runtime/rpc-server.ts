@@ -14,8 +14,10 @@ export interface RpcServerOptions {
 
 export interface RpcServer {
   readonly url: string;
-  /** Stops listening and ends all connections. Sessions should be drained before. */
-  close(): Promise<void>;
+  /** Takes no more connections, so that a load balancer looks for another replica; those of now go on. */
+  stopListening(): void;
+  /** Ends all connections too, those with streams that still end when these have, or after `deadlineMs`. */
+  close(deadlineMs: number): Promise<void>;
 }
 
 /** Bytes that a sender may have on the way; HTTP/2's default of 64 KiB would cap a link of 600 ms at 109 KB/s. */
@@ -49,15 +51,22 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   });
   server.on("sessionError", () => undefined);
   await listen(server, options);
+  let closed: Promise<void> | undefined;
+  const stopListening = (): Promise<void> =>
+    (closed ??= new Promise((resolve) => {
+      server.close(() => resolve());
+    }));
   const { port } = server.address() as AddressInfo; // a TCP server's address, since it listens on a port
   const host = options.host === "0.0.0.0" || options.host === "::" ? "127.0.0.1" : options.host;
   return {
     url: `${options.tls === undefined ? "http" : "https"}://${host}:${port}`,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        for (const session of sessions) session.destroy();
-      }),
+    stopListening: () => void stopListening(),
+    close: async (deadlineMs) => {
+      for (const session of sessions) session.close();
+      const limit = setTimeout(() => sessions.forEach((session) => session.destroy()), deadlineMs);
+      await stopListening();
+      clearTimeout(limit);
+    },
   };
 }
 

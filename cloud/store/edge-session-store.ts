@@ -1,11 +1,10 @@
-import { and, eq, gt, isNull, or, sql } from "drizzle-orm";
+import { and, eq, sql } from "drizzle-orm";
 import type { Clock } from "../../shared/core/clock.ts";
-import { AppError } from "../../shared/core/errors.ts";
+import { AppError, type ErrorCode } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
-import { arrayParam } from "../../shared/store/array-param.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { Hello, LaneOffer, LaneWatermark, Rejection, UplinkLane } from "../../shared/sync/frames.ts";
-import { requestFullSync } from "./downlink-store.ts";
+import { requestFullSync, runTransaction } from "./downlink-store.ts";
 import { edge, edgeEventAck, edgeEventRejection, edgeSync, edgeUplink } from "./schema.ts";
 
 // Sessions of edges as the database sees them: fencing, watermarks, presence. A session may write only while its number is
@@ -16,10 +15,13 @@ export interface EdgeAccount {
   readonly tenantId: Uuid;
   readonly name: string;
   readonly type: string;
+  readonly secretHash: string;
 }
 
 export interface OpenedSession {
   readonly session: number;
+  /** Whether another replica held the session before, and may not know yet that it is over. */
+  readonly isTakenOver: boolean;
   readonly watermarks: readonly LaneWatermark[];
   readonly downlinkResume: number;
   /** Why not everything continues where it ended; for the log. */
@@ -34,25 +36,28 @@ export async function findEdgeByCredentials(
 ): Promise<EdgeAccount | null> {
   const [row] = await db.select().from(edge).where(eq(edge.routingKey, routingKey));
   if (row === undefined || !equalInConstantTime(row.secretHash, secretHash)) return null;
-  return { edgeId: row.id as Uuid, tenantId: row.tenantId as Uuid, name: row.name, type: row.type }; // columns written from Uuids
+  const { id, tenantId, name, type } = row;
+  return { edgeId: id as Uuid, tenantId: tenantId as Uuid, name, type, secretHash }; // columns written from Uuids
 }
 
 /**
  * Makes `hello` the newest session of the edge and says where its lanes go on. Waits for what an older session is committing.
  *
- * @throws AppError NOT_FOUND when the edge was deleted, STORE_MISMATCH when the edge's database is older than what it sent before
+ * @throws AppError NOT_FOUND when the edge was deleted, UNAUTHENTICATED when its secret was changed since the account was read,
+ *   STORE_MISMATCH when the edge's database is older than what it sent before
  */
 export function openSession(
   db: Queryable,
   account: EdgeAccount,
   hello: Hello,
-  deps: { readonly cloudId: Uuid; readonly clock: Clock },
+  deps: { readonly cloudId: Uuid; readonly replicaId: Uuid; readonly clock: Clock },
 ): Promise<OpenedSession> {
-  return db.transaction(async (tx) => {
+  return runTransaction(db, async (tx) => {
     const { edgeId } = account;
     const nowMs = Math.round(deps.clock.nowMs());
     const [before] = await tx.select().from(edgeSync).where(eq(edgeSync.edgeId, edgeId)).for("update");
     if (before === undefined) throw new AppError("NOT_FOUND", "The edge was deleted in the cloud");
+    await guardSecret(tx, account);
     const session = before.session + 1;
     await tx.update(edgeUplink).set({ session }).where(eq(edgeUplink.edgeId, edgeId));
     const watermarks: LaneWatermark[] = [];
@@ -71,15 +76,49 @@ export function openSession(
         storeId: hello.storeId,
         edgeVersion: hello.edgeVersion,
         clockSkewMs: Math.round(hello.wallClockMs - nowMs),
+        replicaId: deps.replicaId,
         connectedMs: nowMs,
         reason: null,
         downlinkLast: Math.max(before.downlinkLast, resume.seq),
         downlinkAcked: resume.seq,
+        downlinkSent: resume.seq,
       })
       .where(eq(edgeSync.edgeId, edgeId));
     if (resume.fullSync) await requestFullSync(tx, { clock: deps.clock }, edgeId);
-    return { session, watermarks, downlinkResume: resume.seq, notes };
+    const isTakenOver = before.replicaId !== null && before.replicaId !== deps.replicaId;
+    return { session, isTakenOver, watermarks, downlinkResume: resume.seq, notes };
   });
+}
+
+/** Who changes a secret fences the sessions after it, under the lock that the caller holds: one of both sees the other. */
+async function guardSecret(tx: Queryable, { edgeId, secretHash }: EdgeAccount): Promise<void> {
+  const [row] = await tx.select({ secretHash: edge.secretHash }).from(edge).where(eq(edge.id, edgeId));
+  if (row?.secretHash !== secretHash) throw new AppError("UNAUTHENTICATED", "Key or secret of the edge were changed");
+}
+
+/**
+ * Takes every session so far the right to write, and says that the edge is not connected.
+ *
+ * @returns the number that a session needs at least
+ */
+export async function fenceSessions(
+  tx: Queryable,
+  edgeId: Uuid,
+  { reason, nowMs }: { readonly reason: ErrorCode; readonly nowMs: number },
+): Promise<number> {
+  const [row] = await tx
+    .update(edgeSync)
+    .set({
+      session: sql`${edgeSync.session} + 1`,
+      replicaId: null,
+      disconnectedMs: sql`case when ${edgeSync.replicaId} is null then ${edgeSync.disconnectedMs} else ${Math.round(nowMs)}::bigint end`,
+      reason: sql`case when ${edgeSync.replicaId} is null then ${edgeSync.reason} else ${reason} end`,
+    })
+    .where(eq(edgeSync.edgeId, edgeId))
+    .returning({ session: edgeSync.session });
+  const session = row?.session ?? 0;
+  await tx.update(edgeUplink).set({ session }).where(eq(edgeUplink.edgeId, edgeId));
+  return session;
 }
 
 interface LaneOpening {
@@ -186,7 +225,11 @@ export async function moveWatermark(
   if (moved.length === 0) throw new AppError("SESSION_FENCED", "A newer session of this edge took over");
 }
 
-/** The edge has committed downlinks up to `seq`, but for `rejections`. Without effect for a fenced session. */
+/**
+ * The edge has committed downlinks up to `seq`, but for `rejections`.
+ *
+ * @throws AppError SESSION_FENCED when the session is not the newest; nothing changes then
+ */
 export function settleDownlinks(
   db: Queryable,
   settled: {
@@ -205,7 +248,7 @@ export function settleDownlinks(
       .set({ downlinkAcked: sql`greatest(${edgeSync.downlinkAcked}, ${seq})` })
       .where(and(eq(edgeSync.edgeId, edgeId), eq(edgeSync.session, session)))
       .returning({ edgeId: edgeSync.edgeId });
-    if (moved.length === 0) return;
+    if (moved.length === 0) throw new AppError("SESSION_FENCED", "A newer session of this edge took over");
     await tx.insert(edgeEventAck).values({ edgeId, lastSeq: seq, ackedMs: nowMs }).onConflictDoNothing();
     const rows = settled.rejections.map((rejection) => ({
       edgeId,
@@ -218,20 +261,6 @@ export function settleDownlinks(
   });
 }
 
-/** Which of these edges have downlinks that they did not acknowledge. */
-export async function findWaitingEdges(db: Queryable, edgeIds: readonly Uuid[]): Promise<readonly Uuid[]> {
-  const rows = await db
-    .select({ edgeId: edgeSync.edgeId })
-    .from(edgeSync)
-    .where(
-      and(
-        sql`${edgeSync.edgeId} = any(${arrayParam(edgeIds, "uuid")})`,
-        gt(edgeSync.downlinkLast, edgeSync.downlinkAcked),
-      ),
-    );
-  return rows.map((row) => row.edgeId as Uuid); // the column holds uuids
-}
-
 /** A session ended; a newer one's presence is left alone. */
 export async function closeSession(
   db: Queryable,
@@ -240,21 +269,8 @@ export async function closeSession(
 ): Promise<void> {
   await db
     .update(edgeSync)
-    .set({ disconnectedMs: Math.round(nowMs), reason })
+    .set({ replicaId: null, disconnectedMs: Math.round(nowMs), reason })
     .where(and(eq(edgeSync.edgeId, edgeId), eq(edgeSync.session, session)));
-}
-
-/** Sessions that a crashed cloud left open count as ended. */
-export async function closeLeftoverSessions(db: Queryable, nowMs: number): Promise<void> {
-  await db
-    .update(edgeSync)
-    .set({ disconnectedMs: Math.round(nowMs), reason: "LINK_DOWN" })
-    .where(
-      and(
-        sql`${edgeSync.connectedMs} is not null`,
-        or(isNull(edgeSync.disconnectedMs), sql`${edgeSync.disconnectedMs} < ${edgeSync.connectedMs}`),
-      ),
-    );
 }
 
 function equalInConstantTime(left: string, right: string): boolean {

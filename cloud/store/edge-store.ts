@@ -8,6 +8,7 @@ import { containsPattern, toPage, type Page, type PageRequest } from "../../shar
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import { attribute } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
+import { fenceSessions } from "./edge-session-store.ts";
 import {
   edge,
   edgeAssignment,
@@ -51,8 +52,8 @@ export interface SavedEdge {
   readonly edge: Edge;
   /** The secret when it was set by this save: the only time that it can be shown. */
   readonly newSecret: string | null;
-  /** Whether key or secret changed: sessions that were opened with the old ones have to end. */
-  readonly accessChanged: boolean;
+  /** Sessions below this number were opened with another key or secret and have to end; null: there are none. */
+  readonly fence: number | null;
 }
 
 const ROUTING_KEY_LENGTH = 36;
@@ -65,7 +66,7 @@ export function hashEdgeSecret(routingKey: string, secret: string): string {
 
 /** @throws AppError NOT_FOUND, VERSION_CONFLICT, ALREADY_EXISTS, INVALID_ARGUMENT */
 export function saveEdge(tx: Queryable, deps: StoreDeps, save: EdgeSave): Promise<SavedEdge> {
-  return save.id === null ? createEdge(tx, deps, save) : updateEdge(tx, save.id, save);
+  return save.id === null ? createEdge(tx, deps, save) : updateEdge(tx, deps, { ...save, id: save.id });
 }
 
 async function createEdge(tx: Queryable, deps: StoreDeps, save: EdgeSave): Promise<SavedEdge> {
@@ -89,7 +90,7 @@ async function createEdge(tx: Queryable, deps: StoreDeps, save: EdgeSave): Promi
   const row = rows[0];
   if (row === undefined) throw await explainConflict(tx, { tenantId: save.tenantId, name: save.name });
   await tx.insert(edgeSync).values({ edgeId: row.id, downlinkLast: 0, downlinkAcked: 0, session: 0 });
-  return { edge: toEdge(row), newSecret: secret, accessChanged: false };
+  return { edge: toEdge(row), newSecret: secret, fence: null };
 }
 
 async function explainConflict(tx: Queryable, { tenantId, name }: { tenantId: Uuid; name: string }): Promise<AppError> {
@@ -98,8 +99,12 @@ async function explainConflict(tx: Queryable, { tenantId, name }: { tenantId: Uu
     : new AppError("ALREADY_EXISTS", "Edge with such name already exists!", { field: "name" });
 }
 
-async function updateEdge(tx: Queryable, id: Uuid, save: EdgeSave): Promise<SavedEdge> {
-  const { tenantId, name, type, label, secret, additionalInfo } = save;
+async function updateEdge(
+  tx: Queryable,
+  { clock }: Pick<StoreDeps, "clock">,
+  save: EdgeSave & { readonly id: Uuid },
+): Promise<SavedEdge> {
+  const { id, tenantId, name, type, label, secret, additionalInfo } = save;
   const stored = await lockEdge(tx, { id, tenantId });
   if (save.expectedVersion !== null && save.expectedVersion !== stored.version) {
     throw new AppError("VERSION_CONFLICT", "Edge was already changed by someone else");
@@ -124,7 +129,10 @@ async function updateEdge(tx: Queryable, id: Uuid, save: EdgeSave): Promise<Save
     .where(eq(edge.id, id))
     .returning();
   if (rows[0] === undefined) throw edgeNotFound(id);
-  return { edge: toEdge(rows[0]), newSecret: accessChanged ? secret : null, accessChanged };
+  const saved = toEdge(rows[0]);
+  if (!accessChanged) return { edge: saved, newSecret: null, fence: null };
+  const fence = await fenceSessions(tx, id, { reason: "UNAUTHENTICATED", nowMs: clock.nowMs() });
+  return { edge: saved, newSecret: secret, fence };
 }
 
 async function lockEdge(
@@ -278,8 +286,12 @@ export async function deleteEdge(tx: Queryable, key: EdgeKey): Promise<void> {
 /** What the newest session of an edge has left behind. */
 export interface EdgeStatus {
   readonly edgeId: Uuid;
+  /** Whether some replica holds a session of it. */
+  readonly isConnected: boolean;
   readonly downlinkLast: number;
   readonly downlinkAcked: number;
+  /** What was on its way for longer than a moment. */
+  readonly downlinkSent: number;
   readonly edgeVersion: string | null;
   readonly clockSkewMs: number | null;
   readonly connectedMs: number | null;
@@ -294,7 +306,12 @@ export async function readEdgeStatuses(db: Queryable, edgeIds: readonly Uuid[]):
     .select()
     .from(edgeSync)
     .where(inArray(edgeSync.edgeId, [...edgeIds]));
-  return new Map(rows.map((row) => [row.edgeId as Uuid, { ...row, edgeId: row.edgeId as Uuid }]));
+  return new Map(
+    rows.map((row) => [
+      row.edgeId as Uuid,
+      { ...row, edgeId: row.edgeId as Uuid, isConnected: row.replicaId !== null },
+    ]),
+  );
 }
 
 function toEdge(row: typeof edge.$inferSelect): Edge {

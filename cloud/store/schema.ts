@@ -63,6 +63,19 @@ export const edgePastAssignment = pgTable(
   (table) => [primaryKey({ columns: [table.edgeId, table.entityId] })],
 );
 
+/**
+ * A row per running cloud process. All times are the database's: the processes' clocks need not agree. A replica that was not seen
+ * for the time of a lease is gone; see replica-store.ts.
+ */
+export const cloudReplica = pgTable("cloud_replica", {
+  /** Made anew at each start. */
+  id: uuid("id").primaryKey(),
+  startedMs: timeMs("started_ms"),
+  seenMs: timeMs("seen_ms"),
+  /** Since when it was seen without a gap. */
+  steadyMs: timeMs("steady_ms"),
+});
+
 /** A row per edge: the counters that order its downlinks and fence its sessions. The row lock is the order of commits. */
 export const edgeSync = pgTable("edge_sync", {
   edgeId: uuid("edge_id").primaryKey(),
@@ -70,8 +83,12 @@ export const edgeSync = pgTable("edge_sync", {
   downlinkLast: sequence("downlink_last"),
   /** Sequence of the last downlink that the edge has acknowledged. */
   downlinkAcked: sequence("downlink_acked"),
+  /** Last downlink that was on its way for longer than a moment, for who asks another replica than the one that sends. */
+  downlinkSent: sequence("downlink_sent").default(0),
   /** Fencing number of the newest session. */
   session: sequence("session"),
+  /** The cloud process that holds the newest session; null while the edge is not connected. */
+  replicaId: uuid("replica_id"),
   /** Database of the edge that the newest session speaks for. */
   storeId: uuid("store_id"),
   edgeVersion: text("edge_version"),

@@ -1,4 +1,4 @@
-import { asc } from "drizzle-orm";
+import { asc, sql } from "drizzle-orm";
 import { createUuid, type Uuid } from "../../shared/core/ids.ts";
 import type { User } from "../../shared/entities/user.ts";
 import { ensureDefaultProfiles } from "../../shared/store/profile-store.ts";
@@ -7,7 +7,7 @@ import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { createUser } from "../../shared/store/user-store.ts";
 import { tenant } from "./schema.ts";
 
-export interface FirstTenant {
+export interface NewTenant {
   readonly adminEmail: string;
   readonly adminPasswordHash: string;
 }
@@ -19,11 +19,21 @@ export async function hasTenant(db: Queryable): Promise<boolean> {
   return rows.length > 0;
 }
 
-/** What a first start makes, in one transaction: a tenant, its administrator, its default profiles. */
-export function createFirstTenant(
+/** @returns false when there is a tenant, as when another replica that starts at the same time was faster; nothing is made then */
+export function createFirstTenant(db: Queryable, deps: StoreDeps, first: NewTenant): Promise<boolean> {
+  return db.transaction(async (tx) => {
+    await tx.execute(sql`lock table ${tenant} in share row exclusive mode`);
+    if (await hasTenant(tx)) return false;
+    await createTenant(tx, deps, first);
+    return true;
+  });
+}
+
+/** In one transaction: a tenant, its administrator, its default profiles. */
+export function createTenant(
   db: Queryable,
   deps: StoreDeps,
-  first: FirstTenant,
+  { adminEmail, adminPasswordHash }: NewTenant,
 ): Promise<{ readonly tenantId: Uuid; readonly admin: User }> {
   return db.transaction(async (tx) => {
     const tenantId = createUuid(deps.clock, deps.random);
@@ -33,9 +43,9 @@ export function createFirstTenant(
     const admin = await createUser(tx, deps, {
       tenantId,
       customerId: null,
-      email: first.adminEmail,
+      email: adminEmail,
       authority: "TENANT_ADMIN",
-      passwordHash: first.adminPasswordHash,
+      passwordHash: adminPasswordHash,
     });
     // Nobody follows anything yet: there are no changes to record.
     await ensureDefaultProfiles(tx, deps, tenantId);

@@ -25,6 +25,7 @@ import { decodeRequest, encodeResponse } from "../../shared/wire/frames-codec.ts
 import type { SessionRequest } from "../../shared/wire/gen/skerry/sync/v1/sync_pb.ts";
 import { EdgeSyncService } from "../../shared/wire/gen/skerry/sync/v1/sync_pb.ts";
 import { EDGE_KEY_HEADER, EDGE_SECRET_HEADER, toConnectError } from "../../shared/wire/rpc-errors.ts";
+import type { EdgeSignals } from "./edge-signals.ts";
 import type { LiveSessions } from "./live-sessions.ts";
 
 // The cloud's end of the sync protocol: authenticates the call, then runs the session machine over the cloud's stores.
@@ -34,10 +35,14 @@ export interface EdgeCaller {
   readonly tenantId: Uuid;
   readonly name: string;
   readonly type: string;
+  /** What it was authenticated by: a session opens only if that still holds. */
+  readonly secretHash: string;
 }
 
 export interface OpenedEdgeSession {
   readonly session: number;
+  /** Whether another replica held the session before, and may not know yet that it is over. */
+  readonly isTakenOver: boolean;
   readonly watermarks: readonly LaneWatermark[];
   readonly downlinkResume: number;
   readonly notes: readonly string[];
@@ -48,6 +53,7 @@ export interface SessionStore {
   /** @throws AppError UNAUTHENTICATED, with the same text for an unknown key and a wrong secret */
   authenticate(routingKey: string, secret: string): Promise<EdgeCaller>;
   open(caller: EdgeCaller, hello: Hello): Promise<OpenedEdgeSession>;
+  /** Stores that the session ended, later if the database does not answer. */
   close(edgeId: Uuid, session: number, reason: string): Promise<void>;
   applyUplink(source: UplinkSource, batches: readonly Batch[]): Promise<readonly Rejection[]>;
   readDownlinks(
@@ -65,7 +71,8 @@ export interface UplinkSource extends EdgeCaller {
 
 export interface SyncServiceDeps {
   readonly store: SessionStore;
-  readonly live: LiveSessions;
+  readonly live: Pick<LiveSessions, "add" | "remove">;
+  readonly signals: Pick<EdgeSignals, "end">;
   readonly cloudId: Uuid;
   readonly cloudVersion: string;
   readonly window: Window;
@@ -133,7 +140,7 @@ class CloudSessionPorts implements SessionPorts {
 
   async open(first: Hello | Welcome): Promise<Opening> {
     if (first.type !== "hello") throw new AppError("PROTOCOL_ERROR", "Expected a Hello");
-    const { cloudId, cloudVersion, clock, log, live, store, window } = this.#deps;
+    const { cloudId, cloudVersion, clock, log, live, signals, store, window } = this.#deps;
     const protocol = commonVersion(first);
     const opened = await store.open(this.#caller, first);
     this.#opened = { ...opened, storeId: first.storeId };
@@ -141,7 +148,8 @@ class CloudSessionPorts implements SessionPorts {
     for (const note of opened.notes)
       log.warn("Edge session begins with a repair", { edgeId, session: opened.session, note });
     log.info("Edge connected", { edgeId, session: opened.session, edgeVersion: first.edgeVersion });
-    if (this.#handle !== null) live.add(edgeId, this.#handle);
+    if (this.#handle !== null) live.add(edgeId, opened.session, this.#handle);
+    if (opened.isTakenOver) signals.end({ edgeId, fence: opened.session, code: "SESSION_FENCED" });
     return {
       window,
       sending: [{ lane: "downlink", seq: opened.downlinkResume }],
@@ -185,9 +193,7 @@ class CloudSessionPorts implements SessionPorts {
     if (this.#opened === null) return;
     const { session } = this.#opened;
     log.info("Edge disconnected", { edgeId, session, code });
-    await store
-      .close(edgeId, session, code)
-      .catch((error: unknown) => log.warn("Presence was not stored", { edgeId, session, error }));
+    await store.close(edgeId, session, code);
   }
 
   #session() {

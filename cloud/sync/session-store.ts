@@ -2,6 +2,7 @@ import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { createToken } from "../../shared/core/random.ts";
 import type { Change } from "../../shared/entities/change.ts";
+import { databaseError } from "../../shared/postgres/connect.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { OutgoingBatch } from "../../shared/sync/sender.ts";
@@ -11,9 +12,10 @@ import { encodeItems } from "../../shared/wire/changes-codec.ts";
 import { compress } from "../../shared/wire/compression.ts";
 import { loadEntityChanges } from "../store/downlink-source.ts";
 import { readDownlinks } from "../store/downlink-store.ts";
-import { closeSession, findEdgeByCredentials, openSession, settleDownlinks } from "../store/edge-session-store.ts";
+import { findEdgeByCredentials, openSession, settleDownlinks } from "../store/edge-session-store.ts";
 import { applyUplink } from "../store/uplink-apply.ts";
 import type { EdgeCaller, SessionStore } from "./service.ts";
+import type { SessionEnds } from "./session-ends.ts";
 
 /** Rows whose entities are read side by side. */
 const LOADS_AT_ONCE = 8;
@@ -23,9 +25,11 @@ const DOWNLINK_ROWS_MAX = 500;
 export interface SessionStoreDeps extends StoreDeps {
   readonly db: Queryable;
   readonly cloudId: Uuid;
+  readonly replicaId: Uuid;
   readonly hashEdgeSecret: (routingKey: string, secret: string) => string;
   /** Downlinks were committed for these edges. */
   readonly onDownlinks: (edgeIds: readonly Uuid[]) => void;
+  readonly ends: Pick<SessionEnds, "store">;
 }
 
 /** The stores of the cloud in the form that sessions use. */
@@ -34,22 +38,32 @@ export function createSessionStore(deps: SessionStoreDeps): SessionStore {
   // Hashing something for unknown keys too keeps the answer's time from telling which keys exist.
   const nobody = createToken(deps.random, 20);
   return {
-    authenticate: async (routingKey, secret) => {
-      const account = await findEdgeByCredentials(db, routingKey, hashEdgeSecret(routingKey || nobody, secret));
-      if (account === null) throw new AppError("UNAUTHENTICATED", "The cloud knows no edge with this key and secret");
-      return account;
-    },
-    open: (caller, hello) => openSession(db, caller, hello, deps),
-    close: (edgeId, session, reason) => closeSession(db, edgeId, { session, reason, nowMs: clock.nowMs() }),
+    authenticate: (routingKey, secret) =>
+      explained(async () => {
+        const account = await findEdgeByCredentials(db, routingKey, hashEdgeSecret(routingKey || nobody, secret));
+        if (account === null) throw new AppError("UNAUTHENTICATED", "The cloud knows no edge with this key and secret");
+        return account;
+      }),
+    open: (caller, hello) => explained(() => openSession(db, caller, hello, deps)),
+    close: (edgeId, session, reason) => deps.ends.store(edgeId, { session, reason, nowMs: clock.nowMs() }),
     applyUplink: async (source, batches) => {
       const applied = await applyUplink(db, deps, { origin: { ...source, edgeName: source.name }, batches });
       if (applied.edgeIds.length > 0) deps.onDownlinks(applied.edgeIds);
       return applied.rejections;
     },
-    readDownlinks: (caller, request) => readDownlinkBatch(db, caller, request),
+    readDownlinks: (caller, request) => explained(() => readDownlinkBatch(db, caller, request)),
     settleDownlinks: (edgeId, session, seq, rejections) =>
-      settleDownlinks(db, { edgeId, session, seq, rejections, nowMs: clock.nowMs() }),
+      explained(() => settleDownlinks(db, { edgeId, session, seq, rejections, nowMs: clock.nowMs() })),
   };
+}
+
+/** Edges are told why a session ends: never by the text of a statement and its parameters. */
+async function explained<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw databaseError(error);
+  }
 }
 
 /** Rows name entities; what is sent is their state of now, which never is older than the row. */

@@ -9,6 +9,9 @@ export const METRICS = {
   skerry_http_request_seconds: "Time from a REST request to its answer, by method and route",
   skerry_login_failures_total: "Sign-ins that were refused",
   skerry_edges_connected: "Edges that hold a session with this cloud process",
+  skerry_cloud_replicas: "Cloud processes that share the database and are there, this one included",
+  skerry_downlink_wakes_total:
+    "Sessions of this cloud process woken for downlinks, by who told: a commit of its own, another replica's notify, or the poll",
   skerry_mqtt_sessions: "Devices connected by MQTT",
   skerry_mqtt_publishes_total: "MQTT publishes received",
   skerry_mqtt_publishes_rejected_total: "MQTT publishes that were refused for their content",

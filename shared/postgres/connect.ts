@@ -32,6 +32,8 @@ export interface SqlOptions {
   readonly arrays?: boolean;
   /** Called for each connection that closes. */
   readonly onClose?: () => void;
+  /** Takes the payloads of what connections of the pool LISTEN to. */
+  readonly onNotification?: (payload: string) => void;
 }
 
 /** A pool whose int8 columns are numbers. */
@@ -56,7 +58,7 @@ export function openSql(connection: PostgresConnection, options: SqlOptions, log
     statementTimeoutMs = 60_000,
     arrays = true,
   } = options;
-  const onClose = options.onClose;
+  const { onClose, onNotification } = options;
   return postgres({
     ...(connection.host.startsWith("/")
       ? { path: `${connection.host}/.s.PGSQL.${connection.port}`, host: connection.host }
@@ -79,6 +81,7 @@ export function openSql(connection: PostgresConnection, options: SqlOptions, log
     types: { bigint: { to: INT8_OID, from: [INT8_OID], serialize: String, parse: parseInt8 } },
     onnotice: (notice) => log.debug("PostgreSQL notice", { severity: notice["severity"], notice: notice["message"] }),
     ...(onClose === undefined ? {} : { onclose: () => onClose() }),
+    ...(onNotification === undefined ? {} : { onnotify: (_: string, payload: string) => onNotification(payload) }),
   });
 }
 

@@ -14,9 +14,9 @@ export interface Pool extends AsyncDisposable {
 }
 
 /**
- * A pool that survives its server. When the database comes back after a loss, all connections are replaced at once, and what still
- * waits on an old one fails as DATABASE_UNAVAILABLE: postgres.js leaves a transaction without an answer when its connection is lost
- * between two statements, and a connection that met this never works again.
+ * A pool that survives its server. A connection that closes fails what it was doing and is opened again by the next statement (for which
+ * postgres.js is patched). When the database comes back after a loss, all connections are replaced at once, and what still waits on an
+ * old one fails as DATABASE_UNAVAILABLE: one that fell silent would keep it waiting, and one that was refused would pause first.
  */
 export function openPool(database: PoolDatabase, options: SqlOptions, log: Log): Pool {
   const open = (): Sql => {

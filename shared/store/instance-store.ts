@@ -1,4 +1,4 @@
-import { asc } from "drizzle-orm";
+import { asc, sql } from "drizzle-orm";
 import { AppError } from "../core/errors.ts";
 import { createUuid, type Uuid } from "../core/ids.ts";
 import type { StoreDeps } from "./store-deps.ts";
@@ -16,16 +16,22 @@ export interface Instance {
   readonly createdMs: number;
 }
 
-/** The one row; made at the first start. Call it before anything else runs: two first starts at once are not its concern. */
+/** The one row; made at the first start, by one of those that start at once. */
 export async function ensureInstance(db: Queryable, deps: StoreDeps): Promise<Instance> {
   const found = await findInstance(db);
+  return found ?? db.transaction((tx) => createInstance(tx, deps));
+}
+
+async function createInstance(tx: Queryable, deps: StoreDeps): Promise<Instance> {
+  await tx.execute(sql`lock table ${instance} in share row exclusive mode`);
+  const found = await findInstance(tx);
   if (found !== null) return found;
-  await db.insert(instance).values({
+  await tx.insert(instance).values({
     id: createUuid(deps.clock, deps.random),
     jwtSecret: btoa(String.fromCharCode(...deps.random.bytes(JWT_SECRET_BYTES))),
     createdMs: deps.clock.nowMs(),
   });
-  const made = await findInstance(db);
+  const made = await findInstance(tx);
   if (made === null) throw new AppError("INTERNAL", "The row of the instance can't be read after it was written");
   return made;
 }

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { isConnected, readEdgeStatus, waitForDrain, waitForLink } from "../support/edge-status.ts";
-import type { MqttDevice } from "../support/mqtt-device.ts";
 import type { Reading } from "../support/readings.ts";
 import { connectToEdge, type TestDevice } from "../support/rest-client.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { withTestBed, type Site, type TestBed } from "../support/test-bed.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { expectHistory, makeReadings } from "./expect-history.ts";
+import { Publisher } from "./publisher.ts";
 
 const LINK_DEADLINE_MS = 60_000;
 
@@ -19,42 +19,6 @@ async function assignNewDevice(site: Site, name: string): Promise<TestDevice> {
   await site.cloudApi.assignDevice(site.edgeId, device.id);
   await waitFor(`${name} to be on the edge`, async () => (await site.edgeApi.getDevice(device.id)) !== undefined);
   return device;
-}
-
-/** Publishes one after the other, several in flight, until told to stop; keeps what was acknowledged. */
-class Publisher {
-  readonly acked: Reading[] = [];
-  readonly #mqtt: MqttDevice;
-  #published = 0;
-  #isStopped = false;
-
-  constructor(mqtt: MqttDevice) {
-    this.#mqtt = mqtt;
-  }
-
-  async run(): Promise<void> {
-    await Promise.all(Array.from({ length: 8 }, () => this.#runOne()));
-  }
-
-  stop(): void {
-    this.#isStopped = true;
-  }
-
-  /** Until the edge acknowledges again. */
-  async waitForAcks(count = 50): Promise<void> {
-    const target = this.acked.length + count;
-    await waitFor("the edge to acknowledge messages", () => this.acked.length >= target, { deadlineMs: 30_000 });
-  }
-
-  async #runOne(): Promise<void> {
-    while (!this.#isStopped) {
-      const reading = { ts: 1_700_000_000_000 + this.#published * 1000, values: { n: this.#published } };
-      this.#published += 1;
-      await this.#mqtt.sendTelemetry(reading);
-      this.acked.push(reading);
-      await Bun.sleep(1);
-    }
-  }
 }
 
 describe("SIGKILL", () => {

@@ -9,7 +9,7 @@ import {
   type DownlinkRow,
 } from "../../cloud/store/downlink-store.ts";
 import { saveEdge } from "../../cloud/store/edge-store.ts";
-import { createFirstTenant } from "../../cloud/store/tenant-store.ts";
+import { createTenant } from "../../cloud/store/tenant-store.ts";
 import { guardUplinkChange, hasCredentialsUnderWay } from "../../cloud/store/uplink-guard.ts";
 import { createUuid, type Uuid } from "../../shared/core/ids.ts";
 import type { Change } from "../../shared/entities/change.ts";
@@ -36,7 +36,7 @@ beforeAll(async () => {
   postgres = await startTestPostgres();
   ({ db, sql } = await postgres.createDatabase("cloud"));
   unitOfWork = createCloudUnitOfWork(db, { clock, onCommitted: (edgeIds) => void woken.push(...edgeIds) });
-  ({ tenantId } = await createFirstTenant(db, deps, { adminEmail: "a@b.c", adminPasswordHash: "" }));
+  ({ tenantId } = await createTenant(db, deps, { adminEmail: "a@b.c", adminPasswordHash: "" }));
 });
 afterAll(() => postgres[Symbol.asyncDispose]());
 

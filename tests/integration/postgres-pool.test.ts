@@ -1,4 +1,6 @@
 import { expect, test } from "bun:test";
+import { once } from "node:events";
+import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { MIGRATIONS } from "../../drizzle/edge.gen.ts";
 import { openEdgeStores } from "../../edge/store/edge-stores.ts";
@@ -6,10 +8,21 @@ import { AppError } from "../../shared/core/errors.ts";
 import { createUuid } from "../../shared/core/ids.ts";
 import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
 import { silentLog } from "../../shared/observe/log.ts";
-import { openPool } from "../../shared/postgres/pool.ts";
+import type { Sql, TransactionSql } from "../../shared/postgres/connect.ts";
+import { openExternalDatabase } from "../../shared/postgres/external.ts";
+import { openPool, type Pool } from "../../shared/postgres/pool.ts";
 import { systemClock } from "../../shared/runtime/system-clock.ts";
 import { systemRandom } from "../../shared/runtime/system-random.ts";
-import { createTestDir, kill, startServer, untilStatus } from "./postgres-support.ts";
+import { startTcpProxy } from "../support/tcp-proxy.ts";
+import {
+  connectTo,
+  createTestDir,
+  failureOf,
+  kill,
+  startServer,
+  untilStatus,
+  type TestSql,
+} from "./postgres-support.ts";
 
 type Server = Awaited<ReturnType<typeof startServer>>;
 
@@ -41,6 +54,118 @@ test("openPool() ends a transaction whose connection is lost between two stateme
     await back.promise;
     expect(await pool.sql`select ${round}::int8 as round`).toMatchObject([{ round }]);
   }
+});
+
+/** A pool that nobody tells of a loss. */
+function openUntoldPool({ connection }: Server, max = 1): Pool {
+  const database = { connection, subscribe: () => () => undefined };
+  return openPool(database, { applicationName: "test", max, arrays: false }, silentLog);
+}
+
+async function terminate(admin: TestSql, sql: Sql | TransactionSql): Promise<void> {
+  const [row] = await sql<{ pid: number }[]>`select pg_backend_pid() as pid`;
+  await admin.sql`select pg_terminate_backend(${row?.pid ?? 0})`;
+}
+
+test("openPool() works on after a connection was lost between two statements, whoever noticed it first", async () => {
+  await using dir = createTestDir();
+  await using server = await startServer(join(dir.path, "data"));
+  await using admin = connectTo(server.connection);
+  await using pool = openUntoldPool(server);
+  for (let round = 1; round <= 6; round += 1) {
+    const failure = await failureOf(
+      pool.sql.begin(async (tx) => {
+        await terminate(admin, tx);
+        // The end of the connection arrives before, with or after the next statement is written.
+        for (let turn = 0; turn < round - 1; turn += 1) await new Promise(setImmediate);
+        await tx`select 2`;
+      }),
+    );
+    expect(["CONNECTION_CLOSED", "57P01", "ECONNRESET", "EPIPE"]).toContain(failure.code);
+    expect(await pool.sql`select ${round}::int8 as round`).toMatchObject([{ round }]);
+  }
+});
+
+test("openPool() never lets a transaction that lost its connection touch the next one on it", async () => {
+  await using dir = createTestDir();
+  await using server = await startServer(join(dir.path, "data"));
+  await using admin = connectTo(server.connection);
+  await using pool = openUntoldPool(server);
+  await admin.sql`create table written (by text)`;
+  const reused = Promise.withResolvers<undefined>();
+  const late = Promise.withResolvers<undefined>();
+  const dead = pool.sql.begin(async (tx) => {
+    await terminate(admin, tx);
+    await reused.promise;
+    await tx`insert into written values ('dead')`.catch(() => undefined);
+    late.resolve(undefined);
+  });
+  await failureOf(dead);
+  await pool.sql.begin(async (tx) => {
+    await tx`insert into written values ('alive')`;
+    reused.resolve(undefined);
+    await late.promise;
+    await tx`insert into written values ('alive')`;
+  });
+  expect(await admin.sql`select by from written`).toMatchObject([{ by: "alive" }, { by: "alive" }]);
+});
+
+test("openPool() answers the statement after a loss with its own rows and none of the lost one's", async () => {
+  await using dir = createTestDir();
+  await using server = await startServer(join(dir.path, "data"));
+  await using admin = connectTo(server.connection);
+  await using pool = openUntoldPool(server);
+  const [row] = await pool.sql<{ pid: number }[]>`select pg_backend_pid() as pid`;
+  const sleeping = failureOf(
+    pool.sql`select n, pg_sleep(case n when 3000 then 30 end) from generate_series(1, 3000) n`,
+  );
+  for (;;) {
+    const [busy] =
+      await admin.sql`select 1 from pg_stat_activity where pid = ${row?.pid ?? 0} and wait_event = 'PgSleep'`;
+    if (busy !== undefined) break;
+  }
+  await admin.sql`select pg_terminate_backend(${row?.pid ?? 0})`;
+  await sleeping;
+  expect([...(await pool.sql`select 7 as n`)]).toEqual([{ n: 7 }]);
+});
+
+test("openPool() fails its first statement when the server hangs up on it", async () => {
+  await using listener = createServer((socket) => socket.resume().end());
+  listener.listen(0, "127.0.0.1");
+  await once(listener, "listening");
+  const { port } = listener.address() as AddressInfo;
+  const connection = { host: "127.0.0.1", port, user: "skerry", database: "postgres" };
+  await using pool = openPool(
+    { connection, subscribe: () => () => undefined },
+    { applicationName: "test", max: 1, arrays: false },
+    silentLog,
+  );
+  expect((await failureOf(pool.sql`select 1`)).code).toBe("CONNECTION_CLOSED");
+});
+
+test("openPool() over a server of somebody else ends what waits on a silent connection, once the server is back", async () => {
+  await using dir = createTestDir();
+  await using server = await startServer(join(dir.path, "data"));
+  await using proxy = await startTcpProxy(join(server.connection.host, ".s.PGSQL.5432"));
+  await using database = await openExternalDatabase(
+    { clock: systemClock, log: silentLog, random: systemRandom },
+    {
+      url: `postgres://skerry@127.0.0.1:${proxy.port}/postgres?sslmode=disable`,
+      exclusive: false,
+      probeIntervalMs: 100,
+      probeTimeoutMs: 500,
+    },
+  );
+  await using pool = openPool(database, { applicationName: "test", max: 1 }, silentLog);
+  const silent = pool.sql.begin(async (tx) => {
+    await tx`select 1`;
+    proxy.forget();
+    await tx`select 2`;
+  });
+  const states = untilStatus(database, (status) => status.state === "ready");
+  expect((await failureOf(silent)).code).toBe("DATABASE_UNAVAILABLE");
+  expect((await states).map((status) => status.state)).toEqual(["restarting", "ready"]);
+  expect(await pool.sql`select 3 as n`).toMatchObject([{ n: 3 }]);
 });
 
 test("createGroupCommit() goes on after each loss of the database, its sequences without a gap, its newest values true", async () => {

@@ -40,6 +40,10 @@ const expectError = (answer: Answer, status: number, errorCode: number, message?
 };
 const events = async (edge: Entity, query = "pageSize=100&page=0") =>
   (await cloud.call<EventPage>("GET", `/api/edge/${edge.id.id}/events?${query}`)).data;
+/** As when a replica has opened a session. */
+const connect = (edge: Entity) =>
+  cloud.database
+    .sql`update edge_sync set replica_id = ${UNKNOWN_ID}, session = session + 1, connected_ms = 1000 where edge_id = ${edge.id.id}`;
 const told = async (edge: Entity) => (await events(edge)).map(({ type, action, entityId }) => [type, action, entityId]);
 
 describe("POST /api/edge", () => {
@@ -83,14 +87,20 @@ describe("POST /api/edge", () => {
     expect(renamed).toMatchObject({ label: "L", version: 2, secret: MASK });
     const { db } = cloud.database;
     expect(await authenticateEdge(db, { routingKey: "key-1", secret: "secret-1" })).not.toBeNull();
-    expect(cloud.sessions.disconnected).toHaveLength(0);
+    expect(cloud.sessions.ended).toHaveLength(0);
+    await connect(edge);
     expect(await cloud.call("POST", "/api/edge", { ...renamed, secret: "secret-2" })).toMatchObject({
       secret: "secret-2",
       version: 3,
     });
     expect(await authenticateEdge(db, { routingKey: "key-1", secret: "secret-1" })).toBeNull();
     expect(await authenticateEdge(db, { routingKey: "key-1", secret: "secret-2" })).not.toBeNull();
-    expect(cloud.sessions.disconnected).toEqual([{ edgeId: edge.id.id, code: "UNAUTHENTICATED" }]);
+    expect(cloud.sessions.ended).toEqual([{ edgeId: edge.id.id, fence: 2, code: "UNAUTHENTICATED" }]);
+    const [sync] = await cloud.database.sql`select session, replica_id from edge_sync where edge_id = ${edge.id.id}`;
+    expect(sync).toEqual({ session: 2, replica_id: null });
+    expect(await cloud.call("GET", `/api/edge/info/${edge.id.id}`)).toMatchObject({
+      status: { state: "disconnected", reason: "UNAUTHENTICATED" },
+    });
     expectError(
       await cloud.request("POST", "/api/edge", { body: { ...edge, version: null, secret: MASK, routingKey: "key-2" } }),
       400,
@@ -161,7 +171,7 @@ describe("reading edges", () => {
     expect(await info()).toMatchObject({
       status: { state: "disconnected", reason: "LINK_DOWN", lastSeenTime: 2000, clockSkewMs: 7, edgeVersion: "0.1.0" },
     });
-    cloud.sessions.connected.set(edge.id.id, 0);
+    await connect(edge);
     expect(await info()).toMatchObject({ status: { state: "connected", reason: null } });
     const path = `/api/plugins/telemetry/EDGE/${edge.id.id}/values/attributes/SERVER_SCOPE`;
     const attributes = await cloud.call<{ key: string; value: unknown }[]>("GET", path);
@@ -270,7 +280,15 @@ describe("GET /api/edge/{edgeId}/events", () => {
     await sql`update edge_sync set downlink_acked = 2 where edge_id = ${edge.id.id}`;
     await sql`insert into edge_event_ack values (${edge.id.id}, 2, 5000)`;
     await sql`insert into edge_event_rejection values (${edge.id.id}, 2, 'ALREADY_EXISTS', 'Why', 5000)`;
-    cloud.sessions.connected.set(edge.id.id, 3);
+    const states = async () => (await events(edge)).map((row) => row["state"]);
+    // What another replica says of an edge that is gone counts no more.
+    await sql`update edge_sync set downlink_sent = 3 where edge_id = ${edge.id.id}`;
+    expect(await states()).toEqual(["applied", "failed", "queued", "queued"]);
+    await connect(edge);
+    expect(await states()).toEqual(["applied", "failed", "sent", "queued"]);
+    cloud.sessions.sent.set(edge.id.id, 4);
+    expect(await states()).toEqual(["applied", "failed", "sent", "sent"]);
+    cloud.sessions.sent.set(edge.id.id, 3);
     const rows = await events(edge);
     expect(rows.map((row) => [row["state"], row["reason"], row["appliedTime"]])).toEqual([
       ["applied", null, 5000],
@@ -305,7 +323,7 @@ describe("POST /api/edge/sync/{edgeId}", () => {
     const [edge, device, asset] = [await create("edge"), await create("device"), await create("asset")];
     await cloud.call("POST", `/api/edge/${edge.id.id}/device/${device.id.id}`);
     await cloud.call("POST", `/api/edge/${edge.id.id}/asset/${asset.id.id}`);
-    cloud.sessions.connected.set(edge.id.id, 0);
+    await connect(edge);
     expect(await cloud.request("POST", `/api/edge/sync/${edge.id.id}`, { body: {} })).toMatchObject({
       status: 200,
       text: "",
@@ -323,7 +341,7 @@ test("a deleted edge is gone with its rows, its session ends, its devices stay",
   const path = `/api/edge/${edge.id.id}`;
   expectError(await cloud.request("DELETE", path, { token: cloud.second.token }), 404, 32);
   expect((await cloud.request("DELETE", path, { body: {} })).text).toBe("");
-  expect(cloud.sessions.disconnected.at(-1)).toEqual({ edgeId: edge.id.id, code: "NOT_FOUND" });
+  expect(cloud.sessions.ended.at(-1)).toMatchObject({ edgeId: edge.id.id, code: "NOT_FOUND" });
   expectError(await cloud.request("DELETE", path), 404, 32);
   expect((await cloud.request("GET", `/api/device/${device.id.id}`)).status).toBe(200);
   const { sql } = cloud.database;

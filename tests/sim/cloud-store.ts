@@ -214,7 +214,8 @@ export class SimCloudStore {
   }
 
   settleDownlinks(session: number, seq: number): void {
-    if (session === this.session) this.downlinkAcked = Math.max(this.downlinkAcked, seq);
+    if (session !== this.session) throw new AppError("SESSION_FENCED", "A newer session took over");
+    this.downlinkAcked = Math.max(this.downlinkAcked, seq);
   }
 
   /** What an edge applies must be what was written here. */

@@ -7,7 +7,7 @@ import { startPostgresServer, type PostgresServer } from "../../shared/postgres/
 import { systemClock } from "../../shared/runtime/system-clock.ts";
 import { openDb } from "../../shared/store/open-db.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import { createTestDir, SOURCE } from "../integration/postgres-support.ts";
+import { createTestDir, kill, SOURCE, untilStatus } from "../integration/postgres-support.ts";
 
 /** A database of one end, migrated, empty, on a PostgreSQL server of the test file. */
 export interface TestDatabase {
@@ -20,6 +20,10 @@ export interface TestDatabase {
 export interface TestPostgres extends AsyncDisposable {
   /** A new database with the schema of this end. */
   createDatabase(kind: DatabaseKind): Promise<TestDatabase>;
+  /** A new database with nothing in it, for programs: its DATABASE_URL. */
+  createEmptyDatabase(): Promise<string>;
+  /** SIGKILL of the server; resolves when it accepts connections again. */
+  restart(): Promise<void>;
 }
 
 /** @example const postgres = await startTestPostgres(); afterAll(() => postgres[Symbol.asyncDispose]()); */
@@ -36,12 +40,25 @@ export async function startTestPostgres(): Promise<TestPostgres> {
   opening.defer(() => closeSql(admin));
   const closing = opening.move();
   let databases = 0;
+  const createConnection = async (): Promise<PostgresConnection> => {
+    databases += 1;
+    const database = `test_${databases}`;
+    await admin.unsafe(`create database ${database}`);
+    return { ...server.connection, database };
+  };
   return {
+    async createEmptyDatabase() {
+      const { database, host, user } = await createConnection();
+      return `postgres://${user}@/${database}?host=${encodeURIComponent(host)}`;
+    },
+    async restart() {
+      const { pid = 0 } = server.status();
+      const back = untilStatus(server, (status) => status.state === "ready" && status.pid !== pid);
+      kill(pid, "SIGKILL");
+      await back;
+    },
     async createDatabase(kind) {
-      databases += 1;
-      const database = `test_${databases}`;
-      await admin.unsafe(`create database ${database}`);
-      const connection = { ...server.connection, database };
+      const connection = await createConnection();
       const sql = openSql(connection, { applicationName: "test", max: 8, arrays: false }, silentLog);
       closing.defer(() => closeSql(sql));
       await runMigrations(sql, kind === "cloud" ? CLOUD_MIGRATIONS : EDGE_MIGRATIONS, { kind });

@@ -4,7 +4,7 @@
  * Modes: `pass` forwards; `refuse` resets each new connection; `stall` moves no byte either way and closes nothing, as a
  * link that went half-open; it keeps what it has read and goes on with `pass`. `cut()` ends the connections of now.
  */
-import { connect, createServer, type Socket } from "node:net";
+import { connect, createServer, type NetConnectOpts, type Socket } from "node:net";
 
 export type LinkMode = "pass" | "refuse" | "stall";
 
@@ -27,6 +27,8 @@ export interface TcpProxy extends AsyncDisposable {
   readonly bytes: number;
   setMode(mode: LinkMode): void;
   setLink(options: LinkOptions): void;
+  /** New connections go there, as behind a load balancer. */
+  setTarget(target: string): void;
   /** Ends every open connection; new ones follow the mode. */
   cut(): void;
   /** The open connections stay silent for ever, whatever the mode; new ones follow it. */
@@ -49,9 +51,9 @@ interface Pair {
   wake(): void;
 }
 
-/** @param target `http://127.0.0.1:7070` or the like: only host and port count */
+/** @param target `http://127.0.0.1:7070` or the like: only host and port count; or the path of a unix socket */
 export async function startTcpProxy(target: string): Promise<TcpProxy> {
-  const { hostname, port } = new URL(target);
+  let address = parseTarget(target);
   const link: Link = { mode: "pass", delayMs: 0, bytesPerS: 0, bytes: 0 };
   const pairs = new Set<Pair>();
   let accepted = 0;
@@ -61,14 +63,14 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
       client.resetAndDestroy();
       return;
     }
-    openPair(client, connect({ host: hostname, port: Number(port) }), link, pairs);
+    openPair(client, connect(address), link, pairs);
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(0, "127.0.0.1", resolve);
   });
-  const address = server.address();
-  const ownPort = typeof address === "object" && address !== null ? address.port : 0;
+  const ownAddress = server.address();
+  const ownPort = typeof ownAddress === "object" && ownAddress !== null ? ownAddress.port : 0;
   const cut = (): void => {
     for (const { sockets } of pairs) for (const socket of sockets) socket.resetAndDestroy();
     pairs.clear();
@@ -93,6 +95,9 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
       link.delayMs = delayMs;
       link.bytesPerS = bytesPerS;
     },
+    setTarget(next) {
+      address = parseTarget(next);
+    },
     cut,
     forget() {
       for (const pair of pairs) pair.forgotten = true;
@@ -103,6 +108,12 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
       await closed;
     },
   };
+}
+
+function parseTarget(target: string): NetConnectOpts {
+  if (target.startsWith("/")) return { path: target };
+  const { hostname, port } = new URL(target);
+  return { host: hostname, port: Number(port) };
 }
 
 function openPair(client: Socket, upstream: Socket, link: Link, pairs: Set<Pair>): void {

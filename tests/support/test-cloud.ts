@@ -1,7 +1,7 @@
 import { createCloudApi } from "../../cloud/api/cloud-api.ts";
 import type { EdgeSessions } from "../../cloud/api/edge-sessions.ts";
 import { createCloudUnitOfWork, type CloudUnitOfWork } from "../../cloud/store/downlink-store.ts";
-import { createFirstTenant } from "../../cloud/store/tenant-store.ts";
+import { createTenant } from "../../cloud/store/tenant-store.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { TelemetryColumnsBuilder } from "../../shared/entities/telemetry-columns.ts";
 import { silentLog } from "../../shared/observe/log.ts";
@@ -56,8 +56,9 @@ export interface Answer {
 }
 
 export interface FakeSessions extends EdgeSessions {
-  readonly connected: Map<Uuid, number>;
-  readonly disconnected: { readonly edgeId: Uuid; readonly code: string }[];
+  /** Of the edges that are connected here, the last downlink on its way. */
+  readonly sent: Map<Uuid, number>;
+  readonly ended: { readonly edgeId: Uuid; readonly fence: number; readonly code: string }[];
 }
 
 export const PASSWORD = "correct horse";
@@ -102,7 +103,7 @@ export async function startTestCloud(): Promise<TestCloud> {
   const request = createRequest(api, () => first.token);
   const addTenant = async (email: string): Promise<TestTenant> => {
     const adminPasswordHash = await passwords.hash(PASSWORD);
-    const { tenantId } = await createFirstTenant(db, { clock, random }, { adminEmail: email, adminPasswordHash });
+    const { tenantId } = await createTenant(db, { clock, random }, { adminEmail: email, adminPasswordHash });
     return { tenantId, email, token: await signIn(api, email) };
   };
   const first = await addTenant("first@example.com");
@@ -200,13 +201,7 @@ function parseObject(text: string): Record<string, unknown> | undefined {
 }
 
 function createFakeSessions(): FakeSessions {
-  const connected = new Map<Uuid, number>();
-  const disconnected: { edgeId: Uuid; code: string }[] = [];
-  return {
-    connected,
-    disconnected,
-    isConnected: (edgeId) => connected.has(edgeId),
-    sentSeq: (edgeId) => connected.get(edgeId) ?? null,
-    disconnect: (edgeId, code) => void disconnected.push({ edgeId, code }),
-  };
+  const sent = new Map<Uuid, number>();
+  const ended: FakeSessions["ended"] = [];
+  return { sent, ended, sentSeq: (edgeId) => sent.get(edgeId) ?? null, end: (ending) => void ended.push(ending) };
 }

@@ -1,0 +1,174 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { startReplica, type Replica } from "../../cloud/replica.ts";
+import { startRpcServer } from "../../cloud/runtime/rpc-server.ts";
+import { assignEntity } from "../../cloud/store/assignment-store.ts";
+import { createCloudUnitOfWork, type CloudUnitOfWork } from "../../cloud/store/downlink-store.ts";
+import { hashEdgeSecret, saveEdge } from "../../cloud/store/edge-store.ts";
+import { createTenant } from "../../cloud/store/tenant-store.ts";
+import { createEdgeSignals, type EdgeSignals } from "../../cloud/sync/edge-signals.ts";
+import { createLiveSessions, type LiveSessions } from "../../cloud/sync/live-sessions.ts";
+import { registerSyncService } from "../../cloud/sync/service.ts";
+import { createSessionStore } from "../../cloud/sync/session-store.ts";
+import { dialCloud } from "../../edge/sync/transport.ts";
+import { createUuid, type Uuid } from "../../shared/core/ids.ts";
+import { silentLog } from "../../shared/observe/log.ts";
+import { createMetrics } from "../../shared/observe/metrics.ts";
+import { systemClock as clock } from "../../shared/runtime/system-clock.ts";
+import { systemRandom as random } from "../../shared/runtime/system-random.ts";
+import { saveDevice } from "../../shared/store/device-store.ts";
+import { openDb } from "../../shared/store/open-db.ts";
+import type { Frame } from "../../shared/sync/frames.ts";
+import { startTestPostgres, type TestDatabase, type TestPostgres } from "../support/postgres.ts";
+import { waitFor, within } from "../support/wait-for.ts";
+import { HELLO } from "../unit/sync-values.ts";
+import { connectTo, failureOf } from "./postgres-support.ts";
+
+// Replicas in this process whose tasks do not run: there is no poll behind the words that they send each other.
+
+const deps = { clock, random };
+const CLOUD_ID = createUuid(clock, random);
+let postgres: TestPostgres;
+let database: TestDatabase;
+let tenantId: Uuid;
+let names = 0;
+
+beforeAll(async () => {
+  postgres = await startTestPostgres();
+  database = await postgres.createDatabase("cloud");
+  ({ tenantId } = await createTenant(database.db, deps, { adminEmail: "a@b.c", adminPasswordHash: "" }));
+});
+afterAll(() => postgres[Symbol.asyncDispose]());
+
+interface TestReplica extends AsyncDisposable {
+  readonly url: string;
+  readonly live: LiveSessions;
+  readonly signals: EdgeSignals;
+  readonly unitOfWork: CloudUnitOfWork;
+}
+
+async function startTestReplica(): Promise<TestReplica> {
+  const { connection, db } = database;
+  await using opening = new AsyncDisposableStack();
+  const replicaId = createUuid(clock, random);
+  const live = createLiveSessions();
+  const metrics = createMetrics();
+  const log = silentLog;
+  const notify = (payload: string): Promise<void> => replica.notify(payload);
+  const signals = createEdgeSignals({ replicaId, live, notify, clock, metrics, log });
+  const replica: Replica = opening.use(
+    await startReplica(
+      { db, connection, live, signals, clock, random, log, metrics },
+      { id: replicaId, isAlone: false },
+    ),
+  );
+  const { ends } = replica;
+  const onDownlinks = (edgeIds: readonly Uuid[]): void => signals.wake(edgeIds);
+  const store = createSessionStore({ ...deps, db, cloudId: CLOUD_ID, replicaId, hashEdgeSecret, onDownlinks, ends });
+  const window = { bytes: 1_000_000, items: 1_000 };
+  const service = { store, live, signals, cloudId: CLOUD_ID, cloudVersion: "test", window, clock, log };
+  const rpc = await startRpcServer({
+    host: "127.0.0.1",
+    port: 0,
+    routes: (router) => registerSyncService(router, service),
+  });
+  opening.defer(() => rpc.close(0));
+  const closing = opening.move();
+  const unitOfWork = createCloudUnitOfWork(db, { clock, onCommitted: onDownlinks });
+  return { url: rpc.url, live, signals, unitOfWork, [Symbol.asyncDispose]: () => closing.disposeAsync() };
+}
+
+interface TestEdge {
+  readonly edgeId: Uuid;
+  readonly routingKey: string;
+  readonly secret: string;
+}
+
+async function newEdge(): Promise<TestEdge> {
+  const name = `Edge ${(names += 1)}`;
+  const rest = { type: "default", label: null, routingKey: null, secret: null, expectedVersion: null };
+  const save = { ...rest, id: null, tenantId, name, additionalInfo: null };
+  const { edge, newSecret } = await database.db.transaction((tx) => saveEdge(tx, deps, save));
+  return { edgeId: edge.id, routingKey: edge.routingKey, secret: newSecret ?? "" };
+}
+
+interface Caller extends AsyncDisposable {
+  /** The next frame of this type; others before it are skipped. */
+  next(type: Frame["type"]): Promise<Frame>;
+}
+
+/** An edge that only listens; its session is live when this resolves. */
+async function call(edge: TestEdge, { url }: TestReplica): Promise<Caller> {
+  const abort = new AbortController();
+  const address = { url, edgeKey: edge.routingKey, edgeSecret: () => edge.secret, caPem: undefined };
+  const transport = dialCloud(address, { clock, signal: abort.signal });
+  transport.send({ ...HELLO, storeId: edge.edgeId });
+  const frames = transport.incoming[Symbol.asyncIterator]();
+  const next = async (type: Frame["type"]): Promise<Frame> => {
+    for (;;) {
+      const { done, value } = await within(`a ${type}`, 10_000, frames.next());
+      if (done === true) throw new Error(`Expected a ${type}, but the stream ended`);
+      if (value.type === type) return value;
+    }
+  };
+  await next("welcome");
+  return { next, [Symbol.asyncDispose]: () => Promise.resolve(transport.close()) };
+}
+
+test("a session ends when a newer one opens at another replica", async () => {
+  await using one = await startTestReplica();
+  await using two = await startTestReplica();
+  const edge = await newEdge();
+  await using older = await call(edge, one);
+  await using _newer = await call(edge, two);
+  expect(await older.next("go-away")).toMatchObject({ code: "SESSION_FENCED" });
+  await waitFor("the older one to be gone", () => one.live.held().length === 0);
+  expect(two.live.held()).toMatchObject([{ edgeId: edge.edgeId, session: 2 }]);
+});
+
+test("a session hears of downlinks that were committed at another replica", async () => {
+  await using one = await startTestReplica();
+  await using two = await startTestReplica();
+  const edge = await newEdge();
+  await using caller = await call(edge, one);
+  const { id } = await two.unitOfWork.run((tx) => saveDevice(tx, deps, { tenantId, input: { name: "Pump" } }));
+  const assignment = { edgeId: edge.edgeId, tenantId, type: "DEVICE", entityId: id } as const;
+  await two.unitOfWork.runEvents((tx) => assignEntity(tx, assignment, { nowMs: clock.nowMs() }));
+  expect(await caller.next("batch")).toMatchObject({ lane: "downlink", firstSeq: 1, count: 2 });
+});
+
+test("a session ends when another replica says that its edge was deleted", async () => {
+  await using one = await startTestReplica();
+  await using two = await startTestReplica();
+  const edge = await newEdge();
+  await using caller = await call(edge, one);
+  two.signals.end({ edgeId: edge.edgeId, fence: Number.MAX_SAFE_INTEGER, code: "NOT_FOUND" });
+  expect(await caller.next("go-away")).toMatchObject({ code: "NOT_FOUND" });
+});
+
+test("a drain tells every edge when to come back", async () => {
+  await using one = await startTestReplica();
+  await using caller = await call(await newEdge(), one);
+  const drained = one.live.drain("The cloud process stops", 250);
+  expect(await caller.next("go-away")).toMatchObject({ code: "CANCELLED", retryAfterMs: 250 });
+  await drained;
+});
+
+test("createSessionStore() says that the database is away, without the statement and what is in it", async () => {
+  await using away = connectTo({ ...database.connection, host: "/nonexistent" });
+  const db = openDb(away.sql);
+  const ends = { store: () => Promise.resolve() };
+  const ids = { cloudId: CLOUD_ID, replicaId: CLOUD_ID };
+  const store = createSessionStore({ ...deps, ...ids, db, hashEdgeSecret, onDownlinks: () => undefined, ends });
+  const edge = { edgeId: CLOUD_ID, tenantId, name: "Edge", type: "default", secretHash: "" };
+  const request = { lane: "downlink", afterSeq: 0, bytesMax: 1, itemsMax: 1 } as const;
+  for (const work of [
+    () => store.authenticate("key-of-the-edge", "secret"),
+    () => store.open(edge, HELLO),
+    () => store.readDownlinks(edge, request),
+    () => store.settleDownlinks(CLOUD_ID, 1, 1, []),
+  ]) {
+    const failure = await failureOf(work());
+    expect(failure.code).toBe("DATABASE_UNAVAILABLE");
+    expect(failure.message).not.toMatch(/select|update|key-of-the-edge/);
+  }
+});
