@@ -17,11 +17,13 @@ import { createPasswordHasher } from "../shared/runtime/password.ts";
 import { listenForShutdown } from "../shared/runtime/signals.ts";
 import { systemClock as clock } from "../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../shared/runtime/system-random.ts";
+import type { Queryable } from "../shared/store/unit-of-work.ts";
 import { createCloudApi } from "./api/cloud-api.ts";
 import { describeSettings, readCloudConfig, type CloudConfig } from "./config.ts";
 import { startReplica, type Replica } from "./replica.ts";
 import { startRpcServer } from "./runtime/rpc-server.ts";
 import { openCloudStores, type CloudStores } from "./store/cloud-stores.ts";
+import { countFailedDownlinks } from "./store/downlink-replay.ts";
 import { hashEdgeSecret } from "./store/edge-store.ts";
 import { createFirstTenant, hasTenant } from "./store/tenant-store.ts";
 import { createEdgeSignals } from "./sync/edge-signals.ts";
@@ -64,6 +66,7 @@ async function runCloud(config: CloudConfig): Promise<void> {
     ),
   );
   describeProcess(metrics, live, replica);
+  describeDownlinks(metrics, db);
 
   const tls = config.tls === null ? {} : { tls: config.tls };
   const api = createCloudApi({
@@ -84,8 +87,10 @@ async function runCloud(config: CloudConfig): Promise<void> {
 
   const cloudId = instance.id;
   const { ends } = replica;
-  const store = createSessionStore({ db, cloudId, replicaId, hashEdgeSecret, onDownlinks, ends, clock, random });
-  const service = { store, live, signals, cloudId, cloudVersion: CLOUD_VERSION, window: UPLINK_WINDOW, clock, log };
+  const cloudVersion = CLOUD_VERSION;
+  const storeDeps = { db, cloudId, cloudVersion, replicaId, hashEdgeSecret, onDownlinks, ends, clock, random };
+  const store = createSessionStore(storeDeps);
+  const service = { store, live, signals, cloudId, cloudVersion, window: UPLINK_WINDOW, clock, log };
   const rpc = await startRpcServer({ ...config.rpc, ...tls, routes: (router) => registerSyncService(router, service) });
   stack.defer(async () => {
     rpc.stopListening();
@@ -106,6 +111,16 @@ function describeProcess(metrics: Metrics, live: LiveSessions, replica: Replica)
   metrics.onRender(() => {
     connected.set(live.held().length);
     replicas.set(1 + replica.others());
+  });
+}
+
+function describeDownlinks(metrics: Metrics, db: Queryable): void {
+  const failed = metrics.gauge("skerry_downlinks_failed", ["tenant"]);
+  metrics.onRender(async () => {
+    // A database that is down must not hide the other metrics.
+    const counts = await countFailedDownlinks(db).catch(() => new Map<string, number>());
+    failed.reset();
+    for (const [tenant, count] of counts) failed.set({ tenant }, count);
   });
 }
 

@@ -46,5 +46,15 @@ export const MIGRATIONS: readonly Migration[] = [
       "ALTER TABLE \"edge_sync\" ADD COLUMN \"downlink_sent\" bigint DEFAULT 0 NOT NULL;",
       "ALTER TABLE \"edge_sync\" ADD COLUMN \"replica_id\" uuid;"
     ]
+  },
+  {
+    "id": "0002_parking",
+    "hash": "006ac5960ed1081fbf43c3bf818e269e4397258834d16089b14d462a4a629550",
+    "statements": [
+      "CREATE TABLE \"edge_uplink_rejection\" (\n\t\"edge_id\" uuid NOT NULL,\n\t\"store_id\" uuid NOT NULL,\n\t\"lane\" text NOT NULL,\n\t\"seq\" bigint NOT NULL,\n\t\"code\" text NOT NULL,\n\t\"reason\" text NOT NULL,\n\t\"version\" text NOT NULL,\n\t\"rejected_ms\" bigint NOT NULL,\n\tCONSTRAINT \"edge_uplink_rejection_edge_id_store_id_lane_seq_pk\" PRIMARY KEY(\"edge_id\",\"store_id\",\"lane\",\"seq\")\n);",
+      "ALTER TABLE \"edge_event_rejection\" ADD COLUMN \"edge_version\" text DEFAULT '' NOT NULL;",
+      "ALTER TABLE \"edge_event_rejection\" ADD COLUMN \"decision\" text;",
+      "ALTER TABLE \"edge_event_rejection\" ADD COLUMN \"replay_seq\" bigint;"
+    ]
   }
 ];

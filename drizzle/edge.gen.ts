@@ -30,5 +30,14 @@ export const MIGRATIONS: readonly Migration[] = [
       "CREATE INDEX \"entity_by_profile\" ON \"entity\" USING btree (\"profile_id\");",
       "CREATE INDEX \"entity_by_customer\" ON \"entity\" USING btree (\"customer_id\");"
     ]
+  },
+  {
+    "id": "0001_parking",
+    "hash": "ab5c2b2dfa7ae08006de71332a18e5904f5d8b7dd73629febfff5ff62c8c2930",
+    "statements": [
+      "CREATE TABLE \"downlink_rejection\" (\n\t\"seq\" bigint PRIMARY KEY NOT NULL,\n\t\"code\" text NOT NULL,\n\t\"reason\" text NOT NULL,\n\t\"version\" text NOT NULL\n);",
+      "ALTER TABLE \"parked_item\" ADD COLUMN \"refused_by\" text DEFAULT '' NOT NULL;",
+      "ALTER TABLE \"parked_item\" ADD COLUMN \"decision\" text;"
+    ]
   }
 ];

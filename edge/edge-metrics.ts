@@ -19,7 +19,7 @@ export function registerEdgeMetrics({ metrics, mqtt, sources, version }: EdgeMet
   const linkUp = metrics.gauge("skerry_link_up");
   const backlog = metrics.gauge("skerry_uplink_backlog_items", ["lane"]);
   const acked = metrics.gauge("skerry_uplink_acked_seq", ["lane"]);
-  const parked = metrics.gauge("skerry_parked_items");
+  const parked = metrics.gauge("skerry_parked_items", ["lane"]);
   metrics.onRender(async () => {
     sessions.set(mqtt.sessions);
     setCounter(received, mqtt.counters.publishesReceived);
@@ -30,8 +30,8 @@ export function registerEdgeMetrics({ metrics, mqtt, sources, version }: EdgeMet
       const { ackedSeq, nextSeq } = outbox.lanes[lane];
       acked.set({ lane }, ackedSeq);
       backlog.set({ lane }, nextSeq - 1 - ackedSeq);
+      parked.set({ lane }, outbox.parked[lane]);
     }
-    parked.set(outbox.parked);
   });
 }
 

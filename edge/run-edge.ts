@@ -157,7 +157,7 @@ interface StatusParts {
 function createStatusSources({ config, database, stores, link, mqtt }: StatusParts): StatusSources {
   return {
     link,
-    outbox: () => readOutboxState(stores.sql, (lane) => stores.groupCommit.nextSeq(lane)),
+    outbox: () => readOutboxState(stores, (lane) => stores.groupCommit.nextSeq(lane)),
     database: () => {
       const { kind, state, lastError } = database.status();
       const reason =
@@ -194,6 +194,7 @@ function createApi({ config, database, stores, log, devices, mqtt, sources, loca
       jwtSecret: stores.instance.jwtSecret,
       localAuthenticator: local.authenticator,
       events: createCloudEvents(stores.sql),
+      parked: stores.parked,
       sources,
       readSite: () => stores.readSite(),
       routingKey: config.edgeKey,
@@ -216,7 +217,7 @@ function openDatabase(config: EdgeConfig, log: Log, signal: AbortSignal): Promis
 function createCloudLink(config: EdgeConfig, stores: EdgeStores, log: Log): Link | null {
   const { cloudUrl, edgeKey, edgeSecret, tlsCa } = config;
   if (cloudUrl === null || edgeKey === null || edgeSecret === null) return null;
-  const { db, groupCommit, instance, outbox, registry } = stores;
+  const { db, groupCommit, instance, outbox, parked, registry } = stores;
   const address = { url: cloudUrl, edgeKey, edgeSecret: () => edgeSecret.reveal(), caPem: tlsCa ?? undefined };
   return createLink({
     storeId: instance.id,
@@ -224,7 +225,9 @@ function createCloudLink(config: EdgeConfig, stores: EdgeStores, log: Log): Link
     store: createLinkStore({
       db,
       outbox,
+      parked,
       groupCommit,
+      edgeVersion: EDGE_VERSION,
       clock,
       random,
       onEffects: (effects) => registry.publish(effects),

@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, gt, gte, inArray, lte, sql, type SQL } from "drizzle-orm";
+import { and, asc, desc, eq, gt, gte, inArray, isNotNull, isNull, lte, sql, type SQL } from "drizzle-orm";
 import type { Clock } from "../../shared/core/clock.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
@@ -266,13 +266,19 @@ export async function readDownlinks(
   return rows.map(toDownlink);
 }
 
-/** queued: waits; sent: on its way, not acknowledged; applied: committed by the edge; failed: refused by it. */
-export type DownlinkState = "queued" | "sent" | "applied" | "failed";
+/**
+ * queued: waits; sent: on its way, not acknowledged; applied: committed by the edge; failed: refused by it; replayed, discarded:
+ * refused, and what was decided about it.
+ */
+export const DOWNLINK_STATES = ["queued", "sent", "applied", "failed", "replayed", "discarded"] as const;
+export type DownlinkState = (typeof DOWNLINK_STATES)[number];
 
 export interface DownlinkStatus extends DownlinkRow {
   readonly state: DownlinkState;
   readonly reason: string | null;
   readonly appliedMs: number | null;
+  /** The downlink that was made in place of a refused one. */
+  readonly replaySeq: number | null;
 }
 
 export interface DownlinkFilter {
@@ -280,6 +286,7 @@ export interface DownlinkFilter {
   /** Sequences up to this one were sent in the session of now. */
   readonly sentSeq: number;
   readonly ackedSeq: number;
+  readonly state?: DownlinkState | undefined;
 }
 
 /** Rows with their state, which follows from the cursors. */
@@ -290,6 +297,7 @@ export async function listDownlinks(
 ): Promise<Page<DownlinkStatus>> {
   const where = and(
     eq(edgeEvent.edgeId, filter.edgeId),
+    filter.state === undefined ? undefined : hasState(filter, filter.state),
     page.startTime === undefined ? undefined : gte(edgeEvent.createdMs, page.startTime),
     page.endTime === undefined ? undefined : lte(edgeEvent.createdMs, page.endTime),
     page.textSearch === undefined || page.textSearch === ""
@@ -297,20 +305,20 @@ export async function listDownlinks(
       : sql`strpos(lower(${edgeEvent.type} || ' ' || ${edgeEvent.action} || ' ' || ${edgeEvent.entityId}), lower(${page.textSearch})) > 0`,
   );
   const direction = page.sortOrder === "DESC" ? desc : asc;
+  const isRejection = and(eq(edgeEventRejection.edgeId, edgeEvent.edgeId), eq(edgeEventRejection.seq, edgeEvent.seq));
   const [rows, totals] = await Promise.all([
     db
       .select({
         row: edgeEvent,
         reason: edgeEventRejection.reason,
         code: edgeEventRejection.code,
+        decision: edgeEventRejection.decision,
+        replaySeq: edgeEventRejection.replaySeq,
         appliedMs: sql<number | null>`(select a.acked_ms from ${edgeEventAck} a where a.edge_id = ${edgeEvent.edgeId}
           and a.last_seq >= ${edgeEvent.seq} order by a.last_seq limit 1)`.mapWith(Number),
       })
       .from(edgeEvent)
-      .leftJoin(
-        edgeEventRejection,
-        and(eq(edgeEventRejection.edgeId, edgeEvent.edgeId), eq(edgeEventRejection.seq, edgeEvent.seq)),
-      )
+      .leftJoin(edgeEventRejection, isRejection)
       .where(where)
       .orderBy(direction(sortColumn(page.sortProperty)), direction(edgeEvent.seq))
       .limit(page.pageSize)
@@ -318,27 +326,48 @@ export async function listDownlinks(
     db
       .select({ count: sql<number>`count(*)` })
       .from(edgeEvent)
+      .leftJoin(edgeEventRejection, isRejection)
       .where(where),
   ]);
-  const data = rows.map(({ row, reason, code, appliedMs }) => {
-    const state = stateOf(row.seq, { ...filter, isRejected: reason !== null });
+  const data = rows.map(({ row, reason, code, decision, replaySeq, appliedMs }) => {
+    const state = reason === null ? stateOf(row.seq, filter) : rejectedState(decision);
     return {
       ...toDownlink(row),
       state,
       reason: reason === null ? null : `${code}: ${reason}`,
       appliedMs: state === "applied" ? appliedMs : null,
+      replaySeq,
     };
   });
   return toPage(data, totals[0]?.count ?? 0, page);
 }
 
-function stateOf(
-  seq: number,
-  { isRejected, ackedSeq, sentSeq }: { isRejected: boolean; ackedSeq: number; sentSeq: number },
-): DownlinkState {
-  if (isRejected) return "failed";
+function stateOf(seq: number, { ackedSeq, sentSeq }: Pick<DownlinkFilter, "ackedSeq" | "sentSeq">): DownlinkState {
   if (seq <= ackedSeq) return "applied";
   return seq <= sentSeq ? "sent" : "queued";
+}
+
+function rejectedState(decision: string | null): DownlinkState {
+  return decision === "replayed" || decision === "discarded" ? decision : "failed";
+}
+
+/** What stateOf and rejectedState say, as a condition on a row and its rejection. */
+function hasState({ ackedSeq, sentSeq }: DownlinkFilter, state: DownlinkState): SQL | undefined {
+  const { seq } = edgeEvent;
+  const isAccepted = isNull(edgeEventRejection.seq);
+  switch (state) {
+    case "failed":
+      return and(isNotNull(edgeEventRejection.seq), isNull(edgeEventRejection.decision));
+    case "replayed":
+    case "discarded":
+      return eq(edgeEventRejection.decision, state);
+    case "applied":
+      return and(isAccepted, lte(seq, ackedSeq));
+    case "sent":
+      return and(isAccepted, gt(seq, ackedSeq), lte(seq, sentSeq));
+    case "queued":
+      return and(isAccepted, gt(seq, Math.max(ackedSeq, sentSeq)));
+  }
 }
 
 function sortColumn(property: string | undefined) {

@@ -3,9 +3,11 @@ import type { Clock } from "../../shared/core/clock.ts";
 import { AppError, type ErrorCode } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import type { Hello, LaneOffer, LaneWatermark, Rejection, UplinkLane } from "../../shared/sync/frames.ts";
+import type { Ack, Hello, LaneOffer, LaneWatermark, Rejection, UplinkLane } from "../../shared/sync/frames.ts";
+import { replayUnsupported } from "./downlink-replay.ts";
 import { requestFullSync, runTransaction } from "./downlink-store.ts";
 import { edge, edgeEventAck, edgeEventRejection, edgeSync, edgeUplink } from "./schema.ts";
+import { findMissedAcks } from "./uplink-rejections.ts";
 
 // Sessions of edges as the database sees them: fencing, watermarks, presence. A session may write only while its number is
 // the newest of its edge; the rows that it writes carry that number, so that the check is part of the write.
@@ -24,6 +26,10 @@ export interface OpenedSession {
   readonly isTakenOver: boolean;
   readonly watermarks: readonly LaneWatermark[];
   readonly downlinkResume: number;
+  /** The last downlink whose acknowledgement was stored here. */
+  readonly downlinkAcked: number;
+  /** Acknowledgements of uplinks that the edge does not know of. */
+  readonly missedAcks: readonly Ack[];
   /** Why not everything continues where it ended; for the log. */
   readonly notes: readonly string[];
 }
@@ -67,7 +73,10 @@ export function openSession(
       watermarks.push({ lane: offer.lane, seq: opened.watermark });
       if (opened.note !== null) notes.push(opened.note);
     }
+    const missedAcks = await findMissedAcks(tx, { edgeId, hello, watermarks, nowMs });
     const resume = resumeDownlinks(hello, before, deps.cloudId);
+    // A full sync covers what was refused before it; else the edge says again what was not heard here.
+    const downlinkAcked = resume.fullSync ? resume.seq : Math.min(before.downlinkAcked, resume.seq);
     if (resume.note !== null) notes.push(resume.note);
     await tx
       .update(edgeSync)
@@ -80,13 +89,15 @@ export function openSession(
         connectedMs: nowMs,
         reason: null,
         downlinkLast: Math.max(before.downlinkLast, resume.seq),
-        downlinkAcked: resume.seq,
+        downlinkAcked,
         downlinkSent: resume.seq,
       })
       .where(eq(edgeSync.edgeId, edgeId));
     if (resume.fullSync) await requestFullSync(tx, { clock: deps.clock }, edgeId);
     const isTakenOver = before.replicaId !== null && before.replicaId !== deps.replicaId;
-    return { session, isTakenOver, watermarks, downlinkResume: resume.seq, notes };
+    const replayed = await replayUnsupported(tx, { edgeId, edgeVersion: hello.edgeVersion, nowMs });
+    if (replayed > 0) notes.push(`${replayed} downlinks that version ${hello.edgeVersion} may know are sent again`);
+    return { session, isTakenOver, watermarks, downlinkResume: resume.seq, downlinkAcked, missedAcks, notes };
   });
 }
 
@@ -253,8 +264,9 @@ export function settleDownlinks(
     const rows = settled.rejections.map((rejection) => ({
       edgeId,
       seq: rejection.seq,
-      code: rejection.code.slice(0, 64),
-      reason: rejection.text.slice(0, 1_000),
+      code: rejection.code,
+      reason: rejection.text,
+      edgeVersion: rejection.version,
       rejectedMs: nowMs,
     }));
     if (rows.length > 0) await tx.insert(edgeEventRejection).values(rows).onConflictDoNothing();

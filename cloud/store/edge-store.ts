@@ -18,6 +18,7 @@ import {
   edgePastAssignment,
   edgeSync,
   edgeUplink,
+  edgeUplinkRejection,
 } from "./schema.ts";
 
 /** An edge as the cloud knows it; its secret is not kept, only a hash. */
@@ -274,6 +275,7 @@ export async function deleteEdge(tx: Queryable, key: EdgeKey): Promise<void> {
     edgePastAssignment,
     edgeSync,
     edgeUplink,
+    edgeUplinkRejection,
     edgeEvent,
     edgeEventRejection,
     edgeEventAck,

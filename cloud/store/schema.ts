@@ -146,8 +146,34 @@ export const edgeEventRejection = pgTable(
     code: text("code").notNull(),
     reason: text("reason").notNull(),
     rejectedMs: timeMs("rejected_ms"),
+    /** Version of the edge that refused: another one may take it. */
+    edgeVersion: text("edge_version").notNull().default(""),
+    /** What somebody decided about it: replayed or discarded; null: it waits. */
+    decision: text("decision"),
+    /** The downlink that was made in its place. */
+    replaySeq: bigint("replay_seq", { mode: "number" }),
   },
   (table) => [primaryKey({ columns: [table.edgeId, table.seq] })],
+);
+
+/**
+ * Uplink items that this cloud refused for good. Kept until the edge has heard of it, because it is the edge that parks them; some
+ * more are kept for people.
+ */
+export const edgeUplinkRejection = pgTable(
+  "edge_uplink_rejection",
+  {
+    edgeId: uuid("edge_id").notNull(),
+    storeId: uuid("store_id").notNull(),
+    lane: text("lane").notNull(),
+    seq: sequence("seq"),
+    code: text("code").notNull(),
+    reason: text("reason").notNull(),
+    /** Of this program, when it refused. */
+    version: text("version").notNull(),
+    rejectedMs: timeMs("rejected_ms"),
+  },
+  (table) => [primaryKey({ columns: [table.edgeId, table.storeId, table.lane, table.seq] })],
 );
 
 /** When a range of downlinks was applied by the edge, for the list that people read: one row per acknowledgement. */

@@ -1,19 +1,23 @@
 import type { Uuid } from "../../shared/core/ids.ts";
-import type { Change, ChangeItem } from "../../shared/entities/change.ts";
+import type { Change } from "../../shared/entities/change.ts";
 import { isAssignableType } from "../../shared/entities/entity-types.ts";
 import { databaseError } from "../../shared/postgres/connect.ts";
 import type { ApplyContext, ApplyResult } from "../../shared/store/apply-change.ts";
 import { applyChange } from "../../shared/store/apply-change.ts";
+import type { ApplyMode } from "../../shared/store/apply-items.ts";
+import { applyFastThenCareful, applyItem } from "../../shared/store/apply-items.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { Rejection } from "../../shared/sync/frames.ts";
 import { lastSeqOf } from "../../shared/sync/frames.ts";
+import { createRejection } from "../../shared/sync/rejections.ts";
 import { decodeItems } from "../../shared/wire/changes-codec.ts";
 import { decompress } from "../../shared/wire/compression.ts";
 import { addAssignment, removeAssignment } from "./assignment-store.ts";
 import { recordChanges, runTransaction, toEvent } from "./downlink-store.ts";
 import { moveWatermark } from "./edge-session-store.ts";
 import { guardUplinkChange, hasCredentialsUnderWay } from "./uplink-guard.ts";
+import { storeUplinkRejections } from "./uplink-rejections.ts";
 import { applyTelemetry } from "./uplink-telemetry.ts";
 import type { Uplink, UplinkOrigin } from "./uplink.ts";
 
@@ -29,55 +33,46 @@ export interface AppliedUplink {
 export async function applyUplink(db: Queryable, deps: StoreDeps, uplink: Uplink): Promise<AppliedUplink> {
   try {
     if (uplink.origin.lane === "config") return await applyItems(db, deps, uplink);
-    return { rejections: await applyTelemetry(db, uplink), edgeIds: [] };
+    return { rejections: await applyTelemetry(db, deps, uplink), edgeIds: [] };
   } catch (error) {
     throw databaseError(error);
   }
 }
 
-function applyItems(db: Queryable, deps: StoreDeps, { origin, batches }: Uplink): Promise<AppliedUplink> {
-  return runTransaction(db, async (tx) => {
-    const rejections: Rejection[] = [];
-    const effects: Change[] = [];
-    const followUps: Change[] = [];
-    for (const batch of batches) {
-      await moveWatermark(tx, origin, { from: batch.firstSeq - 1, to: lastSeqOf(batch) });
-      for (const [index, item] of decodeItems(decompress(batch), batch.count).entries()) {
-        const rejection = await applyItem(tx, deps, { origin, item, effects, followUps });
-        if (rejection !== null) rejections.push({ seq: batch.firstSeq + index, ...rejection });
-      }
-    }
-    const nowMs = Math.round(deps.clock.nowMs());
-    const answers = followUps.map((change) => ({ edgeId: origin.edgeId, ...toEvent(change) }));
-    const edgeIds = await recordChanges(tx, effects, { nowMs, excludeEdgeId: origin.edgeId, events: answers });
-    return { rejections, edgeIds };
-  });
+function applyItems(db: Queryable, deps: StoreDeps, uplink: Uplink): Promise<AppliedUplink> {
+  return applyFastThenCareful((mode) => runTransaction(db, (tx) => applyOnce(tx, deps, { ...uplink, mode })));
 }
 
-interface ItemWork {
-  readonly origin: UplinkOrigin;
-  readonly item: ChangeItem;
-  readonly effects: Change[];
-  readonly followUps: Change[];
-}
-
-async function applyItem(
+async function applyOnce(
   tx: Queryable,
   deps: StoreDeps,
-  { origin, item, effects, followUps }: ItemWork,
-): Promise<{ readonly code: string; readonly text: string } | null> {
-  if (item.unknown > 0) {
-    return { code: "UNSUPPORTED_ITEM", text: `${item.unknown} changes are of a kind that this cloud does not know` };
+  { origin, batches, mode }: Uplink & { readonly mode: ApplyMode },
+): Promise<AppliedUplink> {
+  const { cloudVersion, edgeId, edgeName, tenantId } = origin;
+  const rejections: Rejection[] = [];
+  const effects: Change[] = [];
+  const followUps: Change[] = [];
+  for (const batch of batches) {
+    await moveWatermark(tx, origin, { from: batch.firstSeq - 1, to: lastSeqOf(batch) });
+    for (const [index, item] of decodeItems(decompress(batch), batch.count).entries()) {
+      const context: ApplyContext = { from: "edge", tenantId, edgeName, changedMs: item.changedMs };
+      const outcome = await applyItem(tx, {
+        item,
+        mode,
+        apply: (inner, change) => applyFromEdge(inner, deps, { origin, change, context }),
+      });
+      if (outcome.kind === "rejected") rejections.push(createRejection(batch.firstSeq + index, outcome, cloudVersion));
+      else {
+        effects.push(...outcome.effects);
+        followUps.push(...outcome.followUps);
+      }
+    }
   }
-  const { edgeName, tenantId } = origin;
-  const context: ApplyContext = { from: "edge", tenantId, edgeName, changedMs: item.changedMs };
-  for (const change of item.changes) {
-    const result = await applyFromEdge(tx, deps, { origin, change, context });
-    if (result.kind === "rejected") return { code: result.code, text: result.text };
-    effects.push(...result.effects);
-    followUps.push(...result.followUps);
-  }
-  return null;
+  const nowMs = Math.round(deps.clock.nowMs());
+  await storeUplinkRejections(tx, origin, { rejections, nowMs });
+  const answers = followUps.map((change) => ({ edgeId, ...toEvent(change) }));
+  const edgeIds = await recordChanges(tx, effects, { nowMs, excludeEdgeId: edgeId, events: answers });
+  return { rejections, edgeIds };
 }
 
 interface EdgeChange {

@@ -2,84 +2,153 @@ import { and, eq, or, sql } from "drizzle-orm";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { TelemetryColumns } from "../../shared/entities/telemetry-columns.ts";
 import { concatColumns, selectRecords } from "../../shared/entities/telemetry-columns.ts";
-import { sqlStateOf, UNIQUE_VIOLATION } from "../../shared/postgres/connect.ts";
+import { databaseError, isDataError, sqlStateOf, UNIQUE_VIOLATION } from "../../shared/postgres/connect.ts";
+import type { Refusal } from "../../shared/store/apply-items.ts";
 import { arrayParam } from "../../shared/store/array-param.ts";
 import { runStatementIn } from "../../shared/store/statement.ts";
+import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import { entity } from "../../shared/store/tables.ts";
 import { insertTelemetry, writeTelemetry } from "../../shared/store/telemetry-writer.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import type { Batch, Rejection } from "../../shared/sync/frames.ts";
+import type { Rejection } from "../../shared/sync/frames.ts";
+import { createRejection } from "../../shared/sync/rejections.ts";
 import { decompress } from "../../shared/wire/compression.ts";
 import { decodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
 import { moveWatermark } from "./edge-session-store.ts";
 import { edgeAssignment, edgePastAssignment } from "./schema.ts";
+import { storeUplinkRejections } from "./uplink-rejections.ts";
 import type { Uplink, UplinkOrigin } from "./uplink.ts";
 
 /** @returns the records refused for good */
-export async function applyTelemetry(db: Queryable, { origin, batches }: Uplink): Promise<readonly Rejection[]> {
+export async function applyTelemetry(
+  db: Queryable,
+  deps: Pick<StoreDeps, "clock">,
+  { origin, batches }: Uplink,
+): Promise<readonly Rejection[]> {
   const columns = concatColumns(batches.map((batch) => decodeTelemetry(decompress(batch), batch.count)));
+  const work = { origin, firstSeq: batches[0]?.firstSeq ?? 1, columns, nowMs: deps.clock.nowMs() };
   try {
-    return await writeNewTelemetry(db, { origin, batches, columns, malformed: [] });
+    return await writeNewTelemetry(db, work);
   } catch (error) {
-    // Class 22: a value that is no JSON, which no edge of ours sends. Find it, so that it does not stop the lane.
-    if (!sqlStateOf(error)?.startsWith("22")) throw error;
+    if (!isDataError(error)) throw error;
+    // A record that the database refuses, whatever the reason: found, so that it does not stop the lane.
     const malformed = malformedPositions(columns);
-    if (malformed.length === 0) throw error;
-    return writeUplinkTelemetry(db, { origin, batches, columns, malformed, write: writeTelemetry });
+    return writeUplinkTelemetry(db, { ...work, malformed, write: writeWhatIsTaken });
   }
 }
 
 /** Records of a time that is there are rare: trying without looking for them first spares a third of the work. */
-async function writeNewTelemetry(db: Queryable, work: Omit<TelemetryWork, "write">): Promise<readonly Rejection[]> {
+async function writeNewTelemetry(
+  db: Queryable,
+  work: Omit<TelemetryWork, "write" | "malformed">,
+): Promise<readonly Rejection[]> {
+  const writing = (write: typeof writeTelemetry): Promise<readonly Rejection[]> => {
+    const writeAll = async (tx: Queryable, records: TelemetryColumns): Promise<[]> => {
+      await write(runStatementIn(tx), records);
+      return [];
+    };
+    return writeUplinkTelemetry(db, { ...work, malformed: [], write: writeAll });
+  };
   try {
-    return await writeUplinkTelemetry(db, { ...work, write: insertTelemetry });
+    return await writing(insertTelemetry);
   } catch (error) {
     if (sqlStateOf(error) !== UNIQUE_VIOLATION) throw error;
-    return writeUplinkTelemetry(db, { ...work, write: writeTelemetry });
+    return writing(writeTelemetry);
   }
 }
 
 interface TelemetryWork {
-  readonly write: typeof writeTelemetry;
+  /** @returns the records that were not written, with their position among those given */
+  readonly write: (tx: Queryable, columns: TelemetryColumns) => Promise<readonly RefusedRecord[]>;
   readonly origin: UplinkOrigin;
-  readonly batches: readonly Batch[];
+  readonly firstSeq: number;
   readonly columns: TelemetryColumns;
   readonly malformed: readonly number[];
+  readonly nowMs: number;
+}
+
+interface RefusedRecord {
+  readonly position: number;
+  readonly text: string;
 }
 
 function writeUplinkTelemetry(db: Queryable, work: TelemetryWork): Promise<readonly Rejection[]> {
-  const { origin, columns } = work;
-  const firstSeq = work.batches[0]?.firstSeq ?? 1;
+  const { columns, firstSeq, nowMs, origin } = work;
+  const { cloudVersion } = origin;
+  const count = columns.tsMs.length;
   return db.transaction(async (tx) => {
-    await moveWatermark(tx, origin, { from: firstSeq - 1, to: firstSeq + columns.tsMs.length - 1 });
-    const rejections = await findRejections(tx, work, firstSeq);
-    const refused = new Set(rejections.map(({ seq }) => seq - firstSeq));
-    const accepted =
-      refused.size === 0 ? columns : selectRecords(columns, positionsWithout(columns.tsMs.length, refused));
-    await work.write(runStatementIn(tx), accepted);
+    await moveWatermark(tx, origin, { from: firstSeq - 1, to: firstSeq + count - 1 });
+    const refused = await findRejections(tx, work);
+    const kept = refused.size === 0 ? null : positionsWithout(count, refused);
+    const unwritten = await work.write(tx, kept === null ? columns : selectRecords(columns, kept));
+    for (const { position, text } of unwritten) {
+      refused.set(kept?.[position] ?? position, { code: "INVALID_PAYLOAD", text });
+    }
+    const rejections = [...refused]
+      .toSorted(([left], [right]) => left - right)
+      .map(([position, refusal]) => createRejection(firstSeq + position, refusal, cloudVersion));
+    await storeUplinkRejections(tx, origin, { rejections, nowMs });
     return rejections;
   });
 }
 
+/** By position. */
 async function findRejections(
   tx: Queryable,
   { origin, columns, malformed }: TelemetryWork,
-  firstSeq: number,
-): Promise<readonly Rejection[]> {
+): Promise<Map<number, Refusal>> {
+  const refused = new Map<number, Refusal>();
   const writable = await findWritable(tx, origin, columns.entityIds);
-  if (writable.size === columns.entityIds.length && malformed.length === 0) return [];
+  if (writable.size === columns.entityIds.length && malformed.length === 0) return refused;
   const bad = new Set(malformed);
-  const rejections: Rejection[] = [];
   for (let position = 0; position < columns.tsMs.length; position += 1) {
     const entityId = columns.entityIds[columns.entityIndex[position] ?? -1];
-    const seq = firstSeq + position;
     if (bad.has(position)) {
-      rejections.push({ seq, code: "INVALID_PAYLOAD", text: "The values are not a JSON object, or the time is none" });
+      refused.set(position, {
+        code: "INVALID_PAYLOAD",
+        text: "The values are not a JSON object, or the time is none",
+      });
     } else if (entityId === undefined || !writable.has(entityId)) {
-      rejections.push({ seq, code: "NOT_FOUND", text: `Entity ${String(entityId)} is not assigned to this edge` });
+      refused.set(position, { code: "NOT_FOUND", text: `Entity ${String(entityId)} is not assigned to this edge` });
     }
   }
-  return rejections;
+  return refused;
+}
+
+/** Halves what the database refuses until it is one record: at most two statements a record, in order. */
+async function writeWhatIsTaken(tx: Queryable, columns: TelemetryColumns): Promise<readonly RefusedRecord[]> {
+  const refused: RefusedRecord[] = [];
+  const parts = [{ first: 0, count: columns.tsMs.length }];
+  for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
+    const { first, count } = part;
+    const failure = await tryToWrite(tx, count === columns.tsMs.length ? columns : sliceRecords(columns, first, count));
+    if (failure === null) continue;
+    if (count === 1) {
+      refused.push({ position: first, text: databaseError(failure).message });
+      continue;
+    }
+    const half = Math.ceil(count / 2);
+    parts.push({ first: first + half, count: count - half }, { first, count: half });
+  }
+  return refused;
+}
+
+/** @returns why the database refuses these records; null: they are written */
+async function tryToWrite(tx: Queryable, columns: TelemetryColumns): Promise<unknown> {
+  try {
+    await tx.transaction((inner) => writeTelemetry(runStatementIn(inner), columns));
+    return null;
+  } catch (error) {
+    if (!isDataError(error)) throw error;
+    return error;
+  }
+}
+
+function sliceRecords(columns: TelemetryColumns, first: number, count: number): TelemetryColumns {
+  return selectRecords(
+    columns,
+    Array.from({ length: count }, (_, index) => first + index),
+  );
 }
 
 /** Entities that are on the edge, or were: it may have measured before it heard that they left. */
@@ -123,6 +192,6 @@ function isStorableObject(text: string): boolean {
   }
 }
 
-function positionsWithout(count: number, refused: ReadonlySet<number>): readonly number[] {
+function positionsWithout(count: number, refused: ReadonlyMap<number, unknown>): readonly number[] {
   return Array.from({ length: count }, (_, position) => position).filter((position) => !refused.has(position));
 }

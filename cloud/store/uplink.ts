@@ -6,6 +6,8 @@ import type { UplinkPosition } from "./edge-session-store.ts";
 export interface UplinkOrigin extends UplinkPosition {
   readonly tenantId: Uuid;
   readonly edgeName: string;
+  /** Version of this program, for what it refuses. */
+  readonly cloudVersion: string;
 }
 
 export interface Uplink {

@@ -5,6 +5,7 @@ import type { Uuid } from "../../shared/core/ids.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { FrameQueue } from "../../shared/sync/frame-queue.ts";
 import type {
+  Ack,
   Batch,
   Frame,
   Hello,
@@ -45,6 +46,8 @@ export interface OpenedEdgeSession {
   readonly isTakenOver: boolean;
   readonly watermarks: readonly LaneWatermark[];
   readonly downlinkResume: number;
+  readonly downlinkAcked: number;
+  readonly missedAcks: readonly Ack[];
   readonly notes: readonly string[];
 }
 
@@ -152,8 +155,9 @@ class CloudSessionPorts implements SessionPorts {
     if (opened.isTakenOver) signals.end({ edgeId, fence: opened.session, code: "SESSION_FENCED" });
     return {
       window,
-      sending: [{ lane: "downlink", seq: opened.downlinkResume }],
+      sending: [{ lane: "downlink", seq: opened.downlinkResume, ackedSeq: opened.downlinkAcked }],
       receiving: opened.watermarks,
+      missedAcks: opened.missedAcks,
       welcome: {
         type: "welcome",
         protocol,
@@ -168,6 +172,7 @@ class CloudSessionPorts implements SessionPorts {
         window,
         wallClockMs: clock.nowMs(),
         downlinkResume: opened.downlinkResume,
+        downlinkAcked: opened.downlinkAcked,
       },
     };
   }

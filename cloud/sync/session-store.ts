@@ -26,6 +26,7 @@ export interface SessionStoreDeps extends StoreDeps {
   readonly db: Queryable;
   readonly cloudId: Uuid;
   readonly replicaId: Uuid;
+  readonly cloudVersion: string;
   readonly hashEdgeSecret: (routingKey: string, secret: string) => string;
   /** Downlinks were committed for these edges. */
   readonly onDownlinks: (edgeIds: readonly Uuid[]) => void;
@@ -47,7 +48,10 @@ export function createSessionStore(deps: SessionStoreDeps): SessionStore {
     open: (caller, hello) => explained(() => openSession(db, caller, hello, deps)),
     close: (edgeId, session, reason) => deps.ends.store(edgeId, { session, reason, nowMs: clock.nowMs() }),
     applyUplink: async (source, batches) => {
-      const applied = await applyUplink(db, deps, { origin: { ...source, edgeName: source.name }, batches });
+      const applied = await applyUplink(db, deps, {
+        origin: { ...source, edgeName: source.name, cloudVersion: deps.cloudVersion },
+        batches,
+      });
       if (applied.edgeIds.length > 0) deps.onDownlinks(applied.edgeIds);
       return applied.rejections;
     },

@@ -18,8 +18,10 @@ import type { ResourceDeps } from "../../shared/rest/resource.ts";
 import { addAttributeRoutes, addTelemetryRoutes } from "../../shared/rest/telemetry.ts";
 import { createTokens } from "../../shared/rest/tokens.ts";
 import type { PasswordHasher } from "../../shared/store/user-store.ts";
+import type { ParkedItems } from "../store/parked-items.ts";
 import type { CloudEvents } from "./events.ts";
 import { addCloudEventRoutes } from "./events.ts";
+import { addParkedRoutes } from "./parked.ts";
 import type { SiteIdentity } from "./settings.ts";
 import { addEdgeSettingsRoutes } from "./settings.ts";
 import type { StatusOptions, StatusSources } from "./status.ts";
@@ -35,6 +37,7 @@ export interface EdgeApiDeps extends ResourceDeps {
   readonly saveTelemetry: (records: readonly TelemetryRecord[]) => Promise<void>;
   readonly settleLatest: () => Promise<void>;
   readonly events: CloudEvents;
+  readonly parked: ParkedItems;
   readonly sources: StatusSources;
   readonly readSite: () => Promise<SiteIdentity>;
   readonly routingKey: string | null;
@@ -63,6 +66,7 @@ export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): RestApp
   addTelemetryRoutes(app, deps);
   addEdgeSettingsRoutes(app, deps);
   addCloudEventRoutes(app, { ...deps, sentSeq: (lane) => deps.sources.link()?.sentSeq[lane] ?? 0, readTenantId });
+  addParkedRoutes(app, deps);
   addStatusRoutes(app, { ...deps, authenticators }, status);
   addOpenApiRoutes(app, { title: "Skerry edge", version: status.version });
   addHealthRoutes(app, deps);

@@ -42,7 +42,7 @@ export interface LaneState {
 export interface OutboxState {
   readonly lanes: Readonly<Record<UplinkLane, LaneState>>;
   /** Items that the cloud refused for good and nobody has decided about. */
-  readonly parked: number;
+  readonly parked: Readonly<Record<UplinkLane, number>>;
 }
 
 export interface DatabaseState {
@@ -92,6 +92,7 @@ const laneStatusSchema = z.object({
   ackedSeq: z.int(),
   backlogItems: z.int().meta({ description: "Items that the cloud has not committed yet" }),
   oldestUnsentTime: z.int().nullable(),
+  parkedItems: z.int().meta({ description: "Items that the cloud refused for good and nobody has decided about" }),
 });
 
 /** The answer of GET /status; times in ms since 1970. */
@@ -188,7 +189,7 @@ async function readStatus({ sources, clock }: StatusDeps, options: StatusOptions
     runtime: options.runtime,
     link: link === undefined ? null : linkStatus(link, options.cloudUrl),
     lanes,
-    parked: outbox?.parked ?? null,
+    parked: outbox === undefined ? null : outbox.parked.config + outbox.parked.telemetry,
     database: database ?? null,
     disk: disk ?? null,
     mqttConnections: mqttConnections ?? null,
@@ -227,6 +228,7 @@ function laneStatuses(outbox: OutboxState, sentSeq: LinkState["sentSeq"] | undef
       ackedSeq,
       backlogItems: nextSeq - 1 - ackedSeq,
       oldestUnsentTime: oldestUnsentMs,
+      parkedItems: outbox.parked[lane],
     };
   };
   return { config: laneStatus("config"), telemetry: laneStatus("telemetry") };
@@ -238,7 +240,7 @@ function findProblems({ link, parked, database, disk }: EdgeStatus): readonly st
   if (link?.state === "refused") problems.push(`The cloud refuses this edge: ${adviceFor(link.reason?.code)}`);
   if (link?.state === "waiting" || link?.state === "connecting") problems.push(ERROR_CODES.LINK_DOWN);
   if (parked !== null && parked > 0)
-    problems.push(`The cloud refused ${parked} items for good; they are kept and listed among the events`);
+    problems.push(`The cloud refused ${parked} items for good; they are parked; see skerry-edge parked list`);
   if (disk !== null && disk.freeBytes < FREE_BYTES_MIN)
     problems.push(`Only ${Math.floor(disk.freeBytes / 1e6)} MB are free on the disk`);
   if (link?.clockSkewMs !== null && link?.clockSkewMs !== undefined && Math.abs(link.clockSkewMs) > SKEW_MS_MAX) {

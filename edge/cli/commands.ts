@@ -11,6 +11,7 @@ import type { EdgeClientDeps } from "./edge-client.ts";
 import { createEdgeClient } from "./edge-client.ts";
 import { eventsCommand } from "./events.ts";
 import { helpCommand } from "./help.ts";
+import { parkedDiscardCommand, parkedListCommand, parkedReplayCommand } from "./parked.ts";
 import { runCommand } from "./run.ts";
 import { statusCommand } from "./status.ts";
 import { DEFAULT_COMMAND, parseCommandLine } from "./syntax.ts";
@@ -23,6 +24,9 @@ export const COMMANDS: readonly Command[] = [
   devicesAddCommand,
   devicesListCommand,
   eventsCommand,
+  parkedListCommand,
+  parkedReplayCommand,
+  parkedDiscardCommand,
   configCommand,
   versionCommand,
   helpCommand,

@@ -5,7 +5,7 @@ import { LOCAL_SCHEME } from "../api/local-access.ts";
 
 export interface LocalRequest {
   readonly url: string;
-  readonly method: "GET" | "POST";
+  readonly method: "GET" | "POST" | "DELETE";
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | undefined;
   readonly timeoutMs: number;
@@ -26,6 +26,7 @@ export interface EdgeClientDeps {
 export interface EdgeClient {
   get<T>(path: string, answer: ZodType<T>): Promise<T>;
   post<T>(path: string, body: unknown, answer: ZodType<T>): Promise<T>;
+  delete<T>(path: string, answer: ZodType<T>): Promise<T>;
 }
 
 const TIMEOUT_MS = 15_000;
@@ -35,6 +36,7 @@ export function createEdgeClient(deps: EdgeClientDeps): EdgeClient {
   return {
     get: (path, answer) => call(deps, { method: "GET", path, body: undefined }, answer),
     post: (path, body, answer) => call(deps, { method: "POST", path, body: JSON.stringify(body) }, answer),
+    delete: (path, answer) => call(deps, { method: "DELETE", path, body: undefined }, answer),
   };
 }
 

@@ -1,10 +1,12 @@
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { Sql } from "../../shared/postgres/connect.ts";
 import { toPage } from "../../shared/store/entity-store.ts";
+import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { UplinkLane } from "../../shared/sync/frames.ts";
 import type { CloudEvent } from "../api/cloud-event.ts";
 import type { CloudEvents } from "../api/events.ts";
 import type { LaneState, OutboxState } from "../api/status.ts";
+import { countParked } from "./parked-items.ts";
 
 interface EventRow extends Omit<CloudEvent, "lane" | "refused" | "entityId"> {
   readonly entityId: Uuid | null;
@@ -28,7 +30,7 @@ export function createCloudEvents(sql: Sql): CloudEvents {
           entity_id as "entityId", ts_min_ms as "tsMinMs", ts_max_ms as "tsMaxMs",
           parked.items as "refusedItems", parked.code as "refusedCode", parked.reason as "refusedText"
         from cloud_event left join lateral (
-          select count(*) as items, min(code) as code, min(reason) as reason from parked_item
+          select count(*) as items, min(code) as code, min(concat(reason, ' (' || decision || ')')) as reason from parked_item
           where parked_item.lane = cloud_event.lane and seq between first_seq and last_seq
         ) as parked on true
         where ${filter} order by first_seq ${order} limit ${pageSize} offset ${page * pageSize}`;
@@ -57,11 +59,14 @@ async function readAcked(sql: Sql, lane: UplinkLane): Promise<number> {
 }
 
 /** How far the lanes are, for the status. `nextSeq` is the writer's, which knows it without asking. */
-export async function readOutboxState(sql: Sql, nextSeq: (lane: UplinkLane) => number): Promise<OutboxState> {
-  const [parked] = await sql<{ count: number }[]>`select count(*) as count from parked_item`;
+export async function readOutboxState(
+  { db, sql }: { readonly db: Queryable; readonly sql: Sql },
+  nextSeq: (lane: UplinkLane) => number,
+): Promise<OutboxState> {
+  const parked = await countParked(db);
   const config = await readLane(sql, "config", nextSeq("config"));
   const telemetry = await readLane(sql, "telemetry", nextSeq("telemetry"));
-  return { lanes: { config, telemetry }, parked: parked?.count ?? 0 };
+  return { lanes: { config, telemetry }, parked };
 }
 
 async function readLane(sql: Sql, lane: UplinkLane, nextSeq: number): Promise<LaneState> {

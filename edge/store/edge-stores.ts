@@ -18,6 +18,8 @@ import type { GroupCommit } from "./group-commit.ts";
 import { createGroupCommit } from "./group-commit.ts";
 import type { Outbox } from "./outbox.ts";
 import { createOutbox } from "./outbox.ts";
+import type { ParkedItems } from "./parked-items.ts";
+import { createParkedItems } from "./parked-items.ts";
 import type { Site } from "./site-store.ts";
 import { openSite, readSite } from "./site-store.ts";
 
@@ -28,6 +30,7 @@ export interface EdgeStores extends AsyncDisposable {
   readonly instance: Instance;
   readonly groupCommit: GroupCommit;
   readonly outbox: Outbox;
+  readonly parked: ParkedItems;
   readonly registry: DeviceRegistry;
   readSite(): Promise<Site>;
 }
@@ -82,6 +85,7 @@ export async function openEdgeStores(deps: EdgeStoresDeps): Promise<EdgeStores> 
     instance,
     groupCommit,
     outbox: createOutbox(sql),
+    parked: createParkedItems({ db, groupCommit }),
     registry,
     readSite: () => readSite(db),
     [Symbol.asyncDispose]: () => closing.disposeAsync(),

@@ -9,7 +9,7 @@ import { conflictFreeRounds, TelemetryColumnsBuilder } from "../../shared/entiti
 import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import type { Sql } from "../../shared/postgres/connect.ts";
-import { databaseError, sqlStateOf, UNIQUE_VIOLATION } from "../../shared/postgres/connect.ts";
+import { databaseError, isDataError, sqlStateOf, UNIQUE_VIOLATION } from "../../shared/postgres/connect.ts";
 import { runStatementIn } from "../../shared/store/statement.ts";
 import {
   INSERT_TELEMETRY_CTES,
@@ -21,13 +21,12 @@ import {
 import type { Outcome, Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
 import type { UplinkLane } from "../../shared/sync/frames.ts";
 import { lastSeqOf, UPLINK_LANES } from "../../shared/sync/frames.ts";
-import { encodeItems } from "../../shared/wire/changes-codec.ts";
-import { compress, decompress } from "../../shared/wire/compression.ts";
-import { decodeTelemetry, encodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
-import { eventAction } from "./event-action.ts";
+import { decompress } from "../../shared/wire/compression.ts";
+import { decodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
 import { LatestValues } from "./latest-values.ts";
+import type { EventPlace } from "./outbox-rows.ts";
+import { insertConfigEvents, telemetryEvent, WRITE_TELEMETRY_EVENT } from "./outbox-rows.ts";
 import { createOutbox, ensurePartitions, PARTITION_ITEMS, ROW_ITEMS_MAX } from "./outbox.ts";
-import { cloudEvent } from "./schema.ts";
 
 // The one writer of the edge. Whatever devices and people change is collected while the commit before is on its way to the
 // disk, then written in one transaction together with its cloud_event rows: one fsync for all who wait. Since nobody else
@@ -62,11 +61,13 @@ const INSERT_EVENT_AFTER_RECORDS = `
 const INSERT_TELEMETRY_AND_EVENT = `with ${INSERT_TELEMETRY_CTES} ${INSERT_EVENT_AFTER_RECORDS}`;
 const STORE_TELEMETRY_AND_EVENT = `with ${STORE_TELEMETRY_CTES} ${INSERT_EVENT_AFTER_RECORDS}`;
 
-const WRITE_TELEMETRY_EVENT = `
-  insert into cloud_event (lane, first_seq, last_seq, created_ms, action, config_seq, ts_min_ms, ts_max_ms, compression, payload)
-  values ('telemetry', $1, $2, $3, 'TIMESERIES_UPDATED', $4, $5, $6, $7, $8)`;
+export interface EdgeOutcome<T> extends Outcome<T> {
+  /** Records that are stored here already, and go to the cloud once more. @default none */
+  readonly resend?: TelemetryColumns;
+}
 
 export interface GroupCommit extends UnitOfWork {
+  run<T>(work: (tx: Queryable) => Promise<EdgeOutcome<T>>): Promise<T>;
   /** Resolves when the records and their outbox row are on disk. */
   saveTelemetry(records: readonly TelemetryRecord[]): Promise<void>;
   /** Resolves when the newest values of all that was committed can be read. */
@@ -91,8 +92,11 @@ export interface Committed {
   readonly records: number;
 }
 
+/** Sequences that the next rows will get. */
+type LanePlaces = Readonly<Record<UplinkLane, number>>;
+
 interface Work {
-  readonly perform: (tx: Queryable) => Promise<Outcome<unknown>>;
+  readonly perform: (tx: Queryable) => Promise<EdgeOutcome<unknown>>;
   readonly done: Deferred<unknown>;
 }
 
@@ -114,7 +118,7 @@ class GroupWriter implements GroupCommit {
   readonly #deps: GroupCommitDeps;
   readonly #db: Queryable;
   readonly #wakeUp = new WakeUp();
-  readonly #next: Record<UplinkLane, number> = { config: 1, telemetry: 1 };
+  #next: LanePlaces = { config: 1, telemetry: 1 };
   readonly #partitionsUpTo: Record<UplinkLane, number> = { config: 0, telemetry: 0 };
   readonly #queue: Group[] = [];
   readonly #latest = new LatestValues();
@@ -151,7 +155,7 @@ class GroupWriter implements GroupCommit {
     return group.done.promise;
   }
 
-  run<T>(work: (tx: Queryable) => Promise<Outcome<T>>): Promise<T> {
+  run<T>(work: (tx: Queryable) => Promise<EdgeOutcome<T>>): Promise<T> {
     if (this.#stopped || this.#waitingWorks >= WORKS_WAITING_MAX) return Promise.reject(this.#refusal());
     const done = createDeferred<unknown>();
     this.#fillingGroup(0).works.push({ perform: work, done });
@@ -278,7 +282,7 @@ class GroupWriter implements GroupCommit {
         select greatest(
           coalesce((select last_seq from cloud_event where lane = ${lane} order by first_seq desc limit 1), 0),
           coalesce((select acked_seq from uplink_cursor where lane = ${lane}), 0)) as last`;
-      this.#next[lane] = (row?.last ?? 0) + 1;
+      this.#next = { ...this.#next, [lane]: (row?.last ?? 0) + 1 };
       await this.#ensurePartitions(lane, 0);
     }
     this.#sequencesKnown = true;
@@ -361,9 +365,9 @@ class GroupWriter implements GroupCommit {
     if (simple) {
       await this.#writeTelemetryAlone([
         ...recordParameters(columns),
-        ...this.#telemetryEvent(columns, this.#next.config - 1),
+        ...telemetryEvent(columns, this.#eventPlace(this.#next)),
       ]);
-      this.#next.telemetry += columns.tsMs.length;
+      this.#next = { ...this.#next, telemetry: this.#next.telemetry + columns.tsMs.length };
       return () => {
         this.#noteLatest(group);
         this.#deps.onCommitted({ changes: [], records: group.records });
@@ -391,31 +395,32 @@ class GroupWriter implements GroupCommit {
   /** Nobody else's writes are in the transaction: what the work throws may roll back all of it. */
   async #writeWork(work: Work): Promise<() => void> {
     const attempt: { outcome: WorkOutcome | null } = { outcome: null };
-    let configNext = this.#next.config;
+    let next: LanePlaces = this.#next;
     try {
       await this.#db.transaction(async (tx) => {
         attempt.outcome = await perform(tx, work);
         if (attempt.outcome.status === "failed") throw attempt.outcome.error;
-        configNext = await insertConfigEvents(tx, attempt.outcome.changes, configNext, this.#deps.clock.nowMs());
+        next = await this.#insertEvents(tx, attempt.outcome, next);
       });
     } catch (thrown) {
       const { outcome } = attempt;
       if (outcome?.status !== "failed" || outcome.error !== thrown) throw thrown;
       return () => work.done.reject(thrown);
     }
-    this.#next.config = configNext;
+    const resent = next.telemetry - this.#next.telemetry;
+    this.#next = next;
     const { outcome } = attempt;
     if (outcome?.status !== "done") throw new AppError("INTERNAL", "A commit ended before its work");
     return () => {
       work.done.resolve(outcome.result);
-      this.#deps.onCommitted({ changes: outcome.changes, records: 0 });
+      this.#deps.onCommitted({ changes: outcome.changes, records: resent });
     };
   }
 
   async #writeWithWorks(group: Group, columns: TelemetryColumns): Promise<() => void> {
     const results: (() => void)[] = [];
     const changes: Change[] = [];
-    let configNext = this.#next.config;
+    let next: LanePlaces = this.#next;
     await this.#ensurePartitions("config", group.works.length);
     const [work] = group.works;
     if (work !== undefined && group.works.length === 1 && columns.tsMs.length === 0) return this.#writeWork(work);
@@ -426,36 +431,39 @@ class GroupWriter implements GroupCommit {
           results.push(() => work.done.reject(outcome.error));
           continue;
         }
-        configNext = await insertConfigEvents(tx, outcome.changes, configNext, this.#deps.clock.nowMs());
+        next = await this.#insertEvents(tx, outcome, next);
         changes.push(...outcome.changes);
         results.push(() => work.done.resolve(outcome.result));
       }
       if (columns.tsMs.length === 0) return;
       const run = runStatementIn(tx);
       await storeTelemetry(run, columns);
-      await run(WRITE_TELEMETRY_EVENT, this.#telemetryEvent(columns, configNext - 1));
+      await run(WRITE_TELEMETRY_EVENT, telemetryEvent(columns, this.#eventPlace(next)));
+      next = { ...next, telemetry: next.telemetry + columns.tsMs.length };
     });
-    this.#next.config = configNext;
-    this.#next.telemetry += columns.tsMs.length;
+    const records = next.telemetry - this.#next.telemetry;
+    this.#next = next;
     return () => {
       this.#noteLatest(group);
       for (const settle of results) settle();
-      this.#deps.onCommitted({ changes, records: group.records });
+      this.#deps.onCommitted({ changes, records });
     };
   }
 
-  /** first_seq … payload of the outbox row that carries these records. */
-  #telemetryEvent(columns: TelemetryColumns, configSeq: number): readonly (string | number | Uint8Array)[] {
-    const firstSeq = this.#next.telemetry;
-    const { compression, payload } = compress(encodeTelemetry(columns));
-    let tsMinMs = Infinity;
-    let tsMaxMs = -Infinity;
-    for (const tsMs of columns.tsMs) {
-      if (tsMs < tsMinMs) tsMinMs = tsMs;
-      if (tsMs > tsMaxMs) tsMaxMs = tsMs;
-    }
-    const lastSeq = firstSeq + columns.tsMs.length - 1;
-    return [firstSeq, lastSeq, Math.round(this.#deps.clock.nowMs()), configSeq, tsMinMs, tsMaxMs, compression, payload];
+  /** The outbox rows of a work. @returns the sequences behind them */
+  async #insertEvents(
+    tx: Queryable,
+    { changes, resend }: Pick<EdgeOutcome<unknown>, "changes" | "resend">,
+    next: LanePlaces,
+  ): Promise<LanePlaces> {
+    const config = await insertConfigEvents(tx, changes, { firstSeq: next.config, nowMs: this.#deps.clock.nowMs() });
+    if (resend === undefined || resend.tsMs.length === 0) return { ...next, config };
+    await runStatementIn(tx)(WRITE_TELEMETRY_EVENT, telemetryEvent(resend, this.#eventPlace({ ...next, config })));
+    return { config, telemetry: next.telemetry + resend.tsMs.length };
+  }
+
+  #eventPlace(next: LanePlaces): EventPlace {
+    return { firstSeq: next.telemetry, configSeq: next.config - 1, nowMs: this.#deps.clock.nowMs() };
   }
 
   async #ensurePartitions(lane: UplinkLane, items: number): Promise<void> {
@@ -490,7 +498,7 @@ function buildColumns(group: Group): TelemetryColumns {
 }
 
 type WorkOutcome =
-  | { readonly status: "done"; readonly result: unknown; readonly changes: readonly Change[] }
+  | ({ readonly status: "done" } & EdgeOutcome<unknown>)
   | { readonly status: "failed"; readonly error: unknown };
 
 /** What a work throws rolls back its own writes only. */
@@ -508,34 +516,7 @@ async function perform(tx: Queryable, work: Pick<Work, "perform">): Promise<Work
   }
 }
 
-async function insertConfigEvents(
-  tx: Queryable,
-  changes: readonly Change[],
-  firstSeq: number,
-  nowMs: number,
-): Promise<number> {
-  const changedMs = Math.round(nowMs);
-  const rows = changes.map((change, index) => ({
-    lane: "config",
-    firstSeq: firstSeq + index,
-    lastSeq: firstSeq + index,
-    createdMs: changedMs,
-    entityType: change.entity.type,
-    entityId: change.entity.id,
-    action: eventAction(change),
-    configSeq: 0,
-    ...compress(encodeItems([{ changedMs, changes: [change] }])),
-  }));
-  if (rows.length > 0) await tx.insert(cloudEvent).values(rows);
-  return firstSeq + rows.length;
-}
-
 function rejectGroup(group: Group, error: AppError): void {
   group.done.reject(error);
   for (const work of group.works) work.done.reject(error);
-}
-
-/** Classes 22 and 23 of SQLSTATE: the data is at fault, not the server. */
-function isDataError(thrown: unknown): boolean {
-  return /^2[23]/.test(sqlStateOf(thrown) ?? "");
 }

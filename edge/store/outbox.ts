@@ -1,12 +1,11 @@
-import { AppError } from "../../shared/core/errors.ts";
 import { concatColumns, selectRecords } from "../../shared/entities/telemetry-columns.ts";
 import type { Sql, TransactionSql } from "../../shared/postgres/connect.ts";
-import type { Rejection, UplinkLane } from "../../shared/sync/frames.ts";
+import type { LaneWatermark, Rejection, UplinkLane } from "../../shared/sync/frames.ts";
 import type { OutgoingBatch } from "../../shared/sync/sender.ts";
-import { encodeItems, decodeItems } from "../../shared/wire/changes-codec.ts";
 import type { Compressed } from "../../shared/wire/compression.ts";
 import { compress, decompress } from "../../shared/wire/compression.ts";
 import { decodeTelemetry, encodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
+import { parkItems } from "./park-items.ts";
 
 // Reading, settling and pruning of cloud_event. Rows are written by the group commit alone (group-commit.ts).
 
@@ -36,8 +35,14 @@ export interface Outbox {
     lane: UplinkLane,
     request: OutboxRead,
   ): Promise<{ readonly batches: readonly OutgoingBatch[]; readonly drained: boolean }>;
-  /** Moves the cursor to `seq` and parks what was rejected. A cursor never goes back. */
+  /** Moves the cursor to `seq` and parks what was rejected; what is beyond already stays. */
   settle(lane: UplinkLane, settled: Settled): Promise<void>;
+  /**
+   * Takes cursors back to the cloud's watermarks, where a cloud that was restored from a backup has less than it acknowledged once.
+   *
+   * @returns the cursors
+   */
+  lowerCursors(watermarks: readonly LaneWatermark[]): Promise<Readonly<Record<UplinkLane, number>>>;
   /**
    * Looks at the rows of the telemetry lane that wait above `aboveSeq`, and merges them into one when they are small and many.
    *
@@ -81,6 +86,7 @@ export function createOutbox(sql: Sql): Outbox {
       };
     },
     settle: (lane, settled) => settle(sql, lane, settled),
+    lowerCursors: (watermarks) => lowerCursors(sql, watermarks),
     mergeSmallRows: (aboveSeq) => mergeSmallRows(sql, aboveSeq),
     dropPartitions: (lane, beforeMs) => dropPartitions(sql, lane, beforeMs),
   };
@@ -212,30 +218,26 @@ function joinConfigRows(rows: readonly Row[], { itemsMax }: OutboxRead): readonl
 
 async function settle(sql: Sql, lane: UplinkLane, { seq, rejections, nowMs }: Settled): Promise<void> {
   await sql.begin(async (tx) => {
-    // A lost cursor is repeated by the next Welcome; only parked items need the disk at once.
+    // A lost cursor is repeated by the next acknowledgements; only parked items need the disk at once.
     if (rejections.length === 0) await tx`set local synchronous_commit = off`;
-    for (const rejection of rejections) {
-      const payload = await readItem(tx, lane, rejection.seq);
-      await tx`
-        insert into parked_item (lane, seq, code, reason, parked_ms, payload)
-        values (${lane}, ${rejection.seq}, ${rejection.code}, ${rejection.text.slice(0, 1_000)}, ${nowMs}, ${payload})
-        on conflict do nothing`;
-    }
+    else await parkItems(tx, lane, { rejections, nowMs });
     await tx`
       insert into uplink_cursor (lane, acked_seq) values (${lane}, ${seq})
       on conflict (lane) do update set acked_seq = greatest(uplink_cursor.acked_seq, excluded.acked_seq)`;
   });
 }
 
-/** The item with this sequence alone, uncompressed. */
-async function readItem(sql: TransactionSql, lane: UplinkLane, seq: number): Promise<Uint8Array> {
-  const [row] = await readRows(sql, lane, { afterSeq: seq - 1, bytesMax: 1, itemsMax: 1 });
-  if (row === undefined || row.firstSeq > seq)
-    throw new AppError("INTERNAL", `Item ${seq} of lane ${lane} is not in the outbox`);
-  const bytes = decompress(row);
-  const count = row.lastSeq - row.firstSeq + 1;
-  if (lane === "telemetry") return encodeTelemetry(selectRecords(decodeTelemetry(bytes, count), [seq - row.firstSeq]));
-  return encodeItems(decodeItems(bytes, count).slice(seq - row.firstSeq, seq - row.firstSeq + 1));
+async function lowerCursors(
+  sql: Sql,
+  watermarks: readonly LaneWatermark[],
+): Promise<Readonly<Record<UplinkLane, number>>> {
+  const acked: Record<UplinkLane, number> = { config: 0, telemetry: 0 };
+  for (const { lane, seq } of watermarks) {
+    const [row] = await sql<{ acked: number }[]>`select acked_seq as acked from uplink_cursor where lane = ${lane}`;
+    acked[lane] = Math.min(row?.acked ?? 0, seq);
+    if ((row?.acked ?? 0) > seq) await sql`update uplink_cursor set acked_seq = ${seq} where lane = ${lane}`;
+  }
+  return acked;
 }
 
 async function mergeSmallRows(sql: Sql, aboveSeq: number): Promise<number | null> {

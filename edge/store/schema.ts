@@ -61,9 +61,22 @@ export const parkedItem = pgTable(
     seq: sequence("seq"),
     code: text("code").notNull(),
     reason: text("reason").notNull(),
+    /** Version of the cloud that refused: another one may take the item. */
+    refusedBy: text("refused_by").notNull().default(""),
     parkedMs: sequence("parked_ms"),
+    /** What somebody decided about it: replayed or discarded; null: it waits. Stays for the list of events, without the payload. */
+    decision: text("decision"),
     /** The item alone, uncompressed: a TelemetryRecords or Items with one member. */
     payload: bytes("payload").notNull(),
   },
   (table) => [primaryKey({ columns: [table.lane, table.seq] })],
 );
+
+/** Downlinks that this edge refused for good, until the cloud has heard of it. */
+export const downlinkRejection = pgTable("downlink_rejection", {
+  seq: bigint("seq", { mode: "number" }).primaryKey(),
+  code: text("code").notNull(),
+  reason: text("reason").notNull(),
+  /** Of this program, when it refused. */
+  version: text("version").notNull(),
+});

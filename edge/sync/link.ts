@@ -4,7 +4,7 @@ import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { Random } from "../../shared/core/random.ts";
 import type { Log } from "../../shared/observe/log.ts";
-import type { Batch, Hello, Lane, LaneOffer, Rejection, UplinkLane, Welcome } from "../../shared/sync/frames.ts";
+import type { Ack, Batch, Hello, Lane, LaneOffer, Rejection, UplinkLane, Welcome } from "../../shared/sync/frames.ts";
 import { PROTOCOL_MAX, PROTOCOL_MIN, UPLINK_LANES } from "../../shared/sync/frames.ts";
 import type { OutgoingBatch } from "../../shared/sync/sender.ts";
 import type { SessionEnd, SessionHandle, SessionPorts, SessionTransport } from "../../shared/sync/session-driver.ts";
@@ -46,8 +46,8 @@ export interface LinkStore {
     readonly cloudId: Uuid | null;
     readonly downlinkApplied: number;
   }>;
-  /** Keeps what the cloud says of this edge. */
-  welcome(welcome: Welcome): Promise<void>;
+  /** Keeps what the cloud says of this edge; no cursor stays above the cloud's watermark. @returns what each side knew of the other */
+  welcome(welcome: Welcome): Promise<Acquaintance>;
   read(
     lane: UplinkLane,
     request: { readonly afterSeq: number; readonly bytesMax: number; readonly itemsMax: number },
@@ -55,6 +55,13 @@ export interface LinkStore {
   settle(lane: UplinkLane, seq: number, rejections: readonly Rejection[], nowMs: number): Promise<void>;
   /** One transaction: the changes and the downlink sequence. */
   applyDownlinks(batches: readonly Batch[]): Promise<readonly Rejection[]>;
+}
+
+export interface Acquaintance {
+  /** Per lane what this edge knows to be committed. */
+  readonly ackedSeq: Readonly<Record<UplinkLane, number>>;
+  /** Acknowledgements of downlinks that the cloud does not know of. */
+  readonly missedAcks: readonly Ack[];
 }
 
 export interface LinkDeps {
@@ -202,8 +209,7 @@ class EdgeLink implements Link {
 
   async #open(welcome: Welcome): Promise<Opening> {
     const { clock, store } = this.#deps;
-    await store.welcome(welcome);
-    for (const { lane, seq } of welcome.watermarks) await store.settle(lane, seq, [], clock.nowMs());
+    const { ackedSeq, missedAcks } = await store.welcome(welcome);
     this.#status = { ...this.#status, session: welcome.session, clockSkewMs: welcome.wallClockMs - clock.nowMs() };
     this.#move("live", null);
     return {
@@ -211,9 +217,11 @@ class EdgeLink implements Link {
       sending: UPLINK_LANES.map((lane) => ({
         lane,
         seq: welcome.watermarks.find((mark) => mark.lane === lane)?.seq ?? 0,
+        ackedSeq: ackedSeq[lane],
       })),
       receiving: [{ lane: "downlink", seq: welcome.downlinkResume }],
       welcome: null,
+      missedAcks,
     };
   }
 

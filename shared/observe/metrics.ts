@@ -18,7 +18,8 @@ export const METRICS = {
   skerry_link_up: "1 while the edge has a live session with the cloud",
   skerry_uplink_backlog_items: "Items that the cloud has not committed yet, by lane",
   skerry_uplink_acked_seq: "Last sequence that the cloud has committed, by lane",
-  skerry_parked_items: "Items that the other side refused for good and nobody has decided about",
+  skerry_parked_items: "Items that the cloud refused for good and nobody has decided about, by lane",
+  skerry_downlinks_failed: "Downlinks that an edge refused for good and nobody has decided about, by tenant",
   skerry_build_info: "Always 1; the labels carry the version and the runtime",
 } as const;
 

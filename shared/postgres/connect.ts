@@ -192,6 +192,14 @@ export function sqlStateOf(thrown: unknown): string | undefined {
   return causesOf(thrown).find((cause) => cause instanceof postgres.PostgresError)?.code;
 }
 
+/**
+ * Whether the data of a statement is at fault, so that the same statement fails again however often it is tried: values and
+ * constraints (classes 21, 22, 23, 44), and what exceeds a limit of the server, as a key too long for an index (54).
+ */
+export function isDataError(thrown: unknown): boolean {
+  return /^(21|22|23|44|54)/.test(sqlStateOf(thrown) ?? "");
+}
+
 const CAUSES_MAX = 5;
 
 function causesOf(thrown: unknown): readonly Error[] {

@@ -40,6 +40,8 @@ export interface LaneOffer {
   readonly nextSeq: number;
   /** The oldest sequence that can still be sent. */
   readonly oldestSeq: number;
+  /** The last sequence of which the edge knows that it was committed, and what of it was rejected. */
+  readonly ackedSeq: number;
 }
 
 export interface Welcome {
@@ -58,6 +60,8 @@ export interface Welcome {
   readonly wallClockMs: number;
   /** The edge goes on with this as its applied downlink sequence. */
   readonly downlinkResume: number;
+  /** The last downlink of which the cloud knows that it was committed, and what of it was rejected; at most `downlinkResume`. */
+  readonly downlinkAcked: number;
 }
 
 export interface LaneWatermark {
@@ -81,7 +85,7 @@ export interface Batch {
   readonly payload: Uint8Array;
 }
 
-/** Everything up to `seq` is committed by the receiver, but for `rejections`, which it refuses for good. */
+/** Everything up to `seq` is committed by the receiver, but for what it refuses for good: `rejections`, and those of earlier acks. */
 export interface Ack {
   readonly type: "ack";
   readonly lane: Lane;
@@ -94,6 +98,8 @@ export interface Rejection {
   /** A code of shared/core/errors.ts; text, because a newer peer may know more of them. */
   readonly code: string;
   readonly text: string;
+  /** Version of the program that refused: another one may take the item. */
+  readonly version: string;
 }
 
 export interface Ping {

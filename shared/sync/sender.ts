@@ -34,12 +34,20 @@ interface InFlight {
   readonly bytes: number;
 }
 
-export function createSender(lane: Lane, watermark: number, nowMs: number): SenderState {
+/**
+ * @param watermark the last sequence that the receiver has committed
+ * @param ackedSeq the last one that this side knows of; the acks between the two come behind the handshake
+ */
+export function createSender(
+  lane: Lane,
+  { watermark, ackedSeq }: { readonly watermark: number; readonly ackedSeq: number },
+  nowMs: number,
+): SenderState {
   return {
     lane,
     mode: "more",
     wokenWhileLoading: false,
-    acked: watermark,
+    acked: Math.min(ackedSeq, watermark),
     sent: watermark,
     loaded: watermark,
     staged: [],

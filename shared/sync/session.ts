@@ -3,6 +3,7 @@ import type { Ack, Batch, Frame, GoAway, Hello, Lane, Rejection, Welcome, Window
 import { LANES } from "./frames.ts";
 import type { ReceiverState } from "./receiver.ts";
 import { applyFinished, arrived, createReceiver, takeApplicable } from "./receiver.ts";
+import { createAcks } from "./rejections.ts";
 import type { OutgoingBatch, SenderState } from "./sender.ts";
 import { acknowledged, createSender, loadFinished, loadStarted, takeSendable, wake, wantedLoad } from "./sender.ts";
 
@@ -26,8 +27,8 @@ export interface SessionState {
   readonly window: Window;
   readonly senders: readonly SenderState[];
   readonly receivers: readonly ReceiverState[];
-  /** Batches that came while opening. */
-  readonly held: readonly Batch[];
+  /** Batches and acks that came while opening. */
+  readonly held: readonly (Batch | Ack)[];
   /** When the peer was last heard; while opening, when its first frame came. */
   readonly lastReceivedMs: number;
   readonly pingSentMs: number | null;
@@ -53,10 +54,13 @@ export type SessionEvent =
 
 export interface Opening {
   readonly window: Window;
-  readonly sending: readonly { readonly lane: Lane; readonly seq: number }[];
+  /** `seq`: the receiver's watermark; `ackedSeq`: what this side knew of before. */
+  readonly sending: readonly { readonly lane: Lane; readonly seq: number; readonly ackedSeq: number }[];
   readonly receiving: readonly { readonly lane: Lane; readonly seq: number }[];
   /** The cloud's answer to the Hello; null on the edge. */
   readonly welcome: Welcome | null;
+  /** Of lanes that come in: what the peer does not know to be committed yet. */
+  readonly missedAcks: readonly Ack[];
 }
 
 export type SessionEffect =
@@ -89,6 +93,9 @@ export const GREETING_WITHIN_MS = 15_000;
 export const ACK_WITHIN_MS = 60_000;
 /** Items applied in one transaction, beyond the first batch. */
 export const APPLY_ITEMS_MAX = 20_000;
+
+/** Acks that an edge holds while it opens: each stands for what a lost one held. */
+export const HELD_ACKS_MAX = 1_000;
 
 /** The edge speaks first. */
 export function startEdgeSession(hello: Hello, nowMs: number): Step {
@@ -193,16 +200,17 @@ function onEarlyFrame(state: SessionState, frame: Exclude<Frame, GoAway>): Step 
   if (state.role === "edge" && frame.type === "ping") {
     return { state, effects: [{ type: "send", frame: { type: "pong", nonce: frame.nonce } }] };
   }
-  if (state.role !== "edge" || frame.type !== "batch") {
+  if (state.role !== "edge" || (frame.type !== "batch" && frame.type !== "ack")) {
     return fail(state, "PROTOCOL_ERROR", `Frame ${frame.type} came before the session was open`);
   }
   const held = [...state.held, frame];
-  const items = held.reduce((sum, { count }) => sum + count, 0);
-  if (held.length > 1 && items > state.window.items) {
+  const batches = held.filter((one) => one.type === "batch");
+  const items = batches.reduce((sum, { count }) => sum + count, 0);
+  if ((batches.length > 1 && items > state.window.items) || held.length - batches.length > HELD_ACKS_MAX) {
     return fail(
       state,
       "PROTOCOL_ERROR",
-      `Batches before the session was open exceed the window of ${state.window.items} items`,
+      `Frames before the session was open exceed ${HELD_ACKS_MAX} acks or the window of ${state.window.items} items`,
     );
   }
   return { state: { ...state, held }, effects: [] };
@@ -213,15 +221,18 @@ function onOpened(state: SessionState, opening: Opening, nowMs: number): Step {
     ...state,
     phase: "live",
     window: opening.window,
-    senders: inLaneOrder(opening.sending).map(({ lane, seq }) => createSender(lane, seq, nowMs)),
+    senders: inLaneOrder(opening.sending).map(({ lane, seq, ackedSeq }) =>
+      createSender(lane, { watermark: seq, ackedSeq }, nowMs),
+    ),
     receivers: inLaneOrder(opening.receiving).map(({ lane, seq }) => createReceiver(lane, seq)),
     held: [],
     lastReceivedMs: nowMs,
   };
-  const greeting: SessionEffect[] = opening.welcome === null ? [] : [{ type: "send", frame: opening.welcome }];
+  const first = opening.welcome === null ? opening.missedAcks : [opening.welcome, ...opening.missedAcks];
+  const greeting = first.map((frame): SessionEffect => ({ type: "send", frame }));
   let step = prepend(greeting, pump(live, nowMs));
-  for (const batch of state.held) {
-    if (step.state.phase === "live") step = prepend(step.effects, onBatch(step.state, batch, nowMs));
+  for (const frame of state.held) {
+    if (step.state.phase === "live") step = prepend(step.effects, onLiveFrame(step.state, frame, nowMs));
   }
   return step;
 }
@@ -268,8 +279,9 @@ function onApplied(state: SessionState, lane: Lane, rejections: readonly Rejecti
   if (receiver === undefined || receiver.applying === null)
     return fail(state, "INTERNAL", `Nothing was being applied on lane ${lane}`);
   const next = applyFinished(receiver);
-  const ack: SessionEffect = { type: "send", frame: { type: "ack", lane, seq: next.applied, rejections } };
-  return prepend([ack], pump(replaceReceiver(state, next), nowMs));
+  const acks = createAcks({ lane, upTo: next.applied, rejections });
+  const sent = acks.map((frame): SessionEffect => ({ type: "send", frame }));
+  return prepend(sent, pump(replaceReceiver(state, next), nowMs));
 }
 
 function onTick(state: SessionState, nowMs: number): Step {

@@ -2,6 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { AppError } from "../core/errors.ts";
 import { uuidToBytes } from "../core/ids.ts";
 import type { Batch, Compression, Frame, Hello, Lane, UplinkLane, Welcome } from "../sync/frames.ts";
+import { REJECTION_CODE_MAX, REJECTION_TEXT_MAX } from "../sync/rejections.ts";
 import { numberFromWire, uuidFromWire } from "./checked.ts";
 import type {
   Batch as BatchMessage,
@@ -21,6 +22,8 @@ const LANE_TO_WIRE = {
   telemetry: WireLane.TELEMETRY,
   downlink: WireLane.DOWNLINK,
 } as const satisfies Record<Lane, WireLane>;
+
+const VERSION_MAX = 64;
 
 const COMPRESSION_TO_WIRE = {
   none: WireCompression.NONE,
@@ -66,7 +69,7 @@ function commonMessage(frame: CommonFrame) {
         },
       };
     case "ack": {
-      const rejections = frame.rejections.map(({ seq, code, text }) => ({ seq: BigInt(seq), code, text }));
+      const rejections = frame.rejections.map((rejection) => ({ ...rejection, seq: BigInt(rejection.seq) }));
       return { case: "ack" as const, value: { lane: LANE_TO_WIRE[frame.lane], seq: BigInt(frame.seq), rejections } };
     }
     case "ping":
@@ -85,10 +88,11 @@ function commonFrom(frame: CommonMessage | SessionResponse["frame"]): Frame | nu
     case "batch":
       return batchFrom(frame.value);
     case "ack": {
-      const rejections = frame.value.rejections.map(({ seq, code, text }) => ({
+      const rejections = frame.value.rejections.map(({ seq, code, text, version }) => ({
         seq: numberFromWire(seq),
-        code,
-        text,
+        code: code.slice(0, REJECTION_CODE_MAX),
+        text: text.slice(0, REJECTION_TEXT_MAX),
+        version: version.slice(0, VERSION_MAX),
       }));
       return { type: "ack", lane: laneFrom(frame.value.lane), seq: numberFromWire(frame.value.seq), rejections };
     }
@@ -127,6 +131,7 @@ function helloMessage(hello: Hello) {
       lane: LANE_TO_WIRE[offer.lane],
       nextSeq: BigInt(offer.nextSeq),
       oldestSeq: BigInt(offer.oldestSeq),
+      ackedSeq: BigInt(offer.ackedSeq),
     })),
     cloudId: hello.cloudId === null ? new Uint8Array() : uuidToBytes(hello.cloudId),
     downlinkApplied: BigInt(hello.downlinkApplied),
@@ -140,12 +145,13 @@ function helloFrom(message: HelloMessage): Hello {
     type: "hello",
     protocolMin: message.protocolMin,
     protocolMax: message.protocolMax,
-    edgeVersion: message.edgeVersion.slice(0, 64),
+    edgeVersion: message.edgeVersion.slice(0, VERSION_MAX),
     storeId: uuidFromWire(message.storeId),
     lanes: message.lanes.map((offer) => ({
       lane: uplinkLaneFrom(offer.lane),
       nextSeq: numberFromWire(offer.nextSeq),
       oldestSeq: numberFromWire(offer.oldestSeq),
+      ackedSeq: numberFromWire(offer.ackedSeq),
     })),
     cloudId: message.cloudId.length === 0 ? null : uuidFromWire(message.cloudId),
     downlinkApplied: numberFromWire(message.downlinkApplied),
@@ -169,6 +175,7 @@ function welcomeMessage(welcome: Welcome) {
     wallClockMs: BigInt(Math.round(welcome.wallClockMs)),
     cloudVersion: welcome.cloudVersion,
     downlinkResume: BigInt(welcome.downlinkResume),
+    downlinkAcked: BigInt(welcome.downlinkAcked),
   };
 }
 
@@ -185,11 +192,12 @@ function welcomeFrom(message: WelcomeMessage): Welcome {
     edgeName: edge.name,
     edgeType: edge.type,
     cloudId: uuidFromWire(message.cloudId),
-    cloudVersion: message.cloudVersion.slice(0, 64),
+    cloudVersion: message.cloudVersion.slice(0, VERSION_MAX),
     watermarks: message.watermarks.map(({ lane, seq }) => ({ lane: uplinkLaneFrom(lane), seq: numberFromWire(seq) })),
     window: { bytes: window.bytes, items: window.items },
     wallClockMs: numberFromWire(message.wallClockMs),
     downlinkResume: numberFromWire(message.downlinkResume),
+    downlinkAcked: numberFromWire(message.downlinkAcked),
   };
 }
 

@@ -143,7 +143,7 @@ describe("a session", () => {
     const { edgeId } = account;
     await open(account, newId());
     await open(account, newId());
-    const rejections = [{ seq: 1, code: "NOT_FOUND", text: "Why" }];
+    const rejections = [{ seq: 1, code: "NOT_FOUND", text: "Why", version: "1.0.0" }];
     const settled = { edgeId, session: 1, seq: 1, rejections, nowMs: clock.nowMs() };
     expect((await failureOf(settleDownlinks(db, settled))).code).toBe("SESSION_FENCED");
     expect(await database.sql`select 1 from edge_event_rejection where edge_id = ${edgeId}`).toHaveLength(0);

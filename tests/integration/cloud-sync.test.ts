@@ -63,7 +63,16 @@ async function startTestReplica(): Promise<TestReplica> {
   );
   const { ends } = replica;
   const onDownlinks = (edgeIds: readonly Uuid[]): void => signals.wake(edgeIds);
-  const store = createSessionStore({ ...deps, db, cloudId: CLOUD_ID, replicaId, hashEdgeSecret, onDownlinks, ends });
+  const store = createSessionStore({
+    ...deps,
+    db,
+    cloudId: CLOUD_ID,
+    cloudVersion: "test",
+    replicaId,
+    hashEdgeSecret,
+    onDownlinks,
+    ends,
+  });
   const window = { bytes: 1_000_000, items: 1_000 };
   const service = { store, live, signals, cloudId: CLOUD_ID, cloudVersion: "test", window, clock, log };
   const rpc = await startRpcServer({
@@ -157,7 +166,7 @@ test("createSessionStore() says that the database is away, without the statement
   await using away = connectTo({ ...database.connection, host: "/nonexistent" });
   const db = openDb(away.sql);
   const ends = { store: () => Promise.resolve() };
-  const ids = { cloudId: CLOUD_ID, replicaId: CLOUD_ID };
+  const ids = { cloudId: CLOUD_ID, cloudVersion: "test", replicaId: CLOUD_ID };
   const store = createSessionStore({ ...deps, ...ids, db, hashEdgeSecret, onDownlinks: () => undefined, ends });
   const edge = { edgeId: CLOUD_ID, tenantId, name: "Edge", type: "default", secretHash: "" };
   const request = { lane: "downlink", afterSeq: 0, bytesMax: 1, itemsMax: 1 } as const;

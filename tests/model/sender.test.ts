@@ -53,7 +53,7 @@ class Lane {
 
   constructor(watermark: number) {
     this.#watermark = watermark;
-    this.sender = createSender("telemetry", watermark, 0);
+    this.sender = createSender("telemetry", { watermark, ackedSeq: watermark }, 0);
   }
 
   get lastSeq(): number {
@@ -197,7 +197,7 @@ describe("a sender", () => {
       payload: new Uint8Array(1),
       configSeq: 0,
     };
-    const sender = loadStarted(createSender("config", 10, 0));
+    const sender = loadStarted(createSender("config", { watermark: 10, ackedSeq: 10 }, 0));
     expect(loadFinished(sender, [{ ...batch, firstSeq: 12 }], false)).toBeNull();
     expect(loadFinished(sender, [batch, batch], false)).toBeNull();
     expect(loadFinished(sender, [{ ...batch, count: 0 }], false)).toBeNull();

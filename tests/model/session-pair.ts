@@ -18,8 +18,8 @@ export const HELLO: Hello = {
   edgeVersion: "1.0.0",
   storeId: ID,
   lanes: [
-    { lane: "config", nextSeq: 1, oldestSeq: 1 },
-    { lane: "telemetry", nextSeq: 1, oldestSeq: 1 },
+    { lane: "config", nextSeq: 1, oldestSeq: 1, ackedSeq: 0 },
+    { lane: "telemetry", nextSeq: 1, oldestSeq: 1, ackedSeq: 0 },
   ],
   cloudId: null,
   downlinkApplied: 0,
@@ -43,13 +43,14 @@ export const WELCOME: Welcome = {
   window: { bytes: 100, items: 20 },
   wallClockMs: 0,
   downlinkResume: 0,
+  downlinkAcked: 0,
 };
 
 const UPLINKS = [
-  { lane: "config", seq: 0 },
-  { lane: "telemetry", seq: 0 },
+  { lane: "config", seq: 0, ackedSeq: 0 },
+  { lane: "telemetry", seq: 0, ackedSeq: 0 },
 ] as const;
-const DOWNLINKS = [{ lane: "downlink", seq: 0 }] as const;
+const DOWNLINKS = [{ lane: "downlink", seq: 0, ackedSeq: 0 }] as const;
 
 /** One end: its machine, its frames on the way in, its database work that is not done yet. */
 export interface End {
@@ -73,8 +74,8 @@ export class SessionPair {
     const edgeStep = startEdgeSession(HELLO, 0);
     this.ends = [createEnd(edgeStep), createEnd(startCloudSession(0))];
     this.#opening = {
-      edge: { window, sending: UPLINKS, receiving: DOWNLINKS, welcome: null },
-      cloud: { window, sending: DOWNLINKS, receiving: UPLINKS, welcome },
+      edge: { window, sending: UPLINKS, receiving: DOWNLINKS, welcome: null, missedAcks: [] },
+      cloud: { window, sending: DOWNLINKS, receiving: UPLINKS, welcome, missedAcks: [] },
     };
     this.#perform(this.ends[0], edgeStep.effects);
   }

@@ -83,9 +83,10 @@ const events: fc.Arbitrary<SessionEvent> = fc.oneof(
     type: fc.constant("opened"),
     opening: fc.constant({
       window: WELCOME.window,
-      sending: [{ lane: "config" as const, seq: 0 }],
+      sending: [{ lane: "config" as const, seq: 0, ackedSeq: 0 }],
       receiving: [{ lane: "downlink" as const, seq: 0 }],
       welcome: null,
+      missedAcks: [],
     }),
   }),
   fc.record({ type: fc.constant("stop"), code: fc.constant("CANCELLED"), text: fc.string() }),

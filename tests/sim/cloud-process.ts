@@ -69,7 +69,7 @@ export class SimCloudProcess {
       },
       load: (request) => store.readDownlinks(request),
       apply: (lane, batches) => store.applyUplink({ ...current(), lane: uplink(lane) }, batches),
-      settle: (_lane, seq) => store.settleDownlinks(current().session, seq),
+      settle: (_lane, seq, rejections) => store.settleDownlinks(current().session, seq, rejections),
       committed: (lane) => store.watermark(current().storeId, uplink(lane)),
       ended: () => {
         this.#sessions.delete(session());
@@ -89,8 +89,9 @@ export class SimCloudProcess {
     }
     const opening: Opening = {
       window,
-      sending: [{ lane: "downlink", seq: opened.downlinkResume }],
+      sending: [{ lane: "downlink", seq: opened.downlinkResume, ackedSeq: opened.downlinkAcked }],
       receiving: opened.watermarks,
+      missedAcks: opened.missedAcks,
       welcome: {
         type: "welcome",
         protocol: 1,
@@ -105,6 +106,7 @@ export class SimCloudProcess {
         window,
         wallClockMs: 0,
         downlinkResume: opened.downlinkResume,
+        downlinkAcked: opened.downlinkAcked,
       },
     };
     return { opening, number: opened.session };

@@ -1,12 +1,22 @@
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
-import type { Batch, Hello, LaneOffer, LaneWatermark, Rejection, UplinkLane } from "../../shared/sync/frames.ts";
+import type { Ack, Batch, Hello, LaneOffer, LaneWatermark, Rejection, UplinkLane } from "../../shared/sync/frames.ts";
 import { lastSeqOf } from "../../shared/sync/frames.ts";
+import { createMissedAcks } from "../../shared/sync/rejections.ts";
 import type { OutgoingBatch } from "../../shared/sync/sender.ts";
 import type { LoadRequest } from "../../shared/sync/session-driver.ts";
 import type { Checker } from "./checker.ts";
 import { Violation } from "./checker.ts";
-import { decodeNumbers, deviceOfRecord, DOWNLINK_NUMBERS, encodeNumbers, readConfigContent } from "./contents.ts";
+import {
+  decodeNumbers,
+  deviceOfRecord,
+  DOWNLINK_NUMBERS,
+  encodeNumbers,
+  isRefusedRecord,
+  readConfigContent,
+  refuse,
+  REJECTIONS_PER_ACK,
+} from "./contents.ts";
 
 // The database of the cloud as the protocol sees it, with one edge: cloud/store/edge-session-store.ts, uplink-apply.ts and
 // downlink-store.ts without SQL. Each method is one transaction.
@@ -33,6 +43,9 @@ interface Backup {
   readonly downlinkLast: number;
   readonly downlinkAcked: number;
   readonly uplinks: Map<string, Uplink>;
+  readonly rejections: Map<string, ReadonlyMap<number, Rejection>>;
+  readonly failed: Set<number>;
+  readonly coveredUpTo: number;
   readonly events: Map<number, DownlinkRow>;
   readonly entities: Map<number, number>;
   readonly devices: Set<string>;
@@ -47,9 +60,14 @@ export class SimCloudStore {
   downlinkAcked = 0;
   /** Set back, and no full sync since: what the edge missed or knows too much is not known here. */
   isSetBack = false;
+  /** Downlinks that the edge refused. */
+  failed = new Set<number>();
+  /** A full sync covers what was refused up to here. */
+  coveredUpTo = 0;
   /** Version of each entity. */
   entities = new Map<number, number>();
   #uplinks = new Map<string, Uplink>();
+  #rejections = new Map<string, ReadonlyMap<number, Rejection>>();
   #events = new Map<number, DownlinkRow>();
   #devices = new Set<string>();
   /** Sequence of each row that was ever written, in any life of this database. */
@@ -68,6 +86,9 @@ export class SimCloudStore {
       downlinkLast: this.downlinkLast,
       downlinkAcked: this.downlinkAcked,
       uplinks: new Map([...this.#uplinks].map(([key, uplink]) => [key, { ...uplink }])),
+      rejections: new Map(this.#rejections),
+      failed: new Set(this.failed),
+      coveredUpTo: this.coveredUpTo,
       events: new Map(this.#events),
       entities: new Map(this.entities),
       devices: new Set(this.#devices),
@@ -82,6 +103,9 @@ export class SimCloudStore {
     this.downlinkLast = backup.downlinkLast;
     this.downlinkAcked = backup.downlinkAcked;
     this.#uplinks = backup.uplinks;
+    this.#rejections = backup.rejections;
+    this.failed = backup.failed;
+    this.coveredUpTo = backup.coveredUpTo;
     this.#events = backup.events;
     this.entities = backup.entities;
     this.#devices = backup.devices;
@@ -101,7 +125,9 @@ export class SimCloudStore {
   openSession(hello: Hello): {
     readonly session: number;
     readonly watermarks: readonly LaneWatermark[];
+    readonly missedAcks: readonly Ack[];
     readonly downlinkResume: number;
+    readonly downlinkAcked: number;
   } {
     // All or nothing: a refusal leaves the session before in its place.
     for (const offer of hello.lanes) this.guardOffer(hello.storeId, offer);
@@ -115,12 +141,19 @@ export class SimCloudStore {
     this.session = session;
     this.storeId = hello.storeId;
     this.downlinkLast = Math.max(this.downlinkLast, seq);
-    this.downlinkAcked = seq;
+    this.downlinkAcked = fullSync ? seq : this.heardUpTo(seq);
     if (fullSync) {
       this.isSetBack = false;
+      this.coveredUpTo = seq;
       for (const entity of this.entities.keys()) this.#record(entity);
     }
-    return { session, watermarks, downlinkResume: seq };
+    const missedAcks = hello.lanes.flatMap(({ lane, ackedSeq }) => this.#recall(hello.storeId, lane, ackedSeq));
+    return { session, watermarks, missedAcks, downlinkResume: seq, downlinkAcked: this.downlinkAcked };
+  }
+
+  /** What the edge refused beyond is not known here yet. */
+  heardUpTo(resume: number): number {
+    return Math.min(this.downlinkAcked, resume);
   }
 
   guardOffer(storeId: Uuid, { lane, nextSeq }: LaneOffer): void {
@@ -149,6 +182,7 @@ export class SimCloudStore {
     const rejections = batches.flatMap((batch) => this.applyEffects(source, batch));
     const last = batches.at(-1);
     if (last !== undefined) this.moveWatermark(source, lastSeqOf(last));
+    this.keepRejections(source, rejections);
     return rejections;
   }
 
@@ -167,10 +201,10 @@ export class SimCloudStore {
         lane === "config" ? readConfigContent(content) : { kind: "telemetry", device: deviceOfRecord(content) };
       const key = `${storeId} ${device}`;
       if (kind === "create") this.#devices.add(key);
-      else if (kind === "refused") rejections.push({ seq, code: "INVALID_ARGUMENT", text: "refused" });
+      else if (kind === "refused") rejections.push(refuse(seq));
       else if (!this.#devices.has(key) && this.#checker.book(storeId, "config").skippedUpTo === 0) {
         throw new Violation("config before telemetry", `${lane} ${seq} needs device ${device}, which was not made yet`);
-      }
+      } else if (lane === "telemetry" && isRefusedRecord(content)) rejections.push(refuse(seq));
     }
     return rejections;
   }
@@ -213,9 +247,18 @@ export class SimCloudStore {
     for (const seq of this.#events.keys()) if (seq <= this.downlinkAcked) this.#events.delete(seq);
   }
 
-  settleDownlinks(session: number, seq: number): void {
+  settleDownlinks(session: number, seq: number, rejections: readonly Rejection[]): void {
     if (session !== this.session) throw new AppError("SESSION_FENCED", "A newer session took over");
     this.downlinkAcked = Math.max(this.downlinkAcked, seq);
+    for (const rejection of rejections) this.failed.add(rejection.seq);
+  }
+
+  /** In the transaction that moves the watermark. */
+  keepRejections({ storeId, lane }: Pick<UplinkSource, "storeId" | "lane">, rejections: readonly Rejection[]): void {
+    if (rejections.length === 0) return;
+    const key = `${storeId} ${lane}`;
+    const kept = this.#rejections.get(key) ?? new Map<number, Rejection>();
+    this.#rejections.set(key, new Map([...kept, ...rejections.map((one) => [one.seq, one] as const)]));
   }
 
   /** What an edge applies must be what was written here. */
@@ -223,6 +266,15 @@ export class SimCloudStore {
     const written = this.#rowSeqs[row];
     if (written !== seq)
       throw new Violation("applied is written", `downlink ${seq} is row ${row}, which was written as ${written}`);
+  }
+
+  /** Forgets what the edge knows. @returns the acks that it has missed */
+  #recall(storeId: Uuid, lane: UplinkLane, ackedSeq: number): readonly Ack[] {
+    const key = `${storeId} ${lane}`;
+    const left = [...(this.#rejections.get(key) ?? [])].filter(([seq]) => seq > ackedSeq);
+    this.#rejections.set(key, new Map(left));
+    const rejections = left.map(([, rejection]) => rejection);
+    return createMissedAcks({ lane, ackedSeq, upTo: this.watermark(storeId, lane), rejections }, REJECTIONS_PER_ACK);
   }
 
   #openLane(storeId: Uuid, session: number, { lane, oldestSeq }: LaneOffer): number {

@@ -1,3 +1,5 @@
+import type { Rejection } from "../../shared/sync/frames.ts";
+
 // What simulated items carry: one or more 32-bit numbers each, so that payloads have bytes and content can be compared.
 
 export function encodeNumbers(numbers: readonly number[]): Uint8Array {
@@ -21,6 +23,19 @@ export function recordContent(record: number, device: number): number {
 export function deviceOfRecord(content: number): number {
   return content % DEVICE_SPAN;
 }
+
+/** Records that the cloud refuses for good. */
+export function isRefusedRecord(content: number): boolean {
+  return Math.floor(content / DEVICE_SPAN) % 13 === 0;
+}
+
+/** What the simulated receivers say of it. */
+export function refuse(seq: number): Rejection {
+  return { seq, code: "INVALID_ARGUMENT", text: "refused", version: "sim" };
+}
+
+/** Small, so that what one lost acknowledgement held takes several. */
+export const REJECTIONS_PER_ACK = 2;
 
 /** A config item makes a device, changes one, or is one that the cloud refuses. */
 export type ConfigKind = "create" | "update" | "refused";

@@ -116,16 +116,18 @@ export class SimEdgeProcess {
   }
 
   #open(welcome: Welcome, store: SimEdgeStore): Opening {
-    store.welcome(welcome);
+    const missedAcks = store.welcome(welcome);
     return this.#world.broken.edgeOpening(
       {
         window: welcome.window,
         sending: UPLINK_LANES.map((lane) => ({
           lane,
           seq: welcome.watermarks.find((mark) => mark.lane === lane)?.seq ?? 0,
+          ackedSeq: store.cursor(lane),
         })),
         receiving: [{ lane: "downlink", seq: welcome.downlinkResume }],
         welcome: null,
+        missedAcks,
       },
       store,
     );

@@ -1,7 +1,8 @@
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
-import type { Batch, LaneOffer, Rejection, UplinkLane, Welcome } from "../../shared/sync/frames.ts";
+import type { Ack, Batch, LaneOffer, Rejection, UplinkLane, Welcome } from "../../shared/sync/frames.ts";
 import { lastSeqOf, UPLINK_LANES } from "../../shared/sync/frames.ts";
+import { createMissedAcks } from "../../shared/sync/rejections.ts";
 import type { OutgoingBatch } from "../../shared/sync/sender.ts";
 import type { LoadRequest } from "../../shared/sync/session-driver.ts";
 import type { Checker } from "./checker.ts";
@@ -16,6 +17,8 @@ import {
   encodeNumbers,
   isRefusedDownlink,
   recordContent,
+  refuse,
+  REJECTIONS_PER_ACK,
 } from "./contents.ts";
 
 // The database of an edge as the protocol sees it: the outbox of edge/store/outbox.ts, the cursor that a loss of power may set
@@ -37,6 +40,10 @@ export class SimEdgeStore {
   entities = new Map<number, number>();
   devices = 0;
   parked = new Set<string>();
+  /** Every downlink of the present numbering that was refused here: what the cloud has to know in the end. */
+  refused = new Set<number>();
+  /** Those of which the cloud may not know. */
+  #rejections: Rejection[] = [];
   /** Rows of the downlink that took effect here. */
   #downlinks = new Set<number>();
   #rows: Record<UplinkLane, Row[]> = { config: [], telemetry: [] };
@@ -59,6 +66,8 @@ export class SimEdgeStore {
     copy.entities = new Map(this.entities);
     copy.devices = this.devices;
     copy.parked = new Set(this.parked);
+    copy.refused = new Set(this.refused);
+    copy.#rejections = [...this.#rejections];
     copy.#downlinks = new Set(this.#downlinks);
     copy.#rows = { config: [...this.#rows.config], telemetry: [...this.#rows.telemetry] };
     copy.#next = { ...this.#next };
@@ -131,6 +140,7 @@ export class SimEdgeStore {
       lane,
       nextSeq: this.#next[lane],
       oldestSeq: this.#rows[lane][0]?.firstSeq ?? this.#next[lane],
+      ackedSeq: this.#cursor[lane],
     }));
   }
 
@@ -170,11 +180,20 @@ export class SimEdgeStore {
     this.#checker.cursorMoved(this.storeId, lane, this.#cursor[lane]);
   }
 
-  /** Takes over what the Welcome says. */
-  welcome(welcome: Welcome): void {
-    this.cloudId = welcome.cloudId;
-    this.downlinkApplied = welcome.downlinkResume;
-    for (const { lane, seq } of welcome.watermarks) this.settle(lane, seq, []);
+  /** Takes over what the Welcome says. @returns the acks that the cloud has missed */
+  welcome({ cloudId, downlinkAcked, downlinkResume, watermarks }: Welcome): readonly Ack[] {
+    const continues = this.cloudId === cloudId && this.downlinkApplied === downlinkResume;
+    if (!continues) this.refused.clear();
+    this.cloudId = cloudId;
+    this.downlinkApplied = downlinkResume;
+    this.#rejections = continues ? this.#rejections.filter(({ seq }) => seq > downlinkAcked) : [];
+    // A cloud that was set back has less than it acknowledged once.
+    for (const { lane, seq } of watermarks) {
+      this.#cursor[lane] = Math.min(this.#cursor[lane], seq);
+      this.#durableCursor[lane] = Math.min(this.#durableCursor[lane], seq);
+    }
+    const range = { lane: "downlink", ackedSeq: downlinkAcked, upTo: downlinkResume } as const;
+    return createMissedAcks({ ...range, rejections: this.#rejections }, REJECTIONS_PER_ACK);
   }
 
   applyDownlinks(batches: readonly Batch[], cloud: SimCloudStore): readonly Rejection[] {
@@ -193,12 +212,21 @@ export class SimEdgeStore {
         if (this.#downlinks.has(row))
           throw new Violation("downlink at most once", `row ${row}, sequence ${seq}, took effect twice`);
         this.#downlinks.add(row);
-        if (isRefusedDownlink(row)) rejections.push({ seq, code: "INVALID_ARGUMENT", text: "refused" });
+        if (isRefusedDownlink(row)) {
+          rejections.push(refuse(seq));
+          this.refused.add(seq);
+        }
         this.entities.set(entity, version);
       }
       this.downlinkApplied = lastSeqOf(batch);
     }
+    this.keepRejections(rejections);
     return rejections;
+  }
+
+  /** In the transaction that moves the downlink sequence. */
+  keepRejections(rejections: readonly Rejection[]): void {
+    this.#rejections.push(...rejections);
   }
 
   guardDownlink(from: number): void {

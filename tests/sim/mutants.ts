@@ -66,9 +66,9 @@ export const MUTANTS: readonly Mutant[] = [
       ...PRODUCT,
       edgeOpening: (opening, store) => ({
         ...opening,
-        sending: opening.sending.map(({ lane, seq }) => ({
-          lane,
-          seq: lane === "downlink" ? seq : store.cursor(lane) - 1,
+        sending: opening.sending.map((start) => ({
+          ...start,
+          seq: start.lane === "downlink" ? start.seq : store.cursor(start.lane) - 1,
         })),
       }),
     },
@@ -113,6 +113,23 @@ export const MUTANTS: readonly Mutant[] = [
   edgeStore("keeps its own downlink sequence when the Welcome names another", (store) => {
     const welcome = store.welcome.bind(store);
     store.welcome = (frame) => welcome({ ...frame, downlinkResume: store.downlinkApplied });
+  }),
+  edgeStore("forgets what it refused when the acknowledgement is lost", (store) => {
+    store.keepRejections = () => undefined;
+  }),
+  edgeStore("takes what the Welcome says was committed for acknowledged", (store) => {
+    const welcome = store.welcome.bind(store);
+    store.welcome = (frame) => {
+      const missed = welcome(frame);
+      for (const { lane, seq } of frame.watermarks) store.settle(lane, seq, []);
+      return missed;
+    };
+  }),
+  cloudStore("forgets what it refused when the acknowledgement is lost", (store) => {
+    store.keepRejections = () => undefined;
+  }),
+  cloudStore("takes what the edge has applied for acknowledged", (store) => {
+    store.heardUpTo = (resume) => resume;
   }),
   cloudStore("does not compare session and watermark before it applies", (store) => {
     store.guardUplink = () => undefined;

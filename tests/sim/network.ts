@@ -21,8 +21,8 @@ export interface StreamEnd {
 interface Direction {
   /** Half-open: what is sent disappears, and nobody is told. */
   silent: boolean;
-  /** Acks disappear until then. */
-  losesAcksUntilMs: number;
+  /** Acks disappear until the stream ends: none goes on behind a gap. */
+  losesAcks: boolean;
   /** Nothing arrives before. */
   stalledUntilMs: number;
   /** The next risky frame disappears. */
@@ -58,7 +58,7 @@ export class Stream {
     const direction = this.#from[from];
     const { nowMs } = this.#scheduler;
     if (this.#cut || direction.silent) return;
-    if (frame.type === "ack" && nowMs < direction.losesAcksUntilMs) return;
+    if (frame.type === "ack" && direction.losesAcks) return;
     if (direction.losesNext && isRisky(frame)) {
       direction.losesNext = false;
       return;
@@ -110,13 +110,14 @@ export class Stream {
   }
 
   loseAcks(from: Role, forMs: number): void {
-    this.#from[from].losesAcksUntilMs = this.#scheduler.nowMs + forMs;
+    this.#from[from].losesAcks = true;
+    this.#scheduler.after(forMs, () => this.cut({ edge: true, cloud: true }));
   }
 
   /** What is only passing ends now; silence stays. */
   calm(): void {
     for (const direction of [this.#from.edge, this.#from.cloud]) {
-      direction.losesAcksUntilMs = 0;
+      if (direction.losesAcks) this.cut({ edge: true, cloud: true });
       direction.stalledUntilMs = 0;
       direction.losesNext = false;
     }
@@ -129,9 +130,11 @@ export class Stream {
 
 /**
  * No stream loses a frame and goes on; this one does at times, so that the checks behind it have something to find. Config is
- * spared: telemetry follows it without waiting for an acknowledgement because streams do not skip.
+ * spared: telemetry follows it without waiting for an acknowledgement because streams do not skip. So is an acknowledgement that says
+ * what was refused: the next one would stand for it.
  */
 function isRisky(frame: Frame): boolean {
+  if (frame.type === "ack") return frame.rejections.length === 0;
   return frame.type !== "batch" || frame.lane !== "config";
 }
 
@@ -140,5 +143,5 @@ export function other(role: Role): Role {
 }
 
 function calm(): Direction {
-  return { silent: false, losesAcksUntilMs: 0, stalledUntilMs: 0, losesNext: false, lastUrgentMs: 0, lastBatchMs: 0 };
+  return { silent: false, losesAcks: false, stalledUntilMs: 0, losesNext: false, lastUrgentMs: 0, lastBatchMs: 0 };
 }

@@ -33,6 +33,9 @@ export class SimSessionEnd implements StreamEnd {
   readonly #pending = new Set<Pending>();
   #stream: Stream | null = null;
   #state: SessionState;
+  readonly #settling = new Map<Lane, { readonly seq: number; readonly rejections: readonly Rejection[] }>();
+  #isSettling = false;
+  #settleFailed = false;
   #working = 0;
   #end: SessionEnd | null = null;
   #reported = false;
@@ -115,12 +118,12 @@ export class SimSessionEnd implements StreamEnd {
           rejections: ports.apply(effect.lane, effect.batches),
         }));
         return;
-      case "settle":
-        this.#work(() => {
-          ports.settle(effect.lane, effect.seq, effect.rejections);
-          return null;
-        });
+      case "settle": {
+        const before = this.#settling.get(effect.lane)?.rejections ?? [];
+        this.#settling.set(effect.lane, { seq: effect.seq, rejections: [...before, ...effect.rejections] });
+        this.#settleNext();
         return;
+      }
       case "close":
         this.#world.sessionClosed(this.role, effect);
         this.#end = { code: effect.code, text: effect.text, retryAfterMs: effect.retryAfterMs, wasLive: this.#wasLive };
@@ -130,8 +133,28 @@ export class SimSessionEnd implements StreamEnd {
     }
   }
 
+  /** One after the other, as the driver does: a cursor that moved on without what came before would lose what was refused. */
+  #settleNext(): void {
+    const next = this.#settling.entries().next();
+    if (this.#dead || this.#isSettling || this.#settleFailed || next.done) return;
+    const [lane, { seq, rejections }] = next.value;
+    this.#settling.delete(lane);
+    this.#isSettling = true;
+    this.#work(
+      () => {
+        this.#ports.settle(lane, seq, rejections);
+        return null;
+      },
+      (failed) => {
+        this.#isSettling = false;
+        this.#settleFailed ||= failed;
+        this.#settleNext();
+      },
+    );
+  }
+
   /** A transaction: it happens at one moment between call and answer, or fails, or happens and the answer fails. */
-  #work(execute: () => SessionEvent | null): void {
+  #work(execute: () => SessionEvent | null, done: (failed: boolean) => void = () => undefined): void {
     const { scheduler, dice } = this.#world;
     this.#working += 1;
     let answer: SessionEvent | null = null;
@@ -156,6 +179,7 @@ export class SimSessionEnd implements StreamEnd {
       if (!pending.done) pending.execute();
       scheduler.after(dice.between(0, 2), () => {
         this.#working -= 1;
+        done(failure !== "none");
         if (failure !== "none")
           this.dispatch({ type: "stop", code: "DATABASE_UNAVAILABLE", text: `Connection lost ${failure} the commit` });
         else if (answer !== null) this.dispatch(answer);

@@ -6,6 +6,7 @@ import { advanceSession } from "../../shared/sync/session.ts";
 import { Checker, Violation } from "./checker.ts";
 import { SimCloudProcess } from "./cloud-process.ts";
 import { SimCloudStore } from "./cloud-store.ts";
+import { isRefusedRecord, readConfigContent } from "./contents.ts";
 import { Dice } from "./dice.ts";
 import { SimEdgeProcess } from "./edge-process.ts";
 import { SimEdgeStore } from "./edge-store.ts";
@@ -142,6 +143,7 @@ export class Simulation {
       this.#awaitSettled("quiet", QUIET_WITHIN_MS);
     }
     this.#checkBooks();
+    if (!this.profile.hasRival) this.#checkParked();
   }
 
   createEdgeStore(): SimEdgeStore {
@@ -249,6 +251,25 @@ export class Simulation {
         const count = book.applied[seq - 1] ?? 0;
         if (count !== 1) throw new Violation("applied exactly once", `${lane} ${seq} took effect ${count} times`);
       }
+    }
+  }
+
+  /** What one side refused, the other one, which owns it, has parked. A clone may have heard of it instead of the edge. */
+  #checkParked(): void {
+    const { cloud, edge } = this;
+    for (const lane of UPLINK_LANES) {
+      const { written, skippedUpTo } = this.checker.book(edge.store.storeId, lane);
+      for (const [index, content] of written.entries()) {
+        const seq = index + 1;
+        const isRefused = lane === "config" ? readConfigContent(content).kind === "refused" : isRefusedRecord(content);
+        if (isRefused && seq > skippedUpTo && !edge.store.parked.has(`${lane} ${seq}`))
+          throw new Violation("refused is parked", `${lane} ${seq} was refused, and the edge does not know`);
+      }
+    }
+    if (cloud.store.isSetBack) return;
+    for (const seq of edge.store.refused) {
+      if (seq > cloud.store.coveredUpTo && !cloud.store.failed.has(seq))
+        throw new Violation("refused is parked", `downlink ${seq} was refused, and the cloud does not know`);
     }
   }
 

@@ -21,9 +21,10 @@ export function createFakeSession(sentSeq: number | null = 0): FakeSession {
       type: "opened",
       opening: {
         window: { bytes: 1_000, items: 10 },
-        sending: [{ lane: "downlink", seq: sentSeq ?? 0 }],
+        sending: [{ lane: "downlink", seq: sentSeq ?? 0, ackedSeq: sentSeq ?? 0 }],
         receiving: [],
         welcome: null,
+        missedAcks: [],
       },
     },
     0,

@@ -2,11 +2,12 @@
  * A TCP proxy in this process that stands for a bad link: the kernel of a container has no netem.
  *
  * Modes: `pass` forwards; `refuse` resets each new connection; `stall` moves no byte either way and closes nothing, as a
- * link that went half-open; it keeps what it has read and goes on with `pass`. `cut()` ends the connections of now.
+ * link that went half-open; `mute` does so with what the target answers only, as when its acknowledgements get lost. Both
+ * keep what they have read and go on with `pass`. `cut()` ends the connections of now.
  */
 import { connect, createServer, type NetConnectOpts, type Socket } from "node:net";
 
-export type LinkMode = "pass" | "refuse" | "stall";
+export type LinkMode = "pass" | "refuse" | "stall" | "mute";
 
 export interface LinkOptions {
   /** One way, in ms. @default 0 */
@@ -125,14 +126,15 @@ function openPair(client: Socket, upstream: Socket, link: Link, pairs: Set<Pair>
   };
   pairs.add(pair);
   const isStill = (): boolean => pair.forgotten || link.mode === "stall";
+  const isMute = (): boolean => isStill() || link.mode === "mute";
   directions[0].follow(client, link, isStill);
-  directions[1].follow(upstream, link, isStill);
+  directions[1].follow(upstream, link, isMute);
   for (const socket of pair.sockets) {
     socket.setNoDelay(true);
     socket.on("error", () => undefined);
     socket.on("close", () => {
       // The close of a peer does not get through a link that is silent.
-      if (isStill()) return;
+      if (socket === upstream ? isMute() : isStill()) return;
       pairs.delete(pair);
       for (const other of pair.sockets) other.destroy();
     });

@@ -64,7 +64,7 @@ const SOURCES: StatusSources = {
       config: { nextSeq: 4, ackedSeq: 3, oldestUnsentMs: null },
       telemetry: { nextSeq: 501, ackedSeq: 40, oldestUnsentMs: NOW_MS - 60_000 },
     },
-    parked: 0,
+    parked: { config: 0, telemetry: 0 },
   }),
   database: () => ({ kind: "embedded", state: "ready", reason: null, version: "18.4" }),
   disk: async () => ({ usedBytes: 1e8, freeBytes: 1e10 }),
@@ -136,7 +136,10 @@ describe("GET /status", () => {
 
   test.each([
     [{ disk: async () => ({ usedBytes: 1, freeBytes: 1e6 }) }, "Only 1 MB are free on the disk"],
-    [{ outbox: async () => ({ ...(await SOURCES.outbox()), parked: 2 }) }, "The cloud refused 2 items for good"],
+    [
+      { outbox: async () => ({ ...(await SOURCES.outbox()), parked: { config: 2, telemetry: 0 } }) },
+      "The cloud refused 2 items for good",
+    ],
     [{ link: () => ({ ...liveLink(), clockSkewMs: 61_000 }) }, "The clocks of edge and cloud differ by 61 s"],
     [
       { link: () => ({ ...liveLink(), state: "refused" as const, reason: { code: "UNAUTHENTICATED", text: "x" } }) },

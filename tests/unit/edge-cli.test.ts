@@ -109,6 +109,12 @@ describe("skerry-edge", () => {
     "events --limit 1.5",
     "events --lane x",
     "devices add",
+    "parked list --lane x",
+    "parked replay",
+    "parked replay --seq 7",
+    "parked discard",
+    "parked discard --all --lane config",
+    "parked discard --lane config --seq x",
     "version --bogus",
     "help dance",
   ])("ends with code 2 and does nothing: %s", async (words) => {
@@ -192,8 +198,15 @@ const STATUS = {
     cloudUrl: "https://cloud.example",
   },
   lanes: {
-    config: { nextSeq: 1, sentSeq: 0, ackedSeq: 0, backlogItems: 0, oldestUnsentTime: null },
-    telemetry: { nextSeq: 501, sentSeq: 0, ackedSeq: 100, backlogItems: 400, oldestUnsentTime: 1_700_000_050_000 },
+    config: { nextSeq: 1, sentSeq: 0, ackedSeq: 0, backlogItems: 0, oldestUnsentTime: null, parkedItems: 0 },
+    telemetry: {
+      nextSeq: 501,
+      sentSeq: 0,
+      ackedSeq: 100,
+      backlogItems: 400,
+      oldestUnsentTime: 1_700_000_050_000,
+      parkedItems: 0,
+    },
   },
   parked: 0,
   database: { kind: "embedded", state: "ready", reason: null, version: "18.4" },
@@ -314,6 +327,53 @@ describe("skerry-edge devices", () => {
       "D2    default  id-D2",
     ]);
     expect(JSON.parse((await run("devices list --json")).text)).toHaveLength(3);
+  });
+});
+
+describe("skerry-edge parked", () => {
+  const item = {
+    lane: "config",
+    seq: 7,
+    code: "ALREADY_EXISTS",
+    reason: "Taken",
+    refusedBy: "0.1.0",
+    parkedTime: 1_700_000_000_000,
+    entity: { entityType: "DEVICE", id: "id-7" },
+    body: null,
+  };
+
+  test("list shows subject and reason", async () => {
+    await using edge = startFakeEdge({
+      "GET /api/edge/parked": () => ({ data: [item], totalPages: 1, totalElements: 1, hasNext: false }),
+    });
+    openAccess(edge.url);
+    const { out } = await run("parked list --lane config --code ALREADY_EXISTS");
+    expect(edge.requests).toEqual([
+      "GET /api/edge/parked?pageSize=1000&page=0&sortOrder=DESC&lane=config&code=ALREADY_EXISTS",
+    ]);
+    expect(out[1]).toMatch(/^config +7 +\S.* DEVICE id-7 +ALREADY_EXISTS: Taken$/);
+    expect(JSON.parse((await run("parked list --json")).text)).toEqual([item]);
+  });
+
+  test.each([
+    ["parked replay --lane config --seq 7", "POST /api/edge/parked/config/7/replay", "2 sent again"],
+    ["parked replay --all", "POST /api/edge/parked/replay", "2 sent again"],
+    ["parked replay --code NOT_FOUND", "POST /api/edge/parked/replay?code=NOT_FOUND", "2 sent again"],
+    ["parked discard --lane telemetry --seq 7", "DELETE /api/edge/parked/telemetry/7", "3 discarded"],
+    ["parked discard --lane telemetry", "DELETE /api/edge/parked?lane=telemetry", "3 discarded"],
+    ["parked discard --all", "DELETE /api/edge/parked", "3 discarded"],
+  ])("%s", async (words, request, text) => {
+    const replayed = () => ({ replayed: 2, kept: 1 });
+    const discarded = () => ({ discarded: 3 });
+    await using edge = startFakeEdge({
+      "POST /api/edge/parked/config/7/replay": replayed,
+      "POST /api/edge/parked/replay": replayed,
+      "DELETE /api/edge/parked/telemetry/7": discarded,
+      "DELETE /api/edge/parked": discarded,
+    });
+    openAccess(edge.url);
+    expect((await run(words)).out[0]).toBe(text);
+    expect(edge.requests).toEqual([request]);
   });
 });
 

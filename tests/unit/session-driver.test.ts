@@ -153,7 +153,7 @@ describe("driveSession()", () => {
   test("settles one by one, the newest sequence with all rejections", async () => {
     const settled: (readonly [number, number])[] = [];
     const first = createDeferred<void>();
-    const rejection = (seq: number): Rejection => ({ seq, code: "NOT_FOUND", text: "" });
+    const rejection = (seq: number): Rejection => ({ seq, code: "NOT_FOUND", text: "", version: "" });
     const batches = [1, 2, 3].map((firstSeq) => outgoing({ lane: "config", firstSeq, count: 1 }));
     let loads = 0;
     const edge = startEdge({

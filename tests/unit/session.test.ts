@@ -145,13 +145,13 @@ describe("a live session", () => {
 
 describe("a sender", () => {
   test("does not count an acknowledgement that repeats the last one as progress", () => {
-    const started = { ...createSender("config", 10, 5), sent: 15, loaded: 15 };
+    const started = { ...createSender("config", { watermark: 10, ackedSeq: 10 }, 5), sent: 15, loaded: 15 };
     expect(acknowledged(started, 10, 99)?.progressMs).toBe(5);
     expect(acknowledged(started, 11, 99)?.progressMs).toBe(99);
   });
 
   test("looks again when it was woken while loading", () => {
-    const loading = loadStarted(createSender("config", 0, 0));
+    const loading = loadStarted(createSender("config", { watermark: 0, ackedSeq: 0 }, 0));
     expect(loadFinished(wake(loading), [], true)?.mode).toBe("more");
     expect(loadFinished(loading, [], true)?.mode).toBe("drained");
   });

@@ -30,8 +30,8 @@ export const HELLO: Hello = {
   edgeVersion: "test",
   storeId: ID,
   lanes: [
-    { lane: "config", nextSeq: 1, oldestSeq: 1 },
-    { lane: "telemetry", nextSeq: 1, oldestSeq: 1 },
+    { lane: "config", nextSeq: 1, oldestSeq: 1, ackedSeq: 0 },
+    { lane: "telemetry", nextSeq: 1, oldestSeq: 1, ackedSeq: 0 },
   ],
   cloudId: null,
   downlinkApplied: 0,
@@ -57,18 +57,21 @@ export const WELCOME: Welcome = {
   window: WINDOW,
   wallClockMs: 0,
   downlinkResume: 0,
+  downlinkAcked: 0,
 };
 
 export const EDGE_OPENING: Opening = {
   window: WINDOW,
-  sending: WELCOME.watermarks,
+  sending: WELCOME.watermarks.map((mark) => ({ ...mark, ackedSeq: 0 })),
   receiving: [{ lane: "downlink", seq: 0 }],
   welcome: null,
+  missedAcks: [],
 };
 
 export const CLOUD_OPENING: Opening = {
   window: WINDOW,
-  sending: [{ lane: "downlink", seq: 0 }],
+  sending: [{ lane: "downlink", seq: 0, ackedSeq: 0 }],
   receiving: WELCOME.watermarks,
   welcome: WELCOME,
+  missedAcks: [],
 };

@@ -41,7 +41,7 @@ const frame: fc.Arbitrary<Frame> = fc.oneof(
     type: fc.constant("ack" as const),
     lane,
     seq,
-    rejections: fc.array(fc.record({ seq, code: text, text })),
+    rejections: fc.array(fc.record({ seq, code: text, text, version: text })),
   }),
   fc.record({ type: fc.constantFrom("ping" as const, "pong" as const), nonce: seq }),
   fc.record({ type: fc.constant("go-away" as const), code: text, text, retryAfterMs: fc.nat() }),

@@ -1,0 +1,170 @@
+import { and, asc, count, desc, eq, gt, lt, lte, ne, sql } from "drizzle-orm";
+import { AppError } from "../../shared/core/errors.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
+import { toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
+import type { Queryable } from "../../shared/store/unit-of-work.ts";
+import type { Ack, Hello, LaneWatermark, Rejection, UplinkLane } from "../../shared/sync/frames.ts";
+import { createMissedAcks } from "../../shared/sync/rejections.ts";
+import type { UplinkPosition } from "./edge-session-store.ts";
+import { edgeUplinkRejection } from "./schema.ts";
+
+// What this cloud refused of edges: written with the watermark that passes it, told again until the edge's cursor is beyond.
+// An edge sends no more than a window above its cursor, so no more than that is ever told again.
+
+/** Rejections of a lane that stay for people when the edge has heard of them. */
+const KEPT_FOR_PEOPLE = 1_000;
+/** How long rejections of a database that the edge no longer has are kept. */
+const OTHER_STORE_KEPT_MS = 90 * 24 * 3_600_000;
+const ROWS_PER_INSERT = 5_000;
+
+/** In the transaction that applies. */
+export async function storeUplinkRejections(
+  tx: Queryable,
+  { edgeId, storeId, lane }: UplinkPosition,
+  { rejections, nowMs }: { readonly rejections: readonly Rejection[]; readonly nowMs: number },
+): Promise<void> {
+  const rejectedMs = Math.round(nowMs);
+  for (let start = 0; start < rejections.length; start += ROWS_PER_INSERT) {
+    const rows = rejections
+      .slice(start, start + ROWS_PER_INSERT)
+      .map(({ text: reason, ...rejection }) => ({ edgeId, storeId, lane, ...rejection, reason, rejectedMs }));
+    await tx.insert(edgeUplinkRejection).values(rows);
+  }
+}
+
+interface LaneKnowledge {
+  readonly edgeId: Uuid;
+  readonly storeId: Uuid;
+  readonly lane: UplinkLane;
+  /** What the edge knows to be committed. */
+  readonly ackedSeq: number;
+  readonly watermark: number;
+}
+
+export interface EdgeKnowledge {
+  readonly edgeId: Uuid;
+  readonly hello: Pick<Hello, "lanes" | "storeId">;
+  readonly watermarks: readonly LaneWatermark[];
+  readonly nowMs: number;
+}
+
+/** The edge knows less than what was committed here when acknowledgements were lost. @returns those that it has missed */
+export async function findMissedAcks(
+  tx: Queryable,
+  { edgeId, hello: { lanes, storeId }, watermarks, nowMs }: EdgeKnowledge,
+): Promise<readonly Ack[]> {
+  const isRefused = await hasUplinkRejections(tx, edgeId);
+  if (isRefused) await forgetOtherStores(tx, { edgeId, storeId, nowMs });
+  const acks: Ack[] = [];
+  for (const { lane, seq: watermark } of watermarks) {
+    const ackedSeq = lanes.find((offer) => offer.lane === lane)?.ackedSeq ?? 0;
+    const missed = isRefused
+      ? await recallUplinkRejections(tx, { edgeId, storeId, lane, ackedSeq, watermark })
+      : createMissedAcks({ lane, ackedSeq, upTo: watermark, rejections: [] });
+    acks.push(...missed);
+  }
+  return acks;
+}
+
+/** Whether anything of this edge was ever refused and is kept: seldom. */
+async function hasUplinkRejections(tx: Queryable, edgeId: Uuid): Promise<boolean> {
+  const rows = await tx
+    .select({ seq: edgeUplinkRejection.seq })
+    .from(edgeUplinkRejection)
+    .where(eq(edgeUplinkRejection.edgeId, edgeId))
+    .limit(1);
+  return rows.length > 0;
+}
+
+/** Forgets what the edge knows. @returns the acks that it has missed */
+async function recallUplinkRejections(tx: Queryable, known: LaneKnowledge): Promise<readonly Ack[]> {
+  const { lane, ackedSeq, watermark } = known;
+  const ofLane = laneCondition(known);
+  const newest = tx
+    .select({ seq: edgeUplinkRejection.seq })
+    .from(edgeUplinkRejection)
+    .where(ofLane)
+    .orderBy(desc(edgeUplinkRejection.seq))
+    .limit(1)
+    .offset(KEPT_FOR_PEOPLE - 1);
+  await tx
+    .delete(edgeUplinkRejection)
+    .where(and(ofLane, lte(edgeUplinkRejection.seq, ackedSeq), lt(edgeUplinkRejection.seq, sql`(${newest})`)));
+  if (ackedSeq >= watermark) return [];
+  const { seq, code, reason, version } = edgeUplinkRejection;
+  const rejections = await tx
+    .select({ seq, code, text: reason, version })
+    .from(edgeUplinkRejection)
+    .where(and(ofLane, gt(seq, ackedSeq), lte(seq, watermark)))
+    .orderBy(asc(seq));
+  return createMissedAcks({ lane, ackedSeq, upTo: watermark, rejections });
+}
+
+/** Forgets, in time, what was refused of databases that the edge no longer has. */
+async function forgetOtherStores(
+  tx: Queryable,
+  { edgeId, storeId, nowMs }: { readonly edgeId: Uuid; readonly storeId: Uuid; readonly nowMs: number },
+): Promise<void> {
+  await tx
+    .delete(edgeUplinkRejection)
+    .where(
+      and(
+        eq(edgeUplinkRejection.edgeId, edgeId),
+        ne(edgeUplinkRejection.storeId, storeId),
+        lt(edgeUplinkRejection.rejectedMs, nowMs - OTHER_STORE_KEPT_MS),
+      ),
+    );
+}
+
+function laneCondition({ edgeId, storeId, lane }: Pick<LaneKnowledge, "edgeId" | "storeId" | "lane">) {
+  return and(
+    eq(edgeUplinkRejection.edgeId, edgeId),
+    eq(edgeUplinkRejection.storeId, storeId),
+    eq(edgeUplinkRejection.lane, lane),
+  );
+}
+
+export interface RefusedUplink extends Rejection {
+  readonly lane: string;
+  /** Database of the edge that the sequence belongs to. */
+  readonly storeId: Uuid;
+  readonly rejectedMs: number;
+}
+
+export interface RefusedUplinkFilter {
+  readonly edgeId: Uuid;
+  readonly lane?: UplinkLane | undefined;
+  readonly code?: string | undefined;
+}
+
+/** @throws AppError INVALID_ARGUMENT for a sort property that there is not */
+export async function listRefusedUplinks(
+  db: Queryable,
+  { edgeId, lane, code }: RefusedUplinkFilter,
+  page: PageRequest,
+): Promise<Page<RefusedUplink>> {
+  const table = edgeUplinkRejection;
+  const where = and(
+    eq(table.edgeId, edgeId),
+    lane === undefined ? undefined : eq(table.lane, lane),
+    code === undefined ? undefined : eq(table.code, code),
+  );
+  const order = page.sortOrder === "DESC" ? desc : asc;
+  if (!["", "parkedTime", "createdTime", "seq"].includes(page.sortProperty ?? ""))
+    throw new AppError("INVALID_ARGUMENT", `Unsupported sort property '${page.sortProperty?.slice(0, 64)}'!`, {
+      field: "sortProperty",
+    });
+  const [rows, totals] = await Promise.all([
+    db
+      .select()
+      .from(table)
+      .where(where)
+      .orderBy(order(table.rejectedMs), order(table.lane), order(table.seq))
+      .limit(page.pageSize)
+      .offset(page.pageSize * page.page),
+    db.select({ count: count() }).from(table).where(where),
+  ]);
+  // The column holds uuids.
+  const data = rows.map(({ storeId, reason, ...row }) => ({ ...row, storeId: storeId as Uuid, text: reason }));
+  return toPage(data, totals[0]?.count ?? 0, page);
+}

@@ -1,0 +1,61 @@
+import type { Change } from "../../shared/entities/change.ts";
+import type { TelemetryColumns } from "../../shared/entities/telemetry-columns.ts";
+import type { Queryable } from "../../shared/store/unit-of-work.ts";
+import { encodeItems } from "../../shared/wire/changes-codec.ts";
+import { compress } from "../../shared/wire/compression.ts";
+import { encodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
+import { eventAction } from "./event-action.ts";
+import { cloudEvent } from "./schema.ts";
+
+// The rows of cloud_event, as the group commit writes them.
+
+/** Where in the outbox a record batch goes. */
+export interface EventPlace {
+  readonly firstSeq: number;
+  /** The last config sequence before it. */
+  readonly configSeq: number;
+  readonly nowMs: number;
+}
+
+/** With the parameters of `telemetryEvent`. */
+export const WRITE_TELEMETRY_EVENT = `
+  insert into cloud_event (lane, first_seq, last_seq, created_ms, action, config_seq, ts_min_ms, ts_max_ms, compression, payload)
+  values ('telemetry', $1, $2, $3, 'TIMESERIES_UPDATED', $4, $5, $6, $7, $8)`;
+
+/** first_seq … payload of the row that carries these records. */
+export function telemetryEvent(
+  columns: TelemetryColumns,
+  { firstSeq, configSeq, nowMs }: EventPlace,
+): readonly (string | number | Uint8Array)[] {
+  const { compression, payload } = compress(encodeTelemetry(columns));
+  let tsMinMs = Infinity;
+  let tsMaxMs = -Infinity;
+  for (const tsMs of columns.tsMs) {
+    if (tsMs < tsMinMs) tsMinMs = tsMs;
+    if (tsMs > tsMaxMs) tsMaxMs = tsMs;
+  }
+  const lastSeq = firstSeq + columns.tsMs.length - 1;
+  return [firstSeq, lastSeq, Math.round(nowMs), configSeq, tsMinMs, tsMaxMs, compression, payload];
+}
+
+/** A row per change. @returns the sequence behind the last */
+export async function insertConfigEvents(
+  tx: Queryable,
+  changes: readonly Change[],
+  { firstSeq, nowMs }: Omit<EventPlace, "configSeq">,
+): Promise<number> {
+  const changedMs = Math.round(nowMs);
+  const rows = changes.map((change, index) => ({
+    lane: "config",
+    firstSeq: firstSeq + index,
+    lastSeq: firstSeq + index,
+    createdMs: changedMs,
+    entityType: change.entity.type,
+    entityId: change.entity.id,
+    action: eventAction(change),
+    configSeq: 0,
+    ...compress(encodeItems([{ changedMs, changes: [change] }])),
+  }));
+  if (rows.length > 0) await tx.insert(cloudEvent).values(rows);
+  return firstSeq + rows.length;
+}
