@@ -56,5 +56,13 @@ export const MIGRATIONS: readonly Migration[] = [
       "ALTER TABLE \"edge_event_rejection\" ADD COLUMN \"decision\" text;",
       "ALTER TABLE \"edge_event_rejection\" ADD COLUMN \"replay_seq\" bigint;"
     ]
+  },
+  {
+    "id": "0003_retention",
+    "hash": "d44fe58938b0361efdb087ae5dc3afb9c1d39b8f4e64a2eb6779709675be111e",
+    "statements": [
+      "CREATE TABLE \"telemetry_gap\" (\n\t\"edge_id\" uuid NOT NULL,\n\t\"device_id\" uuid NOT NULL,\n\t\"reason\" text NOT NULL,\n\t\"from_ms\" bigint NOT NULL,\n\t\"to_ms\" bigint NOT NULL,\n\t\"records\" bigint NOT NULL,\n\t\"removed_ms\" bigint NOT NULL,\n\tCONSTRAINT \"telemetry_gap_edge_id_device_id_reason_from_ms_pk\" PRIMARY KEY(\"edge_id\",\"device_id\",\"reason\",\"from_ms\")\n);",
+      "CREATE INDEX \"telemetry_gap_by_device\" ON \"telemetry_gap\" USING btree (\"device_id\");"
+    ]
   }
 ];

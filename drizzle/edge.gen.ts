@@ -39,5 +39,13 @@ export const MIGRATIONS: readonly Migration[] = [
       "ALTER TABLE \"parked_item\" ADD COLUMN \"refused_by\" text DEFAULT '' NOT NULL;",
       "ALTER TABLE \"parked_item\" ADD COLUMN \"decision\" text;"
     ]
+  },
+  {
+    "id": "0002_retention",
+    "hash": "cd7795d5a7c0e72af192caec73cf1cab96662fb013e883b3f63bb098b15fc4d3",
+    "statements": [
+      "CREATE TABLE \"retention_mark\" (\n\t\"ran_ms\" bigint PRIMARY KEY NOT NULL,\n\t\"config_seq\" bigint NOT NULL,\n\t\"telemetry_seq\" bigint NOT NULL,\n\t\"history\" json NOT NULL\n);",
+      "CREATE TABLE \"telemetry_gap\" (\n\t\"device_id\" uuid NOT NULL,\n\t\"reason\" text NOT NULL,\n\t\"from_ms\" bigint NOT NULL,\n\t\"to_ms\" bigint NOT NULL,\n\t\"records\" bigint NOT NULL,\n\t\"removed_ms\" bigint NOT NULL,\n\tCONSTRAINT \"telemetry_gap_device_id_reason_from_ms_pk\" PRIMARY KEY(\"device_id\",\"reason\",\"from_ms\")\n);"
+    ]
   }
 ];

@@ -2,6 +2,8 @@ import { ERROR_CODES, AppError } from "../shared/core/errors.ts";
 import { LOG_LEVELS, type LogLevel } from "../shared/observe/log.ts";
 import type { CommandCall, CommandSyntax, SettingFlag } from "./cli/syntax.ts";
 import { parseCommandLine } from "./cli/syntax.ts";
+import type { DiskPolicy } from "./disk-quota.ts";
+import { DISK_POLICIES, parseDiskQuota } from "./disk-quota.ts";
 import { Secret } from "./secret.ts";
 import type { Setting } from "./setting.ts";
 import {
@@ -91,6 +93,47 @@ export const EDGE_SETTINGS = {
     expected: `a text of at least ${PASSWORD_LENGTH_MIN} characters`,
     read: readPassword,
   },
+  diskQuota: {
+    ...textSetting({
+      placeholder: "SIZE",
+      default: "80%",
+      description:
+        "What the data directory may take: as 4GB, 500MB, off, or a part of what it takes and what is free at the start. Above it telemetry is removed by diskPolicy; not with databaseUrl",
+    }),
+    expected: "a size as 4GB or 500MB (at least 256MB), a part as 80%, or off",
+    read: (value: unknown) => (typeof value === "string" && parseDiskQuota(value) !== undefined ? value : undefined),
+  },
+  diskPolicy: choiceSetting<DiskPolicy>({
+    placeholder: "POLICY",
+    choices: DISK_POLICIES,
+    default: "thin",
+    description:
+      "What happens to unsent telemetry when the quota is reached and nothing else can go: thin keeps every second record before it drops the oldest",
+  }),
+  historyDays: integerSetting({
+    placeholder: "DAYS",
+    default: 30,
+    range: { min: 1, max: 3_650 },
+    description: "Days of running that telemetry stays on the edge",
+  }),
+  historyMaxMb: integerSetting({
+    placeholder: "MB",
+    default: 4_096,
+    range: { min: 16, max: 1_000_000 },
+    description: "Telemetry on the edge beyond this size goes earlier, oldest first",
+  }),
+  transferredDays: integerSetting({
+    placeholder: "DAYS",
+    default: 7,
+    range: { min: 1, max: 3_650 },
+    description: "Days of running that events stay in the list of events after the cloud has them",
+  }),
+  transferredMaxMb: integerSetting({
+    placeholder: "MB",
+    default: 1_024,
+    range: { min: 16, max: 1_000_000 },
+    description: "Such events beyond this size go earlier, oldest first; per lane",
+  }),
   logLevel: choiceSetting<LogLevel>({
     placeholder: "LEVEL",
     choices: LOG_LEVELS,

@@ -20,6 +20,9 @@ export function registerEdgeMetrics({ metrics, mqtt, sources, version }: EdgeMet
   const backlog = metrics.gauge("skerry_uplink_backlog_items", ["lane"]);
   const acked = metrics.gauge("skerry_uplink_acked_seq", ["lane"]);
   const parked = metrics.gauge("skerry_parked_items", ["lane"]);
+  const disk = metrics.gauge("skerry_disk_bytes", ["kind"]);
+  const diskFull = metrics.gauge("skerry_disk_full");
+  const removed = metrics.counter("skerry_telemetry_removed_total", ["reason"]);
   metrics.onRender(async () => {
     sessions.set(mqtt.sessions);
     setCounter(received, mqtt.counters.publishesReceived);
@@ -32,6 +35,17 @@ export function registerEdgeMetrics({ metrics, mqtt, sources, version }: EdgeMet
       backlog.set({ lane }, nextSeq - 1 - ackedSeq);
       parked.set({ lane }, outbox.parked[lane]);
     }
+    const { freeBytes, isFull, quotaBytes, removed: counts, reserveBytes, usedBytes } = await sources.disk();
+    const kinds = {
+      used: usedBytes,
+      free: freeBytes,
+      reserve: reserveBytes,
+      ...(quotaBytes === null ? {} : { quota: quotaBytes }),
+    };
+    for (const [kind, bytes] of Object.entries(kinds)) disk.set({ kind }, bytes);
+    diskFull.set(isFull ? 1 : 0);
+    removed.reset();
+    for (const [reason, records] of Object.entries(counts)) removed.inc({ reason }, records);
   });
 }
 

@@ -27,8 +27,10 @@ import { createDeviceHttpApi } from "./devices/http-device-api.ts";
 import type { MqttServer } from "./devices/mqtt-server.ts";
 import { createMqttServer } from "./devices/mqtt-server.ts";
 import { ServerTimes } from "./devices/server-times.ts";
+import { parseDiskQuota, walMaxMb } from "./disk-quota.ts";
 import { registerEdgeMetrics } from "./edge-metrics.ts";
-import { createDiskGauge } from "./runtime/disk-use.ts";
+import type { DiskWatch } from "./run-maintenance.ts";
+import { createDiskState, openDiskWatch, runEdgeMaintenance } from "./run-maintenance.ts";
 import { findPostgresDistribution } from "./runtime/postgres-distribution.ts";
 import { privateFiles } from "./runtime/private-files.ts";
 import { RUNTIME_NAME } from "./runtime/runtime-name.ts";
@@ -38,7 +40,6 @@ import { createDeviceData } from "./store/device-data.ts";
 import type { EdgeStores } from "./store/edge-stores.ts";
 import { openEdgeStores } from "./store/edge-stores.ts";
 import { ensureLocalAdmin } from "./store/first-start.ts";
-import { runMaintenance } from "./store/maintenance.ts";
 import { createLinkStore } from "./sync/link-store.ts";
 import type { Link, LinkStatus } from "./sync/link.ts";
 import { createLink } from "./sync/link.ts";
@@ -62,18 +63,21 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
   const database = stack.use(await openDatabase(config, log, shutdown.drain));
   let link: Link | null = null;
   const onOutbox = (lane: UplinkLane): void => link?.wake(lane);
-  const stores = stack.use(await openEdgeStores({ database, migrations: MIGRATIONS, clock, random, log, onOutbox }));
+  const watch = await openDiskWatch(config, log);
+  const disk = watch?.guard;
+  const storeDeps = { database, migrations: MIGRATIONS, clock, random, log, onOutbox };
+  const stores = stack.use(await openEdgeStores({ ...storeDeps, ...(disk === undefined ? {} : { disk }) }));
   await showFirstPassword(config, stores);
   link = createCloudLink(config, stores, log);
 
-  const devices = { ...createDeviceDeps(stores), log };
+  const devices = { ...createDeviceDeps(stores, watch), log };
   const mqtt = createMqttServer(devices);
-  const sources = createStatusSources({ config, database, stores, link: () => link?.status() ?? null, mqtt });
+  const sources = createStatusSources({ config, database, stores, watch, link: () => link?.status() ?? null, mqtt });
   const local = createLocalAccess(
     { files: privateFiles, random, readTenantId: async () => (await stores.readSite()).tenantId },
     config.dataDir,
   );
-  const api = createApi({ config, database, stores, log, devices, mqtt, sources, local, startedMs });
+  const api = createApi({ config, database, stores, watch, log, devices, mqtt, sources, local, startedMs });
 
   const mqttListener = stack.use(
     await listenTcp({ host: config.mqttHost, port: config.mqttPort, accept: (stream) => mqtt.accept(stream) }),
@@ -100,8 +104,7 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
       groupCommit: (signal) => stores.groupCommit.runLoop(signal),
       maintenance: (signal) => {
         const sentTelemetrySeq = (): number => link?.status().sentSeq.telemetry ?? 0;
-        const nextTelemetrySeq = (): number => stores.groupCommit.nextSeq("telemetry");
-        return runMaintenance({ outbox: stores.outbox, clock, log, nextTelemetrySeq, sentTelemetrySeq }, signal);
+        return runEdgeMaintenance({ config, stores, watch, sentTelemetrySeq, clock, log }, signal);
       },
       mqtt: (signal) => mqtt.run(signal),
       link: (signal) => (link === null ? untilAborted(signal) : link.run(signal)),
@@ -130,11 +133,11 @@ async function showFirstPassword(config: EdgeConfig, stores: EdgeStores): Promis
   writeLine("  The password is shown this once; change it by POST /api/auth/changePassword.\n");
 }
 
-function createDeviceDeps(stores: EdgeStores) {
+function createDeviceDeps(stores: EdgeStores, watch: DiskWatch | null) {
   const { registry } = stores;
   const errors = createDeviceErrors(clock);
   const errorAnswer = (error: AppError): Response => errorResponse(error, clock.nowMs());
-  const data = createDeviceData(stores);
+  const data = createDeviceData({ ...stores, refusal: () => watch?.guard.refusal() ?? null });
   return {
     clock,
     data,
@@ -150,11 +153,12 @@ interface StatusParts {
   readonly config: EdgeConfig;
   readonly database: Database;
   readonly stores: EdgeStores;
+  readonly watch: DiskWatch | null;
   readonly link: () => LinkStatus | null;
   readonly mqtt: MqttServer;
 }
 
-function createStatusSources({ config, database, stores, link, mqtt }: StatusParts): StatusSources {
+function createStatusSources({ config, database, stores, watch, link, mqtt }: StatusParts): StatusSources {
   return {
     link,
     outbox: () => readOutboxState(stores, (lane) => stores.groupCommit.nextSeq(lane)),
@@ -164,7 +168,7 @@ function createStatusSources({ config, database, stores, link, mqtt }: StatusPar
         lastError === undefined || state === "ready" ? null : { code: lastError.code, text: lastError.message };
       return { kind, state: state === "ready" || state === "starting" ? state : "down", reason, version: null };
     },
-    disk: createDiskGauge(clock, config.dataDir),
+    disk: createDiskState(config, { stores, watch, clock }),
     mqttConnections: () => mqtt.sessions,
   };
 }
@@ -211,7 +215,12 @@ function openDatabase(config: EdgeConfig, log: Log, signal: AbortSignal): Promis
     return openExternalDatabase({ clock, log, random }, { url: config.databaseUrl.reveal(), exclusive: true });
   }
   const source = findPostgresDistribution();
-  return startPostgresServer({ clock, log, source }, { dataDir: config.dataDir, profile: "edge", signal });
+  const quota = parseDiskQuota(config.diskQuota);
+  const options = { dataDir: config.dataDir, profile: "edge", signal } as const;
+  return startPostgresServer(
+    { clock, log, source },
+    { ...options, walMaxMb: quota === undefined ? undefined : walMaxMb(quota) },
+  );
 }
 
 function createCloudLink(config: EdgeConfig, stores: EdgeStores, log: Log): Link | null {

@@ -20,6 +20,7 @@ import { addAssignmentRoutes } from "./assignments.ts";
 import { addDownlinkRoutes } from "./downlinks.ts";
 import type { EdgeSessions } from "./edge-sessions.ts";
 import { addEdgeListRoutes, addEdgeReadRoutes, addEdgeWriteRoutes, createEdgeAttributes } from "./edges.ts";
+import { addGapRoutes } from "./gaps.ts";
 import { addParkedRoutes } from "./parked.ts";
 import { addSyncRoutes } from "./sync.ts";
 
@@ -46,6 +47,7 @@ export function createCloudApi(deps: CloudApiDeps): RestApp {
   addEdgeListRoutes(app, deps);
   addEdgeWriteRoutes(app, deps);
   addDownlinkRoutes(app, deps);
+  addGapRoutes(app, deps);
   addParkedRoutes(app, deps);
   addSyncRoutes(app, deps);
   addAssignmentRoutes(app, deps);

@@ -129,6 +129,8 @@ export function toEvent(change: Change): EntityEvent {
       return { type, entityId, action: "ATTRIBUTES_DELETED", body: { scope: change.scope, keys: change.keys } };
     case "credentials-saved":
       return { type, entityId, action: "CREDENTIALS_UPDATED", body: null };
+    case "telemetry-gap":
+      throw new AppError("INTERNAL", "A gap in telemetry never goes down");
     default:
       return change satisfies never;
   }

@@ -19,6 +19,7 @@ import {
   edgeSync,
   edgeUplink,
   edgeUplinkRejection,
+  telemetryGap,
 } from "./schema.ts";
 
 /** An edge as the cloud knows it; its secret is not kept, only a hash. */
@@ -279,6 +280,7 @@ export async function deleteEdge(tx: Queryable, key: EdgeKey): Promise<void> {
     edgeEvent,
     edgeEventRejection,
     edgeEventAck,
+    telemetryGap,
   ]) {
     await tx.delete(table).where(eq(table.edgeId, key.id));
   }

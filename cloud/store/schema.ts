@@ -186,3 +186,23 @@ export const edgeEventAck = pgTable(
   },
   (table) => [primaryKey({ columns: [table.edgeId, table.lastSeq] })],
 );
+
+/** Telemetry that edges removed before it was sent, because their disk was full; per device, with the times of measurement. */
+export const telemetryGap = pgTable(
+  "telemetry_gap",
+  {
+    edgeId: uuid("edge_id").notNull(),
+    deviceId: uuid("device_id").notNull(),
+    /** thinned or dropped. */
+    reason: text("reason").notNull(),
+    fromMs: timeMs("from_ms"),
+    toMs: timeMs("to_ms"),
+    records: bigint("records", { mode: "number" }).notNull(),
+    /** On the clock of the edge. */
+    removedMs: timeMs("removed_ms"),
+  },
+  (table) => [
+    primaryKey({ columns: [table.edgeId, table.deviceId, table.reason, table.fromMs] }),
+    index("telemetry_gap_by_device").on(table.deviceId),
+  ],
+);

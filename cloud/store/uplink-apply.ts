@@ -16,6 +16,7 @@ import { decompress } from "../../shared/wire/compression.ts";
 import { addAssignment, removeAssignment } from "./assignment-store.ts";
 import { recordChanges, runTransaction, toEvent } from "./downlink-store.ts";
 import { moveWatermark } from "./edge-session-store.ts";
+import { saveGaps } from "./gap-store.ts";
 import { guardUplinkChange, hasCredentialsUnderWay } from "./uplink-guard.ts";
 import { storeUplinkRejections } from "./uplink-rejections.ts";
 import { applyTelemetry } from "./uplink-telemetry.ts";
@@ -56,8 +57,11 @@ async function applyOnce(
     await moveWatermark(tx, origin, { from: batch.firstSeq - 1, to: lastSeqOf(batch) });
     for (const [index, item] of decodeItems(decompress(batch), batch.count).entries()) {
       const context: ApplyContext = { from: "edge", tenantId, edgeName, changedMs: item.changedMs };
+      const gaps = item.changes.filter((change) => change.kind === "telemetry-gap");
+      await saveGaps(tx, gaps, { edgeId, removedMs: item.changedMs });
+      const others = gaps.length === 0 ? item.changes : item.changes.filter(({ kind }) => kind !== "telemetry-gap");
       const outcome = await applyItem(tx, {
-        item,
+        item: { ...item, changes: others },
         mode,
         apply: (inner, change) => applyFromEdge(inner, deps, { origin, change, context }),
       });

@@ -11,6 +11,7 @@ import { entity } from "../../shared/store/tables.ts";
 import { insertTelemetry, writeTelemetry } from "../../shared/store/telemetry-writer.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { Rejection } from "../../shared/sync/frames.ts";
+import { lastSeqOf } from "../../shared/sync/frames.ts";
 import { createRejection } from "../../shared/sync/rejections.ts";
 import { decompress } from "../../shared/wire/compression.ts";
 import { decodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
@@ -26,7 +27,10 @@ export async function applyTelemetry(
   { origin, batches }: Uplink,
 ): Promise<readonly Rejection[]> {
   const columns = concatColumns(batches.map((batch) => decodeTelemetry(decompress(batch), batch.count)));
-  const work = { origin, firstSeq: batches[0]?.firstSeq ?? 1, columns, nowMs: deps.clock.nowMs() };
+  const firstSeq = batches[0]?.firstSeq ?? 1;
+  const last = batches.at(-1);
+  const lastSeq = last === undefined ? 0 : lastSeqOf(last);
+  const work = { origin, firstSeq, lastSeq, columns, nowMs: deps.clock.nowMs() };
   try {
     return await writeNewTelemetry(db, work);
   } catch (error) {
@@ -44,7 +48,7 @@ async function writeNewTelemetry(
 ): Promise<readonly Rejection[]> {
   const writing = (write: typeof writeTelemetry): Promise<readonly Rejection[]> => {
     const writeAll = async (tx: Queryable, records: TelemetryColumns): Promise<[]> => {
-      await write(runStatementIn(tx), records);
+      if (records.tsMs.length > 0) await write(runStatementIn(tx), records);
       return [];
     };
     return writeUplinkTelemetry(db, { ...work, malformed: [], write: writeAll });
@@ -62,6 +66,7 @@ interface TelemetryWork {
   readonly write: (tx: Queryable, columns: TelemetryColumns) => Promise<readonly RefusedRecord[]>;
   readonly origin: UplinkOrigin;
   readonly firstSeq: number;
+  readonly lastSeq: number;
   readonly columns: TelemetryColumns;
   readonly malformed: readonly number[];
   readonly nowMs: number;
@@ -73,11 +78,12 @@ interface RefusedRecord {
 }
 
 function writeUplinkTelemetry(db: Queryable, work: TelemetryWork): Promise<readonly Rejection[]> {
-  const { columns, firstSeq, nowMs, origin } = work;
+  const { columns, firstSeq, lastSeq, nowMs, origin } = work;
   const { cloudVersion } = origin;
   const count = columns.tsMs.length;
   return db.transaction(async (tx) => {
-    await moveWatermark(tx, origin, { from: firstSeq - 1, to: firstSeq + count - 1 });
+    await moveWatermark(tx, origin, { from: firstSeq - 1, to: lastSeq });
+    const seqOf = (position: number): number => firstSeq + (columns.sparse?.offsets[position] ?? position);
     const refused = await findRejections(tx, work);
     const kept = refused.size === 0 ? null : positionsWithout(count, refused);
     const unwritten = await work.write(tx, kept === null ? columns : selectRecords(columns, kept));
@@ -86,7 +92,7 @@ function writeUplinkTelemetry(db: Queryable, work: TelemetryWork): Promise<reado
     }
     const rejections = [...refused]
       .toSorted(([left], [right]) => left - right)
-      .map(([position, refusal]) => createRejection(firstSeq + position, refusal, cloudVersion));
+      .map(([position, refusal]) => createRejection(seqOf(position), refusal, cloudVersion));
     await storeUplinkRejections(tx, origin, { rejections, nowMs });
     return rejections;
   });

@@ -21,6 +21,7 @@ import type { PasswordHasher } from "../../shared/store/user-store.ts";
 import type { ParkedItems } from "../store/parked-items.ts";
 import type { CloudEvents } from "./events.ts";
 import { addCloudEventRoutes } from "./events.ts";
+import { addGapRoutes } from "./gaps.ts";
 import { addParkedRoutes } from "./parked.ts";
 import type { SiteIdentity } from "./settings.ts";
 import { addEdgeSettingsRoutes } from "./settings.ts";
@@ -66,6 +67,7 @@ export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): RestApp
   addTelemetryRoutes(app, deps);
   addEdgeSettingsRoutes(app, deps);
   addCloudEventRoutes(app, { ...deps, sentSeq: (lane) => deps.sources.link()?.sentSeq[lane] ?? 0, readTenantId });
+  addGapRoutes(app, deps);
   addParkedRoutes(app, deps);
   addStatusRoutes(app, { ...deps, authenticators }, status);
   addOpenApiRoutes(app, { title: "Skerry edge", version: status.version });

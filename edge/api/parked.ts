@@ -193,5 +193,7 @@ function changeToBody(change: Change): Record<string, unknown> {
       return { kind, scope: change.scope, keys: change.keys };
     case "credentials-saved":
       return { kind, credentialsType: change.credentialsType };
+    case "telemetry-gap":
+      return { kind, startTs: change.fromMs, endTs: change.toMs, records: change.records, reason: change.reason };
   }
 }

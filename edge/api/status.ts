@@ -59,13 +59,25 @@ export interface DiskUse {
   readonly freeBytes: number;
 }
 
+/** DiskUse with what is done about it. */
+export interface DiskState extends DiskUse {
+  /** What the data directory may take; null: no quota. */
+  readonly quotaBytes: number | null;
+  /** Held back for a full disk; 0 while it is given up. */
+  readonly reserveBytes: number;
+  /** Devices are refused until there is room. */
+  readonly isFull: boolean;
+  /** Records that were removed before they were sent. */
+  readonly removed: { readonly thinned: number; readonly dropped: number };
+}
+
 /** Each function may fail by itself; the others are shown all the same. */
 export interface StatusSources {
   /** Null: this edge works without a cloud. */
   readonly link: () => LinkState | null;
   readonly outbox: () => Promise<OutboxState>;
   readonly database: () => DatabaseState;
-  readonly disk: () => Promise<DiskUse>;
+  readonly disk: () => Promise<DiskState>;
   readonly mqttConnections: () => number;
 }
 
@@ -127,7 +139,18 @@ export const edgeStatusSchema = z
         version: z.string().nullable(),
       })
       .nullable(),
-    disk: z.object({ usedBytes: z.int(), freeBytes: z.int() }).nullable(),
+    disk: z
+      .object({
+        usedBytes: z.int(),
+        freeBytes: z.int(),
+        quotaBytes: z.int().nullable(),
+        reserveBytes: z.int().meta({ description: "Held back for a full disk; 0 while it is given up" }),
+        isFull: z.boolean().meta({ description: "Devices are refused until there is room" }),
+        removed: z
+          .object({ thinned: z.int(), dropped: z.int() })
+          .meta({ description: "Records that were removed before they were sent" }),
+      })
+      .nullable(),
     mqttConnections: z.int().nullable(),
   })
   .meta({ id: "EdgeStatus" });
@@ -195,7 +218,7 @@ async function readStatus({ sources, clock }: StatusDeps, options: StatusOptions
     mqttConnections: mqttConnections ?? null,
   };
   problems.push(...findProblems(status));
-  const isFailing = database?.state === "down" || database?.state === "starting";
+  const isFailing = database?.state === "down" || database?.state === "starting" || disk?.isFull === true;
   return { ...status, state: isFailing ? "failing" : problems.length > 0 ? "degraded" : "ok" };
 }
 
@@ -241,8 +264,12 @@ function findProblems({ link, parked, database, disk }: EdgeStatus): readonly st
   if (link?.state === "waiting" || link?.state === "connecting") problems.push(ERROR_CODES.LINK_DOWN);
   if (parked !== null && parked > 0)
     problems.push(`The cloud refused ${parked} items for good; they are parked; see skerry-edge parked list`);
-  if (disk !== null && disk.freeBytes < FREE_BYTES_MIN)
+  if (disk?.isFull === true) problems.push(ERROR_CODES.DISK_FULL);
+  else if (disk !== null && disk.freeBytes < FREE_BYTES_MIN)
     problems.push(`Only ${Math.floor(disk.freeBytes / 1e6)} MB are free on the disk`);
+  const removed = (disk?.removed.thinned ?? 0) + (disk?.removed.dropped ?? 0);
+  if (removed > 0)
+    problems.push(`${removed} records were removed unsent because the disk quota was reached; see the list of gaps`);
   if (link?.clockSkewMs !== null && link?.clockSkewMs !== undefined && Math.abs(link.clockSkewMs) > SKEW_MS_MAX) {
     problems.push(
       `The clocks of edge and cloud differ by ${Math.round(Math.abs(link.clockSkewMs) / 1_000)} s; set the clock of this machine`,

@@ -35,10 +35,17 @@ function statusRows(status: EdgeStatus): readonly (readonly string[])[] {
         ? "not known"
         : `${database.state}, ${database.kind} PostgreSQL ${database.version ?? ""}`.trim(),
     ],
-    ["disk", disk === null ? "not known" : `${formatBytes(disk.usedBytes)} used, ${formatBytes(disk.freeBytes)} free`],
+    ["disk", disk === null ? "not known" : diskText(disk)],
     ["mqtt", status.mqttConnections === null ? "not known" : `${status.mqttConnections} connections`],
   ];
   return rows;
+}
+
+function diskText({ freeBytes, quotaBytes, removed, usedBytes }: NonNullable<EdgeStatus["disk"]>): string {
+  const quota = quotaBytes === null ? "" : ` of ${formatBytes(quotaBytes)}`;
+  const gone = removed.thinned + removed.dropped;
+  const gaps = gone === 0 ? "" : `, ${gone} records removed unsent`;
+  return `${formatBytes(usedBytes)}${quota} used, ${formatBytes(freeBytes)} free${gaps}`;
 }
 
 function linkText({ link, time }: EdgeStatus): string {

@@ -1,7 +1,8 @@
-import { readdir, stat, statfs } from "node:fs/promises";
+import { lstat, open, readdir, realpath, rename, rm, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../shared/core/clock.ts";
 import type { DiskUse } from "../api/status.ts";
+import type { DiskPorts } from "../store/disk-guard.ts";
 
 /** Walking through the files of a database takes some ms, and anybody may ask for the status. */
 const FRESH_MS = 30_000;
@@ -13,19 +14,73 @@ export function createDiskGauge(clock: Pick<Clock, "monotonicMs">, dir: string):
   return () => {
     if (measured === undefined || clock.monotonicMs() - measuredMs > FRESH_MS) {
       measuredMs = clock.monotonicMs();
-      measured = measure(dir);
+      measured = measureDisk(dir);
     }
     return measured;
   };
 }
 
-async function measure(dir: string): Promise<DiskUse> {
-  const { bavail, bsize } = await statfs(dir);
-  let usedBytes = 0;
+/** What the data directory takes and what is free beside it, measured now. */
+export async function measureDisk(dir: string): Promise<DiskUse> {
+  const { bavail, bsize } = await statfs(await databaseDir(dir));
+  // The database may live elsewhere, behind a link, which the walk does not follow.
+  const usedBytes = (await sizeOf(dir)) + ((await isLink(dir)) ? await sizeOf(await databaseDir(dir)) : 0);
+  return { usedBytes, freeBytes: bavail * bsize };
+}
+
+function databaseDir(dir: string): Promise<string> {
+  return realpath(join(dir, "postgres")).catch(() => dir);
+}
+
+async function isLink(dir: string): Promise<boolean> {
+  const entry = await lstat(join(dir, "postgres")).catch(() => undefined);
+  return entry?.isSymbolicLink() ?? false;
+}
+
+async function sizeOf(dir: string): Promise<number> {
+  let bytes = 0;
   for (const entry of await readdir(dir, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue;
     // Files of the database come and go meanwhile.
-    usedBytes += (await stat(join(entry.parentPath, entry.name)).catch(() => undefined))?.size ?? 0;
+    bytes += (await stat(join(entry.parentPath, entry.name)).catch(() => undefined))?.size ?? 0;
   }
-  return { usedBytes, freeBytes: bavail * bsize };
+  return bytes;
+}
+
+const RESERVE_NAME = "reserve";
+const CHUNK_BYTES = 1_048_576;
+
+/** The file that holds room back in the data directory. */
+export function createDiskPorts(dir: string): DiskPorts {
+  const path = join(dir, RESERVE_NAME);
+  return {
+    freeBytes: async () => {
+      const { bavail, bsize } = await statfs(await databaseDir(dir));
+      return bavail * bsize;
+    },
+    makeReserve: async (bytes) => {
+      if ((await stat(path).catch(() => undefined))?.size === bytes) return;
+      await writeWhole(`${path}.new`, bytes);
+      await rename(`${path}.new`, path);
+    },
+    dropReserve: async () => {
+      await rm(path, { force: true });
+      await rm(`${path}.new`, { force: true });
+    },
+  };
+}
+
+/** With bytes in it: a file of a length alone takes no room. */
+async function writeWhole(path: string, bytes: number): Promise<void> {
+  const file = await open(path, "w", 0o600);
+  try {
+    const chunk = new Uint8Array(CHUNK_BYTES).fill(0x5a);
+    for (let written = 0; written < bytes;) {
+      const length = Math.min(CHUNK_BYTES, bytes - written);
+      written += (await file.write(chunk, 0, length, written)).bytesWritten;
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
 }

@@ -1,3 +1,4 @@
+import type { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { AttributeScope } from "../../shared/entities/attributes.ts";
 import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
@@ -9,15 +10,19 @@ import type { GroupCommit } from "./group-commit.ts";
 export interface DeviceDataDeps {
   readonly db: Queryable;
   readonly groupCommit: GroupCommit;
+  /** Why nothing is taken from devices now; null: it is. */
+  readonly refusal: () => AppError | null;
 }
 
 /** What devices write and read, over the stores. */
-export function createDeviceData({ db, groupCommit }: DeviceDataDeps): DeviceData {
+export function createDeviceData({ db, groupCommit, refusal }: DeviceDataDeps): DeviceData {
   return {
     saveTelemetry: (records) => groupCommit.saveTelemetry(records),
     saveClientAttributes: (deviceId, attributes) => {
       const [first] = attributes;
       if (first === undefined) return Promise.resolve();
+      const refused = refusal();
+      if (refused !== null) return Promise.reject(refused);
       const entity = { type: "DEVICE", id: deviceId };
       return groupCommit.run((tx) =>
         saveAttributes(tx, { entity, scope: "CLIENT_SCOPE", readings: attributes, nowMs: first.updatedMs }),

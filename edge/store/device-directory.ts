@@ -84,6 +84,7 @@ function toEvent(change: Change): DeviceEvent | null {
     case "entity-removed":
       return { kind: "access-ended", deviceId };
     case "entity-saved":
+    case "telemetry-gap":
       return null;
   }
 }

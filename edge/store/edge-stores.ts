@@ -14,12 +14,14 @@ import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { UplinkLane } from "../../shared/sync/frames.ts";
 import type { DeviceRegistry } from "./device-directory.ts";
 import { createDeviceRegistry } from "./device-directory.ts";
+import type { DiskGuard } from "./disk-guard.ts";
 import type { GroupCommit } from "./group-commit.ts";
 import { createGroupCommit } from "./group-commit.ts";
 import type { Outbox } from "./outbox.ts";
 import { createOutbox } from "./outbox.ts";
 import type { ParkedItems } from "./parked-items.ts";
 import { createParkedItems } from "./parked-items.ts";
+import { ensureFirstHistory } from "./retention.ts";
 import type { Site } from "./site-store.ts";
 import { openSite, readSite } from "./site-store.ts";
 
@@ -43,6 +45,8 @@ export interface EdgeStoresDeps {
   readonly log: Log;
   /** Rows were committed to the outbox. */
   readonly onOutbox: (lane: UplinkLane) => void;
+  /** @default nobody watches the disk */
+  readonly disk?: Pick<DiskGuard, "noteFailure" | "refusal">;
 }
 
 /** Connections for all but the writer. A connection costs the server some MB. */
@@ -64,6 +68,7 @@ export async function openEdgeStores(deps: EdgeStoresDeps): Promise<EdgeStores> 
   };
   const { sql } = opening.use(openPool(database, readerOptions, log));
   const db = openDb(sql);
+  await ensureFirstHistory(sql, clock.nowMs());
   const instance = await ensureInstance(db, { clock, random });
   const site = await openSite(db);
   const registry = createDeviceRegistry(db);
@@ -71,6 +76,8 @@ export async function openEdgeStores(deps: EdgeStoresDeps): Promise<EdgeStores> 
     sql: writerSql,
     clock,
     log,
+    onFailed: (error) => deps.disk?.noteFailure(error),
+    refusal: () => deps.disk?.refusal() ?? null,
     onCommitted: ({ changes, records }) => {
       if (changes.length > 0) deps.onOutbox("config");
       if (records > 0) deps.onOutbox("telemetry");

@@ -13,6 +13,8 @@ export function eventAction(change: Change): string {
       return "ATTRIBUTES_DELETED";
     case "credentials-saved":
       return "CREDENTIALS_UPDATED";
+    case "telemetry-gap":
+      return "TELEMETRY_GAP";
   }
 }
 

@@ -24,9 +24,10 @@ import { lastSeqOf, UPLINK_LANES } from "../../shared/sync/frames.ts";
 import { decompress } from "../../shared/wire/compression.ts";
 import { decodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
 import { LatestValues } from "./latest-values.ts";
+import { ensurePartitions } from "./outbox-partitions.ts";
 import type { EventPlace } from "./outbox-rows.ts";
 import { insertConfigEvents, telemetryEvent, WRITE_TELEMETRY_EVENT } from "./outbox-rows.ts";
-import { createOutbox, ensurePartitions, PARTITION_ITEMS, ROW_ITEMS_MAX } from "./outbox.ts";
+import { createOutbox, ROW_ITEMS_MAX } from "./outbox.ts";
 
 // The one writer of the edge. Whatever devices and people change is collected while the commit before is on its way to the
 // disk, then written in one transaction together with its cloud_event rows: one fsync for all who wait. Since nobody else
@@ -85,6 +86,10 @@ export interface GroupCommitDeps {
   readonly log: Log;
   /** Called after each commit, outside the transaction; must not throw. */
   readonly onCommitted: (committed: Committed) => void;
+  /** A commit failed because of the database; must not throw. */
+  readonly onFailed?: (error: AppError) => void;
+  /** Why no telemetry is taken now; null: it is. */
+  readonly refusal?: () => AppError | null;
 }
 
 export interface Committed {
@@ -144,6 +149,8 @@ class GroupWriter implements GroupCommit {
 
   saveTelemetry(records: readonly TelemetryRecord[]): Promise<void> {
     if (records.length === 0) return Promise.resolve();
+    const refusal = this.#deps.refusal?.() ?? null;
+    if (refusal !== null) return Promise.reject(refusal);
     if (records.length > ROW_ITEMS_MAX) return this.#saveInParts(records);
     if (this.#stopped || this.#waitingRecords + records.length > WAITING_RECORDS_MAX)
       return Promise.reject(this.#refusal());
@@ -322,6 +329,7 @@ class GroupWriter implements GroupCommit {
       }
       this.#deps.log.warn("Commit failed", { error, records: group.records, works: group.works.length });
       rejectGroup(group, error);
+      this.#deps.onFailed?.(error);
       if (!isDataError(thrown)) this.#rejectWaiting(error);
     }
   }
@@ -469,9 +477,7 @@ class GroupWriter implements GroupCommit {
   async #ensurePartitions(lane: UplinkLane, items: number): Promise<void> {
     // A work may write more than one item; the partition after the next is far away in any case.
     if (this.#next[lane] + items * 8 < this.#partitionsUpTo[lane]) return;
-    await ensurePartitions(this.#deps.sql, lane, this.#next[lane] + items * 8);
-    await ensurePartitions(this.#deps.sql, lane, this.#next[lane]);
-    this.#partitionsUpTo[lane] = (Math.floor(this.#next[lane] / PARTITION_ITEMS[lane]) + 1) * PARTITION_ITEMS[lane];
+    this.#partitionsUpTo[lane] = await ensurePartitions(this.#deps.sql, lane, this.#next[lane], items * 8);
   }
 
   #refusal(): AppError {

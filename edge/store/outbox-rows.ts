@@ -38,24 +38,39 @@ export function telemetryEvent(
   return [firstSeq, lastSeq, Math.round(nowMs), configSeq, tsMinMs, tsMaxMs, compression, payload];
 }
 
-/** A row per change. @returns the sequence behind the last */
+/** A row per change; gaps share one. @returns the sequence behind the last */
 export async function insertConfigEvents(
   tx: Queryable,
   changes: readonly Change[],
   { firstSeq, nowMs }: Omit<EventPlace, "configSeq">,
 ): Promise<number> {
   const changedMs = Math.round(nowMs);
-  const rows = changes.map((change, index) => ({
+  const rows = itemsOf(changes).map((item, index) => ({
     lane: "config",
     firstSeq: firstSeq + index,
     lastSeq: firstSeq + index,
     createdMs: changedMs,
-    entityType: change.entity.type,
-    entityId: change.entity.id,
-    action: eventAction(change),
+    entityType: item.first.entity.type,
+    entityId: item.changes.length === 1 ? item.first.entity.id : null,
+    action: eventAction(item.first),
     configSeq: 0,
-    ...compress(encodeItems([{ changedMs, changes: [change] }])),
+    ...compress(encodeItems([{ changedMs, changes: item.changes }])),
   }));
   if (rows.length > 0) await tx.insert(cloudEvent).values(rows);
   return firstSeq + rows.length;
+}
+
+interface ItemChanges {
+  readonly first: Change;
+  readonly changes: readonly Change[];
+}
+
+/** An item per change; gaps, of which one removal may leave thousands, share one. */
+function itemsOf(changes: readonly Change[]): readonly ItemChanges[] {
+  const gaps = changes.filter(({ kind }) => kind === "telemetry-gap");
+  const [firstGap] = gaps;
+  const others = changes
+    .filter(({ kind }) => kind !== "telemetry-gap")
+    .map((change) => ({ first: change, changes: [change] }));
+  return firstGap === undefined ? others : [...others, { first: firstGap, changes: gaps }];
 }

@@ -1,4 +1,6 @@
-import { concatColumns, selectRecords } from "../../shared/entities/telemetry-columns.ts";
+import { Turns } from "../../shared/core/turns.ts";
+import type { TelemetryColumns } from "../../shared/entities/telemetry-columns.ts";
+import { concatColumns, recordsFrom } from "../../shared/entities/telemetry-columns.ts";
 import type { Sql, TransactionSql } from "../../shared/postgres/connect.ts";
 import type { LaneWatermark, Rejection, UplinkLane } from "../../shared/sync/frames.ts";
 import type { OutgoingBatch } from "../../shared/sync/sender.ts";
@@ -6,11 +8,11 @@ import type { Compressed } from "../../shared/wire/compression.ts";
 import { compress, decompress } from "../../shared/wire/compression.ts";
 import { decodeTelemetry, encodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
 import { parkItems } from "./park-items.ts";
+import { SeqRanges } from "./seq-ranges.ts";
 
-// Reading, settling and pruning of cloud_event. Rows are written by the group commit alone (group-commit.ts).
+// Reading, settling and merging of cloud_event. Rows are written by the group commit alone (group-commit.ts), partitions are made
+// and dropped in outbox-partitions.ts, unsent records removed in outbox-removal.ts.
 
-/** Sequence numbers per partition of cloud_event; a partition is dropped as a whole. */
-export const PARTITION_ITEMS = { config: 65_536, telemetry: 4_194_304 } as const satisfies Record<UplinkLane, number>;
 /** No row holds more sequence numbers. */
 export const ROW_ITEMS_MAX = 20_000;
 const ROWS_PER_READ_MAX = 1_000;
@@ -44,13 +46,16 @@ export interface Outbox {
    */
   lowerCursors(watermarks: readonly LaneWatermark[]): Promise<Readonly<Record<UplinkLane, number>>>;
   /**
+   * Runs `work` while no telemetry is being read. Rows of which nothing was read since the start are known to nobody else, and may be
+   * changed by it.
+   */
+  betweenReads<T>(work: (wasRead: (firstSeq: number, lastSeq: number) => boolean) => Promise<T>): Promise<T>;
+  /**
    * Looks at the rows of the telemetry lane that wait above `aboveSeq`, and merges them into one when they are small and many.
    *
    * @returns the last sequence looked at; null when nothing was worth a look
    */
   mergeSmallRows(aboveSeq: number): Promise<number | null>;
-  /** Drops partitions whose every row is acknowledged and older than `beforeMs`. @returns their names */
-  dropPartitions(lane: UplinkLane, beforeMs: number): Promise<readonly string[]>;
 }
 
 export interface OutboxRead {
@@ -72,35 +77,30 @@ interface Row extends Compressed {
 }
 
 export function createOutbox(sql: Sql): Outbox {
+  const turns = new Turns();
+  const wereRead = new SeqRanges();
+  const readTelemetry = async (request: OutboxRead): Promise<readonly OutgoingBatch[]> => {
+    const rows = await readRows(sql, "telemetry", request);
+    for (const { firstSeq, lastSeq } of rows) wereRead.add({ first: firstSeq, last: lastSeq });
+    return joinSmallRows(rows, request.afterSeq).map((row) => telemetryBatch(row, request));
+  };
   return {
     range: (lane) => readRange(sql, lane),
     read: async (lane, request) => {
-      const rows = await readRows(sql, lane, request);
-      const drained = rows.length === 0;
-      return {
-        drained,
-        batches:
-          lane === "config"
-            ? joinConfigRows(rows, request)
-            : joinSmallRows(rows, request.afterSeq).map((row) => telemetryBatch(row, request)),
-      };
+      const batches =
+        lane === "config"
+          ? joinConfigRows(await readRows(sql, lane, request), request)
+          : await turns.take(() => readTelemetry(request));
+      return { batches, drained: batches.length === 0 };
     },
-    settle: (lane, settled) => settle(sql, lane, settled),
     lowerCursors: (watermarks) => lowerCursors(sql, watermarks),
+    settle: async (lane, settled) => {
+      await settle(sql, lane, settled);
+      if (lane === "telemetry") wereRead.forgetUpTo(settled.seq);
+    },
+    betweenReads: (work) => turns.take(() => work((first, last) => wereRead.overlaps({ first, last }))),
     mergeSmallRows: (aboveSeq) => mergeSmallRows(sql, aboveSeq),
-    dropPartitions: (lane, beforeMs) => dropPartitions(sql, lane, beforeMs),
   };
-}
-
-/** Creates the partitions that rows at `seq` and soon after it go to. */
-export async function ensurePartitions(sql: Sql, lane: UplinkLane, seq: number): Promise<void> {
-  const size = PARTITION_ITEMS[lane];
-  const first = Math.floor(seq / size);
-  for (const number of [first, first + 1]) {
-    const name = `cloud_event_${lane}_${number}`;
-    const bounds = `from (${number * size}) to (${(number + 1) * size})`;
-    await sql.unsafe(`create table if not exists ${name} partition of cloud_event_${lane} for values ${bounds}`);
-  }
 }
 
 async function readRange(sql: Sql, lane: UplinkLane): Promise<LaneRange> {
@@ -184,11 +184,7 @@ function telemetryBatch(row: Row, { afterSeq }: OutboxRead): OutgoingBatch {
     };
   }
   const skipped = afterSeq + 1 - row.firstSeq;
-  const columns = decodeTelemetry(decompress(row), count);
-  const rest = selectRecords(
-    columns,
-    Array.from({ length: count - skipped }, (_, index) => skipped + index),
-  );
+  const rest = recordsFrom(decodeTelemetry(decompress(row), count), skipped);
   return {
     type: "batch",
     lane: "telemetry",
@@ -265,7 +261,7 @@ function takeMergeable(waiting: readonly Row[], aboveSeq: number): readonly Row[
     const count = row.lastSeq - row.firstSeq + 1;
     // A row that the session has sent a part of keeps its bounds.
     if (row.firstSeq <= aboveSeq) continue;
-    if (rows.length > 0 && (items + count > MERGED_ROW_ITEMS || crossesPartition(rows[0], row))) break;
+    if (rows.length > 0 && items + count > MERGED_ROW_ITEMS) break;
     rows.push(row);
     items += count;
   }
@@ -279,8 +275,7 @@ async function mergeRows(
 ): Promise<void> {
   const columns = concatColumns(rows.map((row) => decodeTelemetry(decompress(row), row.lastSeq - row.firstSeq + 1)));
   const { compression, payload } = compress(encodeTelemetry(columns));
-  const tsMinMs = columns.tsMs.reduce((low, tsMs) => Math.min(low, tsMs), Infinity);
-  const tsMaxMs = columns.tsMs.reduce((high, tsMs) => Math.max(high, tsMs), -Infinity);
+  const { tsMinMs, tsMaxMs } = timesOf(columns);
   await sql.begin(async (tx) => {
     const gone = await tx<{ at: number }[]>`
       delete from cloud_event where lane = 'telemetry' and first_seq >= ${first.firstSeq} and first_seq <= ${last.firstSeq}
@@ -293,25 +288,14 @@ async function mergeRows(
   });
 }
 
-function crossesPartition(first: Row | undefined, row: Row): boolean {
-  const size = PARTITION_ITEMS.telemetry;
-  return first !== undefined && Math.floor(first.firstSeq / size) !== Math.floor(row.firstSeq / size);
-}
-
-async function dropPartitions(sql: Sql, lane: UplinkLane, beforeMs: number): Promise<readonly string[]> {
-  const { ackedSeq } = await readRange(sql, lane);
-  const size = PARTITION_ITEMS[lane];
-  const names = await sql<{ name: string }[]>`
-    select inhrelid::regclass::text as name from pg_inherits where inhparent = ${`cloud_event_${lane}`}::regclass`;
-  const dropped: string[] = [];
-  for (const { name } of names) {
-    const number = Number(name.slice(name.lastIndexOf("_") + 1));
-    // A row of the partition may reach past its end; the cursor must be beyond any such row.
-    if ((number + 1) * size + ROW_ITEMS_MAX > ackedSeq) continue;
-    const [newest] = await sql.unsafe<{ at: number | null }[]>(`select max(created_ms) as at from ${name}`);
-    if ((newest?.at ?? 0) >= beforeMs) continue;
-    await sql.unsafe(`drop table ${name}`);
-    dropped.push(name);
-  }
-  return dropped;
+/** Times of the oldest and the newest record; null when there is none. */
+export function timesOf({ tsMs }: Pick<TelemetryColumns, "tsMs">): {
+  readonly tsMinMs: number | null;
+  readonly tsMaxMs: number | null;
+} {
+  if (tsMs.length === 0) return { tsMinMs: null, tsMaxMs: null };
+  return {
+    tsMinMs: tsMs.reduce((low, time) => Math.min(low, time), Infinity),
+    tsMaxMs: tsMs.reduce((high, time) => Math.max(high, time), -Infinity),
+  };
 }

@@ -1,5 +1,6 @@
 import { AppError } from "../../shared/core/errors.ts";
 import type { TelemetryColumns } from "../../shared/entities/telemetry-columns.ts";
+import { positionOfSeq } from "../../shared/entities/telemetry-columns.ts";
 import type { TransactionSql } from "../../shared/postgres/connect.ts";
 import type { Rejection, UplinkLane } from "../../shared/sync/frames.ts";
 import { decodeItems, encodeItems } from "../../shared/wire/changes-codec.ts";
@@ -54,7 +55,7 @@ async function readItems(
 ): Promise<ReadonlyMap<number, Uint8Array>> {
   const payloads = new Map<number, Uint8Array>();
   let row: Row | undefined;
-  let extract: ((position: number) => Uint8Array) | undefined;
+  let extract: ((offset: number) => Uint8Array | null) | undefined;
   for (const seq of seqs) {
     if (row === undefined || seq > row.lastSeq) {
       [row] = await tx<Row[]>`
@@ -62,19 +63,23 @@ async function readItems(
         where lane = ${lane} and first_seq <= ${seq} order by first_seq desc limit 1`;
       extract = row === undefined || row.lastSeq < seq ? undefined : extractor(lane, row);
     }
-    if (row !== undefined && extract !== undefined) payloads.set(seq, extract(seq - row.firstSeq));
+    const payload = row === undefined ? null : (extract?.(seq - row.firstSeq) ?? null);
+    if (payload !== null) payloads.set(seq, payload);
   }
   return payloads;
 }
 
-/** Opens a row once, for all that is taken out of it. */
-function extractor(lane: UplinkLane, row: Row): (position: number) => Uint8Array {
+/** Opens a row once, for all that is taken out of it; null for a record that was removed to make room. */
+function extractor(lane: UplinkLane, row: Row): (offset: number) => Uint8Array | null {
   const bytes = decompress(row);
   const count = row.lastSeq - row.firstSeq + 1;
   if (lane === "telemetry") {
     const columns = decodeTelemetry(bytes, count);
     const lines = columns.values.split("\n");
-    return (position) => encodeTelemetry(recordAt(columns, lines, position));
+    return (offset) => {
+      const position = positionOfSeq(columns, offset);
+      return position === -1 ? null : encodeTelemetry(recordAt(columns, lines, position));
+    };
   }
   const items = decodeItems(bytes, count);
   return (position) => encodeItems(items.slice(position, position + 1));

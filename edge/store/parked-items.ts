@@ -21,7 +21,8 @@ import { cloudEvent, parkedItem } from "./schema.ts";
 
 /** What is parked, as far as this program can read it. */
 export type ParkedContent =
-  | { readonly kind: "change"; readonly change: Change }
+  /** `more`: of the same item, as the gaps of one removal are. */
+  | { readonly kind: "change"; readonly change: Change; readonly more?: readonly Change[] }
   | { readonly kind: "record"; readonly entityId: Uuid; readonly tsMs: number; readonly values: string }
   | { readonly kind: "unreadable" };
 
@@ -168,10 +169,13 @@ async function replayRange(
     const content = readContent(lane, payload);
     if (content.kind === "record") records.push(decodeTelemetry(payload, 1));
     else {
-      const change = content.kind === "change" ? await findCurrent(tx, content.change) : null;
-      if (change === null) continue;
+      const refused = content.kind === "change" ? [content.change, ...(content.more ?? [])] : [];
+      const current = (await Promise.all(refused.map((change) => findCurrent(tx, change)))).filter(
+        (change) => change !== null,
+      );
+      if (current.length === 0) continue;
       // Several changes of one entity come to one: what it is now.
-      changes.set(JSON.stringify(change), change);
+      for (const change of current) changes.set(JSON.stringify(change), change);
     }
     replayed.push(seq);
   }
@@ -207,6 +211,8 @@ async function findCurrent(tx: Queryable, change: Change): Promise<Change | null
       const keys = change.keys.filter((key) => rows.every((row) => row.key !== key));
       return keys.length === 0 ? null : { ...change, keys };
     }
+    case "telemetry-gap":
+      return change;
   }
 }
 
@@ -269,8 +275,9 @@ function readContent(lane: UplinkLane, payload: Uint8Array): ParkedContent {
         ? { kind: "unreadable" }
         : { kind: "record", entityId, tsMs: at, values };
     }
-    const [change] = decodeItems(payload, 1)[0]?.changes ?? [];
-    return change === undefined ? { kind: "unreadable" } : { kind: "change", change };
+    const [change, ...more] = decodeItems(payload, 1)[0]?.changes ?? [];
+    if (change === undefined) return { kind: "unreadable" };
+    return { kind: "change", change, ...(more.length === 0 ? {} : { more }) };
   } catch {
     return { kind: "unreadable" };
   }

@@ -1,4 +1,4 @@
-import { bigint, customType, integer, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import { bigint, customType, integer, json, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
 
 // What only an edge stores; the tables that both ends have are in shared/store/tables.ts.
 
@@ -22,7 +22,8 @@ export const site = pgTable("site", {
 /**
  * The outbox: everything that is meant for the cloud, in commit order per lane, sequences without gaps.
  * config: a row per item. telemetry: a row per group commit (a record batch), merged with its neighbours while it waits.
- * Partitioned by lane and range of first_seq (by hand in the SQL); rows are never updated, their state follows from uplink_cursor.
+ * Partitioned by lane and range of first_seq (by hand in the SQL); the state of a row follows from uplink_cursor.
+ * Rows are updated only to take records out of them when the disk is full.
  */
 export const cloudEvent = pgTable(
   "cloud_event",
@@ -79,4 +80,32 @@ export const downlinkRejection = pgTable("downlink_rejection", {
   reason: text("reason").notNull(),
   /** Of this program, when it refused. */
   version: text("version").notNull(),
+});
+
+/** Telemetry that was removed before it was sent, because the disk was full; per device, with the times of measurement. */
+export const telemetryGap = pgTable(
+  "telemetry_gap",
+  {
+    deviceId: uuid("device_id").notNull(),
+    /** thinned or dropped. */
+    reason: text("reason").notNull(),
+    fromMs: sequence("from_ms"),
+    toMs: sequence("to_ms"),
+    records: sequence("records"),
+    removedMs: sequence("removed_ms"),
+  },
+  (table) => [primaryKey({ columns: [table.deviceId, table.reason, table.fromMs] })],
+);
+
+/**
+ * How far everything was after so many ms of running: what is below an old mark is old. The wall clock is not asked, because it may
+ * jump by years.
+ */
+export const retentionMark = pgTable("retention_mark", {
+  /** Time that the edge has run in all, in ms. */
+  ranMs: bigint("ran_ms", { mode: "number" }).primaryKey(),
+  configSeq: sequence("config_seq"),
+  telemetrySeq: sequence("telemetry_seq"),
+  /** Bytes per partition of telemetry: one that has grown since holds newer records. */
+  history: json("history").notNull(),
 });

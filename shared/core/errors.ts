@@ -29,7 +29,8 @@ export const ERROR_CODES = {
     "A migration that was applied earlier differs from the one in this program. Install an official build.",
   DIRECTORY_UNWRITABLE:
     "The data directory can't be written. Correct its owner and mode, or choose another with --data-dir.",
-  DISK_FULL: "The disk has no room. Free some, then start again; stored data is intact.",
+  DISK_FULL:
+    "The disk has no room. Free some: a running edge goes on by itself, anything else is started again. Stored data is intact.",
   UNSUPPORTED_PLATFORM: "There is no embedded PostgreSQL for this platform. Set DATABASE_URL to an external server.",
   // Settings
   CONFIG_INVALID: "One or more settings are wrong; all of them are named in the text. Correct them and start again.",

@@ -43,11 +43,33 @@ export interface CredentialsSaved {
   readonly credentialsValue: string | null;
 }
 
+/** thinned: records between those removed were kept. */
+export const GAP_REASONS = ["thinned", "dropped"] as const;
+
+export type GapReason = (typeof GAP_REASONS)[number];
+
+/** Telemetry of an entity that the edge removed before it was sent, because its disk was full. */
+export interface TelemetryGap {
+  readonly kind: "telemetry-gap";
+  readonly entity: EntityRef;
+  /** Times of measurement of the first and the last record removed. */
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly records: number;
+  readonly reason: GapReason;
+}
+
 /**
  * What happened to an entity: the unit that stores return, outboxes keep and the sync protocol carries.
  * Telemetry is not a change; it travels in its own lane.
  */
-export type Change = EntitySaved | EntityRemoved | AttributesSaved | AttributesDeleted | CredentialsSaved;
+export type Change =
+  | EntitySaved
+  | EntityRemoved
+  | AttributesSaved
+  | AttributesDeleted
+  | CredentialsSaved
+  | TelemetryGap;
 
 /**
  * What one sequence number of a lane stands for: changes that are applied together. `unknown` counts the changes of a kind

@@ -11,8 +11,18 @@ export interface TelemetryColumns {
   readonly tsMs: readonly number[];
   /** Records with the same number carry the same set of keys. */
   readonly keySet: readonly number[];
-  /** A canonical JSON object per record, separated by line feeds. */
+  /** A canonical JSON object per record, separated by line feeds; the empty text when there are none. */
   readonly values: string;
+  /** What sequence numbers the records have, when some were removed; absent: record i has the i-th. */
+  readonly sparse?: SparseSeqs;
+}
+
+/** The records of an outbox row that was thinned: fewer than its sequence numbers. */
+export interface SparseSeqs {
+  /** Sequence numbers in all. */
+  readonly count: number;
+  /** Per record its number, counted from the first of the row, which is 0; ascending. */
+  readonly offsets: readonly number[];
 }
 
 /** Collects records for one commit. */
@@ -70,7 +80,31 @@ export function selectRecords(columns: TelemetryColumns, keep: readonly number[]
   };
 }
 
-/** All records of all parts, in order. */
+/** What is left when all but `keep`, ascending positions, are removed: the sequence numbers stay. */
+export function thinRecords(columns: TelemetryColumns, keep: readonly number[]): TelemetryColumns {
+  const { sparse } = columns;
+  const count = sparse?.count ?? columns.tsMs.length;
+  const offsets = keep.map((position) => (sparse === undefined ? position : at(sparse.offsets, position)));
+  return { ...selectRecords(columns, keep), sparse: { count, offsets } };
+}
+
+/** The records from the `skipped`-th sequence number on. */
+export function recordsFrom(columns: TelemetryColumns, skipped: number): TelemetryColumns {
+  const { sparse } = columns;
+  const positions = Array.from(columns.tsMs, (_, position) => position);
+  if (sparse === undefined) return selectRecords(columns, positions.slice(skipped));
+  const keep = positions.filter((position) => at(sparse.offsets, position) >= skipped);
+  const offsets = keep.map((position) => at(sparse.offsets, position) - skipped);
+  return { ...selectRecords(columns, keep), sparse: { count: sparse.count - skipped, offsets } };
+}
+
+/** Position of the record with this sequence number, counted from 0; -1 when it was removed. */
+export function positionOfSeq({ sparse, tsMs }: TelemetryColumns, offset: number): number {
+  if (sparse !== undefined) return sparse.offsets.indexOf(offset);
+  return offset < tsMs.length ? offset : -1;
+}
+
+/** All records of all parts, in order, each with its sequence number when a part is sparse. */
 export function concatColumns(parts: readonly TelemetryColumns[]): TelemetryColumns {
   const [only] = parts;
   if (parts.length === 1 && only !== undefined) return only;
@@ -101,7 +135,20 @@ export function concatColumns(parts: readonly TelemetryColumns[]): TelemetryColu
     .filter((part) => part.tsMs.length > 0)
     .map((part) => part.values)
     .join("\n");
-  return { entityIds, entityIndex, tsMs, keySet, values };
+  return { entityIds, entityIndex, tsMs, keySet, values, ...concatSparse(parts) };
+}
+
+function concatSparse(parts: readonly TelemetryColumns[]): { readonly sparse?: SparseSeqs } {
+  if (parts.every(({ sparse }) => sparse === undefined)) return {};
+  const offsets: number[] = [];
+  let count = 0;
+  for (const { sparse, tsMs } of parts) {
+    for (let position = 0; position < tsMs.length; position += 1) {
+      offsets.push(count + (sparse === undefined ? position : at(sparse.offsets, position)));
+    }
+    count += sparse?.count ?? tsMs.length;
+  }
+  return { sparse: { count, offsets } };
 }
 
 /**

@@ -20,6 +20,10 @@ export const METRICS = {
   skerry_uplink_acked_seq: "Last sequence that the cloud has committed, by lane",
   skerry_parked_items: "Items that the cloud refused for good and nobody has decided about, by lane",
   skerry_downlinks_failed: "Downlinks that an edge refused for good and nobody has decided about, by tenant",
+  skerry_disk_bytes:
+    "Room on the disk of the edge, by kind: used by the data directory, free, its quota, held in reserve",
+  skerry_disk_full: "1 while devices are refused because the disk is full",
+  skerry_telemetry_removed_total: "Records that were removed unsent because the disk quota was reached, by reason",
   skerry_build_info: "Always 1; the labels carry the version and the runtime",
 } as const;
 

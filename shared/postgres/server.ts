@@ -31,6 +31,8 @@ export interface PostgresServerOptions {
   /** The program's data directory; the server's files are in `postgres` below it. */
   readonly dataDir: string;
   readonly profile: ServerProfile;
+  /** What the log of the database may take before a checkpoint sets some of it free, in MB. @default by profile */
+  readonly walMaxMb?: number | undefined;
   /** Gives up the start; later it has no effect. */
   readonly signal?: AbortSignal;
   /** How often the server is asked whether it answers. @default 10_000 */
@@ -99,7 +101,7 @@ async function startLocked(
   options.signal?.throwIfAborted();
   const place: ServerPlace = { home, socketDir, distributionDir, serverLog };
   if (statSync(home.clusterDir, { throwIfNoEntry: false }) === undefined) await createCluster(deps, options, place);
-  await writeConfig(place, options.profile);
+  await writeConfig(place, options);
   const supervisor = new Supervisor(deps, options, { ...place, lock: locked.lock });
   await supervisor.start();
   return supervisor;
@@ -171,11 +173,12 @@ async function untilExit(
   }
 }
 
-async function writeConfig(place: ServerPlace, profile: ServerProfile): Promise<void> {
+async function writeConfig(place: ServerPlace, { profile, walMaxMb }: PostgresServerOptions): Promise<void> {
   const { home, socketDir } = place;
   const hbaFile = join(home.path, "pg_hba.conf");
   await replaceFile(hbaFile, HBA_CONFIG);
-  const config = serverConfig({ profile, socketDir, hbaFile, sharedMemory: canUseDevShm() ? "posix" : "mmap" });
+  const sharedMemory = canUseDevShm() ? "posix" : "mmap";
+  const config = serverConfig({ profile, walMaxMb, socketDir, hbaFile, sharedMemory });
   await replaceFile(join(home.path, "postgresql.conf"), config);
 }
 

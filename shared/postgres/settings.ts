@@ -12,6 +12,8 @@ const COMMON: Settings = {
   restart_after_crash: "on",
   // The build has neither lz4 nor zstd.
   wal_compression: "pglz",
+  // Filling a segment with zeros first writes it twice; and the system then accounts, and may write, whole large pages for each commit.
+  wal_init_zero: "off",
   jit: "off",
   huge_pages: "off",
   // No pool of I/O processes.
@@ -86,6 +88,8 @@ export interface ServerConfig {
   readonly hbaFile: string;
   /** posix needs a writable /dev/shm, which some containers lack. */
   readonly sharedMemory: "posix" | "mmap";
+  /** @default by profile */
+  readonly walMaxMb?: number | undefined;
 }
 
 /** The text of postgresql.conf. */
@@ -93,6 +97,7 @@ export function serverConfig(config: ServerConfig): string {
   const settings: Settings = {
     ...COMMON,
     ...(config.profile === "edge" ? EDGE : CLOUD),
+    ...(config.walMaxMb === undefined ? {} : { max_wal_size: `${config.walMaxMb}MB` }),
     unix_socket_directories: config.socketDir,
     hba_file: config.hbaFile,
     dynamic_shared_memory_type: config.sharedMemory,
@@ -130,6 +135,7 @@ export function initdbArguments(profile: ServerProfile, clusterDir: string): str
     "--data-checksums",
     "--no-instructions",
     `--wal-segsize=${WAL_SEGMENT_MB[profile]}`,
+    "--set=wal_init_zero=off",
     // Spares initdb its trial runs for larger values.
     "--set=max_connections=20",
     "--set=shared_buffers=16MB",

@@ -81,6 +81,8 @@ export function applyChange(
       return applyAttributesDeleted(tx, change, context);
     case "credentials-saved":
       return applyCredentialsSaved(tx, deps, { change, context });
+    case "telemetry-gap":
+      return Promise.resolve(rejected("UNSUPPORTED_ITEM", "A gap in telemetry is noted by the cloud alone"));
     default:
       return change satisfies never;
   }

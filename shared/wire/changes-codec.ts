@@ -4,6 +4,7 @@ import { AppError } from "../core/errors.ts";
 import { uuidToBytes } from "../core/ids.ts";
 import { isAttributeScope } from "../entities/attributes.ts";
 import type { Change, ChangeItem, EntityRef } from "../entities/change.ts";
+import { GAP_REASONS } from "../entities/change.ts";
 import type { CanonicalJson } from "../entities/telemetry.ts";
 import { numberFromWire, uuidFromWire } from "./checked.ts";
 import {
@@ -67,6 +68,11 @@ function changeMessage(change: Change): MessageInitShape<typeof ChangeSchema> {
         },
       };
     }
+    case "telemetry-gap": {
+      const { fromMs, toMs, records, reason } = change;
+      const value = { entity, fromMs: BigInt(fromMs), toMs: BigInt(toMs), records: BigInt(records), reason };
+      return { kind: { case: "telemetryGap", value } };
+    }
   }
 }
 
@@ -101,6 +107,19 @@ function changeFromMessage({ kind }: ChangeMessage): Change | null {
         credentialsType,
         credentialsId,
         credentialsValue: credentialsValue || null,
+      };
+    }
+    case "telemetryGap": {
+      const { entity, fromMs, toMs, records } = kind.value;
+      const reason = GAP_REASONS.find((known) => known === kind.value.reason);
+      if (reason === undefined) return null;
+      return {
+        kind: "telemetry-gap",
+        entity: refFrom(entity),
+        fromMs: numberFromWire(fromMs),
+        toMs: numberFromWire(toMs),
+        records: numberFromWire(records),
+        reason,
       };
     }
     case undefined:

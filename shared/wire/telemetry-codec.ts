@@ -1,9 +1,9 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { AppError } from "../core/errors.ts";
 import { uuidToBytes } from "../core/ids.ts";
-import type { TelemetryColumns } from "../entities/telemetry-columns.ts";
+import type { SparseSeqs, TelemetryColumns } from "../entities/telemetry-columns.ts";
 import { uuidFromWire } from "./checked.ts";
-import { TelemetryRecordsSchema } from "./gen/skerry/sync/v1/sync_pb.ts";
+import { type TelemetryRecords, TelemetryRecordsSchema } from "./gen/skerry/sync/v1/sync_pb.ts";
 
 export function encodeTelemetry(columns: TelemetryColumns): Uint8Array {
   let before = 0;
@@ -18,11 +18,19 @@ export function encodeTelemetry(columns: TelemetryColumns): Uint8Array {
     tsDeltaMs,
     keySet: [...columns.keySet],
     values: columns.values,
+    ...(columns.sparse === undefined ? {} : skippedSeqs(columns.sparse)),
   });
   return toBinary(TelemetryRecordsSchema, message);
 }
 
-/** @throws AppError PROTOCOL_ERROR when the columns do not fit each other or hold anything else than `count` records */
+function skippedSeqs({ count, offsets }: SparseSeqs): { readonly seqCount: number; readonly seqSkipped: number[] } {
+  return { seqCount: count, seqSkipped: offsets.map((offset, index) => offset - (offsets[index - 1] ?? -1) - 1) };
+}
+
+/**
+ * @param count sequence numbers of the batch: as many as records, unless some were removed
+ * @throws AppError PROTOCOL_ERROR when the columns do not fit each other or stand for anything else than `count` numbers
+ */
 export function decodeTelemetry(bytes: Uint8Array, count: number): TelemetryColumns {
   let message;
   try {
@@ -34,12 +42,14 @@ export function decodeTelemetry(bytes: Uint8Array, count: number): TelemetryColu
     message.entityIndex.length,
     message.tsDeltaMs.length,
     message.keySet.length,
-    countLines(message.values),
+    message.entityIndex.length === 0 && message.values === "" ? 0 : countLines(message.values),
   ];
-  if (lengths.some((length) => length !== count)) {
+  const sparse = message.seqCount === 0 ? undefined : sparseFrom(message, count);
+  const expected = sparse?.offsets.length ?? count;
+  if (lengths.some((length) => length !== expected)) {
     throw new AppError(
       "PROTOCOL_ERROR",
-      `Telemetry batch has columns of ${lengths.join(", ")} records, expected ${count}`,
+      `Telemetry batch has columns of ${lengths.join(", ")} records, expected ${expected}`,
     );
   }
   if (message.entityIndex.some((index) => index >= message.entityIds.length)) {
@@ -54,7 +64,20 @@ export function decodeTelemetry(bytes: Uint8Array, count: number): TelemetryColu
   });
   if (!isExact) throw new AppError("PROTOCOL_ERROR", "Telemetry batch holds a time beyond 2^53 ms");
   const entityIds = message.entityIds.map(uuidFromWire);
-  return { entityIds, entityIndex: message.entityIndex, tsMs, keySet: message.keySet, values: message.values };
+  const { entityIndex, keySet, values } = message;
+  return { entityIds, entityIndex, tsMs, keySet, values, ...(sparse === undefined ? {} : { sparse }) };
+}
+
+function sparseFrom({ seqCount, seqSkipped }: TelemetryRecords, count: number): SparseSeqs {
+  let offset = -1;
+  const offsets = seqSkipped.map((skipped) => (offset += skipped + 1));
+  if (seqCount !== count || offset >= count) {
+    throw new AppError(
+      "PROTOCOL_ERROR",
+      `Telemetry batch stands for ${Math.max(seqCount, offset + 1)} numbers, expected ${count}`,
+    );
+  }
+  return { count, offsets };
 }
 
 function countLines(text: string): number {

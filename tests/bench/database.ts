@@ -7,6 +7,34 @@ import postgres from "postgres";
  * thousand rows at a time and would take longer than what is measured.
  */
 export async function countTelemetryRows(dataDir: string): Promise<number> {
+  return await askNumber(dataDir, "select count(*) as number from telemetry");
+}
+
+/** Bytes on disk of the edge's outbox, indexes included. */
+export async function readOutboxBytes(dataDir: string): Promise<number> {
+  return await askNumber(
+    dataDir,
+    "select sum(pg_total_relation_size(relid)) as number from pg_partition_tree('cloud_event') where isleaf",
+  );
+}
+
+export async function countOutboxRows(dataDir: string): Promise<number> {
+  return await askNumber(dataDir, "select count(*) as number from cloud_event where lane = 'telemetry'");
+}
+
+/** Writes what the server holds in memory to its files. */
+export async function checkpoint(dataDir: string): Promise<void> {
+  await withDatabase(dataDir, async (sql) => void (await sql`checkpoint`));
+}
+
+async function askNumber(dataDir: string, statement: string): Promise<number> {
+  return await withDatabase(dataDir, async (sql) => {
+    const [row] = await sql.unsafe<{ number: string }[]>(statement);
+    return Number(row?.number ?? Number.NaN);
+  });
+}
+
+async function withDatabase<T>(dataDir: string, body: (sql: postgres.Sql) => Promise<T>): Promise<T> {
   const sql = postgres({
     host: realpathSync(join(dataDir, "postgres/run")),
     user: "skerry",
@@ -15,8 +43,7 @@ export async function countTelemetryRows(dataDir: string): Promise<number> {
     connection: { application_name: "skerry-bench", statement_timeout: 120_000 },
   });
   try {
-    const [row] = await sql<{ rows: string }[]>`select count(*) as rows from telemetry`;
-    return Number(row?.rows ?? Number.NaN);
+    return await body(sql);
   } finally {
     await sql.end();
   }

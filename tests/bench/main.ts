@@ -13,7 +13,8 @@ import { edgeIdlePss } from "./edge-idle-pss.ts";
 import { ingestHttp, ingestMqttQos1 } from "./ingest.ts";
 import { describeMachine } from "./machine.ts";
 import { median, type Measure } from "./measure.ts";
-import { start } from "./start.ts";
+import { start, startBacklog } from "./start.ts";
+import { backlogBytes, diskBytes } from "./storage.ts";
 import { wireBytes } from "./wire-bytes.ts";
 
 const MEASURES: readonly Measure[] = [
@@ -26,6 +27,9 @@ const MEASURES: readonly Measure[] = [
   assign,
   edgeIdlePss,
   start,
+  startBacklog,
+  backlogBytes,
+  diskBytes,
   binarySizeArm64,
 ];
 const RUNS = 3;

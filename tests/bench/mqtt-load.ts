@@ -10,6 +10,8 @@ export interface MqttLoadOptions {
   readonly messagesPerClient: number;
   /** Messages of a client that wait for their PUBACK. @default 200 */
   readonly window?: number;
+  /** Messages a second of each client. @default as fast as they are acknowledged */
+  readonly perSecond?: number;
   /** Time of the first message; each further one of a client is a ms later. */
   readonly firstTsMs: number;
   /** Payload of a message. @default about 100 bytes with five values */
@@ -40,6 +42,7 @@ interface Client {
 
 async function openClient(options: MqttLoadOptions, token: string, index: number): Promise<Client> {
   const { host = "127.0.0.1", port, messagesPerClient, window = 200, firstTsMs, payload = defaultPayload } = options;
+  const perMs = (options.perSecond ?? Infinity) / 1000;
   const packets: Buffer[] = [];
   for (let sent = 0; sent < messagesPerClient; sent += 1) {
     packets.push(publishPacket(payload(index, firstTsMs + sent), (sent % 65_535) + 1));
@@ -51,9 +54,11 @@ async function openClient(options: MqttLoadOptions, token: string, index: number
       new Promise((resolve, reject) => {
         let sent = 0;
         let acknowledgedBytes = 0;
+        const startedMs = performance.now();
         const fill = (): void => {
-          const until = Math.min(messagesPerClient, Math.floor(acknowledgedBytes / PUBACK_BYTES) + window);
-          if (until === sent) return;
+          const due = perMs === Infinity ? Infinity : Math.floor((performance.now() - startedMs) * perMs);
+          const until = Math.min(messagesPerClient, due, Math.floor(acknowledgedBytes / PUBACK_BYTES) + window);
+          if (until <= sent) return;
           socket.write(bytes.subarray(offsets[sent], offsets[until]));
           sent = until;
         };
@@ -66,7 +71,9 @@ async function openClient(options: MqttLoadOptions, token: string, index: number
           resolve();
           socket.destroy();
         });
+        const pace = perMs === Infinity ? undefined : setInterval(fill, 1);
         socket.once("error", reject);
+        socket.once("close", () => clearInterval(pace));
         socket.once("close", () =>
           reject(
             new Error(

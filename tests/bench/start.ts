@@ -1,8 +1,10 @@
 import { connect } from "node:net";
 import type { EdgeProcess } from "../support/processes.ts";
+import { connectToEdge } from "../support/rest-client.ts";
 import { createTestBed } from "../support/test-bed.ts";
 import { within } from "../support/wait-for.ts";
 import type { Measure } from "./measure.ts";
+import { runMqttLoad } from "./mqtt-load.ts";
 
 /** An MQTT 3.1.1 CONNECT with a clean session, client id "a" and user name "x". */
 const CONNECT_PACKET = Buffer.from([0x10, 0x10, 0, 4, 0x4d, 0x51, 0x54, 0x54, 4, 0x82, 0, 60, 0, 1, 0x61, 0, 1, 0x78]);
@@ -23,6 +25,38 @@ export const start: Measure = {
     await edge.stop();
     await edge.restart();
     return { start_first, start_later: await addFirstAnswer(edge) };
+  },
+};
+
+const BACKLOG_CLIENTS = 8;
+const BACKLOG_MESSAGES = 2_000_000;
+const BACKLOG_MESSAGES_QUICK = 40_000;
+
+/**
+ * The same with a backlog of two million messages: after a clean stop, and after everything was killed at once at the end of the load,
+ * which leaves the database up to 256 MB of log to go through.
+ */
+export const startBacklog: Measure = {
+  figures: { start_backlog: "ms", start_killed: "ms" },
+  async runOnce({ quick }) {
+    await using bed = await createTestBed();
+    const edge = await bed.startEdge();
+    const api = connectToEdge(edge);
+    const tokens: string[] = [];
+    for (let index = 0; index < BACKLOG_CLIENTS; index += 1)
+      tokens.push((await api.createDevice(`Device ${index}`)).token);
+    await runMqttLoad({
+      port: Number(new URL(edge.addresses.mqtt).port),
+      tokens,
+      messagesPerClient: (quick ? BACKLOG_MESSAGES_QUICK : BACKLOG_MESSAGES) / BACKLOG_CLIENTS,
+      firstTsMs: Date.now(),
+    });
+    await edge.kill();
+    await edge.restart();
+    const start_killed = await addFirstAnswer(edge);
+    await edge.stop();
+    await edge.restart();
+    return { start_killed, start_backlog: await addFirstAnswer(edge) };
   },
 };
 

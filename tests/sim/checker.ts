@@ -1,5 +1,6 @@
 import type { Lane, UplinkLane } from "../../shared/sync/frames.ts";
 import type { SessionState } from "../../shared/sync/session.ts";
+import { REMOVED } from "./contents.ts";
 
 // What must hold, whatever fails. The checker sees every commit of both databases and every step of both machines; it keeps its own
 // books, so that a store that deceives itself does not deceive it.
@@ -19,6 +20,8 @@ export class Violation extends Error {
 export interface LaneBook {
   /** Content by sequence, from 1. */
   readonly written: number[];
+  /** Sequences whose records the edge removed before they were sent, each told in the config lane. */
+  readonly removed: Set<number>;
   /** How often each sequence took effect in the cloud database of now. */
   applied: number[];
   /** Highest sequence that the cloud ever committed. */
@@ -40,7 +43,7 @@ export class Checker {
     const key = `${storeId} ${lane}`;
     let book = this.#books.get(key);
     if (book === undefined) {
-      book = { written: [], applied: [], committedMax: 0, skippedUpTo: 0 };
+      book = { written: [], removed: new Set(), applied: [], committedMax: 0, skippedUpTo: 0 };
       this.#books.set(key, book);
     }
     return book;
@@ -55,7 +58,10 @@ export class Checker {
     const book = this.book(storeId, lane);
     this.#effects += 1;
     const written = book.written[seq - 1];
-    if (written !== content)
+    if (content === REMOVED) {
+      if (!book.removed.has(seq))
+        throw new Violation("removed is told", `${lane} ${seq} is missing, and no gap names it`);
+    } else if (written !== content)
       throw new Violation("applied is written", `${lane} ${seq} holds ${content}, written was ${written}`);
     const count = (book.applied[seq - 1] ?? 0) + 1;
     book.applied[seq - 1] = count;

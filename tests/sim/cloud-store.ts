@@ -16,6 +16,7 @@ import {
   readConfigContent,
   refuse,
   REJECTIONS_PER_ACK,
+  REMOVED,
 } from "./contents.ts";
 
 // The database of the cloud as the protocol sees it, with one edge: cloud/store/edge-session-store.ts, uplink-apply.ts and
@@ -197,10 +198,12 @@ export class SimCloudStore {
     for (const [index, content] of decodeNumbers(batch.payload).entries()) {
       const seq = batch.firstSeq + index;
       this.#checker.appliedUplink(storeId, lane, seq, content);
+      if (content === REMOVED) continue;
       const { kind, device } =
         lane === "config" ? readConfigContent(content) : { kind: "telemetry", device: deviceOfRecord(content) };
       const key = `${storeId} ${device}`;
       if (kind === "create") this.#devices.add(key);
+      else if (kind === "gap") continue;
       else if (kind === "refused") rejections.push(refuse(seq));
       else if (!this.#devices.has(key) && this.#checker.book(storeId, "config").skippedUpTo === 0) {
         throw new Violation("config before telemetry", `${lane} ${seq} needs device ${device}, which was not made yet`);

@@ -37,10 +37,13 @@ export function refuse(seq: number): Rejection {
 /** Small, so that what one lost acknowledgement held takes several. */
 export const REJECTIONS_PER_ACK = 2;
 
-/** A config item makes a device, changes one, or is one that the cloud refuses. */
-export type ConfigKind = "create" | "update" | "refused";
+/** Stands where a record was that the edge removed to make room. */
+export const REMOVED = -1;
 
-const KINDS: readonly ConfigKind[] = ["create", "update", "refused"];
+/** A config item makes a device, changes one, is one that the cloud refuses, or tells of removed records. */
+export type ConfigKind = "create" | "update" | "refused" | "gap";
+
+const KINDS: readonly ConfigKind[] = ["create", "update", "refused", "gap"];
 
 export function configContent(kind: ConfigKind, device: number, number: number): number {
   return (number * KINDS.length + KINDS.indexOf(kind)) * DEVICE_SPAN + device;

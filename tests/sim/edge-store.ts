@@ -19,6 +19,7 @@ import {
   recordContent,
   refuse,
   REJECTIONS_PER_ACK,
+  REMOVED,
 } from "./contents.ts";
 
 // The database of an edge as the protocol sees it: the outbox of edge/store/outbox.ts, the cursor that a loss of power may set
@@ -121,6 +122,26 @@ export class SimEdgeStore {
     if (first === undefined || merged.length < 2) return;
     const contents = merged.flatMap((row) => row.contents);
     rows.splice(start, merged.length, { firstSeq: first.firstSeq, configSeq: this.mergedConfigSeq(merged), contents });
+  }
+
+  /** Takes every second record out of rows above `aboveSeq`, as a full disk does, and tells the cloud in the same transaction. */
+  removeRecords(aboveSeq: number, rowsMax: number): void {
+    const waiting = this.#rows.telemetry.filter(({ firstSeq }) => firstSeq > aboveSeq).slice(0, rowsMax);
+    const removed: number[] = [];
+    for (const row of waiting) {
+      const contents = row.contents.map((content, index) => (index % 2 === 1 ? REMOVED : content));
+      for (const [index, content] of row.contents.entries()) {
+        if (content !== contents[index]) removed.push(row.firstSeq + index);
+      }
+      this.#rows.telemetry[this.#rows.telemetry.indexOf(row)] = { ...row, contents };
+    }
+    if (removed.length > 0) this.tellGap(removed);
+  }
+
+  tellGap(removed: readonly number[]): void {
+    const told = this.#checker.book(this.storeId, "telemetry").removed;
+    for (const seq of removed) told.add(seq);
+    this.writeConfig("gap", 1);
   }
 
   mergedConfigSeq(rows: readonly { readonly configSeq: number }[]): number {

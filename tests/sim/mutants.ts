@@ -2,6 +2,7 @@ import { AppError } from "../../shared/core/errors.ts";
 import { lastSeqOf } from "../../shared/sync/frames.ts";
 import { advanceSession } from "../../shared/sync/session.ts";
 import type { SessionEffect, SessionEvent, SessionState, Step } from "../../shared/sync/session.ts";
+import { REMOVED } from "./contents.ts";
 import type { Build } from "./simulation.ts";
 import { PRODUCT } from "./simulation.ts";
 
@@ -83,6 +84,16 @@ export const MUTANTS: readonly Mutant[] = [
   edgeStore("sends a merged row whole though a part of it is committed", (store) => {
     const read = store.telemetryBatch.bind(store);
     store.telemetryBatch = (row) => read(row, 0);
+  }),
+  edgeStore("removes records without telling the cloud", (store) => {
+    store.tellGap = () => undefined;
+  }),
+  edgeStore("closes up thinned rows, so that records get other numbers", (store) => {
+    const read = store.telemetryBatch.bind(store);
+    store.telemetryBatch = (row, afterSeq) => {
+      const kept = row.contents.filter((content) => content !== REMOVED);
+      return kept.length === 0 ? read(row, afterSeq) : read({ ...row, contents: kept }, afterSeq);
+    };
   }),
   edgeStore("moves the cursor to what was written", (store) => {
     const settle = store.settle.bind(store);

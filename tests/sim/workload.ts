@@ -73,6 +73,10 @@ export class Workload {
     this.writeOnEdge(edge.store);
     edge.session?.wake(edge.store.nextSeq("config") > before ? "config" : "telemetry");
     if (dice.chance(0.1)) edge.store.mergeRows(edge.sentTelemetry(), dice.whole(2, 12));
+    if (dice.chance(0.05)) {
+      edge.store.removeRecords(edge.sentTelemetry(), dice.whole(1, 8));
+      edge.session?.wake("config");
+    }
     if (dice.chance(0.02) && !this.#world.profile.restoresCloud) edge.store.prune();
     if (dice.chance(0.1)) edge.store.flush();
   }

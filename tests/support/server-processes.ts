@@ -46,6 +46,16 @@ export function readPssBytes(pid: number): number {
   }
 }
 
+/** Bytes that a process has caused to be written to storage; 0 when it is gone. */
+export function readWrittenBytes(pid: number): number {
+  try {
+    const io = readFileSync(`/proc/${pid}/io`, "utf8");
+    return Number(/^write_bytes: (\d+)$/m.exec(io)?.[1] ?? 0);
+  } catch {
+    return 0;
+  }
+}
+
 /** Other processes that run the program of `pid`, by what is on disk: they share its memory pages. */
 export function findSameProgram(pid: number): number[] {
   const program = fileOf(pid);

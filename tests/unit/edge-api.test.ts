@@ -4,7 +4,7 @@ import { addCloudEventRoutes, type CloudEvents } from "../../edge/api/events.ts"
 import { createLocalAccess, readLocalAccess, type PrivateFiles } from "../../edge/api/local-access.ts";
 import { addEdgeSettingsRoutes } from "../../edge/api/settings.ts";
 import { addStatusRoutes, edgeStatusSchema, type StatusSources } from "../../edge/api/status.ts";
-import { AppError } from "../../shared/core/errors.ts";
+import { AppError, ERROR_CODES } from "../../shared/core/errors.ts";
 import { isUuid, NULL_UUID, type Uuid } from "../../shared/core/ids.ts";
 import { createSeededRandom } from "../../shared/core/random.ts";
 import type { Authority } from "../../shared/entities/user.ts";
@@ -19,6 +19,15 @@ const NOW_MS = 1_700_000_000_000;
 const TENANT_ID = "00000000-0000-4000-8000-000000000001" as Uuid;
 const DEVICE_ID = "00000000-0000-4000-8000-000000000002" as Uuid;
 const EDGE_ID = "00000000-0000-4000-8000-000000000003" as Uuid;
+
+const DISK = {
+  usedBytes: 1,
+  freeBytes: 1e10,
+  quotaBytes: 1e9,
+  reserveBytes: 3e7,
+  isFull: false,
+  removed: { thinned: 0, dropped: 0 },
+};
 
 const clock = {
   nowMs: () => NOW_MS,
@@ -67,7 +76,7 @@ const SOURCES: StatusSources = {
     parked: { config: 0, telemetry: 0 },
   }),
   database: () => ({ kind: "embedded", state: "ready", reason: null, version: "18.4" }),
-  disk: async () => ({ usedBytes: 1e8, freeBytes: 1e10 }),
+  disk: async () => ({ ...DISK, usedBytes: 1e8, freeBytes: 1e10 }),
   mqttConnections: () => 3,
 };
 
@@ -134,8 +143,18 @@ describe("GET /status", () => {
     expect(JSON.stringify(body)).not.toContain("secret-place");
   });
 
+  test("is failing while the disk is full, because nothing can be stored", async () => {
+    const disk = () => Promise.resolve({ ...DISK, isFull: true, reserveBytes: 0 });
+    const { body } = await get(createStatusApp({ link: liveLink, disk }), "/status");
+    expect(body).toMatchObject({ state: "failing", disk: { isFull: true }, problems: [ERROR_CODES.DISK_FULL] });
+  });
+
   test.each([
-    [{ disk: async () => ({ usedBytes: 1, freeBytes: 1e6 }) }, "Only 1 MB are free on the disk"],
+    [{ disk: async () => ({ ...DISK, freeBytes: 1e6 }) }, "Only 1 MB are free on the disk"],
+    [
+      { disk: async () => ({ ...DISK, removed: { thinned: 3, dropped: 4 } }) },
+      "7 records were removed unsent because the disk quota was reached; see the list of gaps",
+    ],
     [
       { outbox: async () => ({ ...(await SOURCES.outbox()), parked: { config: 2, telemetry: 0 } }) },
       "The cloud refused 2 items for good",

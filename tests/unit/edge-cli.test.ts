@@ -210,7 +210,14 @@ const STATUS = {
   },
   parked: 0,
   database: { kind: "embedded", state: "ready", reason: null, version: "18.4" },
-  disk: { usedBytes: 45_000_000, freeBytes: 9_000_000_000 },
+  disk: {
+    usedBytes: 45_000_000,
+    freeBytes: 9_000_000_000,
+    quotaBytes: 1_000_000_000,
+    reserveBytes: 33_554_432,
+    isFull: false,
+    removed: { thinned: 2, dropped: 1 },
+  },
   mqttConnections: 3,
 };
 
@@ -222,7 +229,7 @@ describe("skerry-edge status", () => {
     expect(exitCode).toBe(0);
     expect(out).toContain("link       waiting for 10 s with https://cloud.example: connect ECONNREFUSED (LINK_DOWN)");
     expect(out).toContain("telemetry  400 wait, the oldest for 10 s; 100 in the cloud");
-    expect(out).toContain("disk       45.0 MB used, 9.0 GB free");
+    expect(out).toContain("disk       45.0 MB of 1.0 GB used, 9.0 GB free, 3 records removed unsent");
     expect(out.at(-1)).toBe("! There is no connection to the cloud");
     expect(JSON.parse((await run("status --json")).text)).toEqual(STATUS);
   });

@@ -5,7 +5,9 @@ import { AppError } from "../../shared/core/errors.ts";
 import { uuidFromBytes } from "../../shared/core/ids.ts";
 import { ATTRIBUTE_SCOPES } from "../../shared/entities/attributes.ts";
 import type { Change, ChangeItem } from "../../shared/entities/change.ts";
+import { GAP_REASONS } from "../../shared/entities/change.ts";
 import type { TelemetryColumns } from "../../shared/entities/telemetry-columns.ts";
+import { recordsFrom, thinRecords } from "../../shared/entities/telemetry-columns.ts";
 import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
 import type { Frame } from "../../shared/sync/frames.ts";
 import { LANES } from "../../shared/sync/frames.ts";
@@ -63,6 +65,14 @@ const change: fc.Arbitrary<Change> = fc.oneof(
     credentialsType: text,
     credentialsId: text,
     credentialsValue: fc.option(fc.string({ minLength: 1 })),
+  }),
+  fc.record({
+    kind: fc.constant("telemetry-gap" as const),
+    entity,
+    fromMs: timeMs,
+    toMs: timeMs,
+    records: seq,
+    reason: fc.constantFrom(...GAP_REASONS),
   }),
 );
 
@@ -150,6 +160,30 @@ describe("telemetry", () => {
   test("stays the same through the wire", () => {
     fc.assert(
       fc.property(columns, (sent) => expect(decodeTelemetry(encodeTelemetry(sent), sent.tsMs.length)).toEqual(sent)),
+    );
+  });
+
+  test("that was thinned keeps the number of every record", () => {
+    fc.assert(
+      fc.property(
+        columns,
+        fc.array(fc.boolean(), { minLength: 60, maxLength: 60 }),
+        fc.nat(60),
+        (sent, keeps, skipped) => {
+          const keep = sent.tsMs.flatMap((_, position) => (keeps[position] === true ? [position] : []));
+          const thinned = thinRecords(sent, keep);
+          const count = sent.tsMs.length;
+          const decoded = decodeTelemetry(encodeTelemetry(thinned), count);
+          expect(decoded).toEqual(thinned);
+          fc.pre(skipped < count);
+          const rest = recordsFrom(decoded, skipped);
+          expect(rest.sparse?.count).toBe(count - skipped);
+          expect(rest.sparse?.offsets.map((offset) => offset + skipped)).toEqual(keep.filter((at) => at >= skipped));
+          expect(rest.tsMs).toEqual(keep.filter((at) => at >= skipped).map((at) => sent.tsMs[at] ?? Number.NaN));
+          const other = (): TelemetryColumns => decodeTelemetry(encodeTelemetry(thinned), count + 1);
+          expect(other).toThrow(expect.objectContaining({ code: "PROTOCOL_ERROR" }));
+        },
+      ),
     );
   });
 

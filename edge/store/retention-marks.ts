@@ -1,0 +1,62 @@
+import type { Clock } from "../../shared/core/clock.ts";
+import type { Sql } from "../../shared/postgres/connect.ts";
+import type { UplinkLane } from "../../shared/sync/frames.ts";
+
+// Age without a wall clock: now and then a mark is set that says how far everything is after so many ms of running. What lies below an
+// old mark is old. A clock that stands at 1970 or jumps ten years ahead changes nothing in it; time switched off does not count.
+
+export interface RetentionMark {
+  /** Time that the edge has run in all. */
+  readonly ranMs: number;
+  /** The sequence that the next item of each lane got. */
+  readonly nextSeq: Readonly<Record<UplinkLane, number>>;
+  /** Bytes per partition of telemetry. */
+  readonly history: Readonly<Record<string, number>>;
+}
+
+export interface RetentionMarks {
+  /** Time that the edge has run in all, since its database was made. */
+  ranMs(): number;
+  set(mark: Omit<RetentionMark, "ranMs">): Promise<void>;
+  /** The newest one that was set at least `ageMs` of running ago; null: the edge has not run for so long. */
+  before(ageMs: number): Promise<RetentionMark | null>;
+}
+
+/** Of this time one mark is kept, once a newer one is there. */
+const KEPT_EVERY_MS = 6 * 3_600_000;
+
+export async function openRetentionMarks(
+  sql: Sql,
+  clock: Pick<Clock, "monotonicMs">,
+  keptMs: number,
+): Promise<RetentionMarks> {
+  const [newest] = await sql<{ ran: number }[]>`select max(ran_ms) as ran from retention_mark`;
+  const startRanMs = newest?.ran ?? 0;
+  const startedMs = clock.monotonicMs();
+  const ranMs = (): number => Math.round(startRanMs + clock.monotonicMs() - startedMs);
+  return {
+    ranMs,
+    set: async ({ nextSeq, history }) => {
+      const at = ranMs();
+      await sql.begin(async (tx) => {
+        await tx`
+          insert into retention_mark (ran_ms, config_seq, telemetry_seq, history)
+          values (${at}, ${nextSeq.config}, ${nextSeq.telemetry}, ${JSON.stringify(history)})
+          on conflict do nothing`;
+        await tx`
+          delete from retention_mark as mark where ran_ms < ${at} and (ran_ms < ${at - keptMs - 2 * KEPT_EVERY_MS} or exists (
+            select from retention_mark as earlier
+            where earlier.ran_ms < mark.ran_ms and earlier.ran_ms / ${KEPT_EVERY_MS} = mark.ran_ms / ${KEPT_EVERY_MS}))`;
+      });
+    },
+    before: async (ageMs) => {
+      const [row] = await sql<{ ranMs: number; config: number; telemetry: number; history: string }[]>`
+        select ran_ms as "ranMs", config_seq as config, telemetry_seq as telemetry, history::text as history
+        from retention_mark where ran_ms <= ${ranMs() - ageMs} order by ran_ms desc limit 1`;
+      if (row === undefined) return null;
+      const { config, telemetry } = row;
+      const history = JSON.parse(row.history) as RetentionMark["history"]; // written by `set`
+      return { ranMs: row.ranMs, nextSeq: { config, telemetry }, history };
+    },
+  };
+}
