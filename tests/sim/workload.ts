@@ -2,6 +2,9 @@ import type { SimEdgeStore } from "./edge-store.ts";
 import type { Simulation } from "./simulation.ts";
 
 const ENTITIES = 12;
+/** Now and then the disk of the edge is full. */
+const WRITES_PER_REMOVAL = 20;
+const REMOVAL_ROWS = 4;
 
 /** What devices and people do: writes on both sides, whatever the link does. */
 export class Workload {
@@ -9,6 +12,7 @@ export class Workload {
   cloudPaused = false;
   readonly #world: Simulation;
   #stopped = false;
+  #writes = 0;
 
   constructor(world: Simulation) {
     this.#world = world;
@@ -73,8 +77,9 @@ export class Workload {
     this.writeOnEdge(edge.store);
     edge.session?.wake(edge.store.nextSeq("config") > before ? "config" : "telemetry");
     if (dice.chance(0.1)) edge.store.mergeRows(edge.sentTelemetry(), dice.whole(2, 12));
-    if (dice.chance(0.05)) {
-      edge.store.removeRecords(edge.sentTelemetry(), dice.whole(1, 8));
+    this.#writes += 1;
+    if (this.#writes % WRITES_PER_REMOVAL === 0) {
+      edge.store.removeRecords(edge.sentTelemetry(), REMOVAL_ROWS);
       edge.session?.wake("config");
     }
     if (dice.chance(0.02) && !this.#world.profile.restoresCloud) edge.store.prune();
