@@ -2,7 +2,7 @@ import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { createToken } from "../../shared/core/random.ts";
 import type { Change } from "../../shared/entities/change.ts";
-import { databaseError } from "../../shared/postgres/connect.ts";
+import { orDatabaseError } from "../../shared/postgres/connect.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { OutgoingBatch } from "../../shared/sync/sender.ts";
@@ -33,19 +33,19 @@ export interface SessionStoreDeps extends StoreDeps {
   readonly ends: Pick<SessionEnds, "store">;
 }
 
-/** The stores of the cloud in the form that sessions use. */
+/** The stores of the cloud in the form that sessions use. What they throw is an AppError: its text goes to the peer. */
 export function createSessionStore(deps: SessionStoreDeps): SessionStore {
   const { clock, db, hashEdgeSecret } = deps;
   // Hashing something for unknown keys too keeps the answer's time from telling which keys exist.
   const nobody = createToken(deps.random, 20);
   return {
-    authenticate: (routingKey, secret) =>
-      explained(async () => {
-        const account = await findEdgeByCredentials(db, routingKey, hashEdgeSecret(routingKey || nobody, secret));
-        if (account === null) throw new AppError("UNAUTHENTICATED", "The cloud knows no edge with this key and secret");
-        return account;
-      }),
-    open: (caller, hello) => explained(() => openSession(db, caller, hello, deps)),
+    authenticate: async (routingKey, secret) => {
+      const secretHash = hashEdgeSecret(routingKey || nobody, secret);
+      const account = await orDatabaseError(findEdgeByCredentials(db, routingKey, secretHash));
+      if (account === null) throw new AppError("UNAUTHENTICATED", "The cloud knows no edge with this key and secret");
+      return account;
+    },
+    open: (caller, hello) => orDatabaseError(openSession(db, caller, hello, deps)),
     close: (edgeId, session, reason) => deps.ends.store(edgeId, { session, reason, nowMs: clock.nowMs() }),
     applyUplink: async (source, batches) => {
       const applied = await applyUplink(db, deps, {
@@ -55,19 +55,10 @@ export function createSessionStore(deps: SessionStoreDeps): SessionStore {
       if (applied.edgeIds.length > 0) deps.onDownlinks(applied.edgeIds);
       return applied.rejections;
     },
-    readDownlinks: (caller, request) => explained(() => readDownlinkBatch(db, caller, request)),
+    readDownlinks: (caller, request) => orDatabaseError(readDownlinkBatch(db, caller, request)),
     settleDownlinks: (edgeId, session, seq, rejections) =>
-      explained(() => settleDownlinks(db, { edgeId, session, seq, rejections, nowMs: clock.nowMs() })),
+      orDatabaseError(settleDownlinks(db, { edgeId, session, seq, rejections, nowMs: clock.nowMs() })),
   };
-}
-
-/** Edges are told why a session ends: never by the text of a statement and its parameters. */
-async function explained<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw databaseError(error);
-  }
 }
 
 /** Rows name entities; what is sent is their state of now, which never is older than the row. */

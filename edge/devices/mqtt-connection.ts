@@ -104,6 +104,8 @@ export interface MqttConnectionHost {
 const PUBLISH_OVERHEAD_BYTES = 1024;
 /** Messages of QoS 2 that were stored and wait for their PUBREL. */
 const UNRELEASED_MAX = 1000;
+/** Pause before credentials are looked up again. */
+const LOOK_UP_RETRY_MS = 200;
 /** Bytes that may arrive while the credentials are checked, beyond what one read brings. */
 const UNREAD_BYTES_MAX = 262_144;
 
@@ -287,15 +289,15 @@ export class MqttConnection implements ByteStreamHandler {
   }
 
   async #authenticate(packet: IConnectPacket): Promise<void> {
-    let device: AuthenticatedDevice | null;
+    let device: AuthenticatedDevice | null | undefined;
     try {
-      device = await this.#host.directory.findByAccessToken(packet.username ?? "");
+      device = await this.#findDevice(packet.username ?? "");
     } catch (thrown) {
-      this.#host.log.warn("Credentials of an MQTT connection could not be checked", { error: thrown });
+      this.#host.log.warn("Credentials of an MQTT connection could not be checked", { error: AppError.from(thrown) });
       this.#refuse("server-unavailable");
       return;
     }
-    if (this.#state !== "authenticating") return;
+    if (device === undefined || this.#state !== "authenticating") return;
     if (device === null || this.#accessEnded?.has(device.deviceId) === true) {
       this.#refuse("unknown-credentials");
       return;
@@ -312,6 +314,25 @@ export class MqttConnection implements ByteStreamHandler {
     this.#write(connack(this.#version, { code: 0, limits: this.#announcedLimits(packet) }));
     this.#stream.resume();
     this.#readPackets();
+  }
+
+  /**
+   * Waits for a database that is down for a moment, until the deadline of the connection: stock clients take a refusal as
+   * final and never connect again.
+   *
+   * @returns undefined when the connection is gone meanwhile
+   */
+  async #findDevice(token: string): Promise<AuthenticatedDevice | null | undefined> {
+    const { clock, directory } = this.#host;
+    while (this.#state === "authenticating") {
+      try {
+        return await directory.findByAccessToken(token);
+      } catch (thrown) {
+        if (!AppError.from(thrown).retryable) throw thrown;
+      }
+      await clock.sleep(LOOK_UP_RETRY_MS);
+    }
+    return undefined;
   }
 
   #announcedLimits(packet: IConnectPacket) {

@@ -1,6 +1,7 @@
 import { and, eq } from "drizzle-orm";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { Change } from "../../shared/entities/change.ts";
+import { orDatabaseError } from "../../shared/postgres/connect.ts";
 import { deviceCredentials, entity } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { AuthenticatedDevice, DeviceDirectory, DeviceEvent, DeviceEvents } from "../devices/ports.ts";
@@ -51,12 +52,16 @@ export function createDeviceRegistry(db: Queryable): DeviceRegistry {
   };
 }
 
+/** @throws AppError DATABASE_UNAVAILABLE, without the token in its text */
 async function readByToken(db: Queryable, token: string): Promise<AuthenticatedDevice | null> {
-  const [row] = await db
-    .select({ deviceId: entity.id, name: entity.name, body: entity.body })
-    .from(deviceCredentials)
-    .innerJoin(entity, eq(entity.id, deviceCredentials.deviceId))
-    .where(and(eq(deviceCredentials.credentialsId, token), eq(deviceCredentials.credentialsType, "ACCESS_TOKEN")));
+  const [row] = await orDatabaseError(
+    db
+      .select({ deviceId: entity.id, name: entity.name, body: entity.body })
+      .from(deviceCredentials)
+      .innerJoin(entity, eq(entity.id, deviceCredentials.deviceId))
+      .where(and(eq(deviceCredentials.credentialsId, token), eq(deviceCredentials.credentialsType, "ACCESS_TOKEN")))
+      .execute(),
+  );
   if (row === undefined) return null;
   return { deviceId: row.deviceId as Uuid, name: row.name, isGateway: isGateway(row.body) }; // the column holds uuids
 }

@@ -1,4 +1,5 @@
 import type { Change } from "../../shared/entities/change.ts";
+import { orDatabaseError } from "../../shared/postgres/connect.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { Ack, Welcome } from "../../shared/sync/frames.ts";
 import { UPLINK_LANES } from "../../shared/sync/frames.ts";
@@ -20,34 +21,32 @@ export interface LinkStoreDeps extends DownlinkDeps {
   readonly onEffects: (effects: readonly Change[]) => void;
 }
 
-/** The stores of the edge in the form that the link uses. */
+/** The stores of the edge in the form that the link uses. What they throw is an AppError, as its text goes to the peer. */
 export function createLinkStore(deps: LinkStoreDeps): LinkStore {
-  const { db, groupCommit, outbox, parked } = deps;
+  const { groupCommit, outbox, parked } = deps;
   return {
-    greeting: async () => {
-      const ranges = await Promise.all(
-        UPLINK_LANES.map(async (lane) => {
-          return { lane, ...(await outbox.range(lane)) };
-        }),
-      );
-      const { cloudId, downlinkApplied } = await readSite(db);
-      return { lanes: ranges, cloudId, downlinkApplied };
-    },
+    greeting: () => orDatabaseError(readGreeting(deps)),
     welcome: async (welcome) => {
-      const ackedSeq = await outbox.lowerCursors(welcome.watermarks);
+      const ackedSeq = await orDatabaseError(outbox.lowerCursors(welcome.watermarks));
       // Through the one writer: a work under way belongs to one tenant or the other, never to both.
       const missedAcks = await groupCommit.run(async (tx) => ({ result: await takeOver(tx, welcome), changes: [] }));
-      await parked.replayUnsupported(welcome.cloudVersion);
+      await orDatabaseError(parked.replayUnsupported(welcome.cloudVersion));
       return { ackedSeq, missedAcks };
     },
-    read: (lane, request) => outbox.read(lane, request),
-    settle: (lane, seq, rejections, nowMs) => outbox.settle(lane, { seq, rejections, nowMs }),
+    read: (lane, request) => orDatabaseError(outbox.read(lane, request)),
+    settle: (lane, seq, rejections, nowMs) => orDatabaseError(outbox.settle(lane, { seq, rejections, nowMs })),
     applyDownlinks: async (batches) => {
-      const { effects, rejections } = await applyDownlinks(groupCommit, deps, batches);
+      const { effects, rejections } = await orDatabaseError(applyDownlinks(groupCommit, deps, batches));
       deps.onEffects(effects);
       return rejections;
     },
   };
+}
+
+async function readGreeting({ db, outbox }: LinkStoreDeps): Promise<Awaited<ReturnType<LinkStore["greeting"]>>> {
+  const lanes = await Promise.all(UPLINK_LANES.map(async (lane) => ({ lane, ...(await outbox.range(lane)) })));
+  const { cloudId, downlinkApplied } = await readSite(db);
+  return { lanes, cloudId, downlinkApplied };
 }
 
 /** Who this edge is, and where its downlinks go on. @returns the acks that the cloud has missed */

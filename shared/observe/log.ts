@@ -65,7 +65,7 @@ function wrap(logger: PinoLike): Log {
   };
 }
 
-/** Errors don't enumerate; keep what helps: code, message and causes. */
+/** Errors don't enumerate; keep what helps: code, message and causes; not the parameters of a statement, which may be secrets. */
 function printable(fields: LogFields): object {
   const entries = Object.entries(fields).map(([key, value]) => [
     key,
@@ -74,12 +74,15 @@ function printable(fields: LogFields): object {
   return Object.fromEntries(entries) as Record<string, unknown>; // what LogFields held
 }
 
+/** As Drizzle writes them behind the statement. */
+const PARAMETERS = /\nparams: .*/s;
+
 function errorText(error: Error): string {
   const parts: string[] = [];
   let current: unknown = error;
   for (let depth = 0; depth < 5 && current instanceof Error; depth += 1) {
     const code = "code" in current ? ` (${String(current.code)})` : "";
-    parts.push(`${current.message}${code}`);
+    parts.push(`${current.message.replace(PARAMETERS, "")}${code}`);
     current = current.cause;
   }
   return parts.join(": ");

@@ -168,20 +168,30 @@ export function databaseError(thrown: unknown): AppError {
   if (thrown instanceof AppError) return thrown;
   const causes = causesOf(thrown);
   const code = sqlStateOf(thrown);
-  // The innermost: a wrapper's text repeats the statement's parameters.
-  const message = causes.at(-1)?.message ?? inspect(thrown);
+  // The innermost: a wrapper's text repeats the statement's parameters, which may be secrets.
+  const cause = causes.at(-1) ?? thrown;
+  const message = cause instanceof Error ? cause.message : inspect(cause);
   if (code !== undefined) {
     const known = BY_SQLSTATE[code];
-    if (known !== undefined) return new AppError(known, `PostgreSQL refused: ${message} (${code})`, { cause: thrown });
+    if (known !== undefined) return new AppError(known, `PostgreSQL refused: ${message} (${code})`, { cause });
     // Class 08: connection exceptions.
     if (code.startsWith("08"))
-      return new AppError("DATABASE_UNAVAILABLE", `The connection failed: ${message} (${code})`, { cause: thrown });
-    return new AppError("INTERNAL", `PostgreSQL refused: ${message} (${code})`, { cause: thrown });
+      return new AppError("DATABASE_UNAVAILABLE", `The connection failed: ${message} (${code})`, { cause });
+    return new AppError("INTERNAL", `PostgreSQL refused: ${message} (${code})`, { cause });
   }
-  if (causes.some((cause) => "code" in cause && CONNECTION_CODES.test(String(cause.code)))) {
-    return new AppError("DATABASE_UNAVAILABLE", `Can't reach PostgreSQL: ${message}`, { cause: thrown });
+  if (causes.some((error) => "code" in error && CONNECTION_CODES.test(String(error.code)))) {
+    return new AppError("DATABASE_UNAVAILABLE", `Can't reach PostgreSQL: ${message}`, { cause });
   }
-  return AppError.from(thrown);
+  return new AppError("INTERNAL", message, { cause });
+}
+
+/** `work`, failing with nothing but AppErrors. */
+export async function orDatabaseError<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (thrown) {
+    throw databaseError(thrown);
+  }
 }
 
 /** SQLSTATE of a row whose key is there already. */

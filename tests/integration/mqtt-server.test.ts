@@ -66,6 +66,15 @@ function eventually(condition: () => boolean): Promise<true> {
   return waitFor("what the test is about", condition, { deadlineMs: 5000, intervalMs: 1 });
 }
 
+/** Moves the clock by tenths of a second, each after what the last one set going. */
+function advanceUntil(condition: () => boolean): Promise<true> {
+  return eventually(() => {
+    if (condition()) return true;
+    edge.clock.advance(100);
+    return false;
+  });
+}
+
 /** A round trip: everything sent before was processed. */
 async function roundTrip(client: RawMqttClient): Promise<void> {
   client.send({ cmd: "pingreq" });
@@ -103,8 +112,26 @@ describe("CONNECT", () => {
       });
     }
   }
-  test("is answered with 3 or 0x88 while credentials can't be looked up", async () => {
+  test("waits while the database is down, since stock clients take a refusal as final", async () => {
     edge.failDirectory(new AppError("DATABASE_UNAVAILABLE", "down"));
+    const opening = RawMqttClient.login(listener.port, 4, { username: "token-a" });
+    await eventually(() => edge.lookUps === 1);
+    edge.failDirectory(undefined);
+    await advanceUntil(() => edge.lookUps === 2);
+    const client = await opening;
+    clients.push(client);
+    expect((await client.take("connack")).returnCode).toBe(0);
+  });
+  test("is cut off without an answer when the database stays down", async () => {
+    edge.failDirectory(new AppError("DATABASE_UNAVAILABLE", "down"));
+    const client = await RawMqttClient.open(listener.port);
+    client.send({ cmd: "connect", protocolId: "MQTT", protocolVersion: 4, clientId: "raw", username: "token-a" });
+    await advanceUntil(() => client.closed);
+    expect(edge.lookUps).toBeGreaterThan(10);
+    expect(client.packets).toEqual([]);
+  });
+  test("is answered with 3 or 0x88 when credentials can't be looked up", async () => {
+    edge.failDirectory(new AppError("INTERNAL", "broken"));
     for (const version of [4, 5] as const) {
       const client = await RawMqttClient.login(listener.port, version, { username: "token-a" });
       const connack = await client.take("connack");

@@ -88,9 +88,9 @@ export function createFakeEdge(): FakeEdge {
     times: new ServerTimes(),
     directory: {
       findByAccessToken: async (token) => {
+        lookUps += 1;
         if (directoryFailure !== undefined) throw directoryFailure;
         const device = devices.get(token) ?? null;
-        lookUps += 1;
         await directoryDelay;
         return device;
       },

@@ -31,6 +31,10 @@ export interface EdgeAddresses {
 
 export interface CloudOptions {
   readonly dataDir: string;
+  /** Ports to take from the first start on. @default the system chooses */
+  readonly addresses?: CloudAddresses;
+  /** Folder of the source to run. @default this project */
+  readonly sourceDir?: string;
   /** Beside the administrator's password. */
   readonly env?: Readonly<Record<string, string>>;
   readonly args?: readonly string[];
@@ -38,6 +42,8 @@ export interface CloudOptions {
 
 export interface EdgeOptions {
   readonly dataDir: string;
+  /** Ports to take from the first start on. @default the system chooses */
+  readonly addresses?: EdgeAddresses;
   /** Absent: an edge without a cloud. */
   readonly cloudUrl?: string;
   readonly edgeKey?: string;
@@ -74,6 +80,10 @@ export interface Program<Addresses> extends AsyncDisposable {
   killProgram(): Promise<void>;
   /** SIGKILL of all PostgreSQL processes; the program lives on. */
   killDatabase(): void;
+  /** SIGSTOP, or SIGCONT after it. */
+  signal(part: "program" | "database", signal: "SIGSTOP" | "SIGCONT"): void;
+  /** Starts it again and kills the program alone after `afterMs`, ready or not. */
+  restartAndKill(afterMs: number): Promise<void>;
   /** Starts it again, same directory, same ports. */
   restart(): Promise<void>;
   /** Resolves when the process ended by itself or was ended. */
@@ -92,7 +102,8 @@ export async function startCloud(options: CloudOptions): Promise<CloudProcess> {
     dataDir: options.dataDir,
     command: [process.execPath, "cloud/main.ts", "--data-dir", options.dataDir, ...(options.args ?? [])],
     env: { PATH: "", SKERRY_ADMIN_PASSWORD: ADMIN_PASSWORD, ...options.env },
-    workDir: PROJECT_ROOT,
+    workDir: options.sourceDir ?? PROJECT_ROOT,
+    addresses: options.addresses,
     parseAddresses: (line) => ({ http: textField(line, "http"), rpc: textField(line, "rpc") }),
     portArguments: (known) => ["--http-port", portOf(known?.http), "--rpc-port", portOf(known?.rpc)],
   });
@@ -108,6 +119,7 @@ export async function startEdge(options: EdgeOptions): Promise<EdgeProcess> {
     env: edgeEnvironment(options),
     workDir: options.workDir ?? join(options.dataDir, ".."),
     ...(options.uid === undefined ? {} : { uid: options.uid }),
+    addresses: options.addresses,
     parseAddresses: (line) => ({ mqtt: textField(line, "mqtt"), http: textField(line, "http") }),
     portArguments: (known) => ["--mqtt-port", portOf(known?.mqtt), "--http-port", portOf(known?.http)],
   });
@@ -165,6 +177,7 @@ interface ProgramSpec<Addresses> {
   readonly env: Readonly<Record<string, string>>;
   readonly workDir: string;
   readonly uid?: number;
+  readonly addresses: Addresses | undefined;
   parseAddresses(readyLine: object): Addresses;
   /** 0 lets the system choose, at the first start. */
   portArguments(known: Addresses | undefined): string[];
@@ -194,7 +207,7 @@ async function startProgram<Addresses>(spec: ProgramSpec<Addresses>): Promise<Pr
     }
   };
 
-  let { running, addresses } = await start();
+  let { running, addresses } = await start(spec.addresses);
   let isRunning = true;
   const watchExit = async (watched: RunningProcess): Promise<void> => {
     await watched.exited;
@@ -236,6 +249,14 @@ async function startProgram<Addresses>(spec: ProgramSpec<Addresses>): Promise<Pr
       await running.exited;
     },
     killDatabase: () => killAll(findDatabaseProcesses(spec.dataDir)),
+    signal: (part, signal) => killAll(part === "program" ? [running.pid] : findDatabaseProcesses(spec.dataDir), signal),
+    async restartAndKill(afterMs) {
+      if (isRunning) throw new Error(`Expected the ${spec.name} to be stopped before its restart`);
+      ({ running } = spawnProgram(spec, spec.portArguments(addresses), log));
+      await Bun.sleep(afterMs);
+      running.child.kill("SIGKILL");
+      await running.exited;
+    },
     async restart() {
       if (isRunning) throw new Error(`Expected the ${spec.name} to be stopped before its restart`);
       ({ running, addresses } = await start(addresses));

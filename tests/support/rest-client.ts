@@ -80,6 +80,7 @@ export interface RestClient {
   assignDevice(edgeId: string, deviceId: string): Promise<void>;
   unassignDevice(edgeId: string, deviceId: string): Promise<void>;
   assignedDevices(edgeId: string): Promise<readonly DeviceRecord[]>;
+  tenantDevices(): Promise<readonly DeviceRecord[]>;
   saveAttributes(deviceId: string, scope: Scope, values: Readonly<Record<string, unknown>>): Promise<void>;
   readAttributes(deviceId: string, scope: Scope): Promise<Readonly<Record<string, unknown>>>;
   /** Every stored row of a device, page by page, with the types kept. */
@@ -142,6 +143,7 @@ function createRestClient(baseUrl: string, username: string): RestClient {
     assignDevice: (edgeId, deviceId) => request("POST", `/api/edge/${edgeId}/device/${deviceId}`),
     unassignDevice: (edgeId, deviceId) => request("DELETE", `/api/edge/${edgeId}/device/${deviceId}`),
     assignedDevices: (edgeId) => readPages<DeviceRecord>(`/api/edge/${edgeId}/devices`),
+    tenantDevices: () => readPages<DeviceRecord>("/api/tenant/devices"),
     saveAttributes: (deviceId, scope, values) =>
       request("POST", `/api/plugins/telemetry/DEVICE/${deviceId}/attributes/${scope}`, values),
     async readAttributes(deviceId, scope) {

@@ -7,10 +7,14 @@ import { join } from "node:path";
  */
 export function findDatabaseProcesses(dataDir: string): number[] {
   const home = realpathOf(join(dataDir, "postgres"));
-  if (home === undefined) return [];
+  return home === undefined ? [] : findProcessesBelow(home);
+}
+
+/** Pids of everything whose working directory is `dir`, which has no symbolic links, or below; looks at /proc only. */
+export function findProcessesBelow(dir: string): number[] {
   return listPids().filter((pid) => {
     const workDir = readLink(`/proc/${pid}/cwd`);
-    return workDir !== undefined && (workDir === home || workDir.startsWith(`${home}/`));
+    return workDir !== undefined && (workDir === dir || workDir.startsWith(`${dir}/`));
   });
 }
 

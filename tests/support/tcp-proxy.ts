@@ -30,14 +30,17 @@ export interface TcpProxy extends AsyncDisposable {
   setLink(options: LinkOptions): void;
   /** New connections go there, as behind a load balancer. */
   setTarget(target: string): void;
-  /** Ends every open connection; new ones follow the mode. */
+  /** Resets every open connection that was not forgotten; new ones follow the mode. */
   cut(): void;
-  /** The open connections stay silent for ever, whatever the mode; new ones follow it. */
+  /** The open connections stay silent for ever, whatever happens; new ones follow the mode. */
   forget(): void;
 }
 
-/** What may wait in the proxy per direction before it stops reading. */
+/** What may wait in the proxy per direction before it stops reading; on a slow link what it carries in a second. */
 const HELD_BYTES_MAX = 256 * 1024;
+/** Parts in which a slow link carries what it was given at once. */
+const PARTS_PER_S = 20;
+const PART_BYTES_MIN = 256;
 
 interface Link {
   mode: LinkMode;
@@ -72,9 +75,12 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
   });
   const ownAddress = server.address();
   const ownPort = typeof ownAddress === "object" && ownAddress !== null ? ownAddress.port : 0;
-  const cut = (): void => {
-    for (const { sockets } of pairs) for (const socket of sockets) socket.resetAndDestroy();
-    pairs.clear();
+  const cut = (those: (pair: Pair) => boolean): void => {
+    for (const pair of pairs) {
+      if (!those(pair)) continue;
+      pairs.delete(pair);
+      for (const socket of pair.sockets) socket.resetAndDestroy();
+    }
   };
   return {
     port: ownPort,
@@ -99,13 +105,13 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
     setTarget(next) {
       address = parseTarget(next);
     },
-    cut,
+    cut: () => cut((pair) => !pair.forgotten),
     forget() {
       for (const pair of pairs) pair.forgotten = true;
     },
     async [Symbol.asyncDispose]() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      cut();
+      cut(() => true);
       await closed;
     },
   };
@@ -133,6 +139,7 @@ function openPair(client: Socket, upstream: Socket, link: Link, pairs: Set<Pair>
     socket.setNoDelay(true);
     socket.on("error", () => undefined);
     socket.on("close", () => {
+      if (pair.sockets.every(({ destroyed }) => destroyed)) pairs.delete(pair);
       // The close of a peer does not get through a link that is silent.
       if (socket === upstream ? isMute() : isStill()) return;
       pairs.delete(pair);
@@ -170,21 +177,31 @@ function createDirection(sink: Socket): Direction {
           heldBytes -= next.chunk.length;
           if (!sink.destroyed) sink.write(next.chunk);
         }
-        if (heldBytes < HELD_BYTES_MAX) source.resume();
+        if (heldBytes < roomBytes(link)) source.resume();
         // A peer that closed while the link was silent: the other one learns of it now.
         if (source.destroyed && !isStill()) sink.destroy();
       };
       source.on("data", (chunk: Buffer) => {
         link.bytes += chunk.length;
-        const nowMs = performance.now();
-        const transferMs = link.bytesPerS === 0 ? 0 : (chunk.length / link.bytesPerS) * 1000;
-        lastDueMs = Math.max(lastDueMs, nowMs + link.delayMs) + transferMs;
-        held.push({ chunk, dueMs: lastDueMs });
+        for (const part of split(chunk, link)) {
+          const transferMs = link.bytesPerS === 0 ? 0 : (part.length / link.bytesPerS) * 1000;
+          lastDueMs = Math.max(lastDueMs, performance.now() + link.delayMs) + transferMs;
+          held.push({ chunk: part, dueMs: lastDueMs });
+        }
         heldBytes += chunk.length;
-        if (heldBytes >= HELD_BYTES_MAX) source.pause();
+        if (heldBytes >= roomBytes(link)) source.pause();
         flush();
       });
       source.on("close", () => clearTimeout(timer));
     },
   };
+}
+
+function roomBytes({ bytesPerS }: Link): number {
+  return bytesPerS === 0 ? HELD_BYTES_MAX : Math.min(HELD_BYTES_MAX, bytesPerS);
+}
+
+function* split(chunk: Buffer, { bytesPerS }: Link): Generator<Buffer> {
+  const partBytes = bytesPerS === 0 ? chunk.length : Math.max(PART_BYTES_MIN, Math.ceil(bytesPerS / PARTS_PER_S));
+  for (let start = 0; start < chunk.length; start += partBytes) yield chunk.subarray(start, start + partBytes);
 }

@@ -1,6 +1,8 @@
 import { expect, test } from "bun:test";
 import { inspect } from "node:util";
+import { DrizzleQueryError } from "drizzle-orm/errors";
 import { AppError } from "../../shared/core/errors.ts";
+import { createLog } from "../../shared/observe/log.ts";
 import { databaseError, describeConnection, parseDatabaseUrl } from "../../shared/postgres/connect.ts";
 
 test("parseDatabaseUrl() reads every part of an address", () => {
@@ -58,6 +60,18 @@ test("databaseError() tells a lost connection from a fault", () => {
   expect(databaseError(new TypeError("x is undefined"))).toMatchObject({ code: "INTERNAL", retryable: false });
   const known = new AppError("DATABASE_IN_USE", "taken");
   expect(databaseError(known)).toBe(known);
+});
+
+test("databaseError() and the log keep the parameters of a failed query to themselves", () => {
+  const closed = Object.assign(new Error("write CONNECTION_CLOSED"), { code: "CONNECTION_CLOSED" });
+  const failed = new DrizzleQueryError("select from device where token = $1", ["s3cret\nof two lines"], closed);
+  const error = databaseError(failed);
+  expect(error.code).toBe("DATABASE_UNAVAILABLE");
+  expect(inspect(error)).not.toMatch(/s3cret|two lines/);
+  const lines: string[] = [];
+  createLog({ write: (line) => lines.push(line) }).warn("It failed", { error: failed });
+  expect(lines.join("")).toContain("select from device");
+  expect(lines.join("")).not.toMatch(/s3cret|two lines/);
 });
 
 function thrownBy(work: () => unknown): unknown {

@@ -1,0 +1,143 @@
+import type { Patch } from "../support/patched-tree.ts";
+import type { PlaceName } from "./faults.ts";
+
+// Versions of the product that are broken on purpose, each by a patch of its sources, and by what the chaos run has to catch
+// them. No hook for it is in the product.
+
+export interface Mutant {
+  readonly name: string;
+  /** The field of the verdict that must not be 0. */
+  readonly shows: "lost" | "twice" | "disordered" | "different";
+  /** Where faults bring it to light. */
+  readonly places: readonly PlaceName[];
+  /** Which of them. @default all */
+  readonly faults?: readonly string[];
+  /** Whether a database that can't be started any more counts as well: then nothing is left. @default false */
+  readonly mayNotStart?: boolean;
+  readonly patches: readonly Patch[];
+}
+
+const SETTINGS = "shared/postgres/settings.ts";
+
+/** For the run in which the power fails: nothing but a disk that forgets can tell these from the product. */
+export const POWER_MUTANTS: readonly Mutant[] = [
+  {
+    name: "the edge's database does not sync (fsync = off)",
+    shows: "lost",
+    places: ["power"],
+    mayNotStart: true,
+    patches: [{ file: SETTINGS, find: 'fsync: "on"', replace: 'fsync: "off"' }],
+  },
+  {
+    name: "the edge's database answers before it syncs (synchronous_commit = off)",
+    shows: "lost",
+    places: ["power"],
+    patches: [{ file: SETTINGS, find: 'synchronous_commit: "on"', replace: 'synchronous_commit: "off"' }],
+  },
+];
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: "the edge acknowledges before the commit",
+    shows: "lost",
+    places: ["edge"],
+    patches: [
+      {
+        file: "edge/store/group-commit.ts",
+        find: "    return group.done.promise;\n  }\n\n  run<T>",
+        replace: "    return Promise.resolve();\n  }\n\n  run<T>",
+      },
+    ],
+  },
+  {
+    name: "the edge acknowledges what a failed commit has lost",
+    shows: "lost",
+    places: ["edge"],
+    faults: ["kill database", "kill a database process"],
+    patches: [
+      {
+        file: "edge/store/group-commit.ts",
+        find: "  group.done.reject(error);\n  for (const work",
+        replace: "  group.done.resolve();\n  for (const work",
+      },
+    ],
+  },
+  {
+    name: "the edge stores what waits behind a failed commit",
+    shows: "disordered",
+    places: ["edge"],
+    faults: ["kill database", "kill a database process"],
+    patches: [
+      {
+        file: "edge/store/group-commit.ts",
+        find: "if (!isDataError(thrown)) this.#rejectWaiting(error);",
+        replace: "void this.#rejectWaiting;",
+      },
+    ],
+  },
+  {
+    name: "the cloud acknowledges before the commit",
+    shows: "lost",
+    places: ["cloud"],
+    patches: [
+      {
+        file: "cloud/sync/session-store.ts",
+        find: "const applied = await applyUplink(db, deps, { origin: { ...source, edgeName: source.name }, batches });",
+        replace: `const applied = { edgeIds: [], rejections: [] };
+      applyUplink(db, deps, { origin: { ...source, edgeName: source.name }, batches }).catch(() => undefined);`,
+      },
+    ],
+  },
+  {
+    name: "the cloud moves the watermark in a transaction of its own, behind the telemetry",
+    shows: "twice",
+    places: ["cloud"],
+    faults: ["kill program", "power failure", "kill database"],
+    patches: [
+      {
+        file: "cloud/store/uplink-telemetry.ts",
+        find: `  return db.transaction(async (tx) => {
+    await moveWatermark(tx, origin, { from: firstSeq - 1, to: firstSeq + columns.tsMs.length - 1 });
+`,
+        replace: `  const move = () => moveWatermark(db, origin, { from: firstSeq - 1, to: firstSeq + columns.tsMs.length - 1 });
+  return db.transaction(async (tx) => {
+`,
+      },
+      {
+        file: "cloud/store/uplink-telemetry.ts",
+        find: "    return rejections;\n  });\n",
+        replace: "    return rejections;\n  }).then(async (rejections) => (await move(), rejections));\n",
+      },
+    ],
+  },
+  {
+    name: "the cloud does not look at the watermark, and each session starts at the oldest item",
+    shows: "twice",
+    places: ["cloud", "uplink"],
+    patches: [
+      { file: "cloud/store/edge-session-store.ts", find: "        eq(edgeUplink.watermark, from),\n", replace: "" },
+      {
+        file: "cloud/store/edge-session-store.ts",
+        find: "  const watermark = row?.watermark ?? 0;\n",
+        replace: "  const watermark = oldestSeq - 1;\n",
+      },
+      {
+        file: "cloud/store/edge-session-store.ts",
+        find: ": Promise<void> {\n  const moved = await tx",
+        replace: ": Promise<void> {\n  void from;\n  const moved = await tx",
+      },
+    ],
+  },
+  {
+    name: "the cloud resumes downlinks at what it has recorded, not at what the edge has applied",
+    shows: "different",
+    places: ["cloud", "uplink"],
+    patches: [
+      {
+        file: "cloud/store/edge-session-store.ts",
+        find: "return { seq: hello.downlinkApplied, fullSync: false, note: null };",
+        replace: "return { seq: downlinkLast, fullSync: false, note: null };",
+      },
+    ],
+  },
+];
