@@ -67,7 +67,11 @@ export class FaultInjector {
     this.#world.trace("world", "healed");
     this.#healed = true;
     this.#world.isPartitioned = false;
-    for (const stream of this.#world.streams) stream.calm();
+    for (const stream of this.#world.streams) {
+      stream.calm();
+      // Nothing is written in the cloud that would show a lost ack before single changes are expected to arrive at once.
+      if (this.#workload.cloudPaused) stream.cut({ edge: true, cloud: true });
+    }
     this.#rival?.crash(false);
     cloud.isUp = true;
     edge.start();

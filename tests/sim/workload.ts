@@ -26,9 +26,14 @@ export class Workload {
     this.#stopped = true;
   }
 
-  /** A crowd at once. */
+  /** A crowd at once, both ways. */
   burst(): void {
-    const writes = this.#world.dice.whole(3, 25);
+    const { cloud, dice } = this.#world;
+    if (!this.cloudPaused) {
+      cloud.store.writeEntity(dice.whole(1, ENTITIES));
+      cloud.wake();
+    }
+    const writes = dice.whole(3, 25);
     for (let index = 0; index < writes; index += 1) this.#write();
   }
 
