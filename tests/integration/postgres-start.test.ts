@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { AppError } from "../../shared/core/errors.ts";
 import { packDistribution } from "../../shared/postgres/distribution.ts";
 import { findProcesses } from "../../shared/postgres/leftovers.ts";
@@ -78,7 +79,7 @@ test("startPostgresServer() runs from an archive and replaces the files of anoth
   await using server = await startServer(
     dataDir,
     {},
-    { kind: "archive", version, load: () => Promise.resolve(archive) },
+    { kind: "archive", version, open: () => Readable.from([archive]) },
   );
   expect(readdirSync(server.homeDir).filter((name) => name.startsWith("server-"))).toEqual([`server-${version}`]);
   await using client = connectTo(server.connection);
