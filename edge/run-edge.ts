@@ -28,7 +28,9 @@ import type { MqttServer } from "./devices/mqtt-server.ts";
 import { createMqttServer } from "./devices/mqtt-server.ts";
 import { ServerTimes } from "./devices/server-times.ts";
 import { registerEdgeMetrics } from "./edge-metrics.ts";
+import { releaseMemoryOnce } from "./release-memory.ts";
 import { createDiskGauge } from "./runtime/disk-use.ts";
+import { releaseMemory, usedProcessorMs } from "./runtime/memory.ts";
 import { findPostgresDistribution } from "./runtime/postgres-distribution.ts";
 import { privateFiles } from "./runtime/private-files.ts";
 import { RUNTIME_NAME } from "./runtime/runtime-name.ts";
@@ -105,6 +107,7 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
       },
       mqtt: (signal) => mqtt.run(signal),
       link: (signal) => (link === null ? untilAborted(signal) : link.run(signal)),
+      memory: (signal) => releaseMemoryOnce({ clock, usedProcessorMs, release: releaseMemory }, signal),
     },
     shutdown.drain,
   );
