@@ -121,7 +121,7 @@ async function findPackage(architecture: Architecture): Promise<string> {
   const folder = join(CACHE, `packages-${architecture}`);
   await mkdir(folder, { recursive: true });
   // bun install takes no manifest whose patches are absent.
-  for (const name of ["package.json", "bun.lock", "shared/postgres/patches"]) {
+  for (const name of ["package.json", "bun.lock", "shared/postgres/patches", "edge/devices/patches"]) {
     await cp(join(ROOT, name), join(folder, name), { recursive: true });
   }
   const command = [
