@@ -3,7 +3,7 @@ import { createZstdDecompress, constants as zlibConstants, zstdCompressSync } fr
 import { AppError } from "../core/errors.ts";
 
 // Layout: the length of the header as uint32 (little endian), the header as JSON, the bytes of all files in its order; all of it
-// compressed with zstd. It is read as a stream, so that a small gateway needs room for a window and the files at work only.
+// compressed with zstd. It is read as a stream: never is all of it in memory, and what is read of the program is not mapped.
 
 /** A file of the server, with its path below the server's directory. */
 export type Entry =
@@ -121,9 +121,9 @@ class ByteReader {
   }
 
   async #nextChunk(): Promise<Uint8Array> {
-    const { done, value } = await this.#chunks.next();
-    if (done === true) throw damaged("it ends early");
-    return value;
+    const next = await this.#chunks.next();
+    if (next.done === true) throw damaged("it ends early");
+    return next.value;
   }
 }
 

@@ -78,7 +78,11 @@ test("/api/openapi.json says what may be null, and takes the numbers of a query 
     },
     paths: {
       "/api/tenant/deviceInfos": {
-        get: { parameters: expect.arrayContaining([expect.objectContaining({ name: "pageSize", required: true })]) },
+        get: {
+          parameters: expect.arrayContaining([
+            { name: "pageSize", in: "query", required: true, schema: expect.objectContaining({ type: "string" }) },
+          ]),
+        },
       },
     },
   });
