@@ -29,8 +29,10 @@ import { createMqttServer } from "./devices/mqtt-server.ts";
 import { ServerTimes } from "./devices/server-times.ts";
 import { parseDiskQuota, walMaxMb } from "./disk-quota.ts";
 import { registerEdgeMetrics } from "./edge-metrics.ts";
+import { releaseMemoryOnce } from "./release-memory.ts";
 import type { DiskWatch } from "./run-maintenance.ts";
 import { createDiskState, openDiskWatch, runEdgeMaintenance } from "./run-maintenance.ts";
+import { releaseMemory, usedProcessorMs } from "./runtime/memory.ts";
 import { findPostgresDistribution } from "./runtime/postgres-distribution.ts";
 import { privateFiles } from "./runtime/private-files.ts";
 import { RUNTIME_NAME } from "./runtime/runtime-name.ts";
@@ -108,6 +110,7 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
       },
       mqtt: (signal) => mqtt.run(signal),
       link: (signal) => (link === null ? untilAborted(signal) : link.run(signal)),
+      memory: (signal) => releaseMemoryOnce({ clock, usedProcessorMs, release: releaseMemory }, signal),
     },
     shutdown.drain,
   );

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { assetSchema, assetToRest } from "../../shared/entities/asset.ts";
 import { deviceInfoSchema, deviceSchema, deviceToRest } from "../../shared/entities/device.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { AppError } from "../../shared/core/errors.ts";
 import { entityIdSchema, pageSchema, restId } from "../../shared/entities/fields.ts";
 import type { Log } from "../../shared/observe/log.ts";

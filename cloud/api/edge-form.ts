@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { NULL_UUID } from "../../shared/core/ids.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import {

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { entityIdSchema, pageSchema, restId } from "../../shared/entities/fields.ts";
 import { mapPage, pageQuery, toPageRequest } from "../../shared/rest/pages.ts";
 import { TENANT_ADMIN, type RouteTable } from "../../shared/rest/route.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { Clock } from "../../shared/core/clock.ts";
 import { WakeUp } from "../../shared/core/deferred.ts";
 import { isUuid, type Uuid } from "../../shared/core/ids.ts";

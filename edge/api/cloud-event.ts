@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { uuidFromBytes } from "../../shared/core/ids.ts";
 import { entityIdSchema, restId } from "../../shared/entities/fields.ts";

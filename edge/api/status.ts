@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { Clock } from "../../shared/core/clock.ts";
 import type { ErrorCode } from "../../shared/core/errors.ts";
 import { AppError, ERROR_CODES } from "../../shared/core/errors.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { SettingsCommand } from "./command.ts";
 import { JSON_OPTION, wantsJson } from "./command.ts";
 import { alignColumns } from "./format.ts";

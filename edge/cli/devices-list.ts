@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { AppError } from "../../shared/core/errors.ts";
 import { pageSchema } from "../../shared/entities/fields.ts";
 import type { SettingsCommand } from "./command.ts";

@@ -2,8 +2,8 @@
 export interface EmbeddedArchive {
   /** Names the content, see DistributionSource. */
   readonly version: string;
-  /** Where the compiled program reads it. */
-  readonly path: string;
+  /** Its size: it is the end of the program's file. */
+  readonly bytes: number;
 }
 
 /** None when the edge runs from source; edge/build.ts puts a module with the archive in the place of this one. */

@@ -57,9 +57,6 @@ const READER_IDLE_MS = 20_000;
 export async function openEdgeStores(deps: EdgeStoresDeps): Promise<EdgeStores> {
   const { clock, database, log, random } = deps;
   await using opening = new AsyncDisposableStack();
-  const writerOptions = { applicationName: "skerry-edge writer", max: 1, idleTimeoutMs: 0, arrays: false };
-  const { sql: writerSql } = opening.use(openPool(database, writerOptions, log));
-  await runMigrations(writerSql, deps.migrations, { kind: "edge" });
   const readerOptions = {
     applicationName: "skerry-edge",
     max: READERS_MAX,
@@ -67,6 +64,10 @@ export async function openEdgeStores(deps: EdgeStoresDeps): Promise<EdgeStores> 
     arrays: false,
   };
   const { sql } = opening.use(openPool(database, readerOptions, log));
+  // Not on the writer's connection, which stays: its process would keep what it has learned of the schema's making.
+  await runMigrations(sql, deps.migrations, { kind: "edge" });
+  const writerOptions = { applicationName: "skerry-edge writer", max: 1, idleTimeoutMs: 0, arrays: false };
+  const { sql: writerSql } = opening.use(openPool(database, writerOptions, log));
   const db = openDb(sql);
   await ensureFirstHistory(sql, clock.nowMs());
   const instance = await ensureInstance(db, { clock, random });

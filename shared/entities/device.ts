@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { EntityRecord, Json } from "./entity-record.ts";
 import {
   entityIdSchema,

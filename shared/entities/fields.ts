@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { isUuid, NULL_UUID, type Uuid } from "../core/ids.ts";
 import type { Json } from "./entity-record.ts";
 import type { EntityType } from "./entity-types.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { Uuid } from "../core/ids.ts";
 import type { Json } from "./entity-record.ts";
 import { entityIdSchema, restCustomerId, restId } from "./fields.ts";

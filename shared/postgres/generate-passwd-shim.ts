@@ -9,7 +9,7 @@ const FLAGS = [
   ..."-nostdlib -shared -fPIC -Os -s -fvisibility=hidden -fno-asynchronous-unwind-tables -fno-stack-protector".split(
     " ",
   ),
-  ..."-Wl,-soname,libicudata.so.60 -Wl,--build-id=none -Wl,--hash-style=gnu -Wl,-z,norelro -Wl,-z,noseparate-code".split(
+  ..."-Wl,-soname,libicuuc.so.60 -Wl,--build-id=none -Wl,--hash-style=gnu -Wl,-z,norelro -Wl,-z,noseparate-code".split(
     " ",
   ),
   // Pages of 64 KiB exist on aarch64.

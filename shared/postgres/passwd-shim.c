@@ -7,8 +7,9 @@
  * The constructor closes what the program that starts them left open: Deno does not mark its sockets close-on-exec, and a
  * server that outlives a killed program would keep its ports and the directory's lock.
  *
- * icudt60_dat: an empty ICU data package. The server is linked with ICU but uses only the builtin locale provider;
- * this stands in for the 27 MB of libicudata.so.60 (the soname satisfies the dependency of libicuuc).
+ * The functions of ICU at the end: postgres, initdb and libxml2 are linked with ICU, but only the builtin locale provider is
+ * used. They stand in for libicui18n, libicuuc and libicudata, which are 32 MB, need a libstdc++ of the system, and would
+ * take 2 MB of memory in an idle server. Whoever asks for a collation of ICU is told that it is not supported.
  */
 typedef __SIZE_TYPE__ size_t;
 
@@ -73,13 +74,72 @@ __attribute__((constructor)) static void close_inherited(void) {
   for (long descriptor = 3; descriptor < 4096; descriptor += 1) syscall3(SYS_close, descriptor, 0, 0);
 }
 
-/* DataHeader + ToC of zero entries, as ICU's own stubdata.cpp; the fields are in the byte order of the machine. */
-EXPORT const struct {
-  unsigned short header_size;
-  unsigned char magic1, magic2;
-  unsigned short info_size, reserved;
-  unsigned char big_endian, charset, sizeof_uchar, reserved_byte, format[4], format_version[4], data_version[4];
-  unsigned char padding[8];
-  unsigned count, toc_reserved;
-} icudt60_dat __attribute__((aligned(16))) = {
-    32, 0xda, 0x27, 20, 0, 0, 0, 2, 0, {0x54, 0x6f, 0x43, 0x50}, {1, 0, 0, 0}, {0, 0, 0, 0}, {0}, 0, 0};
+#define U_UNSUPPORTED_ERROR 16
+
+static long fail(int *status) {
+  *status = U_UNSUPPORTED_ERROR;
+  return 0;
+}
+
+/* By the place of the UErrorCode among the arguments. What works on an opened collator or converter is never reached. */
+#define FAILS_2(name) EXPORT long name##_60(long a, int *status) { (void)a; return fail(status); }
+#define FAILS_4(name) EXPORT long name##_60(long a, long b, long c, int *status) { (void)a, (void)b, (void)c; return fail(status); }
+#define FAILS_5(name) EXPORT long name##_60(long a, long b, long c, long d, int *status) { (void)a, (void)b, (void)c, (void)d; return fail(status); }
+#define FAILS_6(name) EXPORT long name##_60(long a, long b, long c, long d, long e, int *status) { (void)a, (void)b, (void)c, (void)d, (void)e; return fail(status); }
+#define FAILS_7(name) EXPORT long name##_60(long a, long b, long c, long d, long e, long f, int *status) { (void)a, (void)b, (void)c, (void)d, (void)e, (void)f; return fail(status); }
+#define UNREACHED(name) EXPORT long name##_60(void) { return 0; }
+
+FAILS_2(ucol_open)
+FAILS_2(ucnv_open)
+FAILS_4(uloc_getLanguage)
+FAILS_5(uloc_getDisplayName)
+FAILS_5(uloc_toLanguageTag)
+FAILS_6(ucnv_fromUChars)
+FAILS_6(ucnv_toUChars)
+FAILS_6(ucol_nextSortKeyPart)
+FAILS_6(ucol_openRules)
+FAILS_6(ucol_strcollUTF8)
+FAILS_6(u_strFoldCase)
+FAILS_6(u_strToLower)
+FAILS_6(u_strToUpper)
+FAILS_7(u_strToTitle)
+
+UNREACHED(UCNV_FROM_U_CALLBACK_STOP)
+UNREACHED(UCNV_TO_U_CALLBACK_STOP)
+UNREACHED(ucnv_close)
+UNREACHED(ucnv_convertEx)
+UNREACHED(ucnv_setFromUCallBack)
+UNREACHED(ucnv_setToUCallBack)
+UNREACHED(ucol_close)
+UNREACHED(ucol_getRules)
+UNREACHED(ucol_getSortKey)
+UNREACHED(ucol_getVersion)
+UNREACHED(ucol_strcoll)
+UNREACHED(uiter_setString)
+UNREACHED(uiter_setUTF8)
+UNREACHED(uloc_getAvailable)
+UNREACHED(u_isalnum)
+UNREACHED(u_isalpha)
+UNREACHED(u_isdigit)
+UNREACHED(u_isgraph)
+UNREACHED(u_islower)
+UNREACHED(u_isprint)
+UNREACHED(u_ispunct)
+UNREACHED(u_isspace)
+UNREACHED(u_isupper)
+UNREACHED(u_strcat)
+UNREACHED(u_strcpy)
+UNREACHED(u_strlen)
+UNREACHED(u_tolower)
+UNREACHED(u_toupper)
+UNREACHED(u_versionToString)
+
+/* initdb counts from -1, the root locale, up to this: it makes no collation of ICU. */
+EXPORT int uloc_countAvailable_60(void) {
+  return -1;
+}
+
+EXPORT const char *u_errorName_60(int code) {
+  (void)code;
+  return "ICU is not part of this PostgreSQL";
+}

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { AppError } from "../core/errors.ts";
-import { ICU_PATH, SHIM_PATH } from "./distribution.ts";
+import { SHIM_PATH } from "./distribution.ts";
 import type { ServerIdentity } from "./server-identity.ts";
 
 export interface ProcessExit {
@@ -44,7 +44,6 @@ export async function launch(options: LaunchOptions): Promise<ServerProcess> {
       TZ: "UTC",
       PATH: "",
       LD_PRELOAD: join(distributionDir, SHIM_PATH),
-      ICU_DATA: join(distributionDir, ICU_PATH),
     },
     // With a uid the supplementary groups are dropped as well.
     ...(identity.dropsRoot ? { uid: identity.uid, gid: identity.gid } : {}),

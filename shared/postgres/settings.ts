@@ -61,6 +61,8 @@ const EDGE: Settings = {
   bgwriter_delay: "1s",
   track_activity_query_size: 256,
   temp_file_limit: "256MB",
+  // By itself 38: handles for reads side by side, which io_method sync does not do; 1 MB.
+  io_max_concurrency: 4,
   log_checkpoints: "off",
   effective_cache_size: "128MB",
   random_page_cost: 1.5,

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { AppError } from "../core/errors.ts";
 import type { Uuid } from "../core/ids.ts";
 import { assetInfoSchema, assetInput, assetSchema, assetToRest } from "../entities/asset.ts";

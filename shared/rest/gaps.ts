@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { Uuid } from "../core/ids.ts";
 import { GAP_REASONS, type GapReason } from "../entities/change.ts";
 import { entityIdSchema, restId } from "../entities/fields.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { AppError } from "../core/errors.ts";
 import { parseUuid, type Uuid } from "../core/ids.ts";
 import type { Page, PageRequest } from "../store/entity-store.ts";

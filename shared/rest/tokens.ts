@@ -1,5 +1,5 @@
 import { compactVerify, errors, SignJWT } from "jose";
-import { z } from "zod";
+import * as z from "zod";
 import type { Clock } from "../core/clock.ts";
 import { AppError } from "../core/errors.ts";
 import { createUuid, isUuid, NULL_UUID, type Uuid } from "../core/ids.ts";

@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { AppError } from "../../shared/core/errors.ts";
 import { packDistribution } from "../../shared/postgres/distribution.ts";
 import { findProcesses } from "../../shared/postgres/leftovers.ts";
@@ -46,12 +47,19 @@ test("startPostgresServer() makes a database with checksums, a byte order of tex
     { n: string }[]
   >`select datlocprovider::text || ' ' || datlocale as n from pg_database where datname = current_database()`;
   expect(locale).toEqual({ n: "b C.UTF-8" });
-  // The root collation is carried along, see selectIcu.
-  expect(await client.sql`select ('ä' < 'b' collate "und-x-icu") as sorted, upper('ä') as upper`).toMatchObject([
-    { sorted: true, upper: "Ä" },
-  ]);
+  expect(await client.sql`select upper('ä') as upper`).toMatchObject([{ upper: "Ä" }]);
   expect(statSync(server.connection.host).mode & 0o777).toBe(0o700);
   expect(statSync(join(server.homeDir, "data")).mode & 0o777).toBe(0o700);
+});
+
+test("startPostgresServer() has no collations of ICU, says so, and goes on", async () => {
+  await using dir = createTestDir();
+  await using server = await startServer(join(dir.path, "data"));
+  await using client = connectTo(server.connection);
+  expect(await client.sql`select collname from pg_collation where collprovider = 'i'`).toHaveLength(0);
+  const failure = await failureOf(client.sql`create collation german (provider = icu, locale = 'de')`);
+  expect(failure.message).toContain("ICU is not part of this PostgreSQL");
+  expect(await client.sql`select '<a>ä</a>'::xml::text as document`).toMatchObject([{ document: "<a>ä</a>" }]);
 });
 
 test("startPostgresServer() keeps the data and the unpacked files over a restart", async () => {
@@ -78,7 +86,7 @@ test("startPostgresServer() runs from an archive and replaces the files of anoth
   await using server = await startServer(
     dataDir,
     {},
-    { kind: "archive", version, load: () => Promise.resolve(archive) },
+    { kind: "archive", version, open: () => Readable.from([archive]) },
   );
   expect(readdirSync(server.homeDir).filter((name) => name.startsWith("server-"))).toEqual([`server-${version}`]);
   await using client = connectTo(server.connection);

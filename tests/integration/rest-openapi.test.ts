@@ -63,6 +63,32 @@ describe("/api/openapi.json", () => {
   });
 });
 
+test("/api/openapi.json says what may be null, and takes the numbers of a query as text", async () => {
+  const { json } = await cloud.request("GET", "/api/openapi.json", { token: null });
+  expect(json).toMatchObject({
+    components: {
+      schemas: {
+        Device: {
+          properties: {
+            createdTime: { type: "integer" },
+            externalId: { anyOf: [{ $ref: "#/components/schemas/EntityId" }, { type: "null" }] },
+          },
+        },
+      },
+    },
+    paths: {
+      "/api/tenant/deviceInfos": {
+        get: {
+          parameters: expect.arrayContaining([
+            { name: "pageSize", in: "query", required: true, schema: expect.objectContaining({ type: "string" }) },
+          ]),
+        },
+      },
+    },
+  });
+  expect(JSON.stringify(json)).not.toContain("$defs");
+});
+
 test("/api/docs needs nothing from elsewhere", async () => {
   const answer = await cloud.request("GET", "/api/docs", { token: null });
   expect(answer.status).toBe(200);

@@ -8,9 +8,11 @@ test("findPostgresDistribution() finds the package of this machine when run from
   expect(existsSync(`${source.kind === "package" ? source.dir : ""}/native/bin/postgres`)).toBe(true);
 });
 
-test("findPostgresDistribution() reads the archive that the build put in", async () => {
-  const source = findPostgresDistribution({ version: "18.4-abc", path: import.meta.path });
+test("findPostgresDistribution() reads the archive at the end of the program", async () => {
+  const END = "// The end of the program.\n";
+  const source = findPostgresDistribution({ version: "18.4-abc", bytes: END.length }, import.meta.path);
   expect(source).toMatchObject({ kind: "archive", version: "18.4-abc" });
-  const bytes = source.kind === "archive" ? await source.load() : new Uint8Array();
-  expect(new TextDecoder().decode(bytes)).toContain("reads the archive that the build put in");
+  const chunks = source.kind === "archive" ? await Array.fromAsync(source.open()) : [];
+  expect(Buffer.concat(chunks).toString()).toBe(END);
 });
+// The end of the program.

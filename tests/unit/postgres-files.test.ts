@@ -5,6 +5,7 @@ import {
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   readlinkSync,
   realpathSync,
@@ -12,6 +13,7 @@ import {
   statSync,
 } from "node:fs";
 import { join } from "node:path";
+import { AppError } from "../../shared/core/errors.ts";
 import { packDistribution, unpackDistribution } from "../../shared/postgres/distribution.ts";
 import { canTraverse, chooseIdentity } from "../../shared/postgres/server-identity.ts";
 import { createServerLog } from "../../shared/postgres/server-log.ts";
@@ -31,15 +33,17 @@ test("packDistribution() depends on the package only, and unpackDistribution() r
   const packed = packDistribution(PACKAGE_DIR, { level: 1 });
   expect(packDistribution(PACKAGE_DIR, { level: 1 }).version).toBe(packed.version);
   const target = join(work.path, "server-x");
-  await unpackDistribution(packed.archive, target);
+  await unpackDistribution(inChunks(packed.archive), target);
   expect(
     readFileSync(join(target, "bin/postgres")).equals(readFileSync(join(PACKAGE_DIR, "native/bin/postgres"))),
   ).toBe(true);
   expect(statSync(join(target, "bin/postgres")).mode & 0o777).toBe(0o755);
   expect(statSync(join(target, "share/postgresql/postgres.bki")).mode & 0o777).toBe(0o644);
-  expect(readlinkSync(join(target, "lib/libicudata.so.60"))).toBe("skerry-shim.so");
+  expect(readlinkSync(join(target, "lib/libicuuc.so.60"))).toBe("skerry-shim.so");
   expect(lstatSync(join(target, "lib/libpq.so.5")).isSymbolicLink()).toBe(true);
-  expect(existsSync(join(target, "share/icu/icudt60l/coll/ucadata.icu"))).toBe(true);
+  expect(lstatSync(join(target, "share/postgresql/timezone/UTC")).ino).toBe(
+    lstatSync(join(target, "share/postgresql/timezone/Zulu")).ino,
+  );
   for (const left of ["lib/libpq.a", "lib/libecpg.so.6.18", "lib/pkgconfig", "lib/postgresql/pgxs"])
     expect(existsSync(join(target, left))).toBe(false);
 });
@@ -48,14 +52,44 @@ test("unpackDistribution() leaves nothing when it fails", async () => {
   using work = createWorkDir();
   const { archive } = packDistribution(PACKAGE_DIR, { level: 1 });
   mkdirSync(join(work.path, "server-x/in-the-way"), { recursive: true });
-  const failure = await unpackDistribution(archive, join(work.path, "server-x")).then(
-    () => undefined,
-    (error: unknown) => error,
-  );
+  const failure = await failureOf(unpackDistribution(inChunks(archive), join(work.path, "server-x")));
   expect(failure).toBeInstanceOf(Error);
   expect(existsSync(join(work.path, "server-x/bin"))).toBe(false);
   expect(existsSync(join(work.path, `.unpack-x.${process.pid}`))).toBe(false);
 });
+
+const damage: readonly [what: string, reason: RegExp, change: (archive: Buffer) => Uint8Array][] = [
+  ["a changed byte", /checksum|corrupt/i, (archive) => flipByte(archive, archive.length - 1000)],
+  ["another beginning", /frame/i, (archive) => flipByte(archive, 0)],
+  ["a missing end", /it ends early/, (archive) => archive.subarray(0, archive.length - 100_000)],
+  ["no content", /it ends early/, () => new Uint8Array()],
+];
+test.each(damage)("unpackDistribution() refuses an archive with %s and leaves nothing", async (_, reason, change) => {
+  using work = createWorkDir();
+  const { archive } = packDistribution(PACKAGE_DIR, { level: 1 });
+  const target = join(work.path, "server-x");
+  const failure = await failureOf(unpackDistribution(inChunks(change(Buffer.from(archive))), target));
+  expect(failure).toBeInstanceOf(AppError);
+  expect(String(failure)).toMatch(reason);
+  expect(readdirSync(work.path)).toEqual([]);
+});
+
+async function* inChunks(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  const CHUNK_BYTES = 100_000;
+  for (let offset = 0; offset < bytes.length; offset += CHUNK_BYTES) yield bytes.subarray(offset, offset + CHUNK_BYTES);
+}
+
+function flipByte(bytes: Buffer, offset: number): Buffer {
+  bytes.writeUInt8(bytes.readUInt8(offset) ^ 0xff, offset);
+  return bytes;
+}
+
+function failureOf(work: Promise<unknown>): Promise<unknown> {
+  return work.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+}
 
 test("canTraverse() follows owner, group and others up to the root", () => {
   using work = createWorkDir();
