@@ -39,7 +39,7 @@ const FAREWELL_MS = 1_000;
 /** When edges come back after a stop if there is nobody else to go to, so that a restart finds its port free. */
 const RETRY_AFTER_MS = 1_000;
 /** What an edge may send beyond the last acknowledgement. */
-const UPLINK_WINDOW = { bytes: 4 * 1024 * 1024, items: 50_000 };
+const UPLINK_WINDOW = { bytes: 16 * 1024 * 1024, items: 200_000 };
 
 /** The cloud from start to stop, top down. What was opened last is closed first. */
 async function runCloud(config: CloudConfig): Promise<void> {

@@ -64,5 +64,14 @@ export const MIGRATIONS: readonly Migration[] = [
       "CREATE TABLE \"telemetry_gap\" (\n\t\"edge_id\" uuid NOT NULL,\n\t\"device_id\" uuid NOT NULL,\n\t\"reason\" text NOT NULL,\n\t\"from_ms\" bigint NOT NULL,\n\t\"to_ms\" bigint NOT NULL,\n\t\"records\" bigint NOT NULL,\n\t\"removed_ms\" bigint NOT NULL,\n\tCONSTRAINT \"telemetry_gap_edge_id_device_id_reason_from_ms_pk\" PRIMARY KEY(\"edge_id\",\"device_id\",\"reason\",\"from_ms\")\n);",
       "CREATE INDEX \"telemetry_gap_by_device\" ON \"telemetry_gap\" USING btree (\"device_id\");"
     ]
+  },
+  {
+    "id": "0004_committed-ranges",
+    "hash": "001b4ee1c34a3045027d4ad067377547309cc61cd1f92b282112714a8445e0fd",
+    "statements": [
+      "ALTER TABLE \"edge_uplink\" ADD COLUMN \"committed\" \"int8multirange\" DEFAULT '{}' NOT NULL;",
+      "UPDATE \"edge_uplink\" SET \"committed\" = int8multirange(int8range(1, \"watermark\" + 1)) WHERE \"watermark\" > 0;",
+      "ALTER TABLE \"edge_uplink\" DROP COLUMN \"watermark\";"
+    ]
   }
 ];

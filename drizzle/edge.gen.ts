@@ -47,5 +47,12 @@ export const MIGRATIONS: readonly Migration[] = [
       "CREATE TABLE \"retention_mark\" (\n\t\"ran_ms\" bigint PRIMARY KEY NOT NULL,\n\t\"config_seq\" bigint NOT NULL,\n\t\"telemetry_seq\" bigint NOT NULL,\n\t\"history\" json NOT NULL\n);",
       "CREATE TABLE \"telemetry_gap\" (\n\t\"device_id\" uuid NOT NULL,\n\t\"reason\" text NOT NULL,\n\t\"from_ms\" bigint NOT NULL,\n\t\"to_ms\" bigint NOT NULL,\n\t\"records\" bigint NOT NULL,\n\t\"removed_ms\" bigint NOT NULL,\n\tCONSTRAINT \"telemetry_gap_device_id_reason_from_ms_pk\" PRIMARY KEY(\"device_id\",\"reason\",\"from_ms\")\n);"
     ]
+  },
+  {
+    "id": "0003_committed-ranges",
+    "hash": "bf38be2ff0aae1a7611a41b8fad3dfcdd309b38cf1b47b3b218453ef6b73c4bf",
+    "statements": [
+      "ALTER TABLE \"uplink_cursor\" ADD COLUMN \"ahead\" \"int8multirange\" DEFAULT '{}' NOT NULL;"
+    ]
   }
 ];

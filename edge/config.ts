@@ -1,5 +1,6 @@
 import { ERROR_CODES, AppError } from "../shared/core/errors.ts";
 import { LOG_LEVELS, type LogLevel } from "../shared/observe/log.ts";
+import { BACKLOG_ORDERS, type BacklogOrder } from "../shared/sync/frames.ts";
 import type { CommandCall, CommandSyntax, SettingFlag } from "./cli/syntax.ts";
 import { parseCommandLine } from "./cli/syntax.ts";
 import type { DiskPolicy } from "./disk-quota.ts";
@@ -57,6 +58,13 @@ export const EDGE_SETTINGS = {
     placeholder: "FILE",
     default: null,
     description: "PEM file of the authorities that may sign the cloud's certificate, in place of the system's",
+  }),
+  backlogOrder: choiceSetting<BacklogOrder>({
+    placeholder: "ORDER",
+    choices: BACKLOG_ORDERS,
+    default: "interleaved",
+    description:
+      "Order of telemetry that waited for the link: interleaved and newest-first send fresh telemetry at once beside it, oldest-first sends everything in its order",
   }),
   mqttHost: textSetting({ placeholder: "ADDRESS", default: "0.0.0.0", description: "Address that MQTT listens on" }),
   mqttPort: integerSetting({

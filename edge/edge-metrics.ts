@@ -30,9 +30,9 @@ export function registerEdgeMetrics({ metrics, mqtt, sources, version }: EdgeMet
     linkUp.set(sources.link()?.state === "live" ? 1 : 0);
     const outbox = await sources.outbox();
     for (const lane of UPLINK_LANES) {
-      const { ackedSeq, nextSeq } = outbox.lanes[lane];
+      const { ackedSeq, backlogItems } = outbox.lanes[lane];
       acked.set({ lane }, ackedSeq);
-      backlog.set({ lane }, nextSeq - 1 - ackedSeq);
+      backlog.set({ lane }, backlogItems);
       parked.set({ lane }, outbox.parked[lane]);
     }
     const { freeBytes, isFull, quotaBytes, removed: counts, reserveBytes, usedBytes } = await sources.disk();

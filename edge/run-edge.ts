@@ -234,6 +234,7 @@ function createCloudLink(config: EdgeConfig, stores: EdgeStores, log: Log): Link
   return createLink({
     storeId: instance.id,
     edgeVersion: EDGE_VERSION,
+    backlogOrder: config.backlogOrder,
     store: createLinkStore({
       db,
       outbox,

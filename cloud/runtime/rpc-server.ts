@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { AppError } from "../../shared/core/errors.ts";
+import { FRAME_BYTES_MAX, HTTP2_WINDOW_BYTES } from "../../shared/wire/rpc-limits.ts";
 
 export interface RpcServerOptions {
   readonly host: string;
@@ -20,9 +21,6 @@ export interface RpcServer {
   close(deadlineMs: number): Promise<void>;
 }
 
-/** Bytes that a sender may have on the way; HTTP/2's default of 64 KiB would cap a link of 600 ms at 109 KB/s. */
-const STREAM_WINDOW_BYTES = 8 * 1024 * 1024;
-const MESSAGE_BYTES_MAX = 256 * 1024 * 1024;
 /** A connection that opens no stream is closed. */
 const IDLE_CONNECTION_MS = 60_000;
 
@@ -32,9 +30,9 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     routes: options.routes,
     connect: false,
     grpcWeb: false,
-    readMaxBytes: MESSAGE_BYTES_MAX,
+    readMaxBytes: FRAME_BYTES_MAX,
   });
-  const settings = { settings: { initialWindowSize: STREAM_WINDOW_BYTES } };
+  const settings = { settings: { initialWindowSize: HTTP2_WINDOW_BYTES } };
   const server =
     options.tls === undefined
       ? http2.createServer(settings, handler)
@@ -42,6 +40,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   const sessions = new Set<http2.ServerHttp2Session>();
   server.on("session", (session) => {
     sessions.add(session);
+    session.setLocalWindowSize(HTTP2_WINDOW_BYTES);
     session.once("close", () => sessions.delete(session));
     // Garbage on the port must end that connection, not the process.
     session.on("error", () => session.destroy());

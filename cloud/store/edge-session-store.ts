@@ -2,14 +2,17 @@ import { and, eq, sql } from "drizzle-orm";
 import type { Clock } from "../../shared/core/clock.ts";
 import { AppError, type ErrorCode } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
+import type { SeqRange } from "../../shared/core/seq-range.ts";
+import { addRange, gapsBelow, prefixEnd } from "../../shared/core/seq-range.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import type { Ack, Hello, LaneOffer, LaneWatermark, Rejection, UplinkLane } from "../../shared/sync/frames.ts";
+import { inOrderFrom, planTelemetry } from "../../shared/sync/course.ts";
+import type { Ack, Hello, LaneCourse, LaneOffer, Rejection, UplinkLane } from "../../shared/sync/frames.ts";
 import { replayUnsupported } from "./downlink-replay.ts";
 import { requestFullSync, runTransaction } from "./downlink-store.ts";
 import { edge, edgeEventAck, edgeEventRejection, edgeSync, edgeUplink } from "./schema.ts";
-import { findMissedAcks } from "./uplink-rejections.ts";
+import { findMissedAcks, type OpenedLane } from "./uplink-rejections.ts";
 
-// Sessions of edges as the database sees them: fencing, watermarks, presence. A session may write only while its number is
+// Sessions of edges as the database sees them: fencing, what is committed, presence. A session may write only while its number is
 // the newest of its edge; the rows that it writes carry that number, so that the check is part of the write.
 
 export interface EdgeAccount {
@@ -24,7 +27,7 @@ export interface OpenedSession {
   readonly session: number;
   /** Whether another replica held the session before, and may not know yet that it is over. */
   readonly isTakenOver: boolean;
-  readonly watermarks: readonly LaneWatermark[];
+  readonly courses: readonly LaneCourse[];
   readonly downlinkResume: number;
   /** The last downlink whose acknowledgement was stored here. */
   readonly downlinkAcked: number;
@@ -66,14 +69,16 @@ export function openSession(
     await guardSecret(tx, account);
     const session = before.session + 1;
     await tx.update(edgeUplink).set({ session }).where(eq(edgeUplink.edgeId, edgeId));
-    const watermarks: LaneWatermark[] = [];
+    const courses: LaneCourse[] = [];
+    const lanes: OpenedLane[] = [];
     const notes: string[] = [];
     for (const offer of hello.lanes) {
-      const opened = await openLane(tx, { edgeId, storeId: hello.storeId, session, offer });
-      watermarks.push({ lane: offer.lane, seq: opened.watermark });
-      if (opened.note !== null) notes.push(opened.note);
+      const { committed, note } = await openLane(tx, { edgeId, storeId: hello.storeId, session, offer });
+      courses.push(...planLanes(offer, committed, hello));
+      lanes.push({ lane: offer.lane, ackedSeq: offer.ackedSeq, committed });
+      if (note !== null) notes.push(note);
     }
-    const missedAcks = await findMissedAcks(tx, { edgeId, hello, watermarks, nowMs });
+    const missedAcks = await findMissedAcks(tx, { edgeId, storeId: hello.storeId, lanes, nowMs });
     const resume = resumeDownlinks(hello, before, deps.cloudId);
     // A full sync covers what was refused before it; else the edge says again what was not heard here.
     const downlinkAcked = resume.fullSync ? resume.seq : Math.min(before.downlinkAcked, resume.seq);
@@ -97,7 +102,7 @@ export function openSession(
     const isTakenOver = before.replicaId !== null && before.replicaId !== deps.replicaId;
     const replayed = await replayUnsupported(tx, { edgeId, edgeVersion: hello.edgeVersion, nowMs });
     if (replayed > 0) notes.push(`${replayed} downlinks that version ${hello.edgeVersion} may know are sent again`);
-    return { session, isTakenOver, watermarks, downlinkResume: resume.seq, downlinkAcked, missedAcks, notes };
+    return { session, isTakenOver, courses, downlinkResume: resume.seq, downlinkAcked, missedAcks, notes };
   });
 }
 
@@ -139,34 +144,43 @@ interface LaneOpening {
   readonly offer: LaneOffer;
 }
 
+function planLanes(
+  { lane, nextSeq }: LaneOffer,
+  committed: readonly SeqRange[],
+  { backlogOrder }: Hello,
+): readonly LaneCourse[] {
+  if (lane === "telemetry") return planTelemetry({ committed, nextSeq, order: backlogOrder });
+  return [{ lane, course: inOrderFrom(prefixEnd(committed) + 1) }];
+}
+
 async function openLane(
   tx: Queryable,
   { edgeId, storeId, session, offer }: LaneOpening,
-): Promise<{ watermark: number; note: string | null }> {
+): Promise<{ readonly committed: readonly SeqRange[]; readonly note: string | null }> {
   const { lane, nextSeq, oldestSeq } = offer;
-  // The row of a store that was never seen begins at 0.
+  // The row of a store that was never seen begins with nothing.
   const [row] = await tx
     .insert(edgeUplink)
-    .values({ edgeId, storeId, lane, watermark: 0, session })
+    .values({ edgeId, storeId, lane, session })
     .onConflictDoUpdate({ target: [edgeUplink.edgeId, edgeUplink.storeId, edgeUplink.lane], set: { session } })
-    .returning({ watermark: edgeUplink.watermark });
-  const watermark = row?.watermark ?? 0;
-  if (watermark >= nextSeq) {
+    .returning({ committed: edgeUplink.committed });
+  const before = row?.committed ?? [];
+  const newest = before.at(-1)?.last ?? 0;
+  if (newest >= nextSeq) {
     throw new AppError(
       "STORE_MISMATCH",
-      `The edge's database continues lane ${lane} at ${nextSeq}, but ${watermark} was received already: it was restored from a backup`,
+      `The edge's database continues lane ${lane} at ${nextSeq}, but ${newest} was received already: it was restored from a backup`,
     );
   }
-  if (watermark + 1 >= oldestSeq) return { watermark, note: null };
-  const forward = oldestSeq - 1;
+  const lost = gapsBelow(before, oldestSeq);
+  if (lost.length === 0) return { committed: before, note: null };
+  const committed = lost.reduce(addRange, before);
   await tx
     .update(edgeUplink)
-    .set({ watermark: forward })
+    .set({ committed })
     .where(and(eq(edgeUplink.edgeId, edgeId), eq(edgeUplink.storeId, storeId), eq(edgeUplink.lane, lane)));
-  return {
-    watermark: forward,
-    note: `Lane ${lane} has a gap: ${watermark + 1} to ${forward} are no longer on the edge`,
-  };
+  const names = lost.map(({ first, last }) => `${first} to ${last}`).join(", ");
+  return { committed, note: `Lane ${lane} has a gap: ${names} are no longer on the edge` };
 }
 
 interface DownlinkResume {
@@ -211,29 +225,34 @@ export interface UplinkPosition {
 }
 
 /**
- * Moves a watermark in the transaction that applies; the row stays locked until it commits.
+ * Commits sequences in the transaction that applies them; the row stays locked until it commits.
  *
- * @throws AppError SESSION_FENCED when the session is not the newest, or the watermark is not `from`
+ * @returns the newest sequence that is committed with it
+ * @throws AppError SESSION_FENCED when the session is not the newest, a part of the range is committed already, or an item of config
+ *   does not follow the last one
  */
-export async function moveWatermark(
+export async function commitRange(
   tx: Queryable,
   position: UplinkPosition,
-  { from, to }: { readonly from: number; readonly to: number },
-): Promise<void> {
-  const moved = await tx
+  { first, last }: SeqRange,
+): Promise<{ readonly newestSeq: number }> {
+  const range = sql`int8multirange(int8range(${first}, ${last + 1}))`;
+  const [row] = await tx
     .update(edgeUplink)
-    .set({ watermark: to })
+    .set({ committed: sql`${edgeUplink.committed} + ${range}` })
     .where(
       and(
         eq(edgeUplink.edgeId, position.edgeId),
         eq(edgeUplink.storeId, position.storeId),
         eq(edgeUplink.lane, position.lane),
         eq(edgeUplink.session, position.session),
-        eq(edgeUplink.watermark, from),
+        sql`not ${edgeUplink.committed} && ${range}`,
+        position.lane === "config" ? sql`coalesce(upper(${edgeUplink.committed}), 1) = ${first}` : undefined,
       ),
     )
-    .returning({ lane: edgeUplink.lane });
-  if (moved.length === 0) throw new AppError("SESSION_FENCED", "A newer session of this edge took over");
+    .returning({ endSeq: sql<string | number>`upper(${edgeUplink.committed})` });
+  if (row === undefined) throw new AppError("SESSION_FENCED", "A newer session of this edge took over");
+  return { newestSeq: Number(row.endSeq) - 1 };
 }
 
 /**

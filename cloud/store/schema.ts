@@ -1,5 +1,6 @@
 import { sql } from "drizzle-orm";
 import { bigint, index, json, pgTable, primaryKey, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
+import { seqRanges } from "../../shared/store/seq-ranges.ts";
 
 // What only the cloud stores; the tables that both ends have are in shared/store/tables.ts.
 
@@ -99,15 +100,18 @@ export const edgeSync = pgTable("edge_sync", {
   reason: text("reason"),
 });
 
-/** Per database of an edge and lane the last sequence committed here; moved in the transaction that applies. */
+/** Per database of an edge and numbering what is committed here; written in the transaction that applies. */
 export const edgeUplink = pgTable(
   "edge_uplink",
   {
     edgeId: uuid("edge_id").notNull(),
     storeId: uuid("store_id").notNull(),
     lane: text("lane").notNull(),
-    watermark: sequence("watermark"),
-    /** Fencing number of the session that may move the watermark; a newer session overwrites it in every row of the edge. */
+    /** Telemetry has several ranges while a backlog drains; config one at most. */
+    committed: seqRanges("committed")
+      .notNull()
+      .default(sql`'{}'`),
+    /** Fencing number of the session that may commit; a newer session overwrites it in every row of the edge. */
     session: sequence("session"),
   },
   (table) => [primaryKey({ columns: [table.edgeId, table.storeId, table.lane] })],

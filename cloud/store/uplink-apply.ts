@@ -15,14 +15,14 @@ import { decodeItems } from "../../shared/wire/changes-codec.ts";
 import { decompress } from "../../shared/wire/compression.ts";
 import { addAssignment, removeAssignment } from "./assignment-store.ts";
 import { recordChanges, runTransaction, toEvent } from "./downlink-store.ts";
-import { moveWatermark } from "./edge-session-store.ts";
+import { commitRange } from "./edge-session-store.ts";
 import { saveGaps } from "./gap-store.ts";
 import { guardUplinkChange, hasCredentialsUnderWay } from "./uplink-guard.ts";
 import { storeUplinkRejections } from "./uplink-rejections.ts";
 import { applyTelemetry } from "./uplink-telemetry.ts";
 import type { Uplink, UplinkOrigin } from "./uplink.ts";
 
-// What arrives from edges: one transaction per apply { effects, downlinks that follow from them, watermark }.
+// What arrives from edges: one transaction per apply { effects, downlinks that follow from them, what is committed }.
 
 export interface AppliedUplink {
   readonly rejections: readonly Rejection[];
@@ -54,7 +54,7 @@ async function applyOnce(
   const effects: Change[] = [];
   const followUps: Change[] = [];
   for (const batch of batches) {
-    await moveWatermark(tx, origin, { from: batch.firstSeq - 1, to: lastSeqOf(batch) });
+    await commitRange(tx, origin, { first: batch.firstSeq, last: lastSeqOf(batch) });
     for (const [index, item] of decodeItems(decompress(batch), batch.count).entries()) {
       const context: ApplyContext = { from: "edge", tenantId, edgeName, changedMs: item.changedMs };
       const gaps = item.changes.filter((change) => change.kind === "telemetry-gap");

@@ -1,9 +1,10 @@
 import { and, asc, count, desc, eq, gt, lt, lte, ne, sql } from "drizzle-orm";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
+import { rangesAbove, type SeqRange } from "../../shared/core/seq-range.ts";
 import { toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import type { Ack, Hello, LaneWatermark, Rejection, UplinkLane } from "../../shared/sync/frames.ts";
+import type { Ack, Rejection, UplinkLane } from "../../shared/sync/frames.ts";
 import { createMissedAcks } from "../../shared/sync/rejections.ts";
 import type { UplinkPosition } from "./edge-session-store.ts";
 import { edgeUplinkRejection } from "./schema.ts";
@@ -32,38 +33,46 @@ export async function storeUplinkRejections(
   }
 }
 
-interface LaneKnowledge {
+export interface OpenedLane {
+  readonly lane: UplinkLane;
+  /** Everything up to it is known to the edge to be committed. */
+  readonly ackedSeq: number;
+  readonly committed: readonly SeqRange[];
+}
+
+interface LaneKnowledge extends OpenedLane {
   readonly edgeId: Uuid;
   readonly storeId: Uuid;
-  readonly lane: UplinkLane;
-  /** What the edge knows to be committed. */
-  readonly ackedSeq: number;
-  readonly watermark: number;
 }
 
 export interface EdgeKnowledge {
   readonly edgeId: Uuid;
-  readonly hello: Pick<Hello, "lanes" | "storeId">;
-  readonly watermarks: readonly LaneWatermark[];
+  readonly storeId: Uuid;
+  readonly lanes: readonly OpenedLane[];
   readonly nowMs: number;
 }
 
 /** The edge knows less than what was committed here when acknowledgements were lost. @returns those that it has missed */
 export async function findMissedAcks(
   tx: Queryable,
-  { edgeId, hello: { lanes, storeId }, watermarks, nowMs }: EdgeKnowledge,
+  { edgeId, storeId, lanes, nowMs }: EdgeKnowledge,
 ): Promise<readonly Ack[]> {
   const isRefused = await hasUplinkRejections(tx, edgeId);
   if (isRefused) await forgetOtherStores(tx, { edgeId, storeId, nowMs });
   const acks: Ack[] = [];
-  for (const { lane, seq: watermark } of watermarks) {
-    const ackedSeq = lanes.find((offer) => offer.lane === lane)?.ackedSeq ?? 0;
-    const missed = isRefused
-      ? await recallUplinkRejections(tx, { edgeId, storeId, lane, ackedSeq, watermark })
-      : createMissedAcks({ lane, ackedSeq, upTo: watermark, rejections: [] });
-    acks.push(...missed);
+  for (const opened of lanes) {
+    const rejections = isRefused ? await recallUplinkRejections(tx, { edgeId, storeId, ...opened }) : [];
+    acks.push(...acksAbove(opened, rejections));
   }
   return acks;
+}
+
+/** Of each range that the edge may not know of. */
+function acksAbove({ lane, ackedSeq, committed }: OpenedLane, rejections: readonly Rejection[]): readonly Ack[] {
+  return rangesAbove(committed, ackedSeq).flatMap(({ first, last }) => {
+    const inRange = rejections.filter(({ seq }) => first <= seq && seq <= last);
+    return createMissedAcks({ lane, ackedSeq: first - 1, upTo: last, rejections: inRange });
+  });
 }
 
 /** Whether anything of this edge was ever refused and is kept: seldom. */
@@ -76,9 +85,9 @@ async function hasUplinkRejections(tx: Queryable, edgeId: Uuid): Promise<boolean
   return rows.length > 0;
 }
 
-/** Forgets what the edge knows. @returns the acks that it has missed */
-async function recallUplinkRejections(tx: Queryable, known: LaneKnowledge): Promise<readonly Ack[]> {
-  const { lane, ackedSeq, watermark } = known;
+/** Forgets what the edge knows. @returns what it may not know, in order */
+async function recallUplinkRejections(tx: Queryable, known: LaneKnowledge): Promise<readonly Rejection[]> {
+  const { ackedSeq, committed } = known;
   const ofLane = laneCondition(known);
   const newest = tx
     .select({ seq: edgeUplinkRejection.seq })
@@ -90,14 +99,13 @@ async function recallUplinkRejections(tx: Queryable, known: LaneKnowledge): Prom
   await tx
     .delete(edgeUplinkRejection)
     .where(and(ofLane, lte(edgeUplinkRejection.seq, ackedSeq), lt(edgeUplinkRejection.seq, sql`(${newest})`)));
-  if (ackedSeq >= watermark) return [];
+  if (rangesAbove(committed, ackedSeq).length === 0) return [];
   const { seq, code, reason, version } = edgeUplinkRejection;
-  const rejections = await tx
+  return tx
     .select({ seq, code, text: reason, version })
     .from(edgeUplinkRejection)
-    .where(and(ofLane, gt(seq, ackedSeq), lte(seq, watermark)))
+    .where(and(ofLane, gt(seq, ackedSeq)))
     .orderBy(asc(seq));
-  return createMissedAcks({ lane, ackedSeq, upTo: watermark, rejections });
 }
 
 /** Forgets, in time, what was refused of databases that the edge no longer has. */

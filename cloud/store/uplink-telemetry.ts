@@ -8,14 +8,14 @@ import { arrayParam } from "../../shared/store/array-param.ts";
 import { runStatementIn } from "../../shared/store/statement.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import { entity } from "../../shared/store/tables.ts";
-import { insertTelemetry, writeTelemetry } from "../../shared/store/telemetry-writer.ts";
+import { insertTelemetry, writeOlderTelemetry, writeTelemetry } from "../../shared/store/telemetry-writer.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { Rejection } from "../../shared/sync/frames.ts";
 import { lastSeqOf } from "../../shared/sync/frames.ts";
 import { createRejection } from "../../shared/sync/rejections.ts";
 import { decompress } from "../../shared/wire/compression.ts";
 import { decodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
-import { moveWatermark } from "./edge-session-store.ts";
+import { commitRange } from "./edge-session-store.ts";
 import { edgeAssignment, edgePastAssignment } from "./schema.ts";
 import { storeUplinkRejections } from "./uplink-rejections.ts";
 import type { Uplink, UplinkOrigin } from "./uplink.ts";
@@ -46,24 +46,33 @@ async function writeNewTelemetry(
   db: Queryable,
   work: Omit<TelemetryWork, "write" | "malformed">,
 ): Promise<readonly Rejection[]> {
-  const writing = (write: typeof writeTelemetry): Promise<readonly Rejection[]> => {
-    const writeAll = async (tx: Queryable, records: TelemetryColumns): Promise<[]> => {
-      if (records.tsMs.length > 0) await write(runStatementIn(tx), records);
+  const writing = (isNew: boolean): Promise<readonly Rejection[]> => {
+    const writeAll: WriteRecords = async (tx, records, merge) => {
+      if (records.tsMs.length > 0) await (isNew ? insertTelemetry : merge)(runStatementIn(tx), records);
       return [];
     };
     return writeUplinkTelemetry(db, { ...work, malformed: [], write: writeAll });
   };
   try {
-    return await writing(insertTelemetry);
+    return await writing(true);
   } catch (error) {
     if (sqlStateOf(error) !== UNIQUE_VIOLATION) throw error;
-    return writing(writeTelemetry);
+    return writing(false);
   }
 }
 
+/**
+ * @param merge writes records of times that are there
+ * @returns the records that were not written, with their position among those given
+ */
+type WriteRecords = (
+  tx: Queryable,
+  columns: TelemetryColumns,
+  merge: typeof writeTelemetry,
+) => Promise<readonly RefusedRecord[]>;
+
 interface TelemetryWork {
-  /** @returns the records that were not written, with their position among those given */
-  readonly write: (tx: Queryable, columns: TelemetryColumns) => Promise<readonly RefusedRecord[]>;
+  readonly write: WriteRecords;
   readonly origin: UplinkOrigin;
   readonly firstSeq: number;
   readonly lastSeq: number;
@@ -82,11 +91,13 @@ function writeUplinkTelemetry(db: Queryable, work: TelemetryWork): Promise<reado
   const { cloudVersion } = origin;
   const count = columns.tsMs.length;
   return db.transaction(async (tx) => {
-    await moveWatermark(tx, origin, { from: firstSeq - 1, to: lastSeq });
+    const { newestSeq } = await commitRange(tx, origin, { first: firstSeq, last: lastSeq });
+    // What a backlog brings is older than what came before it: the values that are there stay.
+    const merge = newestSeq > lastSeq ? writeOlderTelemetry : writeTelemetry;
     const seqOf = (position: number): number => firstSeq + (columns.sparse?.offsets[position] ?? position);
     const refused = await findRejections(tx, work);
     const kept = refused.size === 0 ? null : positionsWithout(count, refused);
-    const unwritten = await work.write(tx, kept === null ? columns : selectRecords(columns, kept));
+    const unwritten = await work.write(tx, kept === null ? columns : selectRecords(columns, kept), merge);
     for (const { position, text } of unwritten) {
       refused.set(kept?.[position] ?? position, { code: "INVALID_PAYLOAD", text });
     }
@@ -122,12 +133,17 @@ async function findRejections(
 }
 
 /** Halves what the database refuses until it is one record: at most two statements a record, in order. */
-async function writeWhatIsTaken(tx: Queryable, columns: TelemetryColumns): Promise<readonly RefusedRecord[]> {
+async function writeWhatIsTaken(
+  tx: Queryable,
+  columns: TelemetryColumns,
+  merge: typeof writeTelemetry,
+): Promise<readonly RefusedRecord[]> {
   const refused: RefusedRecord[] = [];
   const parts = [{ first: 0, count: columns.tsMs.length }];
   for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
     const { first, count } = part;
-    const failure = await tryToWrite(tx, count === columns.tsMs.length ? columns : sliceRecords(columns, first, count));
+    const records = count === columns.tsMs.length ? columns : sliceRecords(columns, first, count);
+    const failure = await tryToWrite(tx, records, merge);
     if (failure === null) continue;
     if (count === 1) {
       refused.push({ position: first, text: databaseError(failure).message });
@@ -140,9 +156,9 @@ async function writeWhatIsTaken(tx: Queryable, columns: TelemetryColumns): Promi
 }
 
 /** @returns why the database refuses these records; null: they are written */
-async function tryToWrite(tx: Queryable, columns: TelemetryColumns): Promise<unknown> {
+async function tryToWrite(tx: Queryable, columns: TelemetryColumns, merge: typeof writeTelemetry): Promise<unknown> {
   try {
-    await tx.transaction((inner) => writeTelemetry(runStatementIn(inner), columns));
+    await tx.transaction((inner) => merge(runStatementIn(inner), columns));
     return null;
   } catch (error) {
     if (!isDataError(error)) throw error;

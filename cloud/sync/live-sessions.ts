@@ -1,6 +1,6 @@
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { SessionHandle } from "../../shared/sync/session-driver.ts";
-import { findSender } from "../../shared/sync/session.ts";
+import { findSender } from "../../shared/sync/session-state.ts";
 
 /** The sessions that this process holds: per edge the one with the highest number that came by. */
 export interface LiveSessions {

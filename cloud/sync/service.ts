@@ -2,7 +2,9 @@ import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import type { Clock } from "../../shared/core/clock.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
+import { unionOf } from "../../shared/core/seq-range.ts";
 import type { Log } from "../../shared/observe/log.ts";
+import { inOrderFrom } from "../../shared/sync/course.ts";
 import { FrameQueue } from "../../shared/sync/frame-queue.ts";
 import type {
   Ack,
@@ -10,17 +12,17 @@ import type {
   Frame,
   Hello,
   Lane,
-  LaneWatermark,
+  LaneCourse,
   Rejection,
   UplinkLane,
   Welcome,
   Window,
 } from "../../shared/sync/frames.ts";
-import { PROTOCOL_MAX, PROTOCOL_MIN } from "../../shared/sync/frames.ts";
+import { PROTOCOL_MAX, PROTOCOL_MIN, uplinkLaneOf } from "../../shared/sync/frames.ts";
 import type { OutgoingBatch } from "../../shared/sync/sender.ts";
-import type { LoadRequest, SessionHandle, SessionPorts } from "../../shared/sync/session-driver.ts";
+import type { LoadRequest, SessionHandle, SessionPorts, Settled } from "../../shared/sync/session-driver.ts";
 import { driveSession } from "../../shared/sync/session-driver.ts";
-import type { Opening } from "../../shared/sync/session.ts";
+import type { Opening } from "../../shared/sync/session-state.ts";
 import { startCloudSession } from "../../shared/sync/session.ts";
 import { decodeRequest, encodeResponse } from "../../shared/wire/frames-codec.ts";
 import type { SessionRequest } from "../../shared/wire/gen/skerry/sync/v1/sync_pb.ts";
@@ -44,7 +46,7 @@ export interface OpenedEdgeSession {
   readonly session: number;
   /** Whether another replica held the session before, and may not know yet that it is over. */
   readonly isTakenOver: boolean;
-  readonly watermarks: readonly LaneWatermark[];
+  readonly courses: readonly LaneCourse[];
   readonly downlinkResume: number;
   readonly downlinkAcked: number;
   readonly missedAcks: readonly Ack[];
@@ -155,8 +157,14 @@ class CloudSessionPorts implements SessionPorts {
     if (opened.isTakenOver) signals.end({ edgeId, fence: opened.session, code: "SESSION_FENCED" });
     return {
       window,
-      sending: [{ lane: "downlink", seq: opened.downlinkResume, ackedSeq: opened.downlinkAcked }],
-      receiving: opened.watermarks,
+      sending: [
+        {
+          lane: "downlink",
+          course: inOrderFrom(opened.downlinkResume + 1),
+          missed: unionOf([{ first: opened.downlinkAcked + 1, last: opened.downlinkResume }]),
+        },
+      ],
+      receiving: opened.courses,
       missedAcks: opened.missedAcks,
       welcome: {
         type: "welcome",
@@ -168,7 +176,7 @@ class CloudSessionPorts implements SessionPorts {
         edgeType: type,
         cloudId,
         cloudVersion,
-        watermarks: opened.watermarks,
+        courses: opened.courses,
         window,
         wallClockMs: clock.nowMs(),
         downlinkResume: opened.downlinkResume,
@@ -182,12 +190,11 @@ class CloudSessionPorts implements SessionPorts {
   }
 
   apply(lane: Lane, batches: readonly Batch[]): Promise<readonly Rejection[]> {
-    if (lane === "downlink") throw new AppError("PROTOCOL_ERROR", "The downlink lane does not go up");
     const { session, storeId } = this.#session();
-    return this.#deps.store.applyUplink({ ...this.#caller, session, storeId, lane }, batches);
+    return this.#deps.store.applyUplink({ ...this.#caller, session, storeId, lane: uplinkLaneOf(lane) }, batches);
   }
 
-  settle(_lane: Lane, seq: number, rejections: readonly Rejection[]): Promise<void> {
+  settle(_lane: Lane, { seq, rejections }: Settled): Promise<void> {
     return this.#deps.store.settleDownlinks(this.#caller.edgeId, this.#session().session, seq, rejections);
   }
 

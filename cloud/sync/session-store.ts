@@ -19,6 +19,8 @@ import type { SessionEnds } from "./session-ends.ts";
 
 /** Rows whose entities are read side by side. */
 const LOADS_AT_ONCE = 8;
+/** Bodies of entities compress to about a fourth. */
+const COMPRESSION_RATIO = 4;
 /** Downlink rows in one frame: a frame is built from the entities as they are when it is read. */
 const DOWNLINK_ROWS_MAX = 500;
 
@@ -74,7 +76,8 @@ async function readDownlinkBatch(
   const items: EncodableItem[] = [];
   const withoutRepeats = createRepeatFilter();
   let bytes = 0;
-  for (let next = 0; next < rows.length && bytes <= request.bytesMax; next += LOADS_AT_ONCE) {
+  const bytesMax = Math.min(request.bytesMax, request.frameBytesMax) * COMPRESSION_RATIO;
+  for (let next = 0; next < rows.length && bytes <= bytesMax; next += LOADS_AT_ONCE) {
     const part = rows.slice(next, next + LOADS_AT_ONCE);
     const loaded = await Promise.all(part.map((row) => loadEntityChanges(db, row)));
     for (const [index, read] of loaded.entries()) {

@@ -1,6 +1,8 @@
 import * as z from "zod";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { uuidFromBytes } from "../../shared/core/ids.ts";
+import type { SeqRange } from "../../shared/core/seq-range.ts";
+import { includesRange, unionOf } from "../../shared/core/seq-range.ts";
 import { entityIdSchema, restId } from "../../shared/entities/fields.ts";
 import type { UplinkLane } from "../../shared/sync/frames.ts";
 
@@ -24,10 +26,10 @@ export interface CloudEvent {
 
 /** How far a lane is. */
 export interface LanePosition {
-  /** Last sequence sent in the present session; 0 without one. */
-  readonly sentSeq: number;
-  /** Last sequence that the cloud has committed. */
-  readonly ackedSeq: number;
+  /** On its way to the cloud. */
+  readonly inFlight: readonly SeqRange[];
+  /** Committed by the cloud. */
+  readonly committed: readonly SeqRange[];
 }
 
 export const CLOUD_EVENT_STATES = ["queued", "sent", "transferred", "failed"] as const;
@@ -83,12 +85,13 @@ export function cloudEventToRest(event: CloudEvent, position: LanePosition, tena
 }
 
 export function cloudEventState(
-  event: Pick<CloudEvent, "lastSeq" | "refused">,
+  event: Pick<CloudEvent, "firstSeq" | "lastSeq" | "refused">,
   position: LanePosition,
 ): CloudEventState {
   if (event.refused !== null) return "failed";
-  if (event.lastSeq <= position.ackedSeq) return "transferred";
-  return event.lastSeq <= position.sentSeq ? "sent" : "queued";
+  const range = { first: event.firstSeq, last: event.lastSeq };
+  if (includesRange(position.committed, range)) return "transferred";
+  return includesRange(unionOf([...position.committed, ...position.inFlight]), range) ? "sent" : "queued";
 }
 
 function refusalText({ refused, firstSeq, lastSeq }: CloudEvent): string | null {

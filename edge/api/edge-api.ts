@@ -66,7 +66,7 @@ export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): RestApp
   addAttributeRoutes(app, deps);
   addTelemetryRoutes(app, deps);
   addEdgeSettingsRoutes(app, deps);
-  addCloudEventRoutes(app, { ...deps, sentSeq: (lane) => deps.sources.link()?.sentSeq[lane] ?? 0, readTenantId });
+  addCloudEventRoutes(app, { ...deps, inFlight: (lane) => deps.sources.link()?.inFlight[lane] ?? [], readTenantId });
   addGapRoutes(app, deps);
   addParkedRoutes(app, deps);
   addStatusRoutes(app, { ...deps, authenticators }, status);

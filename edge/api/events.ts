@@ -1,5 +1,6 @@
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
+import type { SeqRange } from "../../shared/core/seq-range.ts";
 import { pageSchema } from "../../shared/entities/fields.ts";
 import { mapPage, timePageQuery, toPageRequest } from "../../shared/rest/pages.ts";
 import type { RouteTable } from "../../shared/rest/route.ts";
@@ -11,8 +12,8 @@ import { cloudEventSchema, cloudEventToRest } from "./cloud-event.ts";
 
 export interface CloudEventList {
   readonly page: Page<CloudEvent>;
-  /** Last sequence of the lane that the cloud has committed, read together with the rows. */
-  readonly ackedSeq: number;
+  /** What the cloud has committed of the lane, read together with the rows. */
+  readonly committed: readonly SeqRange[];
 }
 
 /** The outbox as a list, ordered by sequence. */
@@ -26,8 +27,8 @@ export interface CloudEvents {
 
 export interface CloudEventsDeps {
   readonly events: CloudEvents;
-  /** Last sequence sent in the present session; 0 without one. */
-  readonly sentSeq: (lane: UplinkLane) => number;
+  /** What is on its way to the cloud. */
+  readonly inFlight: (lane: UplinkLane) => readonly SeqRange[];
   readonly readTenantId: () => Uuid | Promise<Uuid>;
 }
 
@@ -54,7 +55,7 @@ interface ListSpec {
 }
 
 function addList(routes: RouteTable, deps: CloudEventsDeps, { lane, path, summary }: ListSpec): void {
-  const { events, sentSeq, readTenantId } = deps;
+  const { events, inFlight, readTenantId } = deps;
   const answer = pageSchema(cloudEventSchema);
   routes.add(
     { method: "get", path, tag: "Edge", summary, access: EVERY_ROLE, query: timePageQuery, answer },
@@ -62,10 +63,10 @@ function addList(routes: RouteTable, deps: CloudEventsDeps, { lane, path, summar
       const request = toPageRequest(query);
       checkSortProperty(request.sortProperty);
       // Before the rows are read: what is sent meanwhile may show as queued, never the other way round.
-      const sent = sentSeq(lane);
-      const { page, ackedSeq } = await events.list(lane, request);
+      const sent = inFlight(lane);
+      const { page, committed } = await events.list(lane, request);
       const tenantId = await readTenantId();
-      return mapPage(page, (event) => cloudEventToRest(event, { sentSeq: sent, ackedSeq }, tenantId));
+      return mapPage(page, (event) => cloudEventToRest(event, { inFlight: sent, committed }, tenantId));
     },
   );
 }

@@ -2,6 +2,7 @@ import * as z from "zod";
 import type { Clock } from "../../shared/core/clock.ts";
 import type { ErrorCode } from "../../shared/core/errors.ts";
 import { AppError, ERROR_CODES } from "../../shared/core/errors.ts";
+import type { SeqRange } from "../../shared/core/seq-range.ts";
 import type { Authenticator } from "../../shared/rest/principal.ts";
 import type { RouteTable } from "../../shared/rest/route.ts";
 import type { UplinkLane } from "../../shared/sync/frames.ts";
@@ -25,7 +26,10 @@ export interface LinkState {
   readonly session: number | null;
   /** Wall clock of the cloud minus that of this edge. */
   readonly clockSkewMs: number | null;
+  /** Newest sequence that was sent. */
   readonly sentSeq: Readonly<Record<UplinkLane, number>>;
+  /** On its way to the cloud. */
+  readonly inFlight: Readonly<Record<UplinkLane, readonly SeqRange[]>>;
   /** Wall time of the last acknowledgement of the cloud since the start. */
   readonly lastAckMs?: number | null;
 }
@@ -33,8 +37,10 @@ export interface LinkState {
 export interface LaneState {
   /** The sequence that the next item will get. */
   readonly nextSeq: number;
-  /** The last that the cloud has committed. */
+  /** Everything up to it is committed by the cloud. */
   readonly ackedSeq: number;
+  /** Items that the cloud has not committed. */
+  readonly backlogItems: number;
   /** When the oldest item that the cloud has not committed was made; null when there is none. */
   readonly oldestUnsentMs: number | null;
 }
@@ -101,7 +107,7 @@ const reasonSchema = z.object({ code: z.string(), text: z.string() });
 const laneStatusSchema = z.object({
   nextSeq: z.int(),
   sentSeq: z.int(),
-  ackedSeq: z.int(),
+  ackedSeq: z.int().meta({ description: "Everything up to it is in the cloud" }),
   backlogItems: z.int().meta({ description: "Items that the cloud has not committed yet" }),
   oldestUnsentTime: z.int().nullable(),
   parkedItems: z.int().meta({ description: "Items that the cloud refused for good and nobody has decided about" }),
@@ -243,13 +249,13 @@ function linkStatus(link: LinkState | null, cloudUrl: string | null): EdgeStatus
 
 function laneStatuses(outbox: OutboxState, sentSeq: LinkState["sentSeq"] | undefined): EdgeStatus["lanes"] {
   const laneStatus = (lane: UplinkLane): z.output<typeof laneStatusSchema> => {
-    const { nextSeq, ackedSeq, oldestUnsentMs } = outbox.lanes[lane];
+    const { nextSeq, ackedSeq, backlogItems, oldestUnsentMs } = outbox.lanes[lane];
     return {
       nextSeq,
       // Nothing was sent in this session yet: what is acknowledged was sent in an earlier one.
       sentSeq: Math.max(sentSeq?.[lane] ?? 0, ackedSeq),
       ackedSeq,
-      backlogItems: nextSeq - 1 - ackedSeq,
+      backlogItems,
       oldestUnsentTime: oldestUnsentMs,
       parkedItems: outbox.parked[lane],
     };

@@ -60,9 +60,9 @@ function linkText({ link, time }: EdgeStatus): string {
 
 function laneRows({ lanes, time }: EdgeStatus): readonly (readonly string[])[] {
   if (lanes === null) return [["lanes", "not known"]];
-  return Object.entries(lanes).map(([lane, { backlogItems, ackedSeq, oldestUnsentTime }]) => {
+  return Object.entries(lanes).map(([lane, { nextSeq, backlogItems, oldestUnsentTime }]) => {
     const age =
       oldestUnsentTime === null ? "" : `, the oldest for ${formatDuration(Math.max(0, time - oldestUnsentTime))}`;
-    return [lane, `${backlogItems} wait${age}; ${ackedSeq} in the cloud`];
+    return [lane, `${backlogItems} wait${age}; ${nextSeq - 1 - backlogItems} in the cloud`];
   });
 }

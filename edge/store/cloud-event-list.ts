@@ -1,4 +1,5 @@
 import type { Uuid } from "../../shared/core/ids.ts";
+import { countSeqs, prefixEnd } from "../../shared/core/seq-range.ts";
 import type { Sql } from "../../shared/postgres/connect.ts";
 import { toPage } from "../../shared/store/entity-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
@@ -6,6 +7,7 @@ import type { UplinkLane } from "../../shared/sync/frames.ts";
 import type { CloudEvent } from "../api/cloud-event.ts";
 import type { CloudEvents } from "../api/events.ts";
 import type { LaneState, OutboxState } from "../api/status.ts";
+import { readCommitted } from "./outbox.ts";
 import { countParked } from "./parked-items.ts";
 
 interface EventRow extends Omit<CloudEvent, "lane" | "refused" | "entityId"> {
@@ -24,7 +26,7 @@ export function createCloudEvents(sql: Sql): CloudEvents {
         and (${textSearch} = '' or strpos(lower(concat_ws(' ', entity_type, action)), lower(${textSearch})) > 0)`;
       const order = request.sortOrder === "DESC" ? sql`desc` : sql`asc`;
       // The cursor first: rows that are transferred meanwhile may show as sent, never the other way round.
-      const ackedSeq = await readAcked(sql, lane);
+      const committed = await readCommitted(sql, lane);
       const rows = await sql<EventRow[]>`
         select first_seq as "firstSeq", last_seq as "lastSeq", created_ms as "createdMs", action, entity_type as "entityType",
           entity_id as "entityId", ts_min_ms as "tsMinMs", ts_max_ms as "tsMaxMs",
@@ -36,7 +38,7 @@ export function createCloudEvents(sql: Sql): CloudEvents {
         where ${filter} order by first_seq ${order} limit ${pageSize} offset ${page * pageSize}`;
       const [total] = await sql<{ count: number }[]>`select count(*) as count from cloud_event where ${filter}`;
       return {
-        ackedSeq,
+        committed,
         page: toPage(
           rows.map((row) => toEvent(lane, row)),
           total?.count ?? 0,
@@ -53,11 +55,6 @@ function toEvent(lane: UplinkLane, row: EventRow): CloudEvent {
   return { lane, ...event, refused };
 }
 
-async function readAcked(sql: Sql, lane: UplinkLane): Promise<number> {
-  const [row] = await sql<{ acked: number }[]>`select acked_seq as acked from uplink_cursor where lane = ${lane}`;
-  return row?.acked ?? 0;
-}
-
 /** How far the lanes are, for the status. `nextSeq` is the writer's, which knows it without asking. */
 export async function readOutboxState(
   { db, sql }: { readonly db: Queryable; readonly sql: Sql },
@@ -70,10 +67,12 @@ export async function readOutboxState(
 }
 
 async function readLane(sql: Sql, lane: UplinkLane, nextSeq: number): Promise<LaneState> {
-  const ackedSeq = await readAcked(sql, lane);
+  const committed = await readCommitted(sql, lane);
+  const ackedSeq = prefixEnd(committed);
   const [oldest] = await sql<{ at: number }[]>`
     select created_ms as at from cloud_event where lane = ${lane} and last_seq > ${ackedSeq} and first_seq >= coalesce(
       (select first_seq from cloud_event where lane = ${lane} and first_seq <= ${ackedSeq + 1} order by first_seq desc limit 1), 0)
     order by first_seq limit 1`;
-  return { nextSeq: Math.max(nextSeq, ackedSeq + 1), ackedSeq, oldestUnsentMs: oldest?.at ?? null };
+  const next = Math.max(nextSeq, (committed.at(-1)?.last ?? 0) + 1);
+  return { nextSeq: next, ackedSeq, backlogItems: next - 1 - countSeqs(committed), oldestUnsentMs: oldest?.at ?? null };
 }

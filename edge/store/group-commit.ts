@@ -3,6 +3,7 @@ import type { Clock } from "../../shared/core/clock.ts";
 import { createDeferred, WakeUp } from "../../shared/core/deferred.ts";
 import type { Deferred } from "../../shared/core/deferred.ts";
 import { AppError } from "../../shared/core/errors.ts";
+import { SEQ_MAX } from "../../shared/core/seq-range.ts";
 import type { Change } from "../../shared/entities/change.ts";
 import type { TelemetryColumns } from "../../shared/entities/telemetry-columns.ts";
 import { conflictFreeRounds, TelemetryColumnsBuilder } from "../../shared/entities/telemetry-columns.ts";
@@ -272,7 +273,13 @@ class GroupWriter implements GroupCommit {
     const outbox = createOutbox(sql);
     let afterSeq = cursor?.seq ?? 0;
     for (;;) {
-      const { batches } = await outbox.read("telemetry", { afterSeq, bytesMax: 1_048_576, itemsMax: ROW_ITEMS_MAX });
+      const { batches } = await outbox.read("telemetry", {
+        afterSeq,
+        upToSeq: SEQ_MAX,
+        bytesMax: 1_048_576,
+        itemsMax: ROW_ITEMS_MAX,
+        frameBytesMax: Infinity,
+      });
       const last = batches.at(-1);
       if (last === undefined) break;
       for (const batch of batches) this.#latest.noteColumns(decodeTelemetry(decompress(batch), batch.count));

@@ -1,14 +1,17 @@
+import type { SeqRange } from "../../shared/core/seq-range.ts";
+import { addRange, intersectRanges, overlaps, prefixEnd, rangesAbove, SEQ_MAX } from "../../shared/core/seq-range.ts";
 import { Turns } from "../../shared/core/turns.ts";
 import type { TelemetryColumns } from "../../shared/entities/telemetry-columns.ts";
-import { concatColumns, recordsFrom } from "../../shared/entities/telemetry-columns.ts";
+import { concatColumns } from "../../shared/entities/telemetry-columns.ts";
 import type { Sql, TransactionSql } from "../../shared/postgres/connect.ts";
-import type { LaneWatermark, Rejection, UplinkLane } from "../../shared/sync/frames.ts";
-import type { OutgoingBatch } from "../../shared/sync/sender.ts";
-import type { Compressed } from "../../shared/wire/compression.ts";
+import { formatSeqRanges, parseSeqRanges } from "../../shared/store/seq-ranges.ts";
+import type { Rejection, UplinkLane } from "../../shared/sync/frames.ts";
+import type { OutgoingBatch, WantedLoad } from "../../shared/sync/sender.ts";
 import { compress, decompress } from "../../shared/wire/compression.ts";
 import { decodeTelemetry, encodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
+import type { OutboxRow } from "./outbox-frames.ts";
+import { configBatches, telemetryBatches } from "./outbox-frames.ts";
 import { parkItems } from "./park-items.ts";
-import { SeqRanges } from "./seq-ranges.ts";
 
 // Reading, settling and merging of cloud_event. Rows are written by the group commit alone (group-commit.ts), partitions are made
 // and dropped in outbox-partitions.ts, unsent records removed in outbox-removal.ts.
@@ -18,8 +21,6 @@ export const ROW_ITEMS_MAX = 20_000;
 const ROWS_PER_READ_MAX = 1_000;
 /** Small waiting rows are merged into rows of about this many records. */
 export const MERGED_ROW_ITEMS = 4_096;
-/** Small rows are sent together up to about this many records. */
-const JOINED_ROW_ITEMS = 1_024;
 /** Fewer rows than this are left as they are. */
 const MERGED_ROWS_MIN = 4;
 
@@ -27,26 +28,23 @@ export interface LaneRange {
   readonly nextSeq: number;
   /** The oldest sequence that is still there; nextSeq when the lane is empty. */
   readonly oldestSeq: number;
+  /** Everything up to it is committed by the cloud. */
   readonly ackedSeq: number;
 }
 
 export interface Outbox {
   range(lane: UplinkLane): Promise<LaneRange>;
-  /** Batches above `afterSeq`, at least one if there is any; `drained` when nothing is left above them. */
+  /** Batches in the range asked for, at least one if there is any; `drained` when there is none. */
   read(
     lane: UplinkLane,
-    request: OutboxRead,
+    request: WantedLoad,
   ): Promise<{ readonly batches: readonly OutgoingBatch[]; readonly drained: boolean }>;
-  /** Moves the cursor to `seq` and parks what was rejected; what is beyond already stays. */
-  settle(lane: UplinkLane, settled: Settled): Promise<void>;
+  /** Notes what the cloud has committed and parks what it rejected. */
+  settle(lane: UplinkLane, settled: SettledItems): Promise<void>;
+  /** Forgets what is not in `committed`: a cloud that was restored from a backup has less than it acknowledged once. */
+  keepCommitted(lane: UplinkLane, committed: readonly SeqRange[]): Promise<void>;
   /**
-   * Takes cursors back to the cloud's watermarks, where a cloud that was restored from a backup has less than it acknowledged once.
-   *
-   * @returns the cursors
-   */
-  lowerCursors(watermarks: readonly LaneWatermark[]): Promise<Readonly<Record<UplinkLane, number>>>;
-  /**
-   * Runs `work` while no telemetry is being read. Rows of which nothing was read since the start are known to nobody else, and may be
+   * Runs `work` while no telemetry is being read. Rows of which nothing was read since the start, or is known to be committed, are known to nobody else, and may be
    * changed by it.
    */
   betweenReads<T>(work: (wasRead: (firstSeq: number, lastSeq: number) => boolean) => Promise<T>): Promise<T>;
@@ -58,47 +56,39 @@ export interface Outbox {
   mergeSmallRows(aboveSeq: number): Promise<number | null>;
 }
 
-export interface OutboxRead {
-  readonly afterSeq: number;
-  readonly bytesMax: number;
-  readonly itemsMax: number;
-}
-
-export interface Settled {
-  readonly seq: number;
+export interface SettledItems {
+  readonly committed: readonly SeqRange[];
   readonly rejections: readonly Rejection[];
   readonly nowMs: number;
 }
 
-interface Row extends Compressed {
-  readonly firstSeq: number;
-  readonly lastSeq: number;
-  readonly configSeq: number;
-}
-
 export function createOutbox(sql: Sql): Outbox {
   const turns = new Turns();
-  const wereRead = new SeqRanges();
-  const readTelemetry = async (request: OutboxRead): Promise<readonly OutgoingBatch[]> => {
+  let wereRead: readonly SeqRange[] = [];
+  const readTelemetry = async (request: WantedLoad): Promise<readonly OutgoingBatch[]> => {
     const rows = await readRows(sql, "telemetry", request);
-    for (const { firstSeq, lastSeq } of rows) wereRead.add({ first: firstSeq, last: lastSeq });
-    return joinSmallRows(rows, request.afterSeq).map((row) => telemetryBatch(row, request));
+    for (const { firstSeq, lastSeq } of rows) wereRead = addRange(wereRead, { first: firstSeq, last: lastSeq });
+    return telemetryBatches(rows, request);
   };
   return {
     range: (lane) => readRange(sql, lane),
     read: async (lane, request) => {
       const batches =
         lane === "config"
-          ? joinConfigRows(await readRows(sql, lane, request), request)
+          ? configBatches(await readRows(sql, lane, request), request)
           : await turns.take(() => readTelemetry(request));
       return { batches, drained: batches.length === 0 };
     },
-    lowerCursors: (watermarks) => lowerCursors(sql, watermarks),
     settle: async (lane, settled) => {
-      await settle(sql, lane, settled);
-      if (lane === "telemetry") wereRead.forgetUpTo(settled.seq);
+      const ackedSeq = await settle(sql, lane, settled);
+      if (lane === "telemetry") wereRead = rangesAbove(wereRead, ackedSeq);
     },
-    betweenReads: (work) => turns.take(() => work((first, last) => wereRead.overlaps({ first, last }))),
+    keepCommitted: (lane, committed) => keepCommitted(sql, lane, committed),
+    betweenReads: (work) =>
+      turns.take(async () => {
+        const known = (await readCommitted(sql, "telemetry")).reduce(addRange, wereRead);
+        return work((first, last) => overlaps(known, { first, last }));
+      }),
     mergeSmallRows: (aboveSeq) => mergeSmallRows(sql, aboveSeq),
   };
 }
@@ -116,9 +106,9 @@ async function readRange(sql: Sql, lane: UplinkLane): Promise<LaneRange> {
 async function readRows(
   sql: Sql | TransactionSql,
   lane: UplinkLane,
-  { afterSeq, bytesMax, itemsMax }: OutboxRead,
-): Promise<readonly Row[]> {
-  return sql<Row[]>`
+  { afterSeq, upToSeq, bytesMax, itemsMax }: Omit<WantedLoad, "frameBytesMax">,
+): Promise<readonly OutboxRow[]> {
+  return sql<OutboxRow[]>`
     select first_seq as "firstSeq", last_seq as "lastSeq", config_seq as "configSeq", compression, payload
     from (
       select *, sum(octet_length(payload)) over (order by first_seq) - octet_length(payload) as before
@@ -129,116 +119,52 @@ async function readRows(
         order by first_seq limit ${ROWS_PER_READ_MAX}
       ) as waiting
     ) as summed
-    where before < ${bytesMax} and first_seq <= ${afterSeq + itemsMax}
+    where before < ${bytesMax} and first_seq <= ${Math.min(upToSeq, afterSeq + itemsMax)}
     order by first_seq`;
 }
 
-/** A frame costs both ends as much as some hundred records: rows of small commits share one. Rows that follow each other only. */
-function joinSmallRows(rows: readonly Row[], afterSeq: number): readonly Row[] {
-  const joined: Row[] = [];
-  let small: Row[] = [];
-  const flush = (): void => {
-    const [first] = small;
-    const last = small.at(-1);
-    if (first !== undefined && last !== undefined) joined.push(small.length === 1 ? first : joinRows(small, last));
-    small = [];
-  };
-  for (const row of rows) {
-    const start = small[0]?.firstSeq ?? row.firstSeq;
-    if (row.lastSeq - start >= JOINED_ROW_ITEMS || row.firstSeq !== (small.at(-1)?.lastSeq ?? 0) + 1) flush();
-    // What the peer has a part of already is cut to its rest.
-    if (row.compression === "none" && row.firstSeq > afterSeq) small.push(row);
-    else {
-      flush();
-      joined.push(row);
-    }
-  }
-  flush();
-  return joined;
-}
-
-function joinRows(rows: readonly Row[], last: Row): Row {
-  const [first = last] = rows;
-  const columns = concatColumns(rows.map((row) => decodeTelemetry(decompress(row), row.lastSeq - row.firstSeq + 1)));
-  return {
-    firstSeq: first.firstSeq,
-    lastSeq: last.lastSeq,
-    configSeq: last.configSeq,
-    ...compress(encodeTelemetry(columns)),
-  };
-}
-
-/** A row as it is stored, or its rest when the peer has committed a part of it already (before rows were merged). */
-function telemetryBatch(row: Row, { afterSeq }: OutboxRead): OutgoingBatch {
-  const { configSeq } = row;
-  const count = row.lastSeq - row.firstSeq + 1;
-  if (row.firstSeq > afterSeq) {
-    return {
-      type: "batch",
-      lane: "telemetry",
-      firstSeq: row.firstSeq,
-      count,
-      configSeq,
-      compression: row.compression,
-      payload: row.payload,
-    };
-  }
-  const skipped = afterSeq + 1 - row.firstSeq;
-  const rest = recordsFrom(decodeTelemetry(decompress(row), count), skipped);
-  return {
-    type: "batch",
-    lane: "telemetry",
-    firstSeq: afterSeq + 1,
-    count: count - skipped,
-    configSeq,
-    ...compress(encodeTelemetry(rest)),
-  };
-}
-
-/** Encoded items can be joined end to end, so that one frame carries many rows. */
-function joinConfigRows(rows: readonly Row[], { itemsMax }: OutboxRead): readonly OutgoingBatch[] {
-  const [first] = rows;
-  if (first === undefined) return [];
-  const taken = rows.slice(0, itemsMax);
-  const parts = taken.map(decompress);
-  const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    joined.set(part, offset);
-    offset += part.length;
-  }
-  return [
-    { type: "batch", lane: "config", firstSeq: first.firstSeq, count: taken.length, configSeq: 0, ...compress(joined) },
-  ];
-}
-
-async function settle(sql: Sql, lane: UplinkLane, { seq, rejections, nowMs }: Settled): Promise<void> {
-  await sql.begin(async (tx) => {
+/** @returns up to where everything is committed now */
+async function settle(sql: Sql, lane: UplinkLane, { committed, rejections, nowMs }: SettledItems): Promise<number> {
+  return sql.begin(async (tx) => {
     // A lost cursor is repeated by the next acknowledgements; only parked items need the disk at once.
     if (rejections.length === 0) await tx`set local synchronous_commit = off`;
     else await parkItems(tx, lane, { rejections, nowMs });
-    await tx`
-      insert into uplink_cursor (lane, acked_seq) values (${lane}, ${seq})
-      on conflict (lane) do update set acked_seq = greatest(uplink_cursor.acked_seq, excluded.acked_seq)`;
+    const all = committed.reduce(addRange, await readCommitted(tx, lane));
+    await writeCommitted(tx, lane, all);
+    return prefixEnd(all);
   });
 }
 
-async function lowerCursors(
-  sql: Sql,
-  watermarks: readonly LaneWatermark[],
-): Promise<Readonly<Record<UplinkLane, number>>> {
-  const acked: Record<UplinkLane, number> = { config: 0, telemetry: 0 };
-  for (const { lane, seq } of watermarks) {
-    const [row] = await sql<{ acked: number }[]>`select acked_seq as acked from uplink_cursor where lane = ${lane}`;
-    acked[lane] = Math.min(row?.acked ?? 0, seq);
-    if ((row?.acked ?? 0) > seq) await sql`update uplink_cursor set acked_seq = ${seq} where lane = ${lane}`;
-  }
-  return acked;
+async function keepCommitted(sql: Sql, lane: UplinkLane, committed: readonly SeqRange[]): Promise<void> {
+  const before = await readCommitted(sql, lane);
+  const kept = intersectRanges(before, committed);
+  if (formatSeqRanges(kept) !== formatSeqRanges(before)) await writeCommitted(sql, lane, kept);
+}
+
+/** What the cloud has committed of a lane, as far as is known here. */
+export async function readCommitted(sql: Sql | TransactionSql, lane: UplinkLane): Promise<readonly SeqRange[]> {
+  const [row] = await sql<{ acked: number; ahead: string }[]>`
+    select acked_seq as acked, ahead::text from uplink_cursor where lane = ${lane}`;
+  if (row === undefined) return [];
+  return addRange(parseSeqRanges(row.ahead), { first: 1, last: row.acked });
+}
+
+async function writeCommitted(
+  sql: Sql | TransactionSql,
+  lane: UplinkLane,
+  committed: readonly SeqRange[],
+): Promise<void> {
+  const ackedSeq = prefixEnd(committed);
+  const ahead = formatSeqRanges(rangesAbove(committed, ackedSeq));
+  await sql`
+    insert into uplink_cursor (lane, acked_seq, ahead) values (${lane}, ${ackedSeq}, ${ahead})
+    on conflict (lane) do update set acked_seq = excluded.acked_seq, ahead = excluded.ahead`;
 }
 
 async function mergeSmallRows(sql: Sql, aboveSeq: number): Promise<number | null> {
   const waiting = await readRows(sql, "telemetry", {
     afterSeq: aboveSeq,
+    upToSeq: SEQ_MAX,
     bytesMax: 4 * 1024 * 1024,
     itemsMax: MERGED_ROW_ITEMS,
   });
@@ -254,8 +180,8 @@ async function mergeSmallRows(sql: Sql, aboveSeq: number): Promise<number | null
   return last.lastSeq;
 }
 
-function takeMergeable(waiting: readonly Row[], aboveSeq: number): readonly Row[] {
-  const rows: Row[] = [];
+function takeMergeable(waiting: readonly OutboxRow[], aboveSeq: number): readonly OutboxRow[] {
+  const rows: OutboxRow[] = [];
   let items = 0;
   for (const row of waiting) {
     const count = row.lastSeq - row.firstSeq + 1;
@@ -270,8 +196,8 @@ function takeMergeable(waiting: readonly Row[], aboveSeq: number): readonly Row[
 
 async function mergeRows(
   sql: Sql,
-  rows: readonly Row[],
-  { first, last }: { readonly first: Row; readonly last: Row },
+  rows: readonly OutboxRow[],
+  { first, last }: { readonly first: OutboxRow; readonly last: OutboxRow },
 ): Promise<void> {
   const columns = concatColumns(rows.map((row) => decodeTelemetry(decompress(row), row.lastSeq - row.firstSeq + 1)));
   const { compression, payload } = compress(encodeTelemetry(columns));

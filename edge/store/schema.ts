@@ -1,4 +1,6 @@
+import { sql } from "drizzle-orm";
 import { bigint, customType, integer, json, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import { seqRanges } from "../../shared/store/seq-ranges.ts";
 
 // What only an edge stores; the tables that both ends have are in shared/store/tables.ts.
 
@@ -48,10 +50,13 @@ export const cloudEvent = pgTable(
   (table) => [primaryKey({ columns: [table.lane, table.firstSeq] })],
 );
 
-/** Per lane the last sequence that the cloud has committed: rows up to it are transferred. */
+/** Per lane what the cloud has committed: everything up to `ackedSeq`, and while a backlog drains also what lies `ahead` of it. */
 export const uplinkCursor = pgTable("uplink_cursor", {
   lane: text("lane").primaryKey(),
   ackedSeq: sequence("acked_seq"),
+  ahead: seqRanges("ahead")
+    .notNull()
+    .default(sql`'{}'`),
 });
 
 /** Items that the cloud refused for good, kept with the reason until someone decides. */

@@ -26,15 +26,15 @@ export function createLinkStore(deps: LinkStoreDeps): LinkStore {
   const { groupCommit, outbox, parked } = deps;
   return {
     greeting: () => orDatabaseError(readGreeting(deps)),
-    welcome: async (welcome) => {
-      const ackedSeq = await orDatabaseError(outbox.lowerCursors(welcome.watermarks));
+    welcome: async (welcome, committed) => {
+      for (const lane of UPLINK_LANES) await orDatabaseError(outbox.keepCommitted(lane, committed[lane]));
       // Through the one writer: a work under way belongs to one tenant or the other, never to both.
       const missedAcks = await groupCommit.run(async (tx) => ({ result: await takeOver(tx, welcome), changes: [] }));
       await orDatabaseError(parked.replayUnsupported(welcome.cloudVersion));
-      return { ackedSeq, missedAcks };
+      return { missedAcks };
     },
     read: (lane, request) => orDatabaseError(outbox.read(lane, request)),
-    settle: (lane, seq, rejections, nowMs) => orDatabaseError(outbox.settle(lane, { seq, rejections, nowMs })),
+    settle: (lane, settled) => orDatabaseError(outbox.settle(lane, settled)),
     applyDownlinks: async (batches) => {
       const { effects, rejections } = await orDatabaseError(applyDownlinks(groupCommit, deps, batches));
       deps.onEffects(effects);

@@ -3,14 +3,28 @@ import type { Clock } from "../../shared/core/clock.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { Random } from "../../shared/core/random.ts";
+import type { SeqRange } from "../../shared/core/seq-range.ts";
+import { rangesAbove } from "../../shared/core/seq-range.ts";
 import type { Log } from "../../shared/observe/log.ts";
-import type { Ack, Batch, Hello, Lane, LaneOffer, Rejection, UplinkLane, Welcome } from "../../shared/sync/frames.ts";
-import { PROTOCOL_MAX, PROTOCOL_MIN, UPLINK_LANES } from "../../shared/sync/frames.ts";
-import type { OutgoingBatch } from "../../shared/sync/sender.ts";
+import { committedBelow, inOrderFrom } from "../../shared/sync/course.ts";
+import type {
+  Ack,
+  BacklogOrder,
+  Batch,
+  Course,
+  Hello,
+  Lane,
+  LaneOffer,
+  Rejection,
+  UplinkLane,
+  Welcome,
+} from "../../shared/sync/frames.ts";
+import { PROTOCOL_MAX, PROTOCOL_MIN, uplinkLaneOf } from "../../shared/sync/frames.ts";
+import type { OutgoingBatch, WantedLoad } from "../../shared/sync/sender.ts";
 import type { SessionEnd, SessionHandle, SessionPorts, SessionTransport } from "../../shared/sync/session-driver.ts";
 import { driveSession } from "../../shared/sync/session-driver.ts";
-import type { Opening } from "../../shared/sync/session.ts";
-import { findSender, startEdgeSession } from "../../shared/sync/session.ts";
+import type { Opening } from "../../shared/sync/session-state.ts";
+import { startEdgeSession } from "../../shared/sync/session.ts";
 
 // Keeps one session with the cloud for as long as the edge runs: connect, run, wait, again.
 //
@@ -29,7 +43,10 @@ export interface LinkStatus {
   readonly session: number | null;
   /** Wall clock of the cloud minus that of this edge, as of the last Welcome. */
   readonly clockSkewMs: number | null;
+  /** Newest sequence that was sent, in this session or the one before. */
   readonly sentSeq: Readonly<Record<UplinkLane, number>>;
+  /** What is on its way now: sent, and not committed by the cloud as far as is known here. */
+  readonly inFlight: Readonly<Record<UplinkLane, readonly SeqRange[]>>;
 }
 
 export interface Link {
@@ -46,27 +63,34 @@ export interface LinkStore {
     readonly cloudId: Uuid | null;
     readonly downlinkApplied: number;
   }>;
-  /** Keeps what the cloud says of this edge; no cursor stays above the cloud's watermark. @returns what each side knew of the other */
-  welcome(welcome: Welcome): Promise<Acquaintance>;
+  /**
+   * Keeps what the cloud says of this edge; nothing of `committed` that the cloud does not have stays known.
+   *
+   * @returns acknowledgements of downlinks that the cloud does not know of
+   */
+  welcome(
+    welcome: Welcome,
+    committed: Readonly<Record<UplinkLane, readonly SeqRange[]>>,
+  ): Promise<{ readonly missedAcks: readonly Ack[] }>;
   read(
     lane: UplinkLane,
-    request: { readonly afterSeq: number; readonly bytesMax: number; readonly itemsMax: number },
+    request: WantedLoad,
   ): Promise<{ readonly batches: readonly OutgoingBatch[]; readonly drained: boolean }>;
-  settle(lane: UplinkLane, seq: number, rejections: readonly Rejection[], nowMs: number): Promise<void>;
+  settle(lane: UplinkLane, settled: CommittedItems): Promise<void>;
   /** One transaction: the changes and the downlink sequence. */
   applyDownlinks(batches: readonly Batch[]): Promise<readonly Rejection[]>;
 }
 
-export interface Acquaintance {
-  /** Per lane what this edge knows to be committed. */
-  readonly ackedSeq: Readonly<Record<UplinkLane, number>>;
-  /** Acknowledgements of downlinks that the cloud does not know of. */
-  readonly missedAcks: readonly Ack[];
+export interface CommittedItems {
+  readonly committed: readonly SeqRange[];
+  readonly rejections: readonly Rejection[];
+  readonly nowMs: number;
 }
 
 export interface LinkDeps {
   readonly storeId: Uuid;
   readonly edgeVersion: string;
+  readonly backlogOrder: BacklogOrder;
   readonly store: LinkStore;
   readonly dial: (signal: AbortSignal) => SessionTransport;
   readonly clock: Clock;
@@ -90,6 +114,8 @@ const STABLE_AFTER_MS = 10_000;
 const GATHER_MS = 25;
 const GATHER_INTERVAL_MS = 100;
 
+const NOTHING_IN_FLIGHT = { config: [], telemetry: [] } as const;
+
 export function createLink(deps: LinkDeps): Link {
   return new EdgeLink(deps);
 }
@@ -111,6 +137,7 @@ class EdgeLink implements Link {
       session: null,
       clockSkewMs: null,
       sentSeq: { config: 0, telemetry: 0 },
+      inFlight: NOTHING_IN_FLIGHT,
     };
   }
 
@@ -126,14 +153,23 @@ class EdgeLink implements Link {
     await clock.sleep(Math.max(GATHER_MS, this.#gatheredMs + GATHER_INTERVAL_MS - clock.monotonicMs()));
     this.#gathering = false;
     this.#gatheredMs = clock.monotonicMs();
+    // Whichever of them carries what is written now.
+    this.#session?.wake("live");
     this.#session?.wake("telemetry");
   }
 
   status(): LinkStatus {
     const state = this.#session?.state();
     if (state === undefined) return this.#status;
-    const sent = (lane: UplinkLane): number => findSender(state, lane)?.sent ?? this.#status.sentSeq[lane];
-    return { ...this.#status, sentSeq: { config: sent("config"), telemetry: sent("telemetry") } };
+    const { sentSeq } = this.#status;
+    const of = (lane: UplinkLane) => state.senders.filter((sender) => uplinkLaneOf(sender.lane) === lane);
+    const sent = (lane: UplinkLane): number => Math.max(sentSeq[lane], ...of(lane).map((sender) => sender.sent));
+    const inFlight = (lane: UplinkLane) => of(lane).flatMap((sender) => sender.inFlight);
+    return {
+      ...this.#status,
+      sentSeq: { config: sent("config"), telemetry: sent("telemetry") },
+      inFlight: { config: inFlight("config"), telemetry: inFlight("telemetry") },
+    };
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -154,12 +190,12 @@ class EdgeLink implements Link {
   }
 
   async #runSession(signal: AbortSignal): Promise<SessionEnd> {
-    const { clock, log, store } = this.#deps;
+    const { clock, log } = this.#deps;
     try {
       const hello = await this.#hello();
       const session = driveSession(startEdgeSession(hello, clock.monotonicMs()), {
         transport: this.#deps.dial(signal),
-        ports: this.#ports(store),
+        ports: this.#ports(hello),
         clock,
         log,
       });
@@ -171,7 +207,7 @@ class EdgeLink implements Link {
         return await session.ended;
       } finally {
         signal.removeEventListener("abort", onAbort);
-        this.#status = this.status();
+        this.#status = { ...this.status(), inFlight: NOTHING_IN_FLIGHT };
         this.#session = null;
       }
     } catch (thrown) {
@@ -181,7 +217,7 @@ class EdgeLink implements Link {
   }
 
   async #hello(): Promise<Hello> {
-    const { clock, edgeVersion, store, storeId } = this.#deps;
+    const { backlogOrder, clock, edgeVersion, store, storeId } = this.#deps;
     const greeting = await store.greeting();
     return {
       type: "hello",
@@ -190,36 +226,52 @@ class EdgeLink implements Link {
       edgeVersion,
       storeId,
       wallClockMs: clock.nowMs(),
+      backlogOrder,
       ...greeting,
     };
   }
 
-  #ports(store: LinkStore): SessionPorts {
-    const { clock } = this.#deps;
+  #ports(hello: Hello): SessionPorts {
+    const { clock, store } = this.#deps;
     return {
       open: async (first) => {
         if (first.type !== "welcome") throw new AppError("PROTOCOL_ERROR", "Expected a Welcome");
-        return this.#open(first);
+        return this.#open(hello, first);
       },
-      load: ({ lane, ...request }) => store.read(uplinkLane(lane), request),
+      load: async ({ lane, ...request }) => {
+        const { batches, drained } = await store.read(uplinkLaneOf(lane), request);
+        return { batches: batches.map((batch) => ({ ...batch, lane })), drained };
+      },
       apply: (_lane, batches) => store.applyDownlinks(batches),
-      settle: (lane, seq, rejections) => store.settle(uplinkLane(lane), seq, rejections, clock.nowMs()),
+      settle: (lane, { committed, rejections }) =>
+        store.settle(uplinkLaneOf(lane), { committed, rejections, nowMs: clock.nowMs() }),
     };
   }
 
-  async #open(welcome: Welcome): Promise<Opening> {
+  async #open(hello: Hello, welcome: Welcome): Promise<Opening> {
     const { clock, store } = this.#deps;
-    const { ackedSeq, missedAcks } = await store.welcome(welcome);
-    this.#status = { ...this.#status, session: welcome.session, clockSkewMs: welcome.wallClockMs - clock.nowMs() };
+    const { courses, downlinkResume, session, wallClockMs, window } = welcome;
+    const known = hello.lanes.map((offer) => ({
+      ...offer,
+      committed: committedBelow(courses, offer.lane, offer.nextSeq),
+    }));
+    const of = (lane: UplinkLane) => known.find((offer) => offer.lane === lane);
+    const missed = (lane: UplinkLane) => rangesAbove(of(lane)?.committed ?? [], of(lane)?.ackedSeq ?? 0);
+    const { missedAcks } = await store.welcome(welcome, {
+      config: of("config")?.committed ?? [],
+      telemetry: of("telemetry")?.committed ?? [],
+    });
+    this.#status = { ...this.#status, session, clockSkewMs: wallClockMs - clock.nowMs() };
     this.#move("live", null);
+    const courseOf = (lane: Lane): Course => courses.find((course) => course.lane === lane)?.course ?? [];
     return {
-      window: welcome.window,
-      sending: UPLINK_LANES.map((lane) => ({
-        lane,
-        seq: welcome.watermarks.find((mark) => mark.lane === lane)?.seq ?? 0,
-        ackedSeq: ackedSeq[lane],
-      })),
-      receiving: [{ lane: "downlink", seq: welcome.downlinkResume }],
+      window,
+      sending: [
+        { lane: "config", course: courseOf("config"), missed: missed("config") },
+        { lane: "live", course: courseOf("live"), missed: [] },
+        { lane: "telemetry", course: courseOf("telemetry"), missed: missed("telemetry") },
+      ],
+      receiving: [{ lane: "downlink", course: inOrderFrom(downlinkResume + 1) }],
       welcome: null,
       missedAcks,
     };
@@ -239,9 +291,4 @@ class EdgeLink implements Link {
       ...(reason === null ? {} : { code: reason.code, reason: reason.text }),
     });
   }
-}
-
-function uplinkLane(lane: Lane): UplinkLane {
-  if (lane === "downlink") throw new AppError("PROTOCOL_ERROR", "The downlink lane does not go up");
-  return lane;
 }

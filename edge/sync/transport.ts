@@ -1,5 +1,6 @@
+import type { ClientHttp2Stream } from "node:http2";
 import { createClient, ConnectError } from "@connectrpc/connect";
-import { createGrpcTransport } from "@connectrpc/connect-node";
+import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import type { Clock } from "../../shared/core/clock.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import { FrameQueue } from "../../shared/sync/frame-queue.ts";
@@ -8,6 +9,7 @@ import type { SessionTransport } from "../../shared/sync/session-driver.ts";
 import { decodeResponse, encodeRequest } from "../../shared/wire/frames-codec.ts";
 import { EdgeSyncService } from "../../shared/wire/gen/skerry/sync/v1/sync_pb.ts";
 import { EDGE_KEY_HEADER, EDGE_SECRET_HEADER, fromConnectError } from "../../shared/wire/rpc-errors.ts";
+import { FRAME_BYTES_MAX, HTTP2_WINDOW_BYTES } from "../../shared/wire/rpc-limits.ts";
 
 export interface CloudAddress {
   /** https://host:port, or http:// where that is allowed. */
@@ -20,7 +22,6 @@ export interface CloudAddress {
 }
 
 const FAREWELL_MS = 250;
-const FRAME_BYTES_MAX = 256 * 1024 * 1024;
 
 /** Dials out to the cloud. The stream fails, not this call, when there is no route. */
 export function dialCloud(
@@ -31,7 +32,14 @@ export function dialCloud(
   const transport = createGrpcTransport({
     baseUrl: address.url,
     readMaxBytes: FRAME_BYTES_MAX,
-    nodeOptions: address.caPem === undefined ? {} : { ca: address.caPem },
+    sessionManager: new WideSessionManager(
+      address.url,
+      {},
+      {
+        settings: { initialWindowSize: HTTP2_WINDOW_BYTES },
+        ...(address.caPem === undefined ? {} : { ca: address.caPem }),
+      },
+    ),
   });
   const client = createClient(EdgeSyncService, transport);
   const outgoing = new FrameQueue();
@@ -48,6 +56,15 @@ export function dialCloud(
       void clock.sleep(FAREWELL_MS).then(() => abort.abort(new AppError("CANCELLED", "The session is over")));
     },
   };
+}
+
+/** The window of the whole connection, which no setting of HTTP/2 names. */
+class WideSessionManager extends Http2SessionManager {
+  override async request(...call: Parameters<Http2SessionManager["request"]>): Promise<ClientHttp2Stream> {
+    const stream = await super.request(...call);
+    stream.session?.setLocalWindowSize(HTTP2_WINDOW_BYTES);
+    return stream;
+  }
 }
 
 async function* encodeAll(frames: AsyncIterable<Frame>) {

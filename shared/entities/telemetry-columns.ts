@@ -88,14 +88,20 @@ export function thinRecords(columns: TelemetryColumns, keep: readonly number[]):
   return { ...selectRecords(columns, keep), sparse: { count, offsets } };
 }
 
-/** The records from the `skipped`-th sequence number on. */
-export function recordsFrom(columns: TelemetryColumns, skipped: number): TelemetryColumns {
+/** The records of `count` sequence numbers from the `skipped`-th on. */
+export function recordsBetween(
+  columns: TelemetryColumns,
+  { skipped, count }: { readonly skipped: number; readonly count: number },
+): TelemetryColumns {
   const { sparse } = columns;
   const positions = Array.from(columns.tsMs, (_, position) => position);
-  if (sparse === undefined) return selectRecords(columns, positions.slice(skipped));
-  const keep = positions.filter((position) => at(sparse.offsets, position) >= skipped);
+  if (sparse === undefined) return selectRecords(columns, positions.slice(skipped, skipped + count));
+  const keep = positions.filter((position) => {
+    const offset = at(sparse.offsets, position) - skipped;
+    return offset >= 0 && offset < count;
+  });
   const offsets = keep.map((position) => at(sparse.offsets, position) - skipped);
-  return { ...selectRecords(columns, keep), sparse: { count: sparse.count - skipped, offsets } };
+  return { ...selectRecords(columns, keep), sparse: { count, offsets } };
 }
 
 /** Position of the record with this sequence number, counted from 0; -1 when it was removed. */

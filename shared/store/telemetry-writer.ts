@@ -24,8 +24,13 @@ export const STORE_TELEMETRY_CTES = `${RECORD_CTE}, stored as (${INSERT_RECORDS}
     on conflict (entity_id, ts_ms) do update set "values" = telemetry."values" || excluded."values"
   )`;
 
+/** The same, but what is there wins. */
+const STORE_OLDER_TELEMETRY_CTES = `${RECORD_CTE}, stored as (${INSERT_RECORDS}
+    on conflict (entity_id, ts_ms) do update set "values" = excluded."values" || telemetry."values"
+  )`;
+
 /** $5: numbers of the records, from 1, that may hold the newest value of a key; the newest of each key is kept apart. */
-const LATEST_CTE = `
+const latestCte = (isNewer: string): string => `
   latest as (
     insert into telemetry_latest (entity_id, key, ts_ms, value)
     select distinct on (entity_id, key) entity_id, key, ts_ms, value
@@ -33,17 +38,28 @@ const LATEST_CTE = `
     where number = any ($5::bigint[])
     order by entity_id, key, ts_ms desc, number desc
     on conflict (entity_id, key) do update set ts_ms = excluded.ts_ms, value = excluded.value
-    where telemetry_latest.ts_ms <= excluded.ts_ms
+    where telemetry_latest.ts_ms ${isNewer} excluded.ts_ms
   )`;
+
+const LATEST_CTE = latestCte("<=");
 
 const INSERT_TELEMETRY_AND_LATEST = `with ${INSERT_TELEMETRY_CTES}, ${LATEST_CTE} select 1`;
 const STORE_TELEMETRY = `with ${STORE_TELEMETRY_CTES} select 1`;
 const WRITE_TELEMETRY = `with ${STORE_TELEMETRY_CTES}, ${LATEST_CTE} select 1`;
+const WRITE_OLDER_TELEMETRY = `with ${STORE_OLDER_TELEMETRY_CTES}, ${latestCte("<")} select 1`;
 const WRITE_LATEST = `with ${RECORD_CTE}, ${LATEST_CTE} select 1`;
 
 /** Writes records and newest values in the transaction that `run` belongs to. */
 export async function writeTelemetry(run: RunStatement, columns: TelemetryColumns): Promise<void> {
   for (const part of conflictFree(columns)) await run(WRITE_TELEMETRY, [...recordParameters(part), candidates(part)]);
+}
+
+/** As `writeTelemetry`, for records that were made before some that are there: of one entity and time, the values that are there stay. */
+export async function writeOlderTelemetry(run: RunStatement, columns: TelemetryColumns): Promise<void> {
+  // Among themselves the later ones still win.
+  for (const part of conflictFree(columns).toReversed()) {
+    await run(WRITE_OLDER_TELEMETRY, [...recordParameters(part), candidates(part)]);
+  }
 }
 
 /**

@@ -1,4 +1,6 @@
+import { AppError } from "../core/errors.ts";
 import type { Uuid } from "../core/ids.ts";
+import type { SeqRange } from "../core/seq-range.ts";
 
 // The frames of the sync protocol as both ends think of them; shared/wire turns them into protobuf and back.
 
@@ -7,19 +9,49 @@ export const PROTOCOL_MIN = 1;
 export const PROTOCOL_MAX = 1;
 
 /**
- * An independent, ordered sequence of items, numbered from 1 without gaps. config and telemetry go up, downlink goes down.
- * The order of this list is the order of preference: what stands first is sent and applied first.
+ * An ordered stream of items. downlink goes down, the others up; live carries telemetry that was committed after the Hello, telemetry
+ * what waited before. The order of this list is the order of preference: what stands first is sent and applied first.
  */
-export const LANES = ["downlink", "config", "telemetry"] as const;
+export const LANES = ["downlink", "config", "live", "telemetry"] as const;
 
 export type Lane = (typeof LANES)[number];
 
-/** Lanes from the edge to the cloud. */
+/** The numberings from the edge to the cloud, each from 1 without gaps; live and telemetry share one. */
 export const UPLINK_LANES = ["config", "telemetry"] as const satisfies readonly Lane[];
 
 export type UplinkLane = (typeof UPLINK_LANES)[number];
 
+/** The numbering of what a lane carries. @throws AppError PROTOCOL_ERROR for the lane that goes down */
+export function uplinkLaneOf(lane: Lane): UplinkLane {
+  switch (lane) {
+    case "config":
+      return "config";
+    case "live":
+    case "telemetry":
+      return "telemetry";
+    case "downlink":
+      throw new AppError("PROTOCOL_ERROR", "The downlink lane does not go up");
+  }
+}
+
 export type Compression = "none" | "zstd";
+
+/** What a lane carries in a session, in this order: runs, each contiguous inside. The first one begins at what comes next. */
+export type Course = readonly SeqRange[];
+
+export interface LaneCourse {
+  readonly lane: Lane;
+  readonly course: Course;
+}
+
+/** In which order telemetry goes that waited for the link. */
+export const BACKLOG_ORDERS = ["interleaved", "oldest-first", "newest-first"] as const;
+
+/**
+ * interleaved: fresh telemetry at once, the backlog beside it, from its oldest on; newest-first: the same, the backlog from its newest
+ * on, in chunks; oldest-first: everything in the order in which it was committed.
+ */
+export type BacklogOrder = (typeof BACKLOG_ORDERS)[number];
 
 export interface Hello {
   readonly type: "hello";
@@ -32,6 +64,8 @@ export interface Hello {
   readonly cloudId: Uuid | null;
   readonly downlinkApplied: number;
   readonly wallClockMs: number;
+  /** In which order the edge wants to send telemetry that waited. */
+  readonly backlogOrder: BacklogOrder;
 }
 
 export interface LaneOffer {
@@ -40,7 +74,7 @@ export interface LaneOffer {
   readonly nextSeq: number;
   /** The oldest sequence that can still be sent. */
   readonly oldestSeq: number;
-  /** The last sequence of which the edge knows that it was committed, and what of it was rejected. */
+  /** Everything up to it is known to the edge to be committed, and what of it was rejected. */
   readonly ackedSeq: number;
 }
 
@@ -55,7 +89,8 @@ export interface Welcome {
   readonly edgeType: string;
   readonly cloudId: Uuid;
   readonly cloudVersion: string;
-  readonly watermarks: readonly LaneWatermark[];
+  /** What the edge sends in this session: everything that the cloud has not committed. */
+  readonly courses: readonly LaneCourse[];
   readonly window: Window;
   readonly wallClockMs: number;
   /** The edge goes on with this as its applied downlink sequence. */
@@ -64,12 +99,7 @@ export interface Welcome {
   readonly downlinkAcked: number;
 }
 
-export interface LaneWatermark {
-  readonly lane: UplinkLane;
-  readonly seq: number;
-}
-
-/** How much may be sent beyond the last acknowledgement. */
+/** How much may be sent beyond the last acknowledgement, at most. */
 export interface Window {
   readonly bytes: number;
   readonly items: number;
@@ -85,7 +115,10 @@ export interface Batch {
   readonly payload: Uint8Array;
 }
 
-/** Everything up to `seq` is committed by the receiver, but for what it refuses for good: `rejections`, and those of earlier acks. */
+/**
+ * Everything that the lane carried up to `seq` is committed by the receiver, but for what it refuses for good: `rejections`, and those of
+ * earlier acks.
+ */
 export interface Ack {
   readonly type: "ack";
   readonly lane: Lane;

@@ -2,11 +2,14 @@ import type { Clock } from "../core/clock.ts";
 import { createDeferred } from "../core/deferred.ts";
 import type { ErrorCode } from "../core/errors.ts";
 import { AppError } from "../core/errors.ts";
+import type { SeqRange } from "../core/seq-range.ts";
+import { addRange } from "../core/seq-range.ts";
 import type { Log } from "../observe/log.ts";
 import type { Batch, Frame, Hello, Lane, Rejection, Welcome } from "./frames.ts";
-import type { OutgoingBatch } from "./sender.ts";
-import type { Opening, SessionEffect, SessionEvent, SessionState, Step } from "./session.ts";
-import { advanceSession, nextTickMs } from "./session.ts";
+import type { OutgoingBatch, WantedLoad } from "./sender.ts";
+import { nextTickMs } from "./session-liveness.ts";
+import type { Opening, SessionEffect, SessionEvent, SessionState, Step } from "./session-state.ts";
+import { advanceSession } from "./session.ts";
 
 // Runs one session of either end: carries frames in and effects out of the pure machine. All I/O of a session is here and in its ports.
 
@@ -16,14 +19,20 @@ export interface SessionPorts {
   load(request: LoadRequest): Promise<{ readonly batches: readonly OutgoingBatch[]; readonly drained: boolean }>;
   /** One transaction: effects and watermark. @returns the items refused for good */
   apply(lane: Lane, batches: readonly Batch[]): Promise<readonly Rejection[]>;
-  settle(lane: Lane, seq: number, rejections: readonly Rejection[]): Promise<void>;
+  settle(lane: Lane, settled: Settled): Promise<void>;
 }
 
-export interface LoadRequest {
+export interface LoadRequest extends WantedLoad {
   readonly lane: Lane;
-  readonly afterSeq: number;
-  readonly bytesMax: number;
-  readonly itemsMax: number;
+}
+
+/** What the peer has committed since the last one. */
+export interface Settled {
+  /** The last of it, in the order of the lane. */
+  readonly seq: number;
+  /** Sorted and apart. */
+  readonly committed: readonly SeqRange[];
+  readonly rejections: readonly Rejection[];
 }
 
 /** The stream's side of a session. */
@@ -69,7 +78,7 @@ class SessionDriver implements SessionHandle {
   readonly #deps: SessionDriverDeps;
   readonly #ended = createDeferred<SessionEnd>();
   readonly #stopTimer = new AbortController();
-  readonly #settling = new Map<Lane, { seq: number; rejections: readonly Rejection[] }>();
+  readonly #settling = new Map<Lane, Settled>();
   #settler: Promise<void> | null = null;
   readonly #working = new Set<Promise<unknown>>();
   #step: Step;
@@ -129,7 +138,7 @@ class SessionDriver implements SessionHandle {
         }));
         return;
       case "settle":
-        this.#settle(effect.lane, effect.seq, effect.rejections);
+        this.#settle(effect.lane, effect);
         return;
       case "close":
         void this.#finish(effect);
@@ -152,19 +161,23 @@ class SessionDriver implements SessionHandle {
     this.stop(error.code, error.message, error.retryAfterMs ?? 0);
   }
 
-  /** Acknowledgements come faster than the cursor is written; only the newest of a lane counts, and every rejection. */
-  #settle(lane: Lane, seq: number, rejections: readonly Rejection[]): void {
-    const before = this.#settling.get(lane)?.rejections ?? [];
-    this.#settling.set(lane, { seq, rejections: [...before, ...rejections] });
+  /** Acknowledgements come faster than the cursor is written: those of a lane that wait are settled as one. */
+  #settle(lane: Lane, { seq, committed, rejections }: Settled): void {
+    const waiting = this.#settling.get(lane);
+    this.#settling.set(lane, {
+      seq,
+      committed: committed.reduce(addRange, waiting?.committed ?? []),
+      rejections: [...(waiting?.rejections ?? []), ...rejections],
+    });
     this.#settler ??= this.#settleAll();
   }
 
   async #settleAll(): Promise<void> {
     try {
       for (let next = this.#settling.entries().next(); !next.done; next = this.#settling.entries().next()) {
-        const [lane, { seq, rejections }] = next.value;
+        const [lane, settled] = next.value;
         this.#settling.delete(lane);
-        await this.#deps.ports.settle(lane, seq, rejections);
+        await this.#deps.ports.settle(lane, settled);
       }
     } catch (thrown) {
       this.#fail(thrown);

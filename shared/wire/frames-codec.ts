@@ -1,24 +1,41 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { AppError } from "../core/errors.ts";
 import { uuidToBytes } from "../core/ids.ts";
-import type { Batch, Compression, Frame, Hello, Lane, UplinkLane, Welcome } from "../sync/frames.ts";
+import { SEQ_MAX } from "../core/seq-range.ts";
+import type {
+  BacklogOrder,
+  Batch,
+  Compression,
+  Frame,
+  Hello,
+  Lane,
+  LaneCourse,
+  UplinkLane,
+  Welcome,
+} from "../sync/frames.ts";
 import { REJECTION_CODE_MAX, REJECTION_TEXT_MAX } from "../sync/rejections.ts";
 import { numberFromWire, uuidFromWire } from "./checked.ts";
 import type {
   Batch as BatchMessage,
   Hello as HelloMessage,
+  LaneWatermark as LaneWatermarkMessage,
   SessionRequest,
   SessionRequestSchema,
   SessionResponse,
   SessionResponseSchema,
   Welcome as WelcomeMessage,
 } from "./gen/skerry/sync/v1/sync_pb.ts";
-import { Compression as WireCompression, Lane as WireLane } from "./gen/skerry/sync/v1/sync_pb.ts";
+import {
+  BacklogOrder as WireBacklogOrder,
+  Compression as WireCompression,
+  Lane as WireLane,
+} from "./gen/skerry/sync/v1/sync_pb.ts";
 
 // Frames of the protocol to protobuf and back. Both directions share all frames but the greeting.
 
 const LANE_TO_WIRE = {
   config: WireLane.CONFIG,
+  live: WireLane.LIVE,
   telemetry: WireLane.TELEMETRY,
   downlink: WireLane.DOWNLINK,
 } as const satisfies Record<Lane, WireLane>;
@@ -29,6 +46,12 @@ const COMPRESSION_TO_WIRE = {
   none: WireCompression.NONE,
   zstd: WireCompression.ZSTD,
 } as const satisfies Record<Compression, WireCompression>;
+
+const ORDER_TO_WIRE = {
+  interleaved: WireBacklogOrder.INTERLEAVED,
+  "oldest-first": WireBacklogOrder.OLDEST_FIRST,
+  "newest-first": WireBacklogOrder.NEWEST_FIRST,
+} as const satisfies Record<BacklogOrder, WireBacklogOrder>;
 
 export function encodeRequest(frame: Frame): MessageInitShape<typeof SessionRequestSchema> {
   if (frame.type === "welcome") throw new AppError("INTERNAL", "An edge does not send a Welcome");
@@ -137,6 +160,7 @@ function helloMessage(hello: Hello) {
     downlinkApplied: BigInt(hello.downlinkApplied),
     wallClockMs: BigInt(Math.round(hello.wallClockMs)),
     compressions: [WireCompression.NONE, WireCompression.ZSTD],
+    backlogOrder: ORDER_TO_WIRE[hello.backlogOrder],
   };
 }
 
@@ -156,6 +180,7 @@ function helloFrom(message: HelloMessage): Hello {
     cloudId: message.cloudId.length === 0 ? null : uuidFromWire(message.cloudId),
     downlinkApplied: numberFromWire(message.downlinkApplied),
     wallClockMs: numberFromWire(message.wallClockMs),
+    backlogOrder: orderFrom(message.backlogOrder),
   };
 }
 
@@ -170,7 +195,7 @@ function welcomeMessage(welcome: Welcome) {
       type: welcome.edgeType,
     },
     cloudId: uuidToBytes(welcome.cloudId),
-    watermarks: welcome.watermarks.map(({ lane, seq }) => ({ lane: LANE_TO_WIRE[lane], seq: BigInt(seq) })),
+    watermarks: welcome.courses.map(courseMessage),
     window: welcome.window,
     wallClockMs: BigInt(Math.round(welcome.wallClockMs)),
     cloudVersion: welcome.cloudVersion,
@@ -193,7 +218,7 @@ function welcomeFrom(message: WelcomeMessage): Welcome {
     edgeType: edge.type,
     cloudId: uuidFromWire(message.cloudId),
     cloudVersion: message.cloudVersion.slice(0, VERSION_MAX),
-    watermarks: message.watermarks.map(({ lane, seq }) => ({ lane: uplinkLaneFrom(lane), seq: numberFromWire(seq) })),
+    courses: message.watermarks.map(courseFrom),
     window: { bytes: window.bytes, items: window.items },
     wallClockMs: numberFromWire(message.wallClockMs),
     downlinkResume: numberFromWire(message.downlinkResume),
@@ -201,10 +226,26 @@ function welcomeFrom(message: WelcomeMessage): Welcome {
   };
 }
 
+function courseMessage({ lane, course }: LaneCourse) {
+  return {
+    lane: LANE_TO_WIRE[lane],
+    seq: BigInt((course[0]?.first ?? 1) - 1),
+    course: course.map(({ first, last }) => ({ first: BigInt(first), last: BigInt(last) })),
+  };
+}
+
+function courseFrom({ lane, seq, course }: LaneWatermarkMessage): LaneCourse {
+  const runs = course.map(({ first, last }) => ({ first: numberFromWire(first), last: numberFromWire(last) }));
+  const inOrder = { first: numberFromWire(seq) + 1, last: SEQ_MAX };
+  return { lane: laneFrom(lane), course: runs.length === 0 ? [inOrder] : runs };
+}
+
 function laneFrom(lane: WireLane): Lane {
   switch (lane) {
     case WireLane.CONFIG:
       return "config";
+    case WireLane.LIVE:
+      return "live";
     case WireLane.TELEMETRY:
       return "telemetry";
     case WireLane.DOWNLINK:
@@ -216,8 +257,20 @@ function laneFrom(lane: WireLane): Lane {
 
 function uplinkLaneFrom(wire: WireLane): UplinkLane {
   const lane = laneFrom(wire);
-  if (lane === "downlink") throw new AppError("PROTOCOL_ERROR", "The downlink lane does not go up");
-  return lane;
+  if (lane === "config" || lane === "telemetry") return lane;
+  throw new AppError("PROTOCOL_ERROR", `Lane ${lane} has no numbers of its own that go up`);
+}
+
+/** An order of a newer edge is a wish that this version does not know. */
+function orderFrom(order: WireBacklogOrder): BacklogOrder {
+  switch (order) {
+    case WireBacklogOrder.INTERLEAVED:
+      return "interleaved";
+    case WireBacklogOrder.NEWEST_FIRST:
+      return "newest-first";
+    default:
+      return "oldest-first";
+  }
 }
 
 function compressionFrom(compression: WireCompression): Compression {

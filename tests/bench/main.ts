@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 import { ensureEdgeBinary } from "../support/edge-binary.ts";
 import { assign } from "./assign.ts";
 import { binarySizeArm64 } from "./binary-size-arm64.ts";
+import { drainMillion } from "./drain-million.ts";
 import { drainMosquittoBridge } from "./drain-mosquitto-bridge.ts";
 import { drainRatio } from "./drain-ratio.ts";
 import { drain } from "./drain.ts";
@@ -21,6 +22,7 @@ const MEASURES: readonly Measure[] = [
   ingestMqttQos1,
   ingestHttp,
   drain,
+  drainMillion,
   drainRatio,
   drainMosquittoBridge,
   wireBytes,

@@ -89,7 +89,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: "the cloud moves the watermark in a transaction of its own, behind the telemetry",
+    name: "the cloud notes what is committed in a transaction of its own, behind the telemetry",
     shows: "twice",
     places: ["cloud"],
     faults: ["kill program", "power failure", "kill database"],
@@ -97,34 +97,39 @@ export const MUTANTS: readonly Mutant[] = [
       {
         file: "cloud/store/uplink-telemetry.ts",
         find: `  return db.transaction(async (tx) => {
-    await moveWatermark(tx, origin, { from: firstSeq - 1, to: firstSeq + columns.tsMs.length - 1 });
+    const { newestSeq } = await commitRange(tx, origin, { first: firstSeq, last: lastSeq });
 `,
-        replace: `  const move = () => moveWatermark(db, origin, { from: firstSeq - 1, to: firstSeq + columns.tsMs.length - 1 });
+        replace: `  const commit = () => commitRange(db, origin, { first: firstSeq, last: lastSeq });
   return db.transaction(async (tx) => {
+    const newestSeq = 0;
 `,
       },
       {
         file: "cloud/store/uplink-telemetry.ts",
         find: "    return rejections;\n  });\n",
-        replace: "    return rejections;\n  }).then(async (rejections) => (await move(), rejections));\n",
+        replace: "    return rejections;\n  }).then(async (rejections) => (await commit(), rejections));\n",
       },
     ],
   },
   {
-    name: "the cloud does not look at the watermark, and each session starts at the oldest item",
+    name: "the cloud does not look at what is committed, and each session starts at the oldest item",
     shows: "twice",
     places: ["cloud", "uplink"],
     patches: [
-      { file: "cloud/store/edge-session-store.ts", find: "        eq(edgeUplink.watermark, from),\n", replace: "" },
       {
         file: "cloud/store/edge-session-store.ts",
-        find: "  const watermark = row?.watermark ?? 0;\n",
-        replace: "  const watermark = oldestSeq - 1;\n",
+        find: "        sql`not ${edgeUplink.committed} && ${range}`,\n",
+        replace: "",
       },
       {
         file: "cloud/store/edge-session-store.ts",
-        find: ": Promise<void> {\n  const moved = await tx",
-        replace: ": Promise<void> {\n  void from;\n  const moved = await tx",
+        find: 'position.lane === "config" ? sql`coalesce(upper(${edgeUplink.committed}), 1) = ${first}` : undefined,',
+        replace: "",
+      },
+      {
+        file: "cloud/store/edge-session-store.ts",
+        find: "  const before = row?.committed ?? [];\n",
+        replace: "  const before: readonly SeqRange[] = (row?.committed ?? []).slice(0, 0);\n",
       },
     ],
   },

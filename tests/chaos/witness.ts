@@ -1,6 +1,7 @@
 import { realpathSync } from "node:fs";
 import { join } from "node:path";
 import { createOutbox, ROW_ITEMS_MAX } from "../../edge/store/outbox.ts";
+import { SEQ_MAX } from "../../shared/core/seq-range.ts";
 import { silentLog } from "../../shared/observe/log.ts";
 import { closeSql, openSql, type Sql } from "../../shared/postgres/connect.ts";
 import { SERVER_USER } from "../../shared/postgres/settings.ts";
@@ -43,7 +44,13 @@ export function readOutbox(edge: Program<unknown>): Promise<readonly Noted[]> {
     const noted: Noted[] = [];
     const outbox = createOutbox(sql);
     for (let afterSeq = 0; ;) {
-      const request = { afterSeq, bytesMax: 4 * 1024 * 1024, itemsMax: ROW_ITEMS_MAX };
+      const request = {
+        afterSeq,
+        upToSeq: SEQ_MAX,
+        bytesMax: 4 * 1024 * 1024,
+        itemsMax: ROW_ITEMS_MAX,
+        frameBytesMax: Infinity,
+      };
       const { batches } = await outbox.read("telemetry", request);
       const last = batches.at(-1);
       if (last === undefined) return noted;

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import {
   closeSession,
+  commitRange,
   findEdgeByCredentials,
-  moveWatermark,
   openSession,
   settleDownlinks,
   type EdgeAccount,
@@ -158,7 +158,7 @@ describe("a session", () => {
     expect(fence).toBe(2);
     expect(await statusOf(account)).toMatchObject({ isConnected: false, reason: "UNAUTHENTICATED" });
     const position = { edgeId, storeId: edgeId, lane: "config", session: 1 } as const;
-    expect((await failureOf(moveWatermark(db, position, { from: 0, to: 1 }))).code).toBe("SESSION_FENCED");
+    expect((await failureOf(commitRange(db, position, { first: 1, last: 1 }))).code).toBe("SESSION_FENCED");
     expect((await failureOf(open(account, newId()))).code).toBe("UNAUTHENTICATED");
     const { secretHash: _, ...rest } = account;
     const [row] = await database.sql<{ hash: string }[]>`select secret_hash as hash from edge where id = ${edgeId}`;

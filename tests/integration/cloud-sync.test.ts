@@ -169,7 +169,7 @@ test("createSessionStore() says that the database is away, without the statement
   const ids = { cloudId: CLOUD_ID, cloudVersion: "test", replicaId: CLOUD_ID };
   const store = createSessionStore({ ...deps, ...ids, db, hashEdgeSecret, onDownlinks: () => undefined, ends });
   const edge = { edgeId: CLOUD_ID, tenantId, name: "Edge", type: "default", secretHash: "" };
-  const request = { lane: "downlink", afterSeq: 0, bytesMax: 1, itemsMax: 1 } as const;
+  const request = { lane: "downlink", afterSeq: 0, upToSeq: 9, bytesMax: 1, itemsMax: 1, frameBytesMax: 1 } as const;
   for (const work of [
     () => store.authenticate("key-of-the-edge", "secret"),
     () => store.open(edge, HELLO),

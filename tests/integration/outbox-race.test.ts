@@ -6,6 +6,7 @@ import { createTenant } from "../../cloud/store/tenant-store.ts";
 import { createGroupCommit } from "../../edge/store/group-commit.ts";
 import { createOutbox } from "../../edge/store/outbox.ts";
 import { createUuid, type Uuid } from "../../shared/core/ids.ts";
+import { SEQ_MAX } from "../../shared/core/seq-range.ts";
 import type { CanonicalJson, TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import { silentLog } from "../../shared/observe/log.ts";
 import { closeSql, openSql, type Sql } from "../../shared/postgres/connect.ts";
@@ -188,7 +189,13 @@ describe("cloud_event under 16 submitters", () => {
     const firstConfig = cursors.config + 1;
     const read = async (): Promise<void> => {
       for (const lane of ["config", "telemetry"] as const) {
-        const { batches } = await outbox.read(lane, { afterSeq: cursors[lane], bytesMax: 20_000, itemsMax: 50 });
+        const { batches } = await outbox.read(lane, {
+          afterSeq: cursors[lane],
+          upToSeq: SEQ_MAX,
+          bytesMax: 20_000,
+          itemsMax: 50,
+          frameBytesMax: 20_000,
+        });
         for (const batch of batches) {
           const bytes = decompress(batch);
           const found = lane === "config" ? readCounters(bytes, batch.count) : readNumbers(bytes, batch.count);

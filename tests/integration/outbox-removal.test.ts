@@ -8,6 +8,7 @@ import { removeRecords } from "../../edge/store/outbox-removal.ts";
 import { createOutbox, type Outbox } from "../../edge/store/outbox.ts";
 import { ensureFirstHistory } from "../../edge/store/retention.ts";
 import { createUuid, type Uuid } from "../../shared/core/ids.ts";
+import { SEQ_MAX } from "../../shared/core/seq-range.ts";
 import type { ChangeItem, TelemetryGap } from "../../shared/entities/change.ts";
 import type { CanonicalJson, TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import { silentLog } from "../../shared/observe/log.ts";
@@ -77,13 +78,15 @@ interface Waiting {
   readonly lastSeq: number;
 }
 
+const READ_ALL = { afterSeq: 0, upToSeq: SEQ_MAX, bytesMax: 1e7, itemsMax: 50_000, frameBytesMax: 1e7 } as const;
+
 /** Reads as the link does, after a restart. @throws Error when sequences do not follow each other */
 async function readWaiting(afterSeq = 0): Promise<Waiting> {
   const records = new Map<number, number>();
   const reader = createOutbox(sql);
   let lastSeq = afterSeq;
   for (;;) {
-    const { batches } = await reader.read("telemetry", { afterSeq: lastSeq, bytesMax: 1e6, itemsMax: 50_000 });
+    const { batches } = await reader.read("telemetry", { ...READ_ALL, afterSeq: lastSeq, itemsMax: 50_000 });
     if (batches.length === 0) return { records, lastSeq };
     for (const batch of batches) {
       expect(batch.firstSeq).toBe(lastSeq + 1);
@@ -96,7 +99,7 @@ async function readWaiting(afterSeq = 0): Promise<Waiting> {
 }
 
 async function readGapItems(): Promise<readonly ChangeItem[]> {
-  const { batches } = await outbox.read("config", { afterSeq: 0, bytesMax: 1e7, itemsMax: 50_000 });
+  const { batches } = await outbox.read("config", { ...READ_ALL, afterSeq: 0, itemsMax: 50_000 });
   return batches.flatMap((batch) => decodeItems(decompress(batch), batch.count));
 }
 
@@ -144,10 +147,10 @@ describe("removeRecords()", () => {
 
   test("leaves rows alone that were read to be sent, until the cloud has them", async () => {
     await publish(300);
-    await outbox.read("telemetry", { afterSeq: 0, bytesMax: 1e6, itemsMax: 150 });
+    await outbox.read("telemetry", { ...READ_ALL, afterSeq: 0, itemsMax: 150 });
     await removeRecords(removal(), "dropped", ALL);
     const fresh = createOutbox(sql);
-    const { batches } = await fresh.read("telemetry", { afterSeq: 0, bytesMax: 1e6, itemsMax: 50_000 });
+    const { batches } = await fresh.read("telemetry", { ...READ_ALL, afterSeq: 0, itemsMax: 50_000 });
     const records = batches.map((batch) => decodeTelemetry(decompress(batch), batch.count).tsMs.length);
     expect(records.reduce((sum, count) => sum + count, 0)).toBe(200);
   });

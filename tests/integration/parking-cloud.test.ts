@@ -54,6 +54,7 @@ class Speaker {
       cloudId,
       downlinkApplied: this.downlinkApplied,
       wallClockMs: cloud.clock.nowMs(),
+      backlogOrder: "oldest-first",
     };
     const { db } = cloud.database;
     const opened = await openSession(db, this.account, hello, {

@@ -2,12 +2,13 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:tes
 import { createCloudEvents } from "../../edge/store/cloud-event-list.ts";
 import { applyDownlinks } from "../../edge/store/downlink-apply.ts";
 import { createGroupCommit, type GroupCommit } from "../../edge/store/group-commit.ts";
-import { createOutbox, type Outbox } from "../../edge/store/outbox.ts";
+import { createOutbox, readCommitted, type Outbox } from "../../edge/store/outbox.ts";
 import { countParked, createParkedItems, type ParkedItems } from "../../edge/store/parked-items.ts";
 import { openSite } from "../../edge/store/site-store.ts";
 import { createLinkStore } from "../../edge/sync/link-store.ts";
 import type { LinkStore } from "../../edge/sync/link.ts";
 import { createUuid, NULL_UUID, type Uuid } from "../../shared/core/ids.ts";
+import { SEQ_MAX } from "../../shared/core/seq-range.ts";
 import type { Change } from "../../shared/entities/change.ts";
 import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
 import { silentLog } from "../../shared/observe/log.ts";
@@ -71,16 +72,17 @@ const welcome = (more: Partial<Welcome> = {}): Welcome => ({
   edgeType: "default",
   cloudId,
   cloudVersion: "2.0.0",
-  watermarks: [],
+  courses: [],
   window: { bytes: 1, items: 1 },
   wallClockMs: 0,
   downlinkResume: 0,
   downlinkAcked: 0,
   ...more,
 });
+const EVERYTHING = { config: [{ first: 1, last: SEQ_MAX }], telemetry: [{ first: 1, last: SEQ_MAX }] } as const;
 const refuse = (seq: number, code = "NOT_FOUND", version = "2.0.0"): Rejection => ({ seq, code, text: "Why", version });
 const settle = (lane: UplinkLane, seq: number, rejections: readonly Rejection[]) =>
-  outbox.settle(lane, { seq, rejections, nowMs: clock.nowMs() });
+  outbox.settle(lane, { committed: [{ first: 1, last: seq }], rejections, nowMs: clock.nowMs() });
 const makeDevice = (name: string) =>
   groupCommit.run((tx) => saveDevice(tx, deps, { tenantId: NULL_UUID, input: { name } }));
 const listed = async () => (await parked.list({}, { pageSize: 100, page: 0 })).data;
@@ -90,7 +92,13 @@ const eventStates = async (lane: UplinkLane) => {
 };
 
 async function readLane(lane: UplinkLane, afterSeq: number) {
-  const { batches } = await outbox.read(lane, { afterSeq, bytesMax: 1e6, itemsMax: 1_000 });
+  const { batches } = await outbox.read(lane, {
+    afterSeq,
+    upToSeq: SEQ_MAX,
+    bytesMax: 1e6,
+    itemsMax: 1_000,
+    frameBytesMax: 1e6,
+  });
   return batches;
 }
 
@@ -146,9 +154,9 @@ describe("a parked config item", () => {
     await makeDevice("New kind");
     const last = groupCommit.nextSeq("config") - 1;
     await settle("config", last, [refuse(last, "UNSUPPORTED_ITEM", "2.0.0"), refuse(1, "NOT_FOUND", "2.0.0")]);
-    await link.welcome(welcome());
+    await link.welcome(welcome(), EVERYTHING);
     expect(await countParked(database.db)).toMatchObject({ config: 2 });
-    await link.welcome(welcome({ cloudVersion: "2.1.0" }));
+    await link.welcome(welcome({ cloudVersion: "2.1.0" }), EVERYTHING);
     expect(await listed()).toMatchObject([{ seq: 1 }]);
     expect(groupCommit.nextSeq("config")).toBe(last + 2);
   });
@@ -198,16 +206,22 @@ describe("parked records", () => {
   });
 });
 
-describe("lowerCursors()", () => {
-  test("takes a cursor back to the watermark of a cloud that has less, and leaves one that is below it", async () => {
+describe("keepCommitted()", () => {
+  test("forgets what a cloud that was restored no longer has, and learns nothing", async () => {
     await settle("config", 5, []);
-    await settle("telemetry", 5, []);
-    const watermarks = [
-      { lane: "config", seq: 3 },
-      { lane: "telemetry", seq: 9 },
-    ] as const;
-    expect(await outbox.lowerCursors(watermarks)).toEqual({ config: 3, telemetry: 5 });
+    await outbox.keepCommitted("config", [{ first: 1, last: 3 }]);
     expect((await outbox.range("config")).ackedSeq).toBe(3);
+    await settle("telemetry", 5, []);
+    await outbox.settle("telemetry", { committed: [{ first: 8, last: 20 }], rejections: [], nowMs: clock.nowMs() });
+    await outbox.keepCommitted("telemetry", [
+      { first: 1, last: 9 },
+      { first: 12, last: 30 },
+    ]);
+    expect(await readCommitted(database.sql, "telemetry")).toEqual([
+      { first: 1, last: 5 },
+      { first: 8, last: 9 },
+      { first: 12, last: 20 },
+    ]);
   });
 });
 
@@ -247,7 +261,7 @@ describe("applyDownlinks()", () => {
   });
 
   test("applies an item as a whole or not at all, keeps what it refused, and tells it until the cloud knows", async () => {
-    await link.welcome(welcome());
+    await link.welcome(welcome(), EVERYTHING);
     const batch = batchOf(
       1,
       [deviceSaved(first, "First"), credentialsSaved(first, "token")],
@@ -266,7 +280,7 @@ describe("applyDownlinks()", () => {
     expect(await findCredentials(db, first)).toMatchObject({ credentialsId: "token 2" });
     const ack = { type: "ack", lane: "downlink", seq: 4 } as const;
     const told = async (downlinkAcked: number) =>
-      (await link.welcome(welcome({ downlinkResume: 4, downlinkAcked }))).missedAcks;
+      (await link.welcome(welcome({ downlinkResume: 4, downlinkAcked }), EVERYTHING)).missedAcks;
     expect(await told(0)).toEqual([{ ...ack, rejections }]);
     expect(await told(2)).toEqual([{ ...ack, rejections: rejections.slice(1) }]);
     expect(await told(4)).toEqual([]);
@@ -274,9 +288,12 @@ describe("applyDownlinks()", () => {
   });
 
   test("forgets what it refused of another history of downlinks", async () => {
-    await link.welcome(welcome());
+    await link.welcome(welcome(), EVERYTHING);
     await applyDownlinks(groupCommit, deps, [batchOf(1, [credentialsSaved(half, "x")])]);
-    const { missedAcks } = await link.welcome(welcome({ cloudId: half, downlinkResume: 1, downlinkAcked: 1 }));
+    const { missedAcks } = await link.welcome(
+      welcome({ cloudId: half, downlinkResume: 1, downlinkAcked: 1 }),
+      EVERYTHING,
+    );
     expect(missedAcks).toEqual([]);
     expect(await database.sql`select * from downlink_rejection`).toHaveLength(0);
   });

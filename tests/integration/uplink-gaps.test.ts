@@ -45,6 +45,7 @@ beforeAll(async () => {
       cloudId: null,
       downlinkApplied: 0,
       wallClockMs: 0,
+      backlogOrder: "oldest-first",
     },
     { cloudId: createUuid(clock, random), replicaId: createUuid(clock, random), clock },
   );
@@ -94,9 +95,9 @@ test("applyUplink() stores what is left of thinned rows, passes all their number
   const rows = await cloud.database.sql<{ ts: number }[]>`select ts_ms as ts from telemetry order by 1`;
   expect(rows.map(({ ts }) => ts)).toEqual([1, 5]);
   const [mark] = await cloud.database.sql<
-    { watermark: number }[]
-  >`select watermark from edge_uplink where lane = 'telemetry'`;
-  expect(mark?.watermark).toBe(18);
+    { committed: string }[]
+  >`select committed::text from edge_uplink where lane = 'telemetry'`;
+  expect(mark?.committed).toBe("{[1,19)}");
 });
 
 test("gaps that an edge tells are listed for the edge and for the device, and for nobody else", async () => {

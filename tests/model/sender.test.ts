@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { inOrderFrom } from "../../shared/sync/course.ts";
 import type { Window } from "../../shared/sync/frames.ts";
 import { lastSeqOf } from "../../shared/sync/frames.ts";
 import type { OutgoingBatch, SenderState } from "../../shared/sync/sender.ts";
@@ -21,7 +22,7 @@ type Command =
   | { readonly type: "loaded"; readonly tellsDrained: boolean }
   | { readonly type: "config" }
   | { readonly type: "send" }
-  /** Acknowledges this share of what is in flight. */
+  /** Acknowledges this share of the batches in flight. */
   | { readonly type: "ack"; readonly share: number };
 
 const commands: fc.Arbitrary<Command[]> = fc.array(
@@ -53,7 +54,7 @@ class Lane {
 
   constructor(watermark: number) {
     this.#watermark = watermark;
-    this.sender = createSender("telemetry", { watermark, ackedSeq: watermark }, 0);
+    this.sender = createSender({ lane: "telemetry", course: inOrderFrom(watermark + 1), missed: [] }, 0);
   }
 
   get lastSeq(): number {
@@ -80,8 +81,9 @@ class Lane {
       case "send":
         return this.#send();
       case "ack": {
-        const seq = this.sender.acked + Math.floor((this.sender.sent - this.sender.acked) * command.share);
-        this.sender = present(acknowledged(this.sender, seq, 0));
+        const { inFlight, acked } = this.sender;
+        const seq = inFlight[Math.ceil(inFlight.length * command.share) - 1]?.last ?? acked;
+        this.sender = present(acknowledged(this.sender, seq, 0)?.sender ?? null);
         return;
       }
     }
@@ -127,7 +129,7 @@ class Lane {
   }
 
   check(): void {
-    const { acked, sent, loaded, staged, inFlight, inFlightBytes } = this.sender;
+    const { acked, sent, loaded, staged, inFlight, inFlightBytes, inFlightItems } = this.sender;
     expect(acked).toBeLessThanOrEqual(sent);
     expect(sent).toBeLessThanOrEqual(loaded);
     let expected = sent;
@@ -136,8 +138,9 @@ class Lane {
       expected = lastSeqOf(batch);
     }
     expect(expected).toBe(loaded);
-    expect(inFlight.at(-1)?.lastSeq ?? acked).toBe(sent);
+    expect(inFlight.at(-1)?.last ?? acked).toBe(sent);
     expect(inFlightBytes).toBe(inFlight.reduce((sum, batch) => sum + batch.bytes, 0));
+    expect(inFlightItems).toBe(sent - acked);
     if (inFlight.length > 1) {
       expect(inFlightBytes).toBeLessThanOrEqual(WINDOW.bytes);
       expect(sent - acked).toBeLessThanOrEqual(WINDOW.items);
@@ -197,10 +200,70 @@ describe("a sender", () => {
       payload: new Uint8Array(1),
       configSeq: 0,
     };
-    const sender = loadStarted(createSender("config", { watermark: 10, ackedSeq: 10 }, 0));
+    const sender = loadStarted(createSender({ lane: "config", course: inOrderFrom(11), missed: [] }, 0));
     expect(loadFinished(sender, [{ ...batch, firstSeq: 12 }], false)).toBeNull();
     expect(loadFinished(sender, [batch, batch], false)).toBeNull();
     expect(loadFinished(sender, [{ ...batch, count: 0 }], false)).toBeNull();
     expect(loadFinished(sender, [batch, { ...batch, firstSeq: 13 }], false)?.loaded).toBe(14);
+  });
+
+  test("takes an acknowledgement inside of a batch, which counts whole until its last item is committed", () => {
+    const lane = new Lane(100);
+    lane.run({ type: "commit", count: 5, bytes: 10, needsConfig: false });
+    for (const command of toTheEnd.slice(0, 4)) lane.run(command);
+    const part = acknowledged(lane.sender, 103, 0);
+    expect(part?.committed).toMatchObject([{ first: 101, last: 103 }]);
+    expect(part?.sender).toMatchObject({ inFlightBytes: 10, inFlightItems: 2 });
+    const rest = acknowledged(present(part?.sender ?? null), 105, 0);
+    expect(rest?.committed).toMatchObject([{ first: 104, last: 105 }]);
+    expect(rest?.sender).toMatchObject({ inFlightBytes: 0, inFlightItems: 0, inFlight: [] });
+  });
+
+  test("takes what it missed of earlier sessions first, or with the next acknowledgement", () => {
+    const missed = [
+      { first: 5, last: 10 },
+      { first: 21, last: 30 },
+    ];
+    const sender = createSender({ lane: "telemetry", course: inOrderFrom(31), missed }, 0);
+    const first = acknowledged(sender, 7, 0);
+    expect(first?.committed).toEqual([{ first: 5, last: 7 }]);
+    const second = acknowledged(present(first?.sender ?? null), 30, 0);
+    expect(second?.committed).toEqual([
+      { first: 8, last: 10 },
+      { first: 21, last: 30 },
+    ]);
+    expect(second?.sender.missed).toEqual([]);
+    expect(acknowledged(present(second?.sender ?? null), 7, 0)).toBeNull();
+  });
+
+  test("follows its course over gaps and wants nothing behind its end", () => {
+    const row = (firstSeq: number, count: number): OutgoingBatch => ({
+      type: "batch",
+      lane: "telemetry",
+      firstSeq,
+      count,
+      compression: "none",
+      payload: new Uint8Array(1),
+      configSeq: 0,
+    });
+    const course = [
+      { first: 21, last: 30 },
+      { first: 11, last: 15 },
+    ];
+    const sender = createSender({ lane: "telemetry", course, missed: [] }, 0);
+    expect(wantedLoad(sender, WINDOW)).toMatchObject({ afterSeq: 20, upToSeq: 30 });
+    expect(loadFinished(loadStarted(sender), [row(21, 11)], false)).toBeNull();
+    expect(loadFinished(loadStarted(sender), [], true)).toBeNull();
+    const first = present(loadFinished(loadStarted(sender), [row(21, 10)], true));
+    expect(first.mode).toBe("more");
+    const sent = takeSendable(first, WINDOW, 0, 0).sender;
+    expect(wantedLoad(sent, WINDOW)).toMatchObject({ afterSeq: 10, upToSeq: 15 });
+    const second = present(loadFinished(loadStarted(sent), [row(11, 5)], false));
+    const all = takeSendable(second, WINDOW, 0, 0).sender;
+    expect(wantedLoad(all, WINDOW)).toBeNull();
+    expect(acknowledged(all, 15, 0)?.committed).toMatchObject([
+      { first: 21, last: 30 },
+      { first: 11, last: 15 },
+    ]);
   });
 });

@@ -1,9 +1,19 @@
 import { createUuid } from "../../shared/core/ids.ts";
 import { createSeededRandom } from "../../shared/core/random.ts";
-import type { Batch, Frame, Hello, Lane, Welcome, Window } from "../../shared/sync/frames.ts";
-import { lastSeqOf } from "../../shared/sync/frames.ts";
-import type { OutgoingBatch } from "../../shared/sync/sender.ts";
-import type { Opening, Role, SessionEffect, SessionEvent, SessionState, Step } from "../../shared/sync/session.ts";
+import type { SeqRange } from "../../shared/core/seq-range.ts";
+import { addRange, includesRange, overlaps, prefixEnd } from "../../shared/core/seq-range.ts";
+import { inOrderFrom, planTelemetry } from "../../shared/sync/course.ts";
+import type { BacklogOrder, Batch, Frame, Hello, Lane, LaneCourse, Welcome, Window } from "../../shared/sync/frames.ts";
+import { lastSeqOf, uplinkLaneOf } from "../../shared/sync/frames.ts";
+import type { OutgoingBatch, WantedLoad } from "../../shared/sync/sender.ts";
+import type {
+  Opening,
+  Role,
+  SessionEffect,
+  SessionEvent,
+  SessionState,
+  Step,
+} from "../../shared/sync/session-state.ts";
 import { advanceSession, startCloudSession, startEdgeSession } from "../../shared/sync/session.ts";
 
 const ID = createUuid(
@@ -24,6 +34,7 @@ export const HELLO: Hello = {
   cloudId: null,
   downlinkApplied: 0,
   wallClockMs: 0,
+  backlogOrder: "interleaved",
 };
 
 export const WELCOME: Welcome = {
@@ -36,9 +47,9 @@ export const WELCOME: Welcome = {
   edgeType: "default",
   cloudId: ID,
   cloudVersion: "1.0.0",
-  watermarks: [
-    { lane: "config", seq: 0 },
-    { lane: "telemetry", seq: 0 },
+  courses: [
+    { lane: "config", course: inOrderFrom(1) },
+    { lane: "live", course: inOrderFrom(1) },
   ],
   window: { bytes: 100, items: 20 },
   wallClockMs: 0,
@@ -46,11 +57,15 @@ export const WELCOME: Welcome = {
   downlinkAcked: 0,
 };
 
-const UPLINKS = [
-  { lane: "config", seq: 0, ackedSeq: 0 },
-  { lane: "telemetry", seq: 0, ackedSeq: 0 },
-] as const;
-const DOWNLINKS = [{ lane: "downlink", seq: 0, ackedSeq: 0 }] as const;
+const DOWNLINKS = [{ lane: "downlink", course: inOrderFrom(1), missed: [] }] as const;
+
+/** Telemetry that was written before the session: rows of so many items, and which of them the cloud has. */
+export interface Backlog {
+  readonly rows: readonly { readonly count: number; readonly isCommitted: boolean }[];
+  readonly order: BacklogOrder;
+}
+
+export type Numbering = "downlink" | "config" | "telemetry";
 
 /** One end: its machine, its frames on the way in, its database work that is not done yet. */
 export interface End {
@@ -64,18 +79,28 @@ export interface End {
 /** Both ends joined by two FIFO streams; every frame and every piece of database work waits until the test lets it happen. */
 export class SessionPair {
   readonly ends: readonly [edge: End, cloud: End];
-  readonly rows: Readonly<Record<Lane, OutgoingBatch[]>> = { downlink: [], config: [], telemetry: [] };
-  readonly committed: Record<Lane, number> = { downlink: 0, config: 0, telemetry: 0 };
+  readonly rows: Readonly<Record<Numbering, OutgoingBatch[]>> = { downlink: [], config: [], telemetry: [] };
+  readonly committed: Record<Numbering, readonly SeqRange[]> = { downlink: [], config: [], telemetry: [] };
   nowMs = 0;
   readonly #opening: Readonly<Record<Role, Opening>>;
 
-  constructor(window: Window) {
-    const welcome = { ...WELCOME, window };
+  constructor(window: Window, { rows, order }: Backlog = { rows: [], order: "oldest-first" }) {
+    for (const { count, isCommitted } of rows) {
+      const row = this.#write("telemetry", count, 1);
+      if (isCommitted) this.#commit("telemetry", row);
+    }
+    const nextSeq = this.lastSeq("telemetry") + 1;
+    const uplinks: readonly LaneCourse[] = [
+      { lane: "config", course: inOrderFrom(1) },
+      ...planTelemetry({ committed: this.committed.telemetry, nextSeq, order }),
+    ];
+    const sending = uplinks.map((start) => ({ ...start, missed: [] }));
+    const welcome = { ...WELCOME, window, courses: uplinks };
     const edgeStep = startEdgeSession(HELLO, 0);
     this.ends = [createEnd(edgeStep), createEnd(startCloudSession(0))];
     this.#opening = {
-      edge: { window, sending: UPLINKS, receiving: DOWNLINKS, welcome: null, missedAcks: [] },
-      cloud: { window, sending: DOWNLINKS, receiving: UPLINKS, welcome, missedAcks: [] },
+      edge: { window, sending, receiving: DOWNLINKS, welcome: null, missedAcks: [] },
+      cloud: { window, sending: DOWNLINKS, receiving: uplinks, welcome, missedAcks: [] },
     };
     this.#perform(this.ends[0], edgeStep.effects);
   }
@@ -96,21 +121,14 @@ export class SessionPair {
     return true;
   }
 
-  commit(lane: Lane, count: number, bytes: number): void {
-    this.rows[lane].push({
-      type: "batch",
-      lane,
-      firstSeq: this.lastSeq(lane) + 1,
-      count,
-      compression: "none",
-      payload: new Uint8Array(bytes),
-      configSeq: lane === "telemetry" ? this.lastSeq("config") : 0,
-    });
-    this.dispatch(this.ends[lane === "downlink" ? 1 : 0], { type: "woken", lane });
+  commit(numbering: Numbering, count: number, bytes: number): void {
+    this.#write(numbering, count, bytes);
+    const lanes: readonly Lane[] = numbering === "telemetry" ? ["live", "telemetry"] : [numbering];
+    for (const lane of lanes) this.dispatch(this.ends[lane === "downlink" ? 1 : 0], { type: "woken", lane });
   }
 
-  lastSeq(lane: Lane): number {
-    const last = this.rows[lane].at(-1);
+  lastSeq(numbering: Numbering): number {
+    const last = this.rows[numbering].at(-1);
     return last === undefined ? 0 : lastSeqOf(last);
   }
 
@@ -128,19 +146,31 @@ export class SessionPair {
     }
   }
 
+  #write(numbering: Numbering, count: number, bytes: number): OutgoingBatch {
+    const row: OutgoingBatch = {
+      type: "batch",
+      lane: numbering,
+      firstSeq: this.lastSeq(numbering) + 1,
+      count,
+      compression: "none",
+      payload: new Uint8Array(bytes),
+      configSeq: numbering === "telemetry" ? this.lastSeq("config") : 0,
+    };
+    this.rows[numbering].push(row);
+    return row;
+  }
+
   #perform(end: End, effects: readonly SessionEffect[]): void {
     const [edge, cloud] = this.ends;
     end.effects.push(...effects);
     for (const effect of effects) {
       if (effect.type === "send") {
-        if (effect.frame.type === "ack" && effect.frame.seq > this.committed[effect.frame.lane])
-          throw new Error(`Lane ${effect.frame.lane} was acknowledged before its commit`);
+        if (effect.frame.type === "ack") this.#checkAck(effect.frame.lane, effect.frame.seq);
         (end === edge ? cloud : edge).inbox.push(effect.frame);
       } else if (effect.type === "open") end.work.push(() => ({ type: "opened", opening: this.#opening[end.role] }));
       else if (effect.type === "load") {
-        const [row] = this.rows[effect.lane].filter(({ firstSeq }) => firstSeq > effect.afterSeq);
-        const batches = row === undefined ? [] : [row];
-        end.work.push(() => ({ type: "loaded", lane: effect.lane, batches, drained: row === undefined }));
+        const batches = this.#load(effect.lane, effect);
+        end.work.push(() => ({ type: "loaded", lane: effect.lane, batches, drained: batches.length === 0 }));
       } else if (effect.type === "apply") {
         end.work.push(() => {
           for (const batch of effect.batches) this.#apply(batch);
@@ -150,14 +180,42 @@ export class SessionPair {
     }
   }
 
+  /** The next row, or what the range asks for of it. */
+  #load(lane: Lane, { afterSeq, upToSeq }: WantedLoad): readonly OutgoingBatch[] {
+    const row = this.rows[numberingOf(lane)].find((candidate) => lastSeqOf(candidate) > afterSeq);
+    if (row === undefined || row.firstSeq > upToSeq) return [];
+    const firstSeq = Math.max(row.firstSeq, afterSeq + 1);
+    return [{ ...row, lane, firstSeq, count: Math.min(lastSeqOf(row), upToSeq) - firstSeq + 1 }];
+  }
+
+  #checkAck(lane: Lane, seq: number): void {
+    if (!includesRange(this.committed[numberingOf(lane)], { first: seq, last: seq }))
+      throw new Error(`Lane ${lane} was acknowledged before its commit`);
+  }
+
   #apply(batch: Batch): void {
     const { lane, firstSeq } = batch;
-    const row = this.rows[lane].find((candidate) => candidate.firstSeq === firstSeq);
-    if (row === undefined || firstSeq !== this.committed[lane] + 1)
-      throw new Error(`Lane ${lane} goes on at ${firstSeq}, but ${this.committed[lane]} was committed last`);
-    if (row.configSeq > this.committed.config) throw new Error(`Telemetry ${firstSeq} came before its config`);
-    this.committed[lane] = lastSeqOf(batch);
+    const numbering = numberingOf(lane);
+    const committed = this.committed[numbering];
+    if (numbering !== "telemetry" && firstSeq !== prefixEnd(committed) + 1)
+      throw new Error(`Lane ${lane} goes on at ${firstSeq}, but ${prefixEnd(committed)} was committed last`);
+    const row = this.rows[numbering].find((candidate) => lastSeqOf(candidate) >= firstSeq);
+    if (row === undefined) throw new Error(`Lane ${lane} has no item ${firstSeq}`);
+    if (row.configSeq > prefixEnd(this.committed.config))
+      throw new Error(`Telemetry ${firstSeq} came before its config`);
+    this.#commit(numbering, batch);
   }
+
+  #commit(numbering: Numbering, batch: Batch): void {
+    const range = { first: batch.firstSeq, last: lastSeqOf(batch) };
+    if (overlaps(this.committed[numbering], range))
+      throw new Error(`Items ${range.first} to ${range.last} of ${numbering} are committed a second time`);
+    this.committed[numbering] = addRange(this.committed[numbering], range);
+  }
+}
+
+function numberingOf(lane: Lane): Numbering {
+  return lane === "downlink" ? lane : uplinkLaneOf(lane);
 }
 
 function createEnd({ state }: Step): End {

@@ -1,23 +1,28 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { inOrderFrom } from "../../shared/sync/course.ts";
 import type { Frame, Lane } from "../../shared/sync/frames.ts";
-import { LANES } from "../../shared/sync/frames.ts";
-import type { SessionEvent } from "../../shared/sync/session.ts";
+import { BACKLOG_ORDERS, LANES } from "../../shared/sync/frames.ts";
 import {
   ACK_WITHIN_MS,
-  advanceSession,
-  findSender,
   GREETING_WITHIN_MS,
   nextTickMs,
   PING_AFTER_MS,
   PONG_WITHIN_MS,
-  startCloudSession,
-  startEdgeSession,
-} from "../../shared/sync/session.ts";
-import type { End } from "./session-pair.ts";
+} from "../../shared/sync/session-liveness.ts";
+import type { SessionEvent } from "../../shared/sync/session-state.ts";
+import { findSender } from "../../shared/sync/session-state.ts";
+import { advanceSession, startCloudSession, startEdgeSession } from "../../shared/sync/session.ts";
+import type { Backlog, End, Numbering } from "./session-pair.ts";
 import { HELLO, SessionPair, WELCOME } from "./session-pair.ts";
 
 const lanes = fc.constantFrom<Lane[]>(...LANES);
+const NUMBERINGS = ["downlink", "config", "telemetry"] as const satisfies readonly Numbering[];
+const numberings = fc.constantFrom<Numbering[]>(...NUMBERINGS);
+const backlogs: fc.Arbitrary<Backlog> = fc.record({
+  rows: fc.array(fc.record({ count: fc.integer({ min: 1, max: 30 }), isCommitted: fc.boolean() }), { maxLength: 12 }),
+  order: fc.constantFrom(...BACKLOG_ORDERS),
+});
 const windows = fc.record({ bytes: fc.nat(200), items: fc.nat(40) });
 
 const steps = fc.array(
@@ -30,7 +35,7 @@ const steps = fc.array(
       weight: 1,
       arbitrary: fc.record({
         type: fc.constant("commit"),
-        lane: lanes,
+        lane: numberings,
         count: fc.integer({ min: 1, max: 30 }),
         bytes: fc.nat(150),
       }),
@@ -83,8 +88,8 @@ const events: fc.Arbitrary<SessionEvent> = fc.oneof(
     type: fc.constant("opened"),
     opening: fc.constant({
       window: WELCOME.window,
-      sending: [{ lane: "config" as const, seq: 0, ackedSeq: 0 }],
-      receiving: [{ lane: "downlink" as const, seq: 0 }],
+      sending: [{ lane: "config" as const, course: inOrderFrom(1), missed: [] }],
+      receiving: [{ lane: "downlink" as const, course: inOrderFrom(1) }],
       welcome: null,
       missedAcks: [],
     }),
@@ -93,10 +98,10 @@ const events: fc.Arbitrary<SessionEvent> = fc.oneof(
 );
 
 describe("two ends of a session", () => {
-  test("bring every item over once and in order, whatever the timing", () => {
+  test("bring every item over once, each lane in the order of its course, whatever the timing and the backlog", () => {
     fc.assert(
-      fc.property(windows, steps, (window, list) => {
-        const pair = new SessionPair(window);
+      fc.property(windows, backlogs, steps, (window, backlog, list) => {
+        const pair = new SessionPair(window, backlog);
         for (const step of list) {
           take(pair, step);
           for (const { state } of pair.ends) {
@@ -106,7 +111,10 @@ describe("two ends of a session", () => {
         }
         pair.settle();
         for (const { state } of pair.ends) expect(state.phase).toBe("live");
-        for (const lane of LANES) expect(pair.committed[lane]).toBe(pair.lastSeq(lane));
+        for (const name of NUMBERINGS) {
+          const last = pair.lastSeq(name);
+          expect(pair.committed[name]).toEqual(last === 0 ? [] : [{ first: 1, last }]);
+        }
         for (const { state } of pair.ends) for (const { acked, loaded } of state.senders) expect(acked).toBe(loaded);
       }),
       { numRuns: 300 },

@@ -1,6 +1,9 @@
 import type { Uuid } from "../../shared/core/ids.ts";
-import type { Hello, UplinkLane } from "../../shared/sync/frames.ts";
-import type { Opening } from "../../shared/sync/session.ts";
+import { unionOf } from "../../shared/core/seq-range.ts";
+import { inOrderFrom } from "../../shared/sync/course.ts";
+import type { Hello } from "../../shared/sync/frames.ts";
+import { uplinkLaneOf } from "../../shared/sync/frames.ts";
+import type { Opening } from "../../shared/sync/session-state.ts";
 import { startCloudSession } from "../../shared/sync/session.ts";
 import { Violation } from "./checker.ts";
 import type { SimCloudStore } from "./cloud-store.ts";
@@ -68,9 +71,9 @@ export class SimCloudProcess {
         return opening;
       },
       load: (request) => store.readDownlinks(request),
-      apply: (lane, batches) => store.applyUplink({ ...current(), lane: uplink(lane) }, batches),
-      settle: (_lane, seq, rejections) => store.settleDownlinks(current().session, seq, rejections),
-      committed: (lane) => store.watermark(current().storeId, uplink(lane)),
+      apply: (lane, batches) => store.applyUplink({ ...current(), lane: uplinkLaneOf(lane) }, batches),
+      settle: (_lane, { seq, rejections }) => store.settleDownlinks(current().session, seq, rejections),
+      committed: (lane) => store.committed(current().storeId, uplinkLaneOf(lane)),
       ended: () => {
         this.#sessions.delete(session());
         if (this.#live === session()) this.#live = null;
@@ -83,14 +86,20 @@ export class SimCloudProcess {
     const { window } = this.#world.profile;
     const opened = store.openSession(hello);
     for (const { lane, nextSeq } of hello.lanes) {
-      const seq = opened.watermarks.find((mark) => mark.lane === lane)?.seq ?? 0;
+      const seq = store.committed(hello.storeId, lane).at(-1)?.last ?? 0;
       if (seq >= nextSeq)
         throw new Violation("older database is refused", `${lane} goes on at ${nextSeq}, ${seq} was committed`);
     }
     const opening: Opening = {
       window,
-      sending: [{ lane: "downlink", seq: opened.downlinkResume, ackedSeq: opened.downlinkAcked }],
-      receiving: opened.watermarks,
+      sending: [
+        {
+          lane: "downlink",
+          course: inOrderFrom(opened.downlinkResume + 1),
+          missed: unionOf([{ first: opened.downlinkAcked + 1, last: opened.downlinkResume }]),
+        },
+      ],
+      receiving: opened.courses,
       missedAcks: opened.missedAcks,
       welcome: {
         type: "welcome",
@@ -102,7 +111,7 @@ export class SimCloudProcess {
         edgeType: "default",
         cloudId: store.cloudId,
         cloudVersion: "sim",
-        watermarks: opened.watermarks,
+        courses: opened.courses,
         window,
         wallClockMs: 0,
         downlinkResume: opened.downlinkResume,
@@ -111,9 +120,4 @@ export class SimCloudProcess {
     };
     return { opening, number: opened.session };
   }
-}
-
-function uplink(lane: string): UplinkLane {
-  if (lane !== "config" && lane !== "telemetry") throw new Violation("lanes", `${lane} does not go up`);
-  return lane;
 }

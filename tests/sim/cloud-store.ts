@@ -1,6 +1,18 @@
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
-import type { Ack, Batch, Hello, LaneOffer, LaneWatermark, Rejection, UplinkLane } from "../../shared/sync/frames.ts";
+import type { SeqRange } from "../../shared/core/seq-range.ts";
+import { addRange, gapsBelow, overlaps, prefixEnd, rangesAbove } from "../../shared/core/seq-range.ts";
+import { inOrderFrom, planTelemetry } from "../../shared/sync/course.ts";
+import type {
+  Ack,
+  BacklogOrder,
+  Batch,
+  Hello,
+  LaneCourse,
+  LaneOffer,
+  Rejection,
+  UplinkLane,
+} from "../../shared/sync/frames.ts";
 import { lastSeqOf } from "../../shared/sync/frames.ts";
 import { createMissedAcks } from "../../shared/sync/rejections.ts";
 import type { OutgoingBatch } from "../../shared/sync/sender.ts";
@@ -29,7 +41,7 @@ export interface UplinkSource {
 }
 
 interface Uplink {
-  watermark: number;
+  committed: readonly SeqRange[];
   session: number;
 }
 
@@ -113,8 +125,8 @@ export class SimCloudStore {
     for (const [key, book] of this.#checker.books()) book.applied = backup.applied.get(key) ?? [];
   }
 
-  watermark(storeId: Uuid, lane: UplinkLane): number {
-    return this.#uplinks.get(`${storeId} ${lane}`)?.watermark ?? 0;
+  committed(storeId: Uuid, lane: UplinkLane): readonly SeqRange[] {
+    return this.#uplinks.get(`${storeId} ${lane}`)?.committed ?? [];
   }
 
   /** A change that the edge has to hear of. */
@@ -125,7 +137,7 @@ export class SimCloudStore {
 
   openSession(hello: Hello): {
     readonly session: number;
-    readonly watermarks: readonly LaneWatermark[];
+    readonly courses: readonly LaneCourse[];
     readonly missedAcks: readonly Ack[];
     readonly downlinkResume: number;
     readonly downlinkAcked: number;
@@ -134,10 +146,12 @@ export class SimCloudStore {
     for (const offer of hello.lanes) this.guardOffer(hello.storeId, offer);
     const session = this.session + 1;
     for (const uplink of this.#uplinks.values()) uplink.session = session;
-    const watermarks = hello.lanes.map((offer) => ({
-      lane: offer.lane,
-      seq: this.#openLane(hello.storeId, session, offer),
-    }));
+    const courses = hello.lanes.flatMap((offer) => {
+      const committed = this.#openLane(hello.storeId, session, offer);
+      return offer.lane === "telemetry"
+        ? this.planTelemetry(committed, offer.nextSeq, hello.backlogOrder)
+        : [{ lane: offer.lane, course: inOrderFrom(prefixEnd(committed) + 1) }];
+    });
     const { seq, fullSync } = this.resumeDownlinks(hello);
     this.session = session;
     this.storeId = hello.storeId;
@@ -149,7 +163,7 @@ export class SimCloudStore {
       for (const entity of this.entities.keys()) this.#record(entity);
     }
     const missedAcks = hello.lanes.flatMap(({ lane, ackedSeq }) => this.#recall(hello.storeId, lane, ackedSeq));
-    return { session, watermarks, missedAcks, downlinkResume: seq, downlinkAcked: this.downlinkAcked };
+    return { session, courses, missedAcks, downlinkResume: seq, downlinkAcked: this.downlinkAcked };
   }
 
   /** What the edge refused beyond is not known here yet. */
@@ -157,8 +171,12 @@ export class SimCloudStore {
     return Math.min(this.downlinkAcked, resume);
   }
 
+  planTelemetry(committed: readonly SeqRange[], nextSeq: number, order: BacklogOrder): readonly LaneCourse[] {
+    return planTelemetry({ committed, nextSeq, order });
+  }
+
   guardOffer(storeId: Uuid, { lane, nextSeq }: LaneOffer): void {
-    if (this.watermark(storeId, lane) >= nextSeq)
+    if ((this.committed(storeId, lane).at(-1)?.last ?? 0) >= nextSeq)
       throw new AppError("STORE_MISMATCH", `Lane ${lane} goes on at ${nextSeq}`);
   }
 
@@ -174,22 +192,24 @@ export class SimCloudStore {
     return { seq: hello.downlinkApplied, fullSync: false };
   }
 
-  /** One transaction: the watermarks and the effects. @returns the items refused for good */
+  /** One transaction: what is committed and the effects. @returns the items refused for good */
   applyUplink(source: UplinkSource, batches: readonly Batch[]): readonly Rejection[] {
-    const from = (batches[0]?.firstSeq ?? 1) - 1;
-    this.guardUplink(source, from);
+    const first = batches[0]?.firstSeq ?? 1;
+    const last = batches.at(-1);
+    const range = { first, last: last === undefined ? 0 : lastSeqOf(last) };
+    this.guardUplink(source, range);
     if (source.session !== this.session)
       throw new Violation("fenced", `session ${source.session} wrote after ${this.session} began`);
     const rejections = batches.flatMap((batch) => this.applyEffects(source, batch));
-    const last = batches.at(-1);
-    if (last !== undefined) this.moveWatermark(source, lastSeqOf(last));
+    this.commitRange(source, range);
     this.keepRejections(source, rejections);
     return rejections;
   }
 
-  guardUplink(source: UplinkSource, from: number): void {
+  guardUplink(source: UplinkSource, range: SeqRange): void {
     const uplink = this.#uplinks.get(`${source.storeId} ${source.lane}`);
-    if (uplink?.session !== source.session || uplink.watermark !== from)
+    const isNext = source.lane === "telemetry" || prefixEnd(uplink?.committed ?? []) === range.first - 1;
+    if (uplink?.session !== source.session || overlaps(uplink.committed, range) || !isNext)
       throw new AppError("SESSION_FENCED", "A newer session took over");
   }
 
@@ -205,18 +225,17 @@ export class SimCloudStore {
       if (kind === "create") this.#devices.add(key);
       else if (kind === "gap") continue;
       else if (kind === "refused") rejections.push(refuse(seq));
-      else if (!this.#devices.has(key) && this.#checker.book(storeId, "config").skippedUpTo === 0) {
+      else if (!this.#devices.has(key) && this.#checker.book(storeId, "config").skipped.length === 0) {
         throw new Violation("config before telemetry", `${lane} ${seq} needs device ${device}, which was not made yet`);
       } else if (lane === "telemetry" && isRefusedRecord(content)) rejections.push(refuse(seq));
     }
     return rejections;
   }
 
-  moveWatermark({ storeId, lane }: UplinkSource, to: number): void {
+  commitRange({ storeId, lane }: UplinkSource, range: SeqRange): void {
     const uplink = this.#uplinks.get(`${storeId} ${lane}`);
-    if (uplink !== undefined) uplink.watermark = to;
-    const book = this.#checker.book(storeId, lane);
-    book.committedMax = Math.max(book.committedMax, to);
+    if (uplink !== undefined) uplink.committed = addRange(uplink.committed, range);
+    this.#checker.committed(storeId, lane, range);
   }
 
   /** Rows as they are, entities as they are now. */
@@ -256,7 +275,7 @@ export class SimCloudStore {
     for (const rejection of rejections) this.failed.add(rejection.seq);
   }
 
-  /** In the transaction that moves the watermark. */
+  /** In the transaction that commits. */
   keepRejections({ storeId, lane }: Pick<UplinkSource, "storeId" | "lane">, rejections: readonly Rejection[]): void {
     if (rejections.length === 0) return;
     const key = `${storeId} ${lane}`;
@@ -276,19 +295,24 @@ export class SimCloudStore {
     const key = `${storeId} ${lane}`;
     const left = [...(this.#rejections.get(key) ?? [])].filter(([seq]) => seq > ackedSeq);
     this.#rejections.set(key, new Map(left));
-    const rejections = left.map(([, rejection]) => rejection);
-    return createMissedAcks({ lane, ackedSeq, upTo: this.watermark(storeId, lane), rejections }, REJECTIONS_PER_ACK);
+    const rejections = left.map(([, rejection]) => rejection).toSorted((one, other) => one.seq - other.seq);
+    return rangesAbove(this.committed(storeId, lane), ackedSeq).flatMap(({ first, last }) => {
+      const inRange = rejections.filter(({ seq }) => first <= seq && seq <= last);
+      return createMissedAcks({ lane, ackedSeq: first - 1, upTo: last, rejections: inRange }, REJECTIONS_PER_ACK);
+    });
   }
 
-  #openLane(storeId: Uuid, session: number, { lane, oldestSeq }: LaneOffer): number {
-    const key = `${storeId} ${lane}`;
-    const before = this.#uplinks.get(key)?.watermark ?? 0;
-    const watermark = Math.max(before, oldestSeq - 1);
-    this.#uplinks.set(key, { watermark, session });
+  #openLane(storeId: Uuid, session: number, { lane, oldestSeq }: LaneOffer): readonly SeqRange[] {
+    let committed = this.committed(storeId, lane);
     const book = this.#checker.book(storeId, lane);
-    if (watermark > before) book.skippedUpTo = watermark;
-    book.committedMax = Math.max(book.committedMax, watermark);
-    return watermark;
+    for (const lost of gapsBelow(committed, oldestSeq)) {
+      committed = addRange(committed, lost);
+      book.skipped = addRange(book.skipped, lost);
+      this.#checker.committed(storeId, lane, lost);
+    }
+    this.#uplinks.set(`${storeId} ${lane}`, { committed, session });
+    this.#checker.checkCommitted(storeId, lane, committed);
+    return committed;
   }
 
   #record(entity: number): void {

@@ -1,9 +1,11 @@
 import { backoffDelayMs } from "../../shared/core/backoff.ts";
-import type { Batch, Hello, UplinkLane, Welcome } from "../../shared/sync/frames.ts";
-import { PROTOCOL_MAX, PROTOCOL_MIN, UPLINK_LANES } from "../../shared/sync/frames.ts";
+import { prefixEnd, rangesAbove } from "../../shared/core/seq-range.ts";
+import { committedBelow, inOrderFrom } from "../../shared/sync/course.ts";
+import type { Batch, Course, Hello, Lane, UplinkLane, Welcome } from "../../shared/sync/frames.ts";
+import { PROTOCOL_MAX, PROTOCOL_MIN, uplinkLaneOf } from "../../shared/sync/frames.ts";
 import type { SessionEnd } from "../../shared/sync/session-driver.ts";
-import type { Opening } from "../../shared/sync/session.ts";
-import { findSender, startEdgeSession } from "../../shared/sync/session.ts";
+import type { Opening } from "../../shared/sync/session-state.ts";
+import { startEdgeSession } from "../../shared/sync/session.ts";
 import { Violation } from "./checker.ts";
 import type { SimEdgeStore } from "./edge-store.ts";
 import { SimSessionEnd, type SimPorts } from "./session-end.ts";
@@ -56,8 +58,8 @@ export class SimEdgeProcess {
 
   /** Up to where telemetry is on its way. */
   sentTelemetry(): number {
-    const sent = this.session === null ? undefined : findSender(this.session.state, "telemetry")?.sent;
-    return sent ?? this.store.cursor("telemetry");
+    const senders = this.session?.state.senders.filter(({ lane }) => lane === "live" || lane === "telemetry") ?? [];
+    return Math.max(prefixEnd(this.store.cursor("telemetry")), ...senders.map(({ sent }) => sent));
   }
 
   #later(delayMs: number, run: () => void): void {
@@ -71,7 +73,7 @@ export class SimEdgeProcess {
     const hello = this.#hello();
     this.#later(this.#world.databaseMs(), () => {
       const first = startEdgeSession(hello, this.#world.scheduler.nowMs);
-      const session = new SimSessionEnd(this.#world, first, this.#ports());
+      const session = new SimSessionEnd(this.#world, first, this.#ports(hello));
       const stream = this.#world.dial(session);
       if (stream === null) {
         this.#ended({ code: "LINK_DOWN", text: "No route", retryAfterMs: 0, wasLive: false });
@@ -94,20 +96,24 @@ export class SimEdgeProcess {
       cloudId: store.cloudId,
       downlinkApplied: store.downlinkApplied,
       wallClockMs: 0,
+      backlogOrder: this.#world.profile.backlogOrder,
     };
   }
 
-  #ports(): SimPorts {
+  #ports(hello: Hello): SimPorts {
     const { store } = this;
     return {
       open: (first) => {
         if (first.type !== "welcome") throw new Violation("greeting", "an edge got a Hello");
-        return this.#open(first, store);
+        return this.#open(hello, first, store);
       },
-      load: ({ lane, ...request }) => store.read(uplink(lane), request),
+      load: ({ lane, ...request }) => {
+        const { batches, drained } = store.read(uplinkLaneOf(lane), request);
+        return { batches: batches.map((batch) => ({ ...batch, lane })), drained };
+      },
       apply: (_lane, batches: readonly Batch[]) => store.applyDownlinks(batches, this.#world.cloud.store),
-      settle: (lane, seq, rejections) => store.settle(uplink(lane), seq, rejections),
-      committed: () => store.downlinkApplied,
+      settle: (lane, { committed, rejections }) => store.settle(uplinkLaneOf(lane), committed, rejections),
+      committed: () => [{ first: 1, last: store.downlinkApplied }],
       ended: (end) => {
         this.session = null;
         this.#ended(end);
@@ -115,17 +121,22 @@ export class SimEdgeProcess {
     };
   }
 
-  #open(welcome: Welcome, store: SimEdgeStore): Opening {
-    const missedAcks = store.welcome(welcome);
+  #open(hello: Hello, welcome: Welcome, store: SimEdgeStore): Opening {
+    const missedAcks = store.welcome(hello, welcome);
+    const courseOf = (lane: Lane): Course => welcome.courses.find((start) => start.lane === lane)?.course ?? [];
+    const missed = (lane: UplinkLane) => {
+      const offer = hello.lanes.find((candidate) => candidate.lane === lane);
+      return rangesAbove(committedBelow(welcome.courses, lane, offer?.nextSeq ?? 1), offer?.ackedSeq ?? 0);
+    };
     return this.#world.broken.edgeOpening(
       {
         window: welcome.window,
-        sending: UPLINK_LANES.map((lane) => ({
-          lane,
-          seq: welcome.watermarks.find((mark) => mark.lane === lane)?.seq ?? 0,
-          ackedSeq: store.cursor(lane),
-        })),
-        receiving: [{ lane: "downlink", seq: welcome.downlinkResume }],
+        sending: [
+          { lane: "config", course: courseOf("config"), missed: missed("config") },
+          { lane: "live", course: courseOf("live"), missed: [] },
+          { lane: "telemetry", course: courseOf("telemetry"), missed: missed("telemetry") },
+        ],
+        receiving: [{ lane: "downlink", course: inOrderFrom(welcome.downlinkResume + 1) }],
         welcome: null,
         missedAcks,
       },
@@ -138,10 +149,4 @@ export class SimEdgeProcess {
     const floorMs = Math.max(end.retryAfterMs, REFUSALS.has(end.code) ? REFUSED_RETRY_MS : 0);
     this.#later(backoffDelayMs(this.#attempt, this.#world.dice.random, floorMs), () => this.#connect());
   }
-}
-
-function uplink(lane: string): UplinkLane {
-  const found = UPLINK_LANES.find((candidate) => candidate === lane);
-  if (found === undefined) throw new Violation("lanes", `${lane} does not go up`);
-  return found;
 }

@@ -1,10 +1,12 @@
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
-import type { Ack, Batch, LaneOffer, Rejection, UplinkLane, Welcome } from "../../shared/sync/frames.ts";
+import type { SeqRange } from "../../shared/core/seq-range.ts";
+import { addRange, intersectRanges, prefixEnd } from "../../shared/core/seq-range.ts";
+import { committedBelow } from "../../shared/sync/course.ts";
+import type { Ack, Batch, Hello, LaneOffer, Rejection, UplinkLane, Welcome } from "../../shared/sync/frames.ts";
 import { lastSeqOf, UPLINK_LANES } from "../../shared/sync/frames.ts";
 import { createMissedAcks } from "../../shared/sync/rejections.ts";
-import type { OutgoingBatch } from "../../shared/sync/sender.ts";
-import type { LoadRequest } from "../../shared/sync/session-driver.ts";
+import type { OutgoingBatch, WantedLoad } from "../../shared/sync/sender.ts";
 import type { Checker } from "./checker.ts";
 import { Violation } from "./checker.ts";
 import type { SimCloudStore } from "./cloud-store.ts";
@@ -49,9 +51,9 @@ export class SimEdgeStore {
   #downlinks = new Set<number>();
   #rows: Record<UplinkLane, Row[]> = { config: [], telemetry: [] };
   #next: Record<UplinkLane, number> = { config: 1, telemetry: 1 };
-  #cursor: Record<UplinkLane, number> = { config: 0, telemetry: 0 };
+  #cursor: Record<UplinkLane, readonly SeqRange[]> = { config: [], telemetry: [] };
   /** The cursor that survives a loss of power (synchronous_commit = off). */
-  #durableCursor: Record<UplinkLane, number> = { config: 0, telemetry: 0 };
+  #durableCursor: Record<UplinkLane, readonly SeqRange[]> = { config: [], telemetry: [] };
   readonly #checker: Checker;
 
   constructor(storeId: Uuid, checker: Checker) {
@@ -81,7 +83,8 @@ export class SimEdgeStore {
     return this.#next[lane];
   }
 
-  cursor(lane: UplinkLane): number {
+  /** What the cloud has committed, as far as is known here. */
+  cursor(lane: UplinkLane): readonly SeqRange[] {
     return this.#cursor[lane];
   }
 
@@ -152,7 +155,7 @@ export class SimEdgeStore {
   prune(): void {
     this.flush();
     for (const lane of UPLINK_LANES) {
-      this.#rows[lane] = this.#rows[lane].filter((row) => lastOf(row) > this.#cursor[lane]);
+      this.#rows[lane] = this.#rows[lane].filter((row) => lastOf(row) > prefixEnd(this.#cursor[lane]));
     }
   }
 
@@ -161,13 +164,13 @@ export class SimEdgeStore {
       lane,
       nextSeq: this.#next[lane],
       oldestSeq: this.#rows[lane][0]?.firstSeq ?? this.#next[lane],
-      ackedSeq: this.#cursor[lane],
+      ackedSeq: prefixEnd(this.#cursor[lane]),
     }));
   }
 
   read(
     lane: UplinkLane,
-    { afterSeq, bytesMax, itemsMax }: Omit<LoadRequest, "lane">,
+    { afterSeq, upToSeq, bytesMax, itemsMax }: WantedLoad,
   ): {
     readonly batches: readonly OutgoingBatch[];
     readonly drained: boolean;
@@ -176,42 +179,50 @@ export class SimEdgeStore {
     let bytes = 0;
     for (const row of this.#rows[lane]) {
       if (lastOf(row) <= afterSeq) continue;
-      if (bytes >= bytesMax || row.firstSeq > afterSeq + itemsMax || found.length >= ROWS_PER_READ_MAX) break;
+      if (
+        bytes >= bytesMax ||
+        row.firstSeq > Math.min(upToSeq, afterSeq + itemsMax) ||
+        found.length >= ROWS_PER_READ_MAX
+      )
+        break;
       found.push(row);
       bytes += row.contents.length * 4;
     }
     const drained = found.length === 0;
-    if (lane === "telemetry") return { drained, batches: found.map((row) => this.telemetryBatch(row, afterSeq)) };
+    if (lane === "telemetry")
+      return { drained, batches: found.map((row) => this.telemetryBatch(row, afterSeq, upToSeq)) };
     const [first] = found;
     if (first === undefined) return { drained, batches: [] };
     const joined = found.slice(0, itemsMax).flatMap((row) => row.contents);
     return { drained, batches: [batchOf("config", first.firstSeq, joined, 0)] };
   }
 
-  /** A row, or its rest when the peer has committed a part of it before rows were merged. */
-  telemetryBatch(row: Row, afterSeq: number): OutgoingBatch {
+  /** A row, or the part of it in the range: rows may have been merged over what the peer has committed. */
+  telemetryBatch(row: Row, afterSeq: number, upToSeq: number): OutgoingBatch {
     const skipped = Math.max(0, afterSeq + 1 - row.firstSeq);
-    return batchOf("telemetry", row.firstSeq + skipped, row.contents.slice(skipped), row.configSeq);
+    const contents = row.contents.slice(skipped, Math.max(0, upToSeq + 1 - row.firstSeq));
+    return batchOf("telemetry", row.firstSeq + skipped, contents, row.configSeq);
   }
 
-  settle(lane: UplinkLane, seq: number, rejections: readonly Rejection[]): void {
+  settle(lane: UplinkLane, committed: readonly SeqRange[], rejections: readonly Rejection[]): void {
     for (const rejection of rejections) this.parked.add(`${lane} ${rejection.seq}`);
-    this.#cursor[lane] = Math.max(this.#cursor[lane], seq);
+    this.#cursor[lane] = committed.reduce(addRange, this.#cursor[lane]);
     if (rejections.length > 0) this.flush();
     this.#checker.cursorMoved(this.storeId, lane, this.#cursor[lane]);
   }
 
   /** Takes over what the Welcome says. @returns the acks that the cloud has missed */
-  welcome({ cloudId, downlinkAcked, downlinkResume, watermarks }: Welcome): readonly Ack[] {
+  welcome(hello: Hello, { cloudId, courses, downlinkAcked, downlinkResume }: Welcome): readonly Ack[] {
     const continues = this.cloudId === cloudId && this.downlinkApplied === downlinkResume;
     if (!continues) this.refused.clear();
     this.cloudId = cloudId;
     this.downlinkApplied = downlinkResume;
     this.#rejections = continues ? this.#rejections.filter(({ seq }) => seq > downlinkAcked) : [];
     // A cloud that was set back has less than it acknowledged once.
-    for (const { lane, seq } of watermarks) {
-      this.#cursor[lane] = Math.min(this.#cursor[lane], seq);
-      this.#durableCursor[lane] = Math.min(this.#durableCursor[lane], seq);
+    for (const { lane, nextSeq } of hello.lanes) {
+      const committed = committedBelow(courses, lane, nextSeq);
+      this.#cursor[lane] = intersectRanges(this.#cursor[lane], committed);
+      this.#durableCursor[lane] = intersectRanges(this.#durableCursor[lane], committed);
     }
     const range = { lane: "downlink", ackedSeq: downlinkAcked, upTo: downlinkResume } as const;
     return createMissedAcks({ ...range, rejections: this.#rejections }, REJECTIONS_PER_ACK);

@@ -1,4 +1,4 @@
-import type { Role } from "../../shared/sync/session.ts";
+import type { Role } from "../../shared/sync/session-state.ts";
 import { SimEdgeProcess } from "./edge-process.ts";
 import type { Simulation } from "./simulation.ts";
 import type { Workload } from "./workload.ts";

@@ -1,7 +1,9 @@
 import { AppError } from "../../shared/core/errors.ts";
+import { overlaps, prefixEnd } from "../../shared/core/seq-range.ts";
+import { committedBelow, inOrderFrom } from "../../shared/sync/course.ts";
 import { lastSeqOf } from "../../shared/sync/frames.ts";
+import type { SessionEffect, SessionEvent, SessionState, Step } from "../../shared/sync/session-state.ts";
 import { advanceSession } from "../../shared/sync/session.ts";
-import type { SessionEffect, SessionEvent, SessionState, Step } from "../../shared/sync/session.ts";
 import { REMOVED } from "./contents.ts";
 import type { Build } from "./simulation.ts";
 import { PRODUCT } from "./simulation.ts";
@@ -26,8 +28,8 @@ export const MUTANTS: readonly Mutant[] = [
     if (event.type !== "frame" || event.frame.type !== "batch" || state.phase !== "live")
       return advanceSession(state, event, nowMs);
     const { frame } = event;
-    const received = state.receivers.find(({ lane }) => lane === frame.lane)?.received ?? 0;
-    return advanceSession(state, { type: "frame", frame: { ...frame, firstSeq: received + 1 } }, nowMs);
+    const firstSeq = state.receivers.find(({ lane }) => lane === frame.lane)?.course[0]?.first ?? 1;
+    return advanceSession(state, { type: "frame", frame: { ...frame, firstSeq } }, nowMs);
   }),
   machine("forgets a wake-up that comes while loading", (state, event, nowMs) => {
     const isLost =
@@ -62,42 +64,42 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   { name: "begins the next session before the last one's work is done", build: { ...PRODUCT, waitsForWork: false } },
   {
-    name: "goes on from its own cursor instead of the cloud's watermark",
+    name: "goes on from its own cursor instead of the cloud's course",
     build: {
       ...PRODUCT,
       edgeOpening: (opening, store) => ({
         ...opening,
-        sending: opening.sending.map((start) => ({
-          ...start,
-          seq: start.lane === "downlink" ? start.seq : store.cursor(start.lane) - 1,
-        })),
+        sending: opening.sending.map((start) =>
+          start.lane === "config" ? { ...start, course: inOrderFrom(prefixEnd(store.cursor("config"))) } : start,
+        ),
       }),
     },
   },
   edgeStore("lets telemetry go without waiting for its config", (store) => {
     const read = store.telemetryBatch.bind(store);
-    store.telemetryBatch = (row, afterSeq) => ({ ...read(row, afterSeq), configSeq: 0 });
+    store.telemetryBatch = (row, afterSeq, upToSeq) => ({ ...read(row, afterSeq, upToSeq), configSeq: 0 });
   }),
   edgeStore("gives merged rows the config sequence of the first", (store) => {
     store.mergedConfigSeq = (rows) => rows[0]?.configSeq ?? 0;
   }),
   edgeStore("sends a merged row whole though a part of it is committed", (store) => {
     const read = store.telemetryBatch.bind(store);
-    store.telemetryBatch = (row) => read(row, 0);
+    store.telemetryBatch = (row, _afterSeq, upToSeq) => read(row, 0, upToSeq);
   }),
   edgeStore("removes records without telling the cloud", (store) => {
     store.tellGap = () => undefined;
   }),
   edgeStore("closes up thinned rows, so that records get other numbers", (store) => {
     const read = store.telemetryBatch.bind(store);
-    store.telemetryBatch = (row, afterSeq) => {
+    store.telemetryBatch = (row, afterSeq, upToSeq) => {
       const kept = row.contents.filter((content) => content !== REMOVED);
-      return kept.length === 0 ? read(row, afterSeq) : read({ ...row, contents: kept }, afterSeq);
+      return read(kept.length === 0 ? row : { ...row, contents: kept }, afterSeq, upToSeq);
     };
   }),
   edgeStore("moves the cursor to what was written", (store) => {
     const settle = store.settle.bind(store);
-    store.settle = (lane, _seq, rejections) => settle(lane, store.nextSeq(lane) - 1, rejections);
+    store.settle = (lane, _committed, rejections) =>
+      settle(lane, [{ first: 1, last: store.nextSeq(lane) - 1 }], rejections);
   }),
   {
     name: "begins the next session early and applies downlinks without looking at what was applied",
@@ -123,16 +125,16 @@ export const MUTANTS: readonly Mutant[] = [
   }),
   edgeStore("keeps its own downlink sequence when the Welcome names another", (store) => {
     const welcome = store.welcome.bind(store);
-    store.welcome = (frame) => welcome({ ...frame, downlinkResume: store.downlinkApplied });
+    store.welcome = (hello, frame) => welcome(hello, { ...frame, downlinkResume: store.downlinkApplied });
   }),
   edgeStore("forgets what it refused when the acknowledgement is lost", (store) => {
     store.keepRejections = () => undefined;
   }),
   edgeStore("takes what the Welcome says was committed for acknowledged", (store) => {
     const welcome = store.welcome.bind(store);
-    store.welcome = (frame) => {
-      const missed = welcome(frame);
-      for (const { lane, seq } of frame.watermarks) store.settle(lane, seq, []);
+    store.welcome = (hello, frame) => {
+      const missed = welcome(hello, frame);
+      for (const { lane, nextSeq } of hello.lanes) store.settle(lane, committedBelow(frame.courses, lane, nextSeq), []);
       return missed;
     };
   }),
@@ -142,34 +144,59 @@ export const MUTANTS: readonly Mutant[] = [
   cloudStore("takes what the edge has applied for acknowledged", (store) => {
     store.heardUpTo = (resume) => resume;
   }),
-  cloudStore("does not compare session and watermark before it applies", (store) => {
+  cloudStore("compares neither session nor sequences before it applies", (store) => {
     store.guardUplink = () => undefined;
   }),
   cloudStore("does not compare the session before it applies", (store) => {
-    store.guardUplink = (source, from) => {
-      if (store.watermark(source.storeId, source.lane) !== from)
-        throw new AppError("SESSION_FENCED", "Watermark differs");
+    store.guardUplink = (source, range) => {
+      if (overlaps(store.committed(source.storeId, source.lane), range))
+        throw new AppError("SESSION_FENCED", "Committed already");
     };
   }),
-  cloudStore("commits the watermark before the effects", (store) => {
+  {
+    name: "begins the next session early and does not look at what is committed before it applies",
+    build: {
+      ...PRODUCT,
+      waitsForWork: false,
+      prepareCloud: (store) => {
+        store.guardUplink = ({ session }) => {
+          if (session !== store.session) throw new AppError("SESSION_FENCED", "A newer session took over");
+        };
+      },
+    },
+  },
+  cloudStore("lets the backlog go over what lies ahead of the first gap", (store) => {
+    const plan = store.planTelemetry.bind(store);
+    store.planTelemetry = (committed, nextSeq, order) => plan(committed.slice(0, 1), nextSeq, order);
+  }),
+  cloudStore("sends fresh telemetry behind the backlog", (store) => {
+    const plan = store.planTelemetry.bind(store);
+    store.planTelemetry = (committed, nextSeq) => plan(committed, nextSeq, "oldest-first");
+  }),
+  machine("applies the backlog before fresh telemetry", (state, event, nowMs) => {
+    const receivers = state.receivers.toSorted((left, right) => (left.lane < right.lane ? 1 : -1));
+    return advanceSession({ ...state, receivers }, event, nowMs);
+  }),
+  cloudStore("commits sequences before the effects", (store) => {
     const apply = store.applyUplink.bind(store);
     let calls = 0;
     store.applyUplink = (source, batches) => {
       calls += 1;
       const last = batches.at(-1);
       if (calls % 50 !== 0 || last === undefined) return apply(source, batches);
-      store.guardUplink(source, (batches[0]?.firstSeq ?? 1) - 1);
-      store.moveWatermark(source, lastSeqOf(last));
+      const range = { first: batches[0]?.firstSeq ?? 1, last: lastSeqOf(last) };
+      store.guardUplink(source, range);
+      store.commitRange(source, range);
       throw new AppError("DATABASE_UNAVAILABLE", "The connection was lost between two commits");
     };
   }),
-  cloudStore("commits the effects before the watermark", (store) => {
-    const move = store.moveWatermark.bind(store);
+  cloudStore("commits the effects before their sequences", (store) => {
+    const commit = store.commitRange.bind(store);
     let calls = 0;
-    store.moveWatermark = (source, to) => {
+    store.commitRange = (source, range) => {
       calls += 1;
       if (calls % 50 === 0) throw new AppError("DATABASE_UNAVAILABLE", "The connection was lost between two commits");
-      move(source, to);
+      commit(source, range);
     };
   }),
   cloudStore("takes an edge whose database is older than what it sent", (store) => {

@@ -1,9 +1,10 @@
 import type { Frame } from "../../shared/sync/frames.ts";
-import type { Role } from "../../shared/sync/session.ts";
+import { LANES } from "../../shared/sync/frames.ts";
+import type { Role } from "../../shared/sync/session-state.ts";
 import type { Dice } from "./dice.ts";
 import type { Scheduler } from "./scheduler.ts";
 
-// A stream between two ends: frames arrive in order, acks and the like before batches (shared/sync/frame-queue.ts), or not at all.
+// A stream between two ends: frames arrive in order, by their preference (shared/sync/frame-queue.ts), or not at all.
 
 /** What a stream does with what it carries. */
 export interface Weather {
@@ -27,8 +28,8 @@ interface Direction {
   stalledUntilMs: number;
   /** The next risky frame disappears. */
   losesNext: boolean;
-  lastUrgentMs: number;
-  lastBatchMs: number;
+  /** When the last frame of each preference arrives: first what is no batch, then the lanes. */
+  readonly lastMs: number[];
 }
 
 export class Stream {
@@ -64,15 +65,13 @@ export class Stream {
       return;
     }
     const { delayMs, jitterMs } = this.#weather;
-    let atMs = Math.max(
+    const rank = frame.type === "batch" ? LANES.indexOf(frame.lane) + 1 : 0;
+    const atMs = Math.max(
       nowMs + delayMs + this.#dice.between(0, jitterMs),
       direction.stalledUntilMs,
-      direction.lastUrgentMs,
+      ...direction.lastMs.slice(0, rank + 1),
     );
-    if (frame.type === "batch") {
-      atMs = Math.max(atMs, direction.lastBatchMs);
-      direction.lastBatchMs = atMs;
-    } else direction.lastUrgentMs = atMs;
+    direction.lastMs[rank] = atMs;
     const to = this.#ends[other(from)];
     this.#scheduler.at(atMs, () => {
       if (!this.#cut && !direction.silent) to.receive(frame);
@@ -85,7 +84,7 @@ export class Stream {
     this.#closed = true;
     const direction = this.#from[from];
     const { nowMs } = this.#scheduler;
-    const atMs = Math.max(nowMs + this.#weather.delayMs, direction.lastUrgentMs, direction.lastBatchMs);
+    const atMs = Math.max(nowMs + this.#weather.delayMs, ...direction.lastMs);
     this.#scheduler.at(atMs, () => {
       if (!this.#cut && !direction.silent) this.#ends[other(from)].ended();
       this.#cut = true;
@@ -143,5 +142,5 @@ export function other(role: Role): Role {
 }
 
 function calm(): Direction {
-  return { silent: false, losesAcks: false, stalledUntilMs: 0, losesNext: false, lastUrgentMs: 0, lastBatchMs: 0 };
+  return { silent: false, losesAcks: false, stalledUntilMs: 0, losesNext: false, lastMs: [0, ...LANES.map(() => 0)] };
 }

@@ -1,9 +1,18 @@
 import { AppError } from "../../shared/core/errors.ts";
+import type { SeqRange } from "../../shared/core/seq-range.ts";
+import { addRange } from "../../shared/core/seq-range.ts";
 import type { Batch, Frame, Hello, Lane, Rejection, Welcome } from "../../shared/sync/frames.ts";
 import type { OutgoingBatch } from "../../shared/sync/sender.ts";
-import type { LoadRequest, SessionEnd } from "../../shared/sync/session-driver.ts";
-import type { Opening, Role, SessionEffect, SessionEvent, SessionState, Step } from "../../shared/sync/session.ts";
-import { nextTickMs } from "../../shared/sync/session.ts";
+import type { LoadRequest, SessionEnd, Settled } from "../../shared/sync/session-driver.ts";
+import { nextTickMs } from "../../shared/sync/session-liveness.ts";
+import type {
+  Opening,
+  Role,
+  SessionEffect,
+  SessionEvent,
+  SessionState,
+  Step,
+} from "../../shared/sync/session-state.ts";
 import { Violation } from "./checker.ts";
 import type { Stream, StreamEnd } from "./network.ts";
 import type { Simulation } from "./simulation.ts";
@@ -13,9 +22,9 @@ export interface SimPorts {
   open(first: Hello | Welcome): Opening;
   load(request: LoadRequest): { readonly batches: readonly OutgoingBatch[]; readonly drained: boolean };
   apply(lane: Lane, batches: readonly Batch[]): readonly Rejection[];
-  settle(lane: Lane, seq: number, rejections: readonly Rejection[]): void;
-  /** Last sequence of a lane that this side has committed. */
-  committed(lane: Lane): number;
+  settle(lane: Lane, settled: Settled): void;
+  /** What this side has committed of a lane. */
+  committed(lane: Lane): readonly SeqRange[];
   /** Everything that the session began is done. */
   ended(end: SessionEnd): void;
 }
@@ -33,7 +42,7 @@ export class SimSessionEnd implements StreamEnd {
   readonly #pending = new Set<Pending>();
   #stream: Stream | null = null;
   #state: SessionState;
-  readonly #settling = new Map<Lane, { readonly seq: number; readonly rejections: readonly Rejection[] }>();
+  readonly #settling = new Map<Lane, Settled>();
   #isSettling = false;
   #settleFailed = false;
   #working = 0;
@@ -119,8 +128,12 @@ export class SimSessionEnd implements StreamEnd {
         }));
         return;
       case "settle": {
-        const before = this.#settling.get(effect.lane)?.rejections ?? [];
-        this.#settling.set(effect.lane, { seq: effect.seq, rejections: [...before, ...effect.rejections] });
+        const waiting = this.#settling.get(effect.lane);
+        this.#settling.set(effect.lane, {
+          seq: effect.seq,
+          committed: effect.committed.reduce(addRange, waiting?.committed ?? []),
+          rejections: [...(waiting?.rejections ?? []), ...effect.rejections],
+        });
         this.#settleNext();
         return;
       }
@@ -137,12 +150,12 @@ export class SimSessionEnd implements StreamEnd {
   #settleNext(): void {
     const next = this.#settling.entries().next();
     if (this.#dead || this.#isSettling || this.#settleFailed || next.done) return;
-    const [lane, { seq, rejections }] = next.value;
+    const [lane, settled] = next.value;
     this.#settling.delete(lane);
     this.#isSettling = true;
     this.#work(
       () => {
-        this.#ports.settle(lane, seq, rejections);
+        this.#ports.settle(lane, settled);
         return null;
       },
       (failed) => {

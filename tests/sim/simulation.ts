@@ -1,7 +1,8 @@
 import type { Uuid } from "../../shared/core/ids.ts";
 import { uuidFromBytes } from "../../shared/core/ids.ts";
-import { UPLINK_LANES, type Window } from "../../shared/sync/frames.ts";
-import type { Opening, Role, SessionEvent, SessionState } from "../../shared/sync/session.ts";
+import { countSeqs, includesRange } from "../../shared/core/seq-range.ts";
+import { BACKLOG_ORDERS, UPLINK_LANES, type BacklogOrder, type Window } from "../../shared/sync/frames.ts";
+import type { Opening, Role, SessionEvent, SessionState } from "../../shared/sync/session-state.ts";
 import { advanceSession } from "../../shared/sync/session.ts";
 import { Checker, Violation } from "./checker.ts";
 import { SimCloudProcess } from "./cloud-process.ts";
@@ -21,6 +22,7 @@ import { Workload } from "./workload.ts";
 // Phases of a run:
 //   trouble  work goes in on both sides while everything fails: see faults.ts
 //   healed   no more faults, everything is up: all that was written must arrive, without a pause of HEALED_WITHIN_MS
+//   overtake an outage leaves a backlog; what is written when the link is back must not wait for it
 //   quiet    single changes, each of which must arrive within QUIET_WITHIN_MS: what lost a wake-up shows here
 
 const TROUBLE_MS = 180_000;
@@ -29,12 +31,16 @@ const HEALED_WITHIN_MS = 300_000;
 const STILL_WORKING_MS = 10_000;
 const QUIET_WITHIN_MS = 30_000;
 const QUIET_ROUNDS = 4;
+const OUTAGE_MS = 5_000;
+/** Several pieces of work that take longer than usual. */
+const SLOW_DATABASE = 30;
 const LOOK_EVERY_MS = 250;
 const TRACE_EVENTS_MAX = 60;
 
 /** What differs between seeds beside the dice. */
 export interface Profile {
   readonly window: Window;
+  readonly backlogOrder: BacklogOrder;
   readonly delayMs: number;
   readonly jitterMs: number;
   readonly databaseMs: number;
@@ -138,6 +144,8 @@ export class Simulation {
     this.scheduler.runUntil(TROUBLE_MS + STILL_WORKING_MS);
     this.#workload.stop();
     this.#awaitSettled("healed", HEALED_WITHIN_MS);
+    this.#checkOvertaking();
+    this.#awaitSettled("overtake", HEALED_WITHIN_MS);
     for (let round = 0; round < QUIET_ROUNDS; round += 1) {
       this.#workload.singleChange();
       this.#awaitSettled("quiet", QUIET_WITHIN_MS);
@@ -216,7 +224,9 @@ export class Simulation {
   /** Grows with everything that arrives; bounded by what was written. */
   #arrived(): number {
     const { cloud, edge } = this;
-    const up = UPLINK_LANES.map((lane) => cloud.store.watermark(edge.store.storeId, lane) + edge.store.cursor(lane));
+    const up = UPLINK_LANES.map(
+      (lane) => countSeqs(cloud.store.committed(edge.store.storeId, lane)) + countSeqs(edge.store.cursor(lane)),
+    );
     return up.reduce((sum, seq) => sum + seq, 0) + edge.store.downlinkApplied + cloud.store.downlinkAcked;
   }
 
@@ -225,10 +235,13 @@ export class Simulation {
     const { cloud, edge } = this;
     for (const lane of UPLINK_LANES) {
       const last = edge.store.nextSeq(lane) - 1;
-      const watermark = cloud.store.watermark(edge.store.storeId, lane);
-      if (watermark !== last) return `the cloud has ${lane} up to ${watermark}, the edge wrote up to ${last}`;
-      if (edge.store.cursor(lane) !== last)
-        return `the edge's cursor of ${lane} is ${edge.store.cursor(lane)}, not ${last}`;
+      const all = { first: 1, last };
+      const committed = cloud.store.committed(edge.store.storeId, lane);
+      if (last > 0 && !includesRange(committed, all))
+        return `the cloud has ${countSeqs(committed)} items of ${lane}, the edge wrote ${last}`;
+      const cursor = edge.store.cursor(lane);
+      if (last > 0 && !includesRange(cursor, all))
+        return `the edge's cursor of ${lane} has ${countSeqs(cursor)} of ${last}`;
     }
     const { downlinkAcked, downlinkLast } = cloud.store;
     if (edge.store.downlinkApplied !== downlinkLast) {
@@ -244,10 +257,30 @@ export class Simulation {
     return null;
   }
 
+  /** Behaviour of lane live: fresh telemetry is committed while the backlog drains. */
+  #checkOvertaking(): void {
+    const { cloud, edge, profile, scheduler } = this;
+    this.isPartitioned = true;
+    for (const stream of this.streams) stream.cut({ edge: true, cloud: true });
+    scheduler.runUntil(scheduler.nowMs + OUTAGE_MS);
+    this.#workload.backlog();
+    this.isPartitioned = false;
+    const deadlineMs = scheduler.nowMs + HEALED_WITHIN_MS;
+    while (!edge.isLive && scheduler.nowMs < deadlineMs) scheduler.runUntil(scheduler.nowMs + 1);
+    if (profile.backlogOrder === "oldest-first") return;
+    const seq = this.#workload.freshRecord();
+    // To the cloud, behind an apply that is under way, with what the databases take at their slowest.
+    scheduler.runUntil(scheduler.nowMs + 2 * (profile.delayMs + profile.jitterMs) + SLOW_DATABASE * profile.databaseMs);
+    const committed = cloud.store.committed(edge.store.storeId, "telemetry");
+    if (!includesRange(committed, { first: seq, last: seq }))
+      throw new Violation("fresh data does not wait", `telemetry ${seq} waits behind ${this.#missing() ?? "nothing"}`);
+  }
+
   #checkBooks(): void {
     for (const lane of UPLINK_LANES) {
       const book = this.checker.book(this.edge.store.storeId, lane);
-      for (let seq = book.skippedUpTo + 1; seq <= book.written.length; seq += 1) {
+      for (let seq = 1; seq <= book.written.length; seq += 1) {
+        if (includesRange(book.skipped, { first: seq, last: seq })) continue;
         const count = book.applied[seq - 1] ?? 0;
         if (count !== 1) throw new Violation("applied exactly once", `${lane} ${seq} took effect ${count} times`);
       }
@@ -258,12 +291,13 @@ export class Simulation {
   #checkParked(): void {
     const { cloud, edge } = this;
     for (const lane of UPLINK_LANES) {
-      const { removed, written, skippedUpTo } = this.checker.book(edge.store.storeId, lane);
+      const { removed, written, skipped } = this.checker.book(edge.store.storeId, lane);
       for (const [index, content] of written.entries()) {
         const seq = index + 1;
-        const isRefused = lane === "config" ? readConfigContent(content).kind === "refused" : isRefusedRecord(content);
         // What was removed was seldom seen by the cloud.
-        if (isRefused && seq > skippedUpTo && !removed.has(seq) && !edge.store.parked.has(`${lane} ${seq}`))
+        if (removed.has(seq) || includesRange(skipped, { first: seq, last: seq })) continue;
+        const isRefused = lane === "config" ? readConfigContent(content).kind === "refused" : isRefusedRecord(content);
+        if (isRefused && !edge.store.parked.has(`${lane} ${seq}`))
           throw new Violation("refused is parked", `${lane} ${seq} was refused, and the edge does not know`);
       }
     }
@@ -284,6 +318,7 @@ function chooseProfile(dice: Dice): Profile {
   const special = dice.whole(0, 9);
   return {
     window: { bytes: dice.whole(40, 1_000), items: dice.whole(4, 120) },
+    backlogOrder: dice.pick(BACKLOG_ORDERS) ?? "interleaved",
     delayMs: dice.pick([1, 20, 150, 600]) ?? 1,
     jitterMs: dice.pick([0, 5, 200]) ?? 0,
     databaseMs: dice.pick([1, 5, 40]) ?? 1,

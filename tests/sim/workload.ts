@@ -1,3 +1,4 @@
+import type { UplinkLane } from "../../shared/sync/frames.ts";
 import type { SimEdgeStore } from "./edge-store.ts";
 import type { Simulation } from "./simulation.ts";
 
@@ -5,6 +6,8 @@ const ENTITIES = 12;
 /** Now and then the disk of the edge is full. */
 const WRITES_PER_REMOVAL = 20;
 const REMOVAL_ROWS = 4;
+const BACKLOG_RECORDS = 1_200;
+const BACKLOG_ROW = 40;
 
 /** What devices and people do: writes on both sides, whatever the link does. */
 export class Workload {
@@ -58,6 +61,33 @@ export class Workload {
     store.writeTelemetry(Array.from({ length: records }, device));
   }
 
+  /** Telemetry that waits for the link after an outage. Config would go before it and before what is fresh. */
+  backlog(): void {
+    this.#writeRecords(BACKLOG_RECORDS);
+  }
+
+  /** One fresh record. @returns its sequence */
+  freshRecord(): number {
+    const seq = this.#world.edge.store.nextSeq("telemetry");
+    this.#writeRecords(1);
+    this.#wake("telemetry");
+    return seq;
+  }
+
+  #writeRecords(records: number): void {
+    const { store } = this.#world.edge;
+    if (store.devices === 0) store.writeConfig("create", 1);
+    for (let left = records; left > 0; left -= BACKLOG_ROW) {
+      store.writeTelemetry(Array.from({ length: Math.min(left, BACKLOG_ROW) }, () => store.devices));
+    }
+  }
+
+  #wake(lane: UplinkLane): void {
+    const { session } = this.#world.edge;
+    if (lane === "telemetry") session?.wake("live");
+    session?.wake(lane);
+  }
+
   #next(): void {
     const { dice, profile, scheduler } = this.#world;
     scheduler.after(dice.exponentialMs(profile.workEveryMs), () => {
@@ -80,7 +110,7 @@ export class Workload {
     if (!edge.isUp) return;
     const before = edge.store.nextSeq("config");
     this.writeOnEdge(edge.store);
-    edge.session?.wake(edge.store.nextSeq("config") > before ? "config" : "telemetry");
+    this.#wake(edge.store.nextSeq("config") > before ? "config" : "telemetry");
     if (dice.chance(0.1)) edge.store.mergeRows(edge.sentTelemetry(), dice.whole(2, 12));
     this.#writes += 1;
     if (this.#writes % WRITES_PER_REMOVAL === 0) {

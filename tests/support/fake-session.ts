@@ -1,4 +1,5 @@
 import { createDeferred } from "../../shared/core/deferred.ts";
+import { inOrderFrom } from "../../shared/sync/course.ts";
 import type { SessionEnd, SessionHandle } from "../../shared/sync/session-driver.ts";
 import { advanceSession, startCloudSession } from "../../shared/sync/session.ts";
 
@@ -21,7 +22,7 @@ export function createFakeSession(sentSeq: number | null = 0): FakeSession {
       type: "opened",
       opening: {
         window: { bytes: 1_000, items: 10 },
-        sending: [{ lane: "downlink", seq: sentSeq ?? 0, ackedSeq: sentSeq ?? 0 }],
+        sending: [{ lane: "downlink", course: inOrderFrom((sentSeq ?? 0) + 1), missed: [] }],
         receiving: [],
         welcome: null,
         missedAcks: [],

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, realpathSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 /**
@@ -58,6 +58,16 @@ export function readWrittenBytes(pid: number): number {
   } catch {
     return 0;
   }
+}
+
+/** The most memory that the process held since its start or the last reset, in bytes. */
+export function readPeakRssBytes(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? Number.NaN) * 1024;
+}
+
+export function resetPeakRss(pid: number): void {
+  writeFileSync(`/proc/${pid}/clear_refs`, "5");
 }
 
 /** Other processes that run the program of `pid`, by what is on disk: they share its memory pages. */

@@ -36,8 +36,10 @@ export interface TcpProxy extends AsyncDisposable {
   forget(): void;
 }
 
-/** What may wait in the proxy per direction before it stops reading; on a slow link what it carries in a second. */
-const HELD_BYTES_MAX = 256 * 1024;
+/** What may wait in the proxy per direction before it stops reading: without a rate as much as any window. */
+const HELD_BYTES_MAX = 32 * 1024 * 1024;
+/** On a link with a rate, what waits before it, at most; less on a slow one: what it carries in a second. */
+const QUEUE_BYTES_MAX = 256 * 1024;
 /** Parts in which a slow link carries what it was given at once. */
 const PARTS_PER_S = 20;
 const PART_BYTES_MIN = 256;
@@ -197,8 +199,9 @@ function createDirection(sink: Socket): Direction {
   };
 }
 
-function roomBytes({ bytesPerS }: Link): number {
-  return bytesPerS === 0 ? HELD_BYTES_MAX : Math.min(HELD_BYTES_MAX, bytesPerS);
+function roomBytes({ bytesPerS, delayMs }: Link): number {
+  if (bytesPerS === 0) return HELD_BYTES_MAX;
+  return Math.min(QUEUE_BYTES_MAX, bytesPerS) + (bytesPerS * delayMs) / 1000;
 }
 
 function* split(chunk: Buffer, { bytesPerS }: Link): Generator<Buffer> {

@@ -67,11 +67,12 @@ const SOURCES: StatusSources = {
     session: 7,
     clockSkewMs: -20,
     sentSeq: { config: 0, telemetry: 100 },
+    inFlight: { config: [], telemetry: [] },
   }),
   outbox: async () => ({
     lanes: {
-      config: { nextSeq: 4, ackedSeq: 3, oldestUnsentMs: null },
-      telemetry: { nextSeq: 501, ackedSeq: 40, oldestUnsentMs: NOW_MS - 60_000 },
+      config: { nextSeq: 4, ackedSeq: 3, backlogItems: 0, oldestUnsentMs: null },
+      telemetry: { nextSeq: 501, ackedSeq: 40, backlogItems: 460, oldestUnsentMs: NOW_MS - 60_000 },
     },
     parked: { config: 0, telemetry: 0 },
   }),
@@ -179,6 +180,7 @@ function liveLink() {
     session: 1,
     clockSkewMs: 0,
     sentSeq: { config: 0, telemetry: 0 },
+    inFlight: { config: [], telemetry: [] },
   } as const;
 }
 
@@ -214,11 +216,11 @@ function createEventsApp() {
     list: async (lane, request) => {
       requests.push([lane, request]);
       const data = lane === "config" ? [CONFIG_EVENT] : [BATCH_EVENT];
-      return { page: { data, totalPages: 1, totalElements: 1, hasNext: false }, ackedSeq: 6 };
+      return { page: { data, totalPages: 1, totalElements: 1, hasNext: false }, committed: [{ first: 1, last: 6 }] };
     },
   };
   const app = createApp();
-  addCloudEventRoutes(app, { events, sentSeq: () => 7, readTenantId: () => TENANT_ID });
+  addCloudEventRoutes(app, { events, inFlight: () => [{ first: 7, last: 7 }], readTenantId: () => TENANT_ID });
   return { app, requests };
 }
 
@@ -297,7 +299,8 @@ describe("GET /api/edge/events/timeseries", () => {
 
 describe("cloudEventToRest()", () => {
   test("gives each event an id that stays and is its own", () => {
-    const idOf = (event: CloudEvent): string => cloudEventToRest(event, { sentSeq: 0, ackedSeq: 0 }, TENANT_ID).id.id;
+    const idOf = (event: CloudEvent): string =>
+      cloudEventToRest(event, { inFlight: [], committed: [] }, TENANT_ID).id.id;
     const config = { ...CONFIG_EVENT, firstSeq: 7, lastSeq: 7 };
     const ids = [config, { ...config, firstSeq: 8 }, { ...BATCH_EVENT, firstSeq: 7 }].map(idOf);
     expect(ids.every(isUuid)).toBe(true);
@@ -308,15 +311,17 @@ describe("cloudEventToRest()", () => {
 
 describe("cloudEventState()", () => {
   const refused = { items: 1, code: "X", text: "y" };
+  const upTo = (last: number) => ({ first: 1, last });
   test.each([
-    ["queued", { lastSeq: 10, refused: null }, { sentSeq: 9, ackedSeq: 0 }],
-    ["queued", { lastSeq: 10, refused: null }, { sentSeq: 0, ackedSeq: 9 }],
-    ["sent", { lastSeq: 10, refused: null }, { sentSeq: 10, ackedSeq: 9 }],
-    ["transferred", { lastSeq: 10, refused: null }, { sentSeq: 10, ackedSeq: 10 }],
-    ["transferred", { lastSeq: 10, refused: null }, { sentSeq: 0, ackedSeq: 10 }],
-    ["failed", { lastSeq: 10, refused }, { sentSeq: 10, ackedSeq: 10 }],
-  ] as const)("is %s for %j at %j", (state, event, position) => {
-    expect(cloudEventState(event, position)).toBe(state);
+    ["queued", null, { inFlight: [upTo(9)], committed: [] }],
+    ["queued", null, { inFlight: [], committed: [upTo(9)] }],
+    ["sent", null, { inFlight: [{ first: 10, last: 10 }], committed: [upTo(9)] }],
+    ["queued", null, { inFlight: [{ first: 11, last: 20 }], committed: [upTo(5)] }],
+    ["transferred", null, { inFlight: [upTo(10)], committed: [upTo(10)] }],
+    ["transferred", null, { inFlight: [], committed: [upTo(3), { first: 8, last: 12 }] }],
+    ["failed", refused, { inFlight: [upTo(10)], committed: [upTo(10)] }],
+  ] as const)("is %s for items 8 to 10 refused %j at %j", (state, refused, position) => {
+    expect(cloudEventState({ firstSeq: 8, lastSeq: 10, refused }, position)).toBe(state);
   });
 });
 

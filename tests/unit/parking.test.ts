@@ -9,6 +9,7 @@ import { silentLog } from "../../shared/observe/log.ts";
 import { createMetrics } from "../../shared/observe/metrics.ts";
 import { createRestApp } from "../../shared/rest/app.ts";
 import { refusalOf } from "../../shared/store/apply-items.ts";
+import { inOrderFrom } from "../../shared/sync/course.ts";
 import type { Rejection } from "../../shared/sync/frames.ts";
 import {
   createAcks,
@@ -17,7 +18,8 @@ import {
   REJECTION_TEXT_MAX,
   REJECTIONS_PER_ACK_MAX,
 } from "../../shared/sync/rejections.ts";
-import { advanceSession, HELD_ACKS_MAX, startEdgeSession } from "../../shared/sync/session.ts";
+import { HELD_ACKS_MAX } from "../../shared/sync/session-state.ts";
+import { advanceSession, startEdgeSession } from "../../shared/sync/session.ts";
 import { CLOUD_OPENING, EDGE_OPENING, HELLO, WELCOME } from "./sync-values.ts";
 
 const rejection = (seq: number): Rejection => ({ seq, code: "NOT_FOUND", text: "Why", version: "1.0.0" });
@@ -67,9 +69,10 @@ describe("a session", () => {
     const ack = { type: "ack", lane: "config", seq: 4, rejections: [rejection(4)] } as const;
     const held = advanceSession(opening, { type: "frame", frame: ack }, 0);
     expect(held.effects).toEqual([]);
-    const sending = [{ lane: "config", seq: 4, ackedSeq: 1 }] as const;
+    const missed = [{ first: 2, last: 4 }];
+    const sending = [{ lane: "config", course: inOrderFrom(5), missed }] as const;
     const step = advanceSession(held.state, { type: "opened", opening: { ...EDGE_OPENING, sending } }, 0);
-    expect(step.effects).toContainEqual({ type: "settle", lane: "config", seq: 4, rejections: [rejection(4)] });
+    expect(step.effects).toContainEqual({ ...ack, type: "settle", committed: missed });
     expect(step.state.phase).toBe("live");
   });
 

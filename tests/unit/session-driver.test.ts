@@ -1,12 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import { createDeferred } from "../../shared/core/deferred.ts";
 import { AppError } from "../../shared/core/errors.ts";
+import type { SeqRange } from "../../shared/core/seq-range.ts";
 import { silentLog } from "../../shared/observe/log.ts";
 import { FrameQueue } from "../../shared/sync/frame-queue.ts";
 import type { Batch, Frame, Rejection } from "../../shared/sync/frames.ts";
 import type { SessionHandle, SessionPorts } from "../../shared/sync/session-driver.ts";
 import { driveSession } from "../../shared/sync/session-driver.ts";
-import { ACK_WITHIN_MS, PING_AFTER_MS, PONG_WITHIN_MS, startEdgeSession } from "../../shared/sync/session.ts";
+import { ACK_WITHIN_MS, PING_AFTER_MS, PONG_WITHIN_MS } from "../../shared/sync/session-liveness.ts";
+import { startEdgeSession } from "../../shared/sync/session.ts";
 import { batch, EDGE_OPENING, HELLO, outgoing, WELCOME } from "./sync-values.ts";
 import { createVirtualClock, settle } from "./virtual-clock.ts";
 
@@ -150,8 +152,8 @@ describe("driveSession()", () => {
     expect(await ended).toBe(true);
   });
 
-  test("settles one by one, the newest sequence with all rejections", async () => {
-    const settled: (readonly [number, number])[] = [];
+  test("settles one by one, what came meanwhile as one with all rejections", async () => {
+    const settled: (readonly [readonly SeqRange[], number])[] = [];
     const first = createDeferred<void>();
     const rejection = (seq: number): Rejection => ({ seq, code: "NOT_FOUND", text: "", version: "" });
     const batches = [1, 2, 3].map((firstSeq) => outgoing({ lane: "config", firstSeq, count: 1 }));
@@ -162,19 +164,19 @@ describe("driveSession()", () => {
         const found = lane === "config" && loads === 1 ? batches : [];
         return Promise.resolve({ batches: found, drained: found.length === 0 });
       },
-      settle: (_lane, seq, rejections) => {
-        settled.push([seq, rejections.length]);
+      settle: (_lane, { committed, rejections }) => {
+        settled.push([committed, rejections.length]);
         return settled.length === 1 ? first.promise : Promise.resolve();
       },
     });
     await edge.receive(WELCOME);
     for (const seq of [1, 2, 3]) await edge.receive({ type: "ack", lane: "config", seq, rejections: [rejection(seq)] });
-    expect(settled).toEqual([[1, 1]]);
+    expect(settled).toEqual([[[{ first: 1, last: 1 }], 1]]);
     first.resolve();
     await settle();
     expect(settled).toEqual([
-      [1, 1],
-      [3, 2],
+      [[{ first: 1, last: 1 }], 1],
+      [[{ first: 2, last: 3 }], 2],
     ]);
   });
 

@@ -1,16 +1,14 @@
 import { describe, expect, test } from "bun:test";
+import { SEQ_MAX } from "../../shared/core/seq-range.ts";
+import { inOrderFrom } from "../../shared/sync/course.ts";
 import type { Frame } from "../../shared/sync/frames.ts";
-import { acknowledged, createSender, loadFinished, loadStarted, wake } from "../../shared/sync/sender.ts";
-import type { SessionEvent, SessionState, Step } from "../../shared/sync/session.ts";
-import {
-  ACK_WITHIN_MS,
-  advanceSession,
-  GREETING_WITHIN_MS,
-  nextTickMs,
-  startCloudSession,
-  startEdgeSession,
-} from "../../shared/sync/session.ts";
+import { acknowledged, createSender, loadFinished, loadStarted, takeSendable, wake } from "../../shared/sync/sender.ts";
+import { ACK_WITHIN_MS, GREETING_WITHIN_MS, nextTickMs } from "../../shared/sync/session-liveness.ts";
+import type { SessionEvent, SessionState, Step } from "../../shared/sync/session-state.ts";
+import { advanceSession, startCloudSession, startEdgeSession } from "../../shared/sync/session.ts";
 import { batch, CLOUD_OPENING, EDGE_OPENING, HELLO, outgoing, WELCOME } from "./sync-values.ts";
+
+const FIRST_LOAD = { afterSeq: 0, upToSeq: SEQ_MAX, bytesMax: 100, itemsMax: 20, frameBytesMax: 4_096 } as const;
 
 type Phase = "greeting" | "opening" | "live";
 
@@ -45,7 +43,7 @@ describe("a session in greeting", () => {
     const opened = advanceSession(cloudIn("opening"), { type: "opened", opening: CLOUD_OPENING }, 1);
     expect(opened.effects).toEqual([
       { type: "send", frame: WELCOME },
-      { type: "load", lane: "downlink", afterSeq: 0, bytesMax: 100, itemsMax: 20 },
+      { type: "load", lane: "downlink", ...FIRST_LOAD },
     ]);
   });
 });
@@ -132,7 +130,7 @@ describe("a live session", () => {
     ).state;
     const batches = [outgoing({ lane: "telemetry", firstSeq: 1, count: 1 }, 1)];
     const step = advanceSession(state, { type: "loaded", lane: "telemetry", batches, drained: false }, 1);
-    expect(step.effects).toEqual([{ type: "load", lane: "config", afterSeq: 0, bytesMax: 100, itemsMax: 20 }]);
+    expect(step.effects).toEqual([{ type: "load", lane: "config", ...FIRST_LOAD }]);
   });
 
   test("closes on a GoAway without an answer and hands on when to come back", () => {
@@ -145,13 +143,16 @@ describe("a live session", () => {
 
 describe("a sender", () => {
   test("does not count an acknowledgement that repeats the last one as progress", () => {
-    const started = { ...createSender("config", { watermark: 10, ackedSeq: 10 }, 5), sent: 15, loaded: 15 };
-    expect(acknowledged(started, 10, 99)?.progressMs).toBe(5);
-    expect(acknowledged(started, 11, 99)?.progressMs).toBe(99);
+    const loading = loadStarted(createSender({ lane: "config", course: inOrderFrom(11), missed: [] }, 5));
+    const loaded = loadFinished(loading, [outgoing({ lane: "config", firstSeq: 11, count: 1 })], false);
+    if (loaded === null) throw new Error("The load was refused");
+    const { sender } = takeSendable(loaded, WELCOME.window, 0, 5);
+    expect(acknowledged(sender, 10, 99)?.sender.progressMs).toBe(5);
+    expect(acknowledged(sender, 11, 99)?.sender.progressMs).toBe(99);
   });
 
   test("looks again when it was woken while loading", () => {
-    const loading = loadStarted(createSender("config", { watermark: 0, ackedSeq: 0 }, 0));
+    const loading = loadStarted(createSender({ lane: "config", course: inOrderFrom(1), missed: [] }, 0));
     expect(loadFinished(wake(loading), [], true)?.mode).toBe("more");
     expect(loadFinished(loading, [], true)?.mode).toBe("drained");
   });

@@ -1,8 +1,9 @@
 import type { Uuid } from "../../shared/core/ids.ts";
 import { uuidFromBytes } from "../../shared/core/ids.ts";
+import { inOrderFrom } from "../../shared/sync/course.ts";
 import type { Batch, Hello, Lane, Welcome } from "../../shared/sync/frames.ts";
 import type { OutgoingBatch } from "../../shared/sync/sender.ts";
-import type { Opening } from "../../shared/sync/session.ts";
+import type { Opening } from "../../shared/sync/session-state.ts";
 
 // Values for tests of the sync protocol.
 
@@ -36,6 +37,7 @@ export const HELLO: Hello = {
   cloudId: null,
   downlinkApplied: 0,
   wallClockMs: 0,
+  backlogOrder: "oldest-first",
 };
 
 export const WINDOW = { bytes: 100, items: 20 } as const;
@@ -50,9 +52,9 @@ export const WELCOME: Welcome = {
   edgeType: "default",
   cloudId: ID,
   cloudVersion: "test",
-  watermarks: [
-    { lane: "config", seq: 0 },
-    { lane: "telemetry", seq: 0 },
+  courses: [
+    { lane: "config", course: inOrderFrom(1) },
+    { lane: "telemetry", course: inOrderFrom(1) },
   ],
   window: WINDOW,
   wallClockMs: 0,
@@ -62,16 +64,16 @@ export const WELCOME: Welcome = {
 
 export const EDGE_OPENING: Opening = {
   window: WINDOW,
-  sending: WELCOME.watermarks.map((mark) => ({ ...mark, ackedSeq: 0 })),
-  receiving: [{ lane: "downlink", seq: 0 }],
+  sending: WELCOME.courses.map((start) => ({ ...start, missed: [] })),
+  receiving: [{ lane: "downlink", course: inOrderFrom(1) }],
   welcome: null,
   missedAcks: [],
 };
 
 export const CLOUD_OPENING: Opening = {
   window: WINDOW,
-  sending: [{ lane: "downlink", seq: 0, ackedSeq: 0 }],
-  receiving: WELCOME.watermarks,
+  sending: [{ lane: "downlink", course: inOrderFrom(1), missed: [] }],
+  receiving: WELCOME.courses,
   welcome: WELCOME,
   missedAcks: [],
 };

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file skerry/sync/v1/sync.proto.
  */
 export const file_skerry_sync_v1_sync: GenFile = /*@__PURE__*/
-  fileDesc("Chlza2Vycnkvc3luYy92MS9zeW5jLnByb3RvEg5za2Vycnkuc3luYy52MSKEAgoOU2Vzc2lvblJlcXVlc3QSJgoFaGVsbG8YASABKAsyFS5za2Vycnkuc3luYy52MS5IZWxsb0gAEiYKBWJhdGNoGAIgASgLMhUuc2tlcnJ5LnN5bmMudjEuQmF0Y2hIABIiCgNhY2sYAyABKAsyEy5za2Vycnkuc3luYy52MS5BY2tIABIkCgRwaW5nGAQgASgLMhQuc2tlcnJ5LnN5bmMudjEuUGluZ0gAEiQKBHBvbmcYBSABKAsyFC5za2Vycnkuc3luYy52MS5Qb25nSAASKQoHZ29fYXdheRgGIAEoCzIWLnNrZXJyeS5zeW5jLnYxLkdvQXdheUgAQgcKBWZyYW1lIokCCg9TZXNzaW9uUmVzcG9uc2USKgoHd2VsY29tZRgBIAEoCzIXLnNrZXJyeS5zeW5jLnYxLldlbGNvbWVIABImCgViYXRjaBgCIAEoCzIVLnNrZXJyeS5zeW5jLnYxLkJhdGNoSAASIgoDYWNrGAMgASgLMhMuc2tlcnJ5LnN5bmMudjEuQWNrSAASJAoEcGluZxgEIAEoCzIULnNrZXJyeS5zeW5jLnYxLlBpbmdIABIkCgRwb25nGAUgASgLMhQuc2tlcnJ5LnN5bmMudjEuUG9uZ0gAEikKB2dvX2F3YXkYBiABKAsyFi5za2Vycnkuc3luYy52MS5Hb0F3YXlIAEIHCgVmcmFtZSL7AQoFSGVsbG8SFAoMcHJvdG9jb2xfbWluGAEgASgNEhQKDHByb3RvY29sX21heBgCIAEoDRIUCgxlZGdlX3ZlcnNpb24YAyABKAkSEAoIc3RvcmVfaWQYBCABKAwSKAoFbGFuZXMYBSADKAsyGS5za2Vycnkuc3luYy52MS5MYW5lT2ZmZXISEAoIY2xvdWRfaWQYBiABKAwSGAoQZG93bmxpbmtfYXBwbGllZBgHIAEoBBIVCg13YWxsX2Nsb2NrX21zGAggASgDEjEKDGNvbXByZXNzaW9ucxgJIAMoDjIbLnNrZXJyeS5zeW5jLnYxLkNvbXByZXNzaW9uImgKCUxhbmVPZmZlchIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRIQCghuZXh0X3NlcRgCIAEoBBISCgpvbGRlc3Rfc2VxGAMgASgEEhEKCWFja2VkX3NlcRgEIAEoBCKkAgoHV2VsY29tZRIQCghwcm90b2NvbBgBIAEoDRIPCgdzZXNzaW9uGAIgASgEEioKBGVkZ2UYAyABKAsyHC5za2Vycnkuc3luYy52MS5FZGdlSWRlbnRpdHkSEAoIY2xvdWRfaWQYBCABKAwSMQoKd2F0ZXJtYXJrcxgFIAMoCzIdLnNrZXJyeS5zeW5jLnYxLkxhbmVXYXRlcm1hcmsSJgoGd2luZG93GAYgASgLMhYuc2tlcnJ5LnN5bmMudjEuV2luZG93EhUKDXdhbGxfY2xvY2tfbXMYByABKAMSFQoNY2xvdWRfdmVyc2lvbhgIIAEoCRIXCg9kb3dubGlua19yZXN1bWUYCSABKAQSFgoOZG93bmxpbmtfYWNrZWQYCiABKAQiTgoMRWRnZUlkZW50aXR5Eg8KB2VkZ2VfaWQYASABKAwSEQoJdGVuYW50X2lkGAIgASgMEgwKBG5hbWUYAyABKAkSDAoEdHlwZRgEIAEoCSJACg1MYW5lV2F0ZXJtYXJrEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEgsKA3NlcRgCIAEoBCImCgZXaW5kb3cSDQoFYnl0ZXMYASABKA0SDQoFaXRlbXMYAiABKA0ikAEKBUJhdGNoEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEhEKCWZpcnN0X3NlcRgCIAEoBBINCgVjb3VudBgDIAEoDRIwCgtjb21wcmVzc2lvbhgEIAEoDjIbLnNrZXJyeS5zeW5jLnYxLkNvbXByZXNzaW9uEg8KB3BheWxvYWQYBSABKAwiZQoDQWNrEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEgsKA3NlcRgCIAEoBBItCgpyZWplY3Rpb25zGAMgAygLMhkuc2tlcnJ5LnN5bmMudjEuUmVqZWN0aW9uIkUKCVJlamVjdGlvbhILCgNzZXEYASABKAQSDAoEY29kZRgCIAEoCRIMCgR0ZXh0GAMgASgJEg8KB3ZlcnNpb24YBCABKAkiFQoEUGluZxINCgVub25jZRgBIAEoBCIVCgRQb25nEg0KBW5vbmNlGAEgASgEIjwKBkdvQXdheRIMCgRjb2RlGAEgASgJEgwKBHRleHQYAiABKAkSFgoOcmV0cnlfYWZ0ZXJfbXMYAyABKA0imgEKEFRlbGVtZXRyeVJlY29yZHMSEgoKZW50aXR5X2lkcxgBIAMoDBIUCgxlbnRpdHlfaW5kZXgYAiADKA0SEwoLdHNfZGVsdGFfbXMYAyADKBISDwoHa2V5X3NldBgEIAMoDRIOCgZ2YWx1ZXMYBSABKAkSEQoJc2VxX2NvdW50GAYgASgNEhMKC3NlcV9za2lwcGVkGAcgAygNIiwKBUl0ZW1zEiMKBWl0ZW1zGAEgAygLMhQuc2tlcnJ5LnN5bmMudjEuSXRlbSJDCgRJdGVtEhIKCmNoYW5nZWRfbXMYASABKAMSJwoHY2hhbmdlcxgCIAMoCzIWLnNrZXJyeS5zeW5jLnYxLkNoYW5nZSLyAgoGQ2hhbmdlEjMKDGVudGl0eV9zYXZlZBgBIAEoCzIbLnNrZXJyeS5zeW5jLnYxLkVudGl0eVNhdmVkSAASNwoOZW50aXR5X3JlbW92ZWQYAiABKAsyHS5za2Vycnkuc3luYy52MS5FbnRpdHlSZW1vdmVkSAASOwoQYXR0cmlidXRlc19zYXZlZBgDIAEoCzIfLnNrZXJyeS5zeW5jLnYxLkF0dHJpYnV0ZXNTYXZlZEgAEj8KEmF0dHJpYnV0ZXNfZGVsZXRlZBgEIAEoCzIhLnNrZXJyeS5zeW5jLnYxLkF0dHJpYnV0ZXNEZWxldGVkSAASPQoRY3JlZGVudGlhbHNfc2F2ZWQYBSABKAsyIC5za2Vycnkuc3luYy52MS5DcmVkZW50aWFsc1NhdmVkSAASNQoNdGVsZW1ldHJ5X2dhcBgGIAEoCzIcLnNrZXJyeS5zeW5jLnYxLlRlbGVtZXRyeUdhcEgAQgYKBGtpbmQiJQoJRW50aXR5UmVmEgwKBHR5cGUYASABKAkSCgoCaWQYAiABKAwiRgoLRW50aXR5U2F2ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEgwKBGJvZHkYAiABKAkiSwoNRW50aXR5UmVtb3ZlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDwoHZGVsZXRlZBgCIAEoCCJ6Cg9BdHRyaWJ1dGVzU2F2ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEg0KBXNjb3BlGAIgASgJEi0KCmF0dHJpYnV0ZXMYAyADKAsyGS5za2Vycnkuc3luYy52MS5BdHRyaWJ1dGUiOwoJQXR0cmlidXRlEgsKA2tleRgBIAEoCRISCgp1cGRhdGVkX21zGAIgASgDEg0KBXZhbHVlGAMgASgJIlsKEUF0dHJpYnV0ZXNEZWxldGVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhINCgVzY29wZRgCIAEoCRIMCgRrZXlzGAMgAygJIn4KEENyZWRlbnRpYWxzU2F2ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEgwKBHR5cGUYAiABKAkSFgoOY3JlZGVudGlhbHNfaWQYAyABKAkSGQoRY3JlZGVudGlhbHNfdmFsdWUYBCABKAkiegoMVGVsZW1ldHJ5R2FwEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIPCgdmcm9tX21zGAIgASgDEg0KBXRvX21zGAMgASgDEg8KB3JlY29yZHMYBCABKAQSDgoGcmVhc29uGAUgASgJKlQKBExhbmUSFAoQTEFORV9VTlNQRUNJRklFRBAAEg8KC0xBTkVfQ09ORklHEAESEgoOTEFORV9URUxFTUVUUlkQAhIRCg1MQU5FX0RPV05MSU5LEAMqVgoLQ29tcHJlc3Npb24SGwoXQ09NUFJFU1NJT05fVU5TUEVDSUZJRUQQABIUChBDT01QUkVTU0lPTl9OT05FEAESFAoQQ09NUFJFU1NJT05fWlNURBACMmEKD0VkZ2VTeW5jU2VydmljZRJOCgdTZXNzaW9uEh4uc2tlcnJ5LnN5bmMudjEuU2Vzc2lvblJlcXVlc3QaHy5za2Vycnkuc3luYy52MS5TZXNzaW9uUmVzcG9uc2UoATABYgZwcm90bzM");
+  fileDesc("Chlza2Vycnkvc3luYy92MS9zeW5jLnByb3RvEg5za2Vycnkuc3luYy52MSKEAgoOU2Vzc2lvblJlcXVlc3QSJgoFaGVsbG8YASABKAsyFS5za2Vycnkuc3luYy52MS5IZWxsb0gAEiYKBWJhdGNoGAIgASgLMhUuc2tlcnJ5LnN5bmMudjEuQmF0Y2hIABIiCgNhY2sYAyABKAsyEy5za2Vycnkuc3luYy52MS5BY2tIABIkCgRwaW5nGAQgASgLMhQuc2tlcnJ5LnN5bmMudjEuUGluZ0gAEiQKBHBvbmcYBSABKAsyFC5za2Vycnkuc3luYy52MS5Qb25nSAASKQoHZ29fYXdheRgGIAEoCzIWLnNrZXJyeS5zeW5jLnYxLkdvQXdheUgAQgcKBWZyYW1lIokCCg9TZXNzaW9uUmVzcG9uc2USKgoHd2VsY29tZRgBIAEoCzIXLnNrZXJyeS5zeW5jLnYxLldlbGNvbWVIABImCgViYXRjaBgCIAEoCzIVLnNrZXJyeS5zeW5jLnYxLkJhdGNoSAASIgoDYWNrGAMgASgLMhMuc2tlcnJ5LnN5bmMudjEuQWNrSAASJAoEcGluZxgEIAEoCzIULnNrZXJyeS5zeW5jLnYxLlBpbmdIABIkCgRwb25nGAUgASgLMhQuc2tlcnJ5LnN5bmMudjEuUG9uZ0gAEikKB2dvX2F3YXkYBiABKAsyFi5za2Vycnkuc3luYy52MS5Hb0F3YXlIAEIHCgVmcmFtZSKwAgoFSGVsbG8SFAoMcHJvdG9jb2xfbWluGAEgASgNEhQKDHByb3RvY29sX21heBgCIAEoDRIUCgxlZGdlX3ZlcnNpb24YAyABKAkSEAoIc3RvcmVfaWQYBCABKAwSKAoFbGFuZXMYBSADKAsyGS5za2Vycnkuc3luYy52MS5MYW5lT2ZmZXISEAoIY2xvdWRfaWQYBiABKAwSGAoQZG93bmxpbmtfYXBwbGllZBgHIAEoBBIVCg13YWxsX2Nsb2NrX21zGAggASgDEjEKDGNvbXByZXNzaW9ucxgJIAMoDjIbLnNrZXJyeS5zeW5jLnYxLkNvbXByZXNzaW9uEjMKDWJhY2tsb2dfb3JkZXIYCiABKA4yHC5za2Vycnkuc3luYy52MS5CYWNrbG9nT3JkZXIiaAoJTGFuZU9mZmVyEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEhAKCG5leHRfc2VxGAIgASgEEhIKCm9sZGVzdF9zZXEYAyABKAQSEQoJYWNrZWRfc2VxGAQgASgEIqQCCgdXZWxjb21lEhAKCHByb3RvY29sGAEgASgNEg8KB3Nlc3Npb24YAiABKAQSKgoEZWRnZRgDIAEoCzIcLnNrZXJyeS5zeW5jLnYxLkVkZ2VJZGVudGl0eRIQCghjbG91ZF9pZBgEIAEoDBIxCgp3YXRlcm1hcmtzGAUgAygLMh0uc2tlcnJ5LnN5bmMudjEuTGFuZVdhdGVybWFyaxImCgZ3aW5kb3cYBiABKAsyFi5za2Vycnkuc3luYy52MS5XaW5kb3cSFQoNd2FsbF9jbG9ja19tcxgHIAEoAxIVCg1jbG91ZF92ZXJzaW9uGAggASgJEhcKD2Rvd25saW5rX3Jlc3VtZRgJIAEoBBIWCg5kb3dubGlua19hY2tlZBgKIAEoBCJOCgxFZGdlSWRlbnRpdHkSDwoHZWRnZV9pZBgBIAEoDBIRCgl0ZW5hbnRfaWQYAiABKAwSDAoEbmFtZRgDIAEoCRIMCgR0eXBlGAQgASgJImoKDUxhbmVXYXRlcm1hcmsSIgoEbGFuZRgBIAEoDjIULnNrZXJyeS5zeW5jLnYxLkxhbmUSCwoDc2VxGAIgASgEEigKBmNvdXJzZRgDIAMoCzIYLnNrZXJyeS5zeW5jLnYxLlNlcVJhbmdlIicKCFNlcVJhbmdlEg0KBWZpcnN0GAEgASgEEgwKBGxhc3QYAiABKAQiJgoGV2luZG93Eg0KBWJ5dGVzGAEgASgNEg0KBWl0ZW1zGAIgASgNIpABCgVCYXRjaBIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRIRCglmaXJzdF9zZXEYAiABKAQSDQoFY291bnQYAyABKA0SMAoLY29tcHJlc3Npb24YBCABKA4yGy5za2Vycnkuc3luYy52MS5Db21wcmVzc2lvbhIPCgdwYXlsb2FkGAUgASgMImUKA0FjaxIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRILCgNzZXEYAiABKAQSLQoKcmVqZWN0aW9ucxgDIAMoCzIZLnNrZXJyeS5zeW5jLnYxLlJlamVjdGlvbiJFCglSZWplY3Rpb24SCwoDc2VxGAEgASgEEgwKBGNvZGUYAiABKAkSDAoEdGV4dBgDIAEoCRIPCgd2ZXJzaW9uGAQgASgJIhUKBFBpbmcSDQoFbm9uY2UYASABKAQiFQoEUG9uZxINCgVub25jZRgBIAEoBCI8CgZHb0F3YXkSDAoEY29kZRgBIAEoCRIMCgR0ZXh0GAIgASgJEhYKDnJldHJ5X2FmdGVyX21zGAMgASgNIpoBChBUZWxlbWV0cnlSZWNvcmRzEhIKCmVudGl0eV9pZHMYASADKAwSFAoMZW50aXR5X2luZGV4GAIgAygNEhMKC3RzX2RlbHRhX21zGAMgAygSEg8KB2tleV9zZXQYBCADKA0SDgoGdmFsdWVzGAUgASgJEhEKCXNlcV9jb3VudBgGIAEoDRITCgtzZXFfc2tpcHBlZBgHIAMoDSIsCgVJdGVtcxIjCgVpdGVtcxgBIAMoCzIULnNrZXJyeS5zeW5jLnYxLkl0ZW0iQwoESXRlbRISCgpjaGFuZ2VkX21zGAEgASgDEicKB2NoYW5nZXMYAiADKAsyFi5za2Vycnkuc3luYy52MS5DaGFuZ2Ui8gIKBkNoYW5nZRIzCgxlbnRpdHlfc2F2ZWQYASABKAsyGy5za2Vycnkuc3luYy52MS5FbnRpdHlTYXZlZEgAEjcKDmVudGl0eV9yZW1vdmVkGAIgASgLMh0uc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVtb3ZlZEgAEjsKEGF0dHJpYnV0ZXNfc2F2ZWQYAyABKAsyHy5za2Vycnkuc3luYy52MS5BdHRyaWJ1dGVzU2F2ZWRIABI/ChJhdHRyaWJ1dGVzX2RlbGV0ZWQYBCABKAsyIS5za2Vycnkuc3luYy52MS5BdHRyaWJ1dGVzRGVsZXRlZEgAEj0KEWNyZWRlbnRpYWxzX3NhdmVkGAUgASgLMiAuc2tlcnJ5LnN5bmMudjEuQ3JlZGVudGlhbHNTYXZlZEgAEjUKDXRlbGVtZXRyeV9nYXAYBiABKAsyHC5za2Vycnkuc3luYy52MS5UZWxlbWV0cnlHYXBIAEIGCgRraW5kIiUKCUVudGl0eVJlZhIMCgR0eXBlGAEgASgJEgoKAmlkGAIgASgMIkYKC0VudGl0eVNhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIMCgRib2R5GAIgASgJIksKDUVudGl0eVJlbW92ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEg8KB2RlbGV0ZWQYAiABKAgiegoPQXR0cmlidXRlc1NhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhINCgVzY29wZRgCIAEoCRItCgphdHRyaWJ1dGVzGAMgAygLMhkuc2tlcnJ5LnN5bmMudjEuQXR0cmlidXRlIjsKCUF0dHJpYnV0ZRILCgNrZXkYASABKAkSEgoKdXBkYXRlZF9tcxgCIAEoAxINCgV2YWx1ZRgDIAEoCSJbChFBdHRyaWJ1dGVzRGVsZXRlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDQoFc2NvcGUYAiABKAkSDAoEa2V5cxgDIAMoCSJ+ChBDcmVkZW50aWFsc1NhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIMCgR0eXBlGAIgASgJEhYKDmNyZWRlbnRpYWxzX2lkGAMgASgJEhkKEWNyZWRlbnRpYWxzX3ZhbHVlGAQgASgJInoKDFRlbGVtZXRyeUdhcBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDwoHZnJvbV9tcxgCIAEoAxINCgV0b19tcxgDIAEoAxIPCgdyZWNvcmRzGAQgASgEEg4KBnJlYXNvbhgFIAEoCSpjCgRMYW5lEhQKEExBTkVfVU5TUEVDSUZJRUQQABIPCgtMQU5FX0NPTkZJRxABEhIKDkxBTkVfVEVMRU1FVFJZEAISEQoNTEFORV9ET1dOTElOSxADEg0KCUxBTkVfTElWRRAEKowBCgxCYWNrbG9nT3JkZXISHQoZQkFDS0xPR19PUkRFUl9VTlNQRUNJRklFRBAAEh0KGUJBQ0tMT0dfT1JERVJfSU5URVJMRUFWRUQQARIeChpCQUNLTE9HX09SREVSX09MREVTVF9GSVJTVBACEh4KGkJBQ0tMT0dfT1JERVJfTkVXRVNUX0ZJUlNUEAMqVgoLQ29tcHJlc3Npb24SGwoXQ09NUFJFU1NJT05fVU5TUEVDSUZJRUQQABIUChBDT01QUkVTU0lPTl9OT05FEAESFAoQQ09NUFJFU1NJT05fWlNURBACMmEKD0VkZ2VTeW5jU2VydmljZRJOCgdTZXNzaW9uEh4uc2tlcnJ5LnN5bmMudjEuU2Vzc2lvblJlcXVlc3QaHy5za2Vycnkuc3luYy52MS5TZXNzaW9uUmVzcG9uc2UoATABYgZwcm90bzM");
 
 /**
  * What the edge sends. The first frame of a session is a Hello.
@@ -182,6 +182,11 @@ export type Hello = Message<"skerry.sync.v1.Hello"> & {
    * @generated from field: repeated skerry.sync.v1.Compression compressions = 9;
    */
   compressions: Compression[];
+
+  /**
+   * @generated from field: skerry.sync.v1.BacklogOrder backlog_order = 10;
+   */
+  backlogOrder: BacklogOrder;
 };
 
 /**
@@ -215,7 +220,7 @@ export type LaneOffer = Message<"skerry.sync.v1.LaneOffer"> & {
   oldestSeq: bigint;
 
   /**
-   * The last sequence of which the edge knows that it was committed, and what of it was rejected.
+   * Everything up to it is known to the edge to be committed, and what of it was rejected.
    *
    * @generated from field: uint64 acked_seq = 4;
    */
@@ -258,6 +263,8 @@ export type Welcome = Message<"skerry.sync.v1.Welcome"> & {
   cloudId: Uint8Array;
 
   /**
+   * Lanes that the edge sends in this session; a lane that is not named carries nothing.
+   *
    * @generated from field: repeated skerry.sync.v1.LaneWatermark watermarks = 5;
    */
   watermarks: LaneWatermark[];
@@ -332,6 +339,8 @@ export const EdgeIdentitySchema: GenMessage<EdgeIdentity> = /*@__PURE__*/
   messageDesc(file_skerry_sync_v1_sync, 5);
 
 /**
+ * Where a lane goes on.
+ *
  * @generated from message skerry.sync.v1.LaneWatermark
  */
 export type LaneWatermark = Message<"skerry.sync.v1.LaneWatermark"> & {
@@ -341,11 +350,18 @@ export type LaneWatermark = Message<"skerry.sync.v1.LaneWatermark"> & {
   lane: Lane;
 
   /**
-   * Last sequence that the receiver has committed for this store.
+   * The sequence before the first of the course.
    *
    * @generated from field: uint64 seq = 2;
    */
   seq: bigint;
+
+  /**
+   * What the lane carries, in this order; none: everything above seq.
+   *
+   * @generated from field: repeated skerry.sync.v1.SeqRange course = 3;
+   */
+  course: SeqRange[];
 };
 
 /**
@@ -356,7 +372,31 @@ export const LaneWatermarkSchema: GenMessage<LaneWatermark> = /*@__PURE__*/
   messageDesc(file_skerry_sync_v1_sync, 6);
 
 /**
- * How much may be sent beyond the last acknowledgement.
+ * @generated from message skerry.sync.v1.SeqRange
+ */
+export type SeqRange = Message<"skerry.sync.v1.SeqRange"> & {
+  /**
+   * @generated from field: uint64 first = 1;
+   */
+  first: bigint;
+
+  /**
+   * Belongs to it; 2^53 - 1 for a range without an end.
+   *
+   * @generated from field: uint64 last = 2;
+   */
+  last: bigint;
+};
+
+/**
+ * Describes the message skerry.sync.v1.SeqRange.
+ * Use `create(SeqRangeSchema)` to create a new message.
+ */
+export const SeqRangeSchema: GenMessage<SeqRange> = /*@__PURE__*/
+  messageDesc(file_skerry_sync_v1_sync, 7);
+
+/**
+ * How much may be sent beyond the last acknowledgement, at most.
  *
  * @generated from message skerry.sync.v1.Window
  */
@@ -377,7 +417,7 @@ export type Window = Message<"skerry.sync.v1.Window"> & {
  * Use `create(WindowSchema)` to create a new message.
  */
 export const WindowSchema: GenMessage<Window> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 7);
+  messageDesc(file_skerry_sync_v1_sync, 8);
 
 /**
  * @generated from message skerry.sync.v1.Batch
@@ -404,7 +444,7 @@ export type Batch = Message<"skerry.sync.v1.Batch"> & {
   compression: Compression;
 
   /**
-   * A TelemetryRecords for LANE_TELEMETRY, an Items for the others, compressed as said.
+   * A TelemetryRecords for LANE_TELEMETRY and LANE_LIVE, an Items for the others, compressed as said.
    *
    * @generated from field: bytes payload = 5;
    */
@@ -416,10 +456,10 @@ export type Batch = Message<"skerry.sync.v1.Batch"> & {
  * Use `create(BatchSchema)` to create a new message.
  */
 export const BatchSchema: GenMessage<Batch> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 8);
+  messageDesc(file_skerry_sync_v1_sync, 9);
 
 /**
- * Everything up to seq is committed by the receiver, but for what it refuses for good: the rejections of this ack and of those before.
+ * Everything that the lane carried up to seq is committed by the receiver, but for what it refuses for good: the rejections of this ack and of those before.
  *
  * @generated from message skerry.sync.v1.Ack
  */
@@ -445,7 +485,7 @@ export type Ack = Message<"skerry.sync.v1.Ack"> & {
  * Use `create(AckSchema)` to create a new message.
  */
 export const AckSchema: GenMessage<Ack> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 9);
+  messageDesc(file_skerry_sync_v1_sync, 10);
 
 /**
  * @generated from message skerry.sync.v1.Rejection
@@ -481,7 +521,7 @@ export type Rejection = Message<"skerry.sync.v1.Rejection"> & {
  * Use `create(RejectionSchema)` to create a new message.
  */
 export const RejectionSchema: GenMessage<Rejection> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 10);
+  messageDesc(file_skerry_sync_v1_sync, 11);
 
 /**
  * @generated from message skerry.sync.v1.Ping
@@ -498,7 +538,7 @@ export type Ping = Message<"skerry.sync.v1.Ping"> & {
  * Use `create(PingSchema)` to create a new message.
  */
 export const PingSchema: GenMessage<Ping> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 11);
+  messageDesc(file_skerry_sync_v1_sync, 12);
 
 /**
  * @generated from message skerry.sync.v1.Pong
@@ -515,7 +555,7 @@ export type Pong = Message<"skerry.sync.v1.Pong"> & {
  * Use `create(PongSchema)` to create a new message.
  */
 export const PongSchema: GenMessage<Pong> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 12);
+  messageDesc(file_skerry_sync_v1_sync, 13);
 
 /**
  * The sender closes the session after this frame.
@@ -546,7 +586,7 @@ export type GoAway = Message<"skerry.sync.v1.GoAway"> & {
  * Use `create(GoAwaySchema)` to create a new message.
  */
 export const GoAwaySchema: GenMessage<GoAway> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 13);
+  messageDesc(file_skerry_sync_v1_sync, 14);
 
 /**
  * Telemetry in columns: record i is (entity_ids[entity_index[i]], ts, the i-th line of values).
@@ -607,7 +647,7 @@ export type TelemetryRecords = Message<"skerry.sync.v1.TelemetryRecords"> & {
  * Use `create(TelemetryRecordsSchema)` to create a new message.
  */
 export const TelemetryRecordsSchema: GenMessage<TelemetryRecords> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 14);
+  messageDesc(file_skerry_sync_v1_sync, 15);
 
 /**
  * Encoded messages of this type can be joined end to end: the result holds the items of all.
@@ -626,7 +666,7 @@ export type Items = Message<"skerry.sync.v1.Items"> & {
  * Use `create(ItemsSchema)` to create a new message.
  */
 export const ItemsSchema: GenMessage<Items> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 15);
+  messageDesc(file_skerry_sync_v1_sync, 16);
 
 /**
  * One sequence number. Its changes are applied together; none at all is allowed.
@@ -652,7 +692,7 @@ export type Item = Message<"skerry.sync.v1.Item"> & {
  * Use `create(ItemSchema)` to create a new message.
  */
 export const ItemSchema: GenMessage<Item> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 16);
+  messageDesc(file_skerry_sync_v1_sync, 17);
 
 /**
  * @generated from message skerry.sync.v1.Change
@@ -705,7 +745,7 @@ export type Change = Message<"skerry.sync.v1.Change"> & {
  * Use `create(ChangeSchema)` to create a new message.
  */
 export const ChangeSchema: GenMessage<Change> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 17);
+  messageDesc(file_skerry_sync_v1_sync, 18);
 
 /**
  * @generated from message skerry.sync.v1.EntityRef
@@ -731,7 +771,7 @@ export type EntityRef = Message<"skerry.sync.v1.EntityRef"> & {
  * Use `create(EntityRefSchema)` to create a new message.
  */
 export const EntityRefSchema: GenMessage<EntityRef> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 18);
+  messageDesc(file_skerry_sync_v1_sync, 19);
 
 /**
  * @generated from message skerry.sync.v1.EntitySaved
@@ -755,7 +795,7 @@ export type EntitySaved = Message<"skerry.sync.v1.EntitySaved"> & {
  * Use `create(EntitySavedSchema)` to create a new message.
  */
 export const EntitySavedSchema: GenMessage<EntitySaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 19);
+  messageDesc(file_skerry_sync_v1_sync, 20);
 
 /**
  * @generated from message skerry.sync.v1.EntityRemoved
@@ -779,7 +819,7 @@ export type EntityRemoved = Message<"skerry.sync.v1.EntityRemoved"> & {
  * Use `create(EntityRemovedSchema)` to create a new message.
  */
 export const EntityRemovedSchema: GenMessage<EntityRemoved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 20);
+  messageDesc(file_skerry_sync_v1_sync, 21);
 
 /**
  * @generated from message skerry.sync.v1.AttributesSaved
@@ -808,7 +848,7 @@ export type AttributesSaved = Message<"skerry.sync.v1.AttributesSaved"> & {
  * Use `create(AttributesSavedSchema)` to create a new message.
  */
 export const AttributesSavedSchema: GenMessage<AttributesSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 21);
+  messageDesc(file_skerry_sync_v1_sync, 22);
 
 /**
  * @generated from message skerry.sync.v1.Attribute
@@ -837,7 +877,7 @@ export type Attribute = Message<"skerry.sync.v1.Attribute"> & {
  * Use `create(AttributeSchema)` to create a new message.
  */
 export const AttributeSchema: GenMessage<Attribute> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 22);
+  messageDesc(file_skerry_sync_v1_sync, 23);
 
 /**
  * @generated from message skerry.sync.v1.AttributesDeleted
@@ -864,7 +904,7 @@ export type AttributesDeleted = Message<"skerry.sync.v1.AttributesDeleted"> & {
  * Use `create(AttributesDeletedSchema)` to create a new message.
  */
 export const AttributesDeletedSchema: GenMessage<AttributesDeleted> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 23);
+  messageDesc(file_skerry_sync_v1_sync, 24);
 
 /**
  * @generated from message skerry.sync.v1.CredentialsSaved
@@ -898,7 +938,7 @@ export type CredentialsSaved = Message<"skerry.sync.v1.CredentialsSaved"> & {
  * Use `create(CredentialsSavedSchema)` to create a new message.
  */
 export const CredentialsSavedSchema: GenMessage<CredentialsSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 24);
+  messageDesc(file_skerry_sync_v1_sync, 25);
 
 /**
  * Telemetry of an entity that the edge removed before it was sent, because its disk was full.
@@ -941,10 +981,11 @@ export type TelemetryGap = Message<"skerry.sync.v1.TelemetryGap"> & {
  * Use `create(TelemetryGapSchema)` to create a new message.
  */
 export const TelemetryGapSchema: GenMessage<TelemetryGap> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 25);
+  messageDesc(file_skerry_sync_v1_sync, 26);
 
 /**
- * A lane is an independent, ordered sequence of items, numbered from 1 without gaps.
+ * A lane is an ordered stream of items. LANE_TELEMETRY and LANE_LIVE share one numbering, the others have their own; each is from 1
+ * without gaps.
  *
  * @generated from enum skerry.sync.v1.Lane
  */
@@ -962,7 +1003,7 @@ export const Lane = {
   CONFIG: 1,
 
   /**
-   * Edge to cloud: telemetry.
+   * Edge to cloud: telemetry that waited for the link.
    *
    * @generated from enum value: LANE_TELEMETRY = 2;
    */
@@ -974,10 +1015,18 @@ export const Lane = {
    * @generated from enum value: LANE_DOWNLINK = 3;
    */
   DOWNLINK: 3,
+
+  /**
+   * Edge to cloud: telemetry that was committed after the Hello, where it does not wait for the backlog.
+   *
+   * @generated from enum value: LANE_LIVE = 4;
+   */
+  LIVE: 4,
 } as const;
 
 /**
- * A lane is an independent, ordered sequence of items, numbered from 1 without gaps.
+ * A lane is an ordered stream of items. LANE_TELEMETRY and LANE_LIVE share one numbering, the others have their own; each is from 1
+ * without gaps.
  *
  * @generated from enum skerry.sync.v1.Lane
  */
@@ -988,6 +1037,54 @@ export type Lane = (typeof Lane)[keyof typeof Lane] | UnknownEnum;
  */
 export const LaneSchema: GenEnum<Lane> = /*@__PURE__*/
   enumDesc(file_skerry_sync_v1_sync, 0);
+
+/**
+ * In which order the edge wants to send telemetry that waited.
+ *
+ * @generated from enum skerry.sync.v1.BacklogOrder
+ */
+export const BacklogOrder = {
+  /**
+   * As BACKLOG_ORDER_OLDEST_FIRST.
+   *
+   * @generated from enum value: BACKLOG_ORDER_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Fresh telemetry at once, the backlog beside it from its oldest on.
+   *
+   * @generated from enum value: BACKLOG_ORDER_INTERLEAVED = 1;
+   */
+  INTERLEAVED: 1,
+
+  /**
+   * Everything in the order in which it was committed.
+   *
+   * @generated from enum value: BACKLOG_ORDER_OLDEST_FIRST = 2;
+   */
+  OLDEST_FIRST: 2,
+
+  /**
+   * Fresh telemetry at once, the backlog beside it from its newest on.
+   *
+   * @generated from enum value: BACKLOG_ORDER_NEWEST_FIRST = 3;
+   */
+  NEWEST_FIRST: 3,
+} as const;
+
+/**
+ * In which order the edge wants to send telemetry that waited.
+ *
+ * @generated from enum skerry.sync.v1.BacklogOrder
+ */
+export type BacklogOrder = (typeof BacklogOrder)[keyof typeof BacklogOrder] | UnknownEnum;
+
+/**
+ * Describes the enum skerry.sync.v1.BacklogOrder.
+ */
+export const BacklogOrderSchema: GenEnum<BacklogOrder> = /*@__PURE__*/
+  enumDesc(file_skerry_sync_v1_sync, 1);
 
 /**
  * @generated from enum skerry.sync.v1.Compression
@@ -1018,7 +1115,7 @@ export type Compression = (typeof Compression)[keyof typeof Compression] | Unkno
  * Describes the enum skerry.sync.v1.Compression.
  */
 export const CompressionSchema: GenEnum<Compression> = /*@__PURE__*/
-  enumDesc(file_skerry_sync_v1_sync, 1);
+  enumDesc(file_skerry_sync_v1_sync, 2);
 
 /**
  * An edge keeps one session open for as long as it has a link. It dials out; the cloud never does.

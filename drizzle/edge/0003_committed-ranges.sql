@@ -1,0 +1,1 @@
+ALTER TABLE "uplink_cursor" ADD COLUMN "ahead" "int8multirange" DEFAULT '{}' NOT NULL;

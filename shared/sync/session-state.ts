@@ -1,0 +1,134 @@
+import type { ErrorCode } from "../core/errors.ts";
+import type { SeqRange } from "../core/seq-range.ts";
+import type { Ack, Batch, Frame, Hello, Lane, LaneCourse, Rejection, Welcome, Window } from "./frames.ts";
+import type { ReceiverState } from "./receiver.ts";
+import type { LaneSending, OutgoingBatch, SenderState, WantedLoad } from "./sender.ts";
+
+// What a session knows, what happens to it and what it asks for. The machine is in session.ts.
+//
+// Phases:
+//   greeting  the stream is open; the peer's first frame is awaited (edge: Welcome, cloud: Hello)
+//   opening   the first frame is here; the driver does its database work, then reports `opened`
+//             (the cloud is live once its Welcome is out: an edge holds the batches that come before it is)
+//   live      lanes run
+//   closed    final; every event is ignored
+//
+// Limits: frames of a lane lie inside the window; one load per lane, one apply per session, at most one unanswered ping.
+
+export type Role = "edge" | "cloud";
+
+export type Phase = "greeting" | "opening" | "live" | "closed";
+
+export interface SessionState {
+  readonly role: Role;
+  readonly phase: Phase;
+  readonly window: Window;
+  readonly senders: readonly SenderState[];
+  readonly receivers: readonly ReceiverState[];
+  /** Batches and acks that came while opening. */
+  readonly held: readonly (Batch | Ack)[];
+  /** When the peer was last heard; while opening, when its first frame came. */
+  readonly lastReceivedMs: number;
+  readonly pingSentMs: number | null;
+  readonly nextNonce: number;
+}
+
+export type SessionEvent =
+  | { readonly type: "frame"; readonly frame: Frame }
+  /** The database work of `opening` is done; sending and receiving follow these courses. */
+  | { readonly type: "opened"; readonly opening: Opening }
+  | {
+      readonly type: "loaded";
+      readonly lane: Lane;
+      readonly batches: readonly OutgoingBatch[];
+      readonly drained: boolean;
+    }
+  | { readonly type: "applied"; readonly lane: Lane; readonly rejections: readonly Rejection[] }
+  /** Rows were committed to the outbox of a lane. */
+  | { readonly type: "woken"; readonly lane: Lane }
+  | { readonly type: "tick" }
+  /** Local work failed, or this side wants to stop: tell the peer and close. */
+  | { readonly type: "stop"; readonly code: ErrorCode; readonly text: string; readonly retryAfterMs?: number };
+
+export interface Opening {
+  readonly window: Window;
+  readonly sending: readonly LaneSending[];
+  readonly receiving: readonly LaneCourse[];
+  /** The cloud's answer to the Hello; null on the edge. */
+  readonly welcome: Welcome | null;
+  /** Of lanes that come in: what the peer does not know to be committed yet. */
+  readonly missedAcks: readonly Ack[];
+}
+
+export type SessionEffect =
+  | { readonly type: "send"; readonly frame: Frame }
+  /** Do the database work that the peer's first frame asks for, then report `opened`. */
+  | { readonly type: "open"; readonly first: Hello | Welcome }
+  /** Read the outbox: at most so many bytes and items, but at least one batch if there is one. Report `loaded`. */
+  | ({ readonly type: "load"; readonly lane: Lane } & WantedLoad)
+  /** Apply in one transaction that also commits the sequences from the first to the last, which continue each other. Report `applied`. */
+  | { readonly type: "apply"; readonly lane: Lane; readonly batches: readonly Batch[] }
+  /** The peer has committed these sequences: keep it, park the rejected items. */
+  | {
+      readonly type: "settle";
+      readonly lane: Lane;
+      /** The last of them, in the order of the lane. */
+      readonly seq: number;
+      readonly committed: readonly SeqRange[];
+      readonly rejections: readonly Rejection[];
+    }
+  | { readonly type: "close"; readonly code: string; readonly text: string; readonly retryAfterMs: number };
+
+export interface Step {
+  readonly state: SessionState;
+  readonly effects: readonly SessionEffect[];
+}
+
+/** Items applied in one transaction, beyond the first batch. */
+export const APPLY_ITEMS_MAX = 20_000;
+/** Acks that an edge holds while it opens: each stands for what a lost one held. */
+export const HELD_ACKS_MAX = 1_000;
+
+export function findSender(state: SessionState, lane: Lane): SenderState | undefined {
+  return state.senders.find((sender) => sender.lane === lane);
+}
+
+export function updateSender(
+  state: SessionState,
+  lane: Lane,
+  update: (sender: SenderState) => SenderState,
+): SessionState {
+  return { ...state, senders: state.senders.map((sender) => (sender.lane === lane ? update(sender) : sender)) };
+}
+
+export function replaceSender(state: SessionState, sender: SenderState): SessionState {
+  return updateSender(state, sender.lane, () => sender);
+}
+
+export function replaceReceiver(state: SessionState, receiver: ReceiverState): SessionState {
+  return { ...state, receivers: state.receivers.map((other) => (other.lane === receiver.lane ? receiver : other)) };
+}
+
+/** Nothing happens. */
+export function stay(state: SessionState): Step {
+  return { state, effects: [] };
+}
+
+export function send(state: SessionState, frame: Frame): Step {
+  return { state, effects: [{ type: "send", frame }] };
+}
+
+/** Tells the peer and closes. */
+export function fail(state: SessionState, code: ErrorCode, text: string, retryAfterMs = 0): Step {
+  return {
+    state: { ...state, phase: "closed" },
+    effects: [
+      { type: "send", frame: { type: "go-away", code, text, retryAfterMs } },
+      { type: "close", code, text, retryAfterMs },
+    ],
+  };
+}
+
+export function prepend(effects: readonly SessionEffect[], step: Step): Step {
+  return { state: step.state, effects: [...effects, ...step.effects] };
+}
