@@ -64,5 +64,14 @@ export const MIGRATIONS: readonly Migration[] = [
       "CREATE TABLE \"telemetry_gap\" (\n\t\"edge_id\" uuid NOT NULL,\n\t\"device_id\" uuid NOT NULL,\n\t\"reason\" text NOT NULL,\n\t\"from_ms\" bigint NOT NULL,\n\t\"to_ms\" bigint NOT NULL,\n\t\"records\" bigint NOT NULL,\n\t\"removed_ms\" bigint NOT NULL,\n\tCONSTRAINT \"telemetry_gap_edge_id_device_id_reason_from_ms_pk\" PRIMARY KEY(\"edge_id\",\"device_id\",\"reason\",\"from_ms\")\n);",
       "CREATE INDEX \"telemetry_gap_by_device\" ON \"telemetry_gap\" USING btree (\"device_id\");"
     ]
+  },
+  {
+    "id": "0004_edge-states",
+    "hash": "bea0a28e8a09bd9b248d3728fec13ebb5808bd55e42c4481fb50cdca5a22a30b",
+    "statements": [
+      "CREATE TABLE \"deleted_edge\" (\n\t\"routing_key\" text NOT NULL,\n\t\"secret_hash\" text NOT NULL,\n\t\"deleted_ms\" bigint NOT NULL,\n\tCONSTRAINT \"deleted_edge_routing_key_secret_hash_pk\" PRIMARY KEY(\"routing_key\",\"secret_hash\")\n);",
+      "CREATE TABLE \"edge_report\" (\n\t\"edge_id\" uuid PRIMARY KEY NOT NULL,\n\t\"session\" bigint DEFAULT 0 NOT NULL,\n\t\"reported_ms\" bigint,\n\t\"body\" json,\n\t\"refused_code\" text,\n\t\"refused_text\" text,\n\t\"refused_ms\" bigint,\n\t\"downlink_counted\" bigint DEFAULT 0 NOT NULL\n);",
+      "CREATE TABLE \"edge_session\" (\n\t\"edge_id\" uuid NOT NULL,\n\t\"session\" bigint NOT NULL,\n\t\"replica_id\" uuid NOT NULL,\n\t\"edge_version\" text NOT NULL,\n\t\"connected_ms\" bigint NOT NULL,\n\t\"disconnected_ms\" bigint,\n\t\"reason\" text,\n\tCONSTRAINT \"edge_session_edge_id_session_pk\" PRIMARY KEY(\"edge_id\",\"session\")\n);"
+    ]
   }
 ];

@@ -1,9 +1,10 @@
-import { backoffDelayMs } from "../../shared/core/backoff.ts";
 import type { Clock } from "../../shared/core/clock.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { Random } from "../../shared/core/random.ts";
 import type { Log } from "../../shared/observe/log.ts";
+import { ackWaitMs } from "../../shared/sync/ack-wait.ts";
+import type { EdgeReport } from "../../shared/sync/edge-report.ts";
 import type { Ack, Batch, Hello, Lane, LaneOffer, Rejection, UplinkLane, Welcome } from "../../shared/sync/frames.ts";
 import { PROTOCOL_MAX, PROTOCOL_MIN, UPLINK_LANES } from "../../shared/sync/frames.ts";
 import type { OutgoingBatch } from "../../shared/sync/sender.ts";
@@ -11,6 +12,7 @@ import type { SessionEnd, SessionHandle, SessionPorts, SessionTransport } from "
 import { driveSession } from "../../shared/sync/session-driver.ts";
 import type { Opening } from "../../shared/sync/session.ts";
 import { findSender, startEdgeSession } from "../../shared/sync/session.ts";
+import { isRefusal, reconnectDelayMs } from "./reconnect.ts";
 
 // Keeps one session with the cloud for as long as the edge runs: connect, run, wait, again.
 //
@@ -30,11 +32,17 @@ export interface LinkStatus {
   /** Wall clock of the cloud minus that of this edge, as of the last Welcome. */
   readonly clockSkewMs: number | null;
   readonly sentSeq: Readonly<Record<UplinkLane, number>>;
+  /** Wall time of the next attempt; null unless one is waited for. */
+  readonly nextAttemptMs: number | null;
+  /** How long what is in flight has waited for an acknowledgement; null when nothing is. */
+  readonly ackWaitMs: number | null;
 }
 
 export interface Link {
   /** Rows were committed to the outbox. */
   wake(lane: UplinkLane): void;
+  /** Tells the cloud how this edge is, if there is a session. */
+  report(report: EdgeReport): void;
   status(): LinkStatus;
   run(signal: AbortSignal): Promise<void>;
 }
@@ -69,21 +77,13 @@ export interface LinkDeps {
   readonly edgeVersion: string;
   readonly store: LinkStore;
   readonly dial: (signal: AbortSignal) => SessionTransport;
+  /** The state is another one than before; must not throw. @default nobody is told */
+  readonly onChange?: () => void;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
 }
 
-/** Refusals that only a person can end. They are tried again all the same, slowly. */
-const REFUSALS: ReadonlySet<string> = new Set([
-  "UNAUTHENTICATED",
-  "PERMISSION_DENIED",
-  "NOT_FOUND",
-  "PEER_UNSUPPORTED",
-  "STORE_MISMATCH",
-  "SESSION_FENCED",
-]);
-const REFUSED_RETRY_MS = 5_000;
 /** A session that held so long was a good one: the backoff begins anew. */
 const STABLE_AFTER_MS = 10_000;
 /** How long telemetry is gathered before it is looked for in the outbox, and the least time between two such looks. */
@@ -111,6 +111,8 @@ class EdgeLink implements Link {
       session: null,
       clockSkewMs: null,
       sentSeq: { config: 0, telemetry: 0 },
+      nextAttemptMs: null,
+      ackWaitMs: null,
     };
   }
 
@@ -133,7 +135,15 @@ class EdgeLink implements Link {
     const state = this.#session?.state();
     if (state === undefined) return this.#status;
     const sent = (lane: UplinkLane): number => findSender(state, lane)?.sent ?? this.#status.sentSeq[lane];
-    return { ...this.#status, sentSeq: { config: sent("config"), telemetry: sent("telemetry") } };
+    return {
+      ...this.#status,
+      sentSeq: { config: sent("config"), telemetry: sent("telemetry") },
+      ackWaitMs: ackWaitMs(state, this.#deps.clock.monotonicMs()),
+    };
+  }
+
+  report(report: EdgeReport): void {
+    this.#session?.report(report);
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -145,11 +155,13 @@ class EdgeLink implements Link {
       const end = await this.#runSession(signal);
       if (signal.aborted) return;
       // A session that fails again and again right after it became live must not be tried without a pause.
-      attempt = end.wasLive && clock.monotonicMs() - begunMs > STABLE_AFTER_MS ? 0 : attempt + 1;
-      const refused = REFUSALS.has(end.code);
-      this.#move(refused ? "refused" : "waiting", { code: end.code, text: end.text });
-      const floorMs = Math.max(end.retryAfterMs, refused ? REFUSED_RETRY_MS : 0);
-      await clock.sleep(backoffDelayMs(attempt, random, floorMs), signal).catch(() => undefined);
+      const wasStable = end.wasLive && clock.monotonicMs() - begunMs > STABLE_AFTER_MS;
+      attempt = wasStable ? 0 : attempt + 1;
+      const delayMs = reconnectDelayMs(end, { attempt, wasStable }, random);
+      this.#status = { ...this.#status, nextAttemptMs: clock.nowMs() + delayMs };
+      this.#move(isRefusal(end.code) ? "refused" : "waiting", { code: end.code, text: end.text });
+      await clock.sleep(delayMs, signal).catch(() => undefined);
+      this.#status = { ...this.#status, nextAttemptMs: null };
     }
   }
 
@@ -171,7 +183,7 @@ class EdgeLink implements Link {
         return await session.ended;
       } finally {
         signal.removeEventListener("abort", onAbort);
-        this.#status = this.status();
+        this.#status = { ...this.status(), ackWaitMs: null };
         this.#session = null;
       }
     } catch (thrown) {
@@ -233,6 +245,7 @@ class EdgeLink implements Link {
       reason,
       sinceMs: before.state === state ? before.sinceMs : this.#deps.clock.nowMs(),
     };
+    if (before.state !== state) this.#deps.onChange?.();
     if (before.state === state || state === "connecting") return;
     this.#deps.log.info("Link state changed", {
       state,

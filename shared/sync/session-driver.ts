@@ -3,6 +3,7 @@ import { createDeferred } from "../core/deferred.ts";
 import type { ErrorCode } from "../core/errors.ts";
 import { AppError } from "../core/errors.ts";
 import type { Log } from "../observe/log.ts";
+import type { EdgeReport } from "./edge-report.ts";
 import type { Batch, Frame, Hello, Lane, Rejection, Welcome } from "./frames.ts";
 import type { OutgoingBatch } from "./sender.ts";
 import type { Opening, SessionEffect, SessionEvent, SessionState, Step } from "./session.ts";
@@ -17,6 +18,8 @@ export interface SessionPorts {
   /** One transaction: effects and watermark. @returns the items refused for good */
   apply(lane: Lane, batches: readonly Batch[]): Promise<readonly Rejection[]>;
   settle(lane: Lane, seq: number, rejections: readonly Rejection[]): Promise<void>;
+  /** Keeps what the edge told last of itself; must not throw. @default it is dropped */
+  note?(report: EdgeReport): void;
 }
 
 export interface LoadRequest {
@@ -47,6 +50,8 @@ export interface SessionHandle {
   readonly ended: Promise<SessionEnd>;
   state(): SessionState;
   wake(lane: Lane): void;
+  /** Of an edge: tells the cloud, if the session is live. */
+  report(report: EdgeReport): void;
   stop(code: ErrorCode, text: string, retryAfterMs?: number): void;
 }
 
@@ -98,6 +103,10 @@ class SessionDriver implements SessionHandle {
     this.#dispatch({ type: "woken", lane });
   }
 
+  report(report: EdgeReport): void {
+    this.#dispatch({ type: "report", report });
+  }
+
   stop(code: ErrorCode, text: string, retryAfterMs = 0): void {
     this.#dispatch({ type: "stop", code, text, retryAfterMs });
   }
@@ -130,6 +139,9 @@ class SessionDriver implements SessionHandle {
         return;
       case "settle":
         this.#settle(effect.lane, effect.seq, effect.rejections);
+        return;
+      case "note":
+        ports.note?.(effect.report);
         return;
       case "close":
         void this.#finish(effect);

@@ -1,4 +1,5 @@
 import type { ErrorCode } from "../core/errors.ts";
+import type { EdgeReport } from "./edge-report.ts";
 import type { Ack, Batch, Frame, GoAway, Hello, Lane, Rejection, Welcome, Window } from "./frames.ts";
 import { LANES } from "./frames.ts";
 import type { ReceiverState } from "./receiver.ts";
@@ -48,6 +49,8 @@ export type SessionEvent =
   | { readonly type: "applied"; readonly lane: Lane; readonly rejections: readonly Rejection[] }
   /** Rows were committed to the outbox of a lane. */
   | { readonly type: "woken"; readonly lane: Lane }
+  /** The edge has something to tell of itself. */
+  | { readonly type: "report"; readonly report: EdgeReport }
   | { readonly type: "tick" }
   /** Local work failed, or this side wants to stop: tell the peer and close. */
   | { readonly type: "stop"; readonly code: ErrorCode; readonly text: string; readonly retryAfterMs?: number };
@@ -79,6 +82,8 @@ export type SessionEffect =
   | { readonly type: "apply"; readonly lane: Lane; readonly batches: readonly Batch[] }
   /** The peer has committed up to `seq`: keep it, park the rejected items. */
   | { readonly type: "settle"; readonly lane: Lane; readonly seq: number; readonly rejections: readonly Rejection[] }
+  /** The edge told this of itself: keep the newest. */
+  | { readonly type: "note"; readonly report: EdgeReport }
   | { readonly type: "close"; readonly code: string; readonly text: string; readonly retryAfterMs: number };
 
 export interface Step {
@@ -134,6 +139,8 @@ export function advanceSession(state: SessionState, event: SessionEvent, nowMs: 
       return onApplied(state, event.lane, event.rejections, nowMs);
     case "woken":
       return pump(updateSender(state, event.lane, wake), nowMs);
+    case "report":
+      return onReport(state, event.report);
     case "tick":
       return onTick(state, nowMs);
     case "stop":
@@ -180,6 +187,9 @@ function onLiveFrame(state: SessionState, frame: Exclude<Frame, GoAway>, nowMs: 
       return { state, effects: [{ type: "send", frame: { type: "pong", nonce: frame.nonce } }] };
     case "pong":
       return { state, effects: [] };
+    case "status":
+      if (state.role === "edge") return fail(state, "PROTOCOL_ERROR", "Frame status came from a cloud");
+      return { state, effects: [{ type: "note", report: frame.report }] };
     case "hello":
     case "welcome":
       return fail(state, "PROTOCOL_ERROR", `Frame ${frame.type} came in a live session`);
@@ -284,12 +294,18 @@ function onApplied(state: SessionState, lane: Lane, rejections: readonly Rejecti
   return prepend(sent, pump(replaceReceiver(state, next), nowMs));
 }
 
+/** Outside of a live session it is dropped: the next one reports anew. */
+function onReport(state: SessionState, report: EdgeReport): Step {
+  if (state.phase !== "live") return { state, effects: [] };
+  return { state, effects: [{ type: "send", frame: { type: "status", report } }] };
+}
+
 function onTick(state: SessionState, nowMs: number): Step {
   if (nowMs < nextTickMs(state)) return { state, effects: [] };
   if (state.phase !== "live") return fail(state, "LINK_DOWN", "The peer did not open the session in time", 0);
   const stalled = stallDeadlines(state).find(({ atMs }) => nowMs >= atMs);
   if (stalled !== undefined) {
-    return fail(state, "LINK_DOWN", `Lane ${stalled.lane} was not acknowledged for ${ACK_WITHIN_MS} ms`);
+    return fail(state, "STALLED", `Lane ${stalled.lane} was not acknowledged for ${ACK_WITHIN_MS} ms`);
   }
   if (state.pingSentMs !== null)
     return fail(state, "LINK_DOWN", `The peer was silent for ${PING_AFTER_MS + PONG_WITHIN_MS} ms`);

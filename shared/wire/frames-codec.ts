@@ -1,7 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { AppError } from "../core/errors.ts";
 import { uuidToBytes } from "../core/ids.ts";
-import type { Batch, Compression, Frame, Hello, Lane, UplinkLane, Welcome } from "../sync/frames.ts";
+import type { Batch, Compression, Frame, Hello, Lane, Status, UplinkLane, Welcome } from "../sync/frames.ts";
 import { REJECTION_CODE_MAX, REJECTION_TEXT_MAX } from "../sync/rejections.ts";
 import { numberFromWire, uuidFromWire } from "./checked.ts";
 import type {
@@ -14,6 +14,7 @@ import type {
   Welcome as WelcomeMessage,
 } from "./gen/skerry/sync/v1/sync_pb.ts";
 import { Compression as WireCompression, Lane as WireLane } from "./gen/skerry/sync/v1/sync_pb.ts";
+import { statusFrom, statusMessage } from "./report-codec.ts";
 
 // Frames of the protocol to protobuf and back. Both directions share all frames but the greeting.
 
@@ -32,17 +33,22 @@ const COMPRESSION_TO_WIRE = {
 
 export function encodeRequest(frame: Frame): MessageInitShape<typeof SessionRequestSchema> {
   if (frame.type === "welcome") throw new AppError("INTERNAL", "An edge does not send a Welcome");
-  return { frame: frame.type === "hello" ? { case: "hello", value: helloMessage(frame) } : commonMessage(frame) };
+  if (frame.type === "hello") return { frame: { case: "hello", value: helloMessage(frame) } };
+  if (frame.type === "status") return { frame: { case: "status", value: statusMessage(frame.report) } };
+  return { frame: commonMessage(frame) };
 }
 
 export function encodeResponse(frame: Frame): MessageInitShape<typeof SessionResponseSchema> {
-  if (frame.type === "hello") throw new AppError("INTERNAL", "A cloud does not send a Hello");
+  if (frame.type === "hello" || frame.type === "status") {
+    throw new AppError("INTERNAL", `A cloud does not send a frame ${frame.type}`);
+  }
   return { frame: frame.type === "welcome" ? { case: "welcome", value: welcomeMessage(frame) } : commonMessage(frame) };
 }
 
 /** Null for a frame that this version does not know: it is skipped. @throws AppError PROTOCOL_ERROR on malformed content */
 export function decodeRequest(message: SessionRequest): Frame | null {
   const { frame } = message;
+  if (frame.case === "status") return { type: "status", report: statusFrom(frame.value) };
   return frame.case === "hello" ? helloFrom(frame.value) : commonFrom(frame);
 }
 
@@ -52,8 +58,8 @@ export function decodeResponse(message: SessionResponse): Frame | null {
   return frame.case === "welcome" ? welcomeFrom(frame.value) : commonFrom(frame);
 }
 
-type CommonFrame = Exclude<Frame, Hello | Welcome>;
-type CommonMessage = Exclude<SessionRequest["frame"], { case: "hello" }>;
+type CommonFrame = Exclude<Frame, Hello | Welcome | Status>;
+type CommonMessage = Exclude<SessionRequest["frame"], { case: "hello" } | { case: "status" }>;
 
 function commonMessage(frame: CommonFrame) {
   switch (frame.type) {

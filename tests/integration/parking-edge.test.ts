@@ -11,6 +11,7 @@ import { createUuid, NULL_UUID, type Uuid } from "../../shared/core/ids.ts";
 import type { Change } from "../../shared/entities/change.ts";
 import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
 import { silentLog } from "../../shared/observe/log.ts";
+import { createMetrics } from "../../shared/observe/metrics.ts";
 import { closeSql, openSql, type Sql } from "../../shared/postgres/connect.ts";
 import { systemClock as clock } from "../../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../../shared/runtime/system-random.ts";
@@ -49,7 +50,15 @@ beforeEach(async () => {
   running = groupCommit.runLoop(stop.signal);
   outbox = createOutbox(sql);
   parked = createParkedItems({ db, groupCommit });
-  link = createLinkStore({ ...deps, db, outbox, parked, groupCommit, onEffects: () => undefined });
+  link = createLinkStore({
+    ...deps,
+    metrics: createMetrics(),
+    db,
+    outbox,
+    parked,
+    groupCommit,
+    onEffects: () => undefined,
+  });
   await openSite(db);
 });
 afterAll(closeEdge);

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file skerry/sync/v1/sync.proto.
  */
 export const file_skerry_sync_v1_sync: GenFile = /*@__PURE__*/
-  fileDesc("Chlza2Vycnkvc3luYy92MS9zeW5jLnByb3RvEg5za2Vycnkuc3luYy52MSKEAgoOU2Vzc2lvblJlcXVlc3QSJgoFaGVsbG8YASABKAsyFS5za2Vycnkuc3luYy52MS5IZWxsb0gAEiYKBWJhdGNoGAIgASgLMhUuc2tlcnJ5LnN5bmMudjEuQmF0Y2hIABIiCgNhY2sYAyABKAsyEy5za2Vycnkuc3luYy52MS5BY2tIABIkCgRwaW5nGAQgASgLMhQuc2tlcnJ5LnN5bmMudjEuUGluZ0gAEiQKBHBvbmcYBSABKAsyFC5za2Vycnkuc3luYy52MS5Qb25nSAASKQoHZ29fYXdheRgGIAEoCzIWLnNrZXJyeS5zeW5jLnYxLkdvQXdheUgAQgcKBWZyYW1lIokCCg9TZXNzaW9uUmVzcG9uc2USKgoHd2VsY29tZRgBIAEoCzIXLnNrZXJyeS5zeW5jLnYxLldlbGNvbWVIABImCgViYXRjaBgCIAEoCzIVLnNrZXJyeS5zeW5jLnYxLkJhdGNoSAASIgoDYWNrGAMgASgLMhMuc2tlcnJ5LnN5bmMudjEuQWNrSAASJAoEcGluZxgEIAEoCzIULnNrZXJyeS5zeW5jLnYxLlBpbmdIABIkCgRwb25nGAUgASgLMhQuc2tlcnJ5LnN5bmMudjEuUG9uZ0gAEikKB2dvX2F3YXkYBiABKAsyFi5za2Vycnkuc3luYy52MS5Hb0F3YXlIAEIHCgVmcmFtZSL7AQoFSGVsbG8SFAoMcHJvdG9jb2xfbWluGAEgASgNEhQKDHByb3RvY29sX21heBgCIAEoDRIUCgxlZGdlX3ZlcnNpb24YAyABKAkSEAoIc3RvcmVfaWQYBCABKAwSKAoFbGFuZXMYBSADKAsyGS5za2Vycnkuc3luYy52MS5MYW5lT2ZmZXISEAoIY2xvdWRfaWQYBiABKAwSGAoQZG93bmxpbmtfYXBwbGllZBgHIAEoBBIVCg13YWxsX2Nsb2NrX21zGAggASgDEjEKDGNvbXByZXNzaW9ucxgJIAMoDjIbLnNrZXJyeS5zeW5jLnYxLkNvbXByZXNzaW9uImgKCUxhbmVPZmZlchIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRIQCghuZXh0X3NlcRgCIAEoBBISCgpvbGRlc3Rfc2VxGAMgASgEEhEKCWFja2VkX3NlcRgEIAEoBCKkAgoHV2VsY29tZRIQCghwcm90b2NvbBgBIAEoDRIPCgdzZXNzaW9uGAIgASgEEioKBGVkZ2UYAyABKAsyHC5za2Vycnkuc3luYy52MS5FZGdlSWRlbnRpdHkSEAoIY2xvdWRfaWQYBCABKAwSMQoKd2F0ZXJtYXJrcxgFIAMoCzIdLnNrZXJyeS5zeW5jLnYxLkxhbmVXYXRlcm1hcmsSJgoGd2luZG93GAYgASgLMhYuc2tlcnJ5LnN5bmMudjEuV2luZG93EhUKDXdhbGxfY2xvY2tfbXMYByABKAMSFQoNY2xvdWRfdmVyc2lvbhgIIAEoCRIXCg9kb3dubGlua19yZXN1bWUYCSABKAQSFgoOZG93bmxpbmtfYWNrZWQYCiABKAQiTgoMRWRnZUlkZW50aXR5Eg8KB2VkZ2VfaWQYASABKAwSEQoJdGVuYW50X2lkGAIgASgMEgwKBG5hbWUYAyABKAkSDAoEdHlwZRgEIAEoCSJACg1MYW5lV2F0ZXJtYXJrEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEgsKA3NlcRgCIAEoBCImCgZXaW5kb3cSDQoFYnl0ZXMYASABKA0SDQoFaXRlbXMYAiABKA0ikAEKBUJhdGNoEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEhEKCWZpcnN0X3NlcRgCIAEoBBINCgVjb3VudBgDIAEoDRIwCgtjb21wcmVzc2lvbhgEIAEoDjIbLnNrZXJyeS5zeW5jLnYxLkNvbXByZXNzaW9uEg8KB3BheWxvYWQYBSABKAwiZQoDQWNrEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEgsKA3NlcRgCIAEoBBItCgpyZWplY3Rpb25zGAMgAygLMhkuc2tlcnJ5LnN5bmMudjEuUmVqZWN0aW9uIkUKCVJlamVjdGlvbhILCgNzZXEYASABKAQSDAoEY29kZRgCIAEoCRIMCgR0ZXh0GAMgASgJEg8KB3ZlcnNpb24YBCABKAkiFQoEUGluZxINCgVub25jZRgBIAEoBCIVCgRQb25nEg0KBW5vbmNlGAEgASgEIjwKBkdvQXdheRIMCgRjb2RlGAEgASgJEgwKBHRleHQYAiABKAkSFgoOcmV0cnlfYWZ0ZXJfbXMYAyABKA0imgEKEFRlbGVtZXRyeVJlY29yZHMSEgoKZW50aXR5X2lkcxgBIAMoDBIUCgxlbnRpdHlfaW5kZXgYAiADKA0SEwoLdHNfZGVsdGFfbXMYAyADKBISDwoHa2V5X3NldBgEIAMoDRIOCgZ2YWx1ZXMYBSABKAkSEQoJc2VxX2NvdW50GAYgASgNEhMKC3NlcV9za2lwcGVkGAcgAygNIiwKBUl0ZW1zEiMKBWl0ZW1zGAEgAygLMhQuc2tlcnJ5LnN5bmMudjEuSXRlbSJDCgRJdGVtEhIKCmNoYW5nZWRfbXMYASABKAMSJwoHY2hhbmdlcxgCIAMoCzIWLnNrZXJyeS5zeW5jLnYxLkNoYW5nZSLyAgoGQ2hhbmdlEjMKDGVudGl0eV9zYXZlZBgBIAEoCzIbLnNrZXJyeS5zeW5jLnYxLkVudGl0eVNhdmVkSAASNwoOZW50aXR5X3JlbW92ZWQYAiABKAsyHS5za2Vycnkuc3luYy52MS5FbnRpdHlSZW1vdmVkSAASOwoQYXR0cmlidXRlc19zYXZlZBgDIAEoCzIfLnNrZXJyeS5zeW5jLnYxLkF0dHJpYnV0ZXNTYXZlZEgAEj8KEmF0dHJpYnV0ZXNfZGVsZXRlZBgEIAEoCzIhLnNrZXJyeS5zeW5jLnYxLkF0dHJpYnV0ZXNEZWxldGVkSAASPQoRY3JlZGVudGlhbHNfc2F2ZWQYBSABKAsyIC5za2Vycnkuc3luYy52MS5DcmVkZW50aWFsc1NhdmVkSAASNQoNdGVsZW1ldHJ5X2dhcBgGIAEoCzIcLnNrZXJyeS5zeW5jLnYxLlRlbGVtZXRyeUdhcEgAQgYKBGtpbmQiJQoJRW50aXR5UmVmEgwKBHR5cGUYASABKAkSCgoCaWQYAiABKAwiRgoLRW50aXR5U2F2ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEgwKBGJvZHkYAiABKAkiSwoNRW50aXR5UmVtb3ZlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDwoHZGVsZXRlZBgCIAEoCCJ6Cg9BdHRyaWJ1dGVzU2F2ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEg0KBXNjb3BlGAIgASgJEi0KCmF0dHJpYnV0ZXMYAyADKAsyGS5za2Vycnkuc3luYy52MS5BdHRyaWJ1dGUiOwoJQXR0cmlidXRlEgsKA2tleRgBIAEoCRISCgp1cGRhdGVkX21zGAIgASgDEg0KBXZhbHVlGAMgASgJIlsKEUF0dHJpYnV0ZXNEZWxldGVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhINCgVzY29wZRgCIAEoCRIMCgRrZXlzGAMgAygJIn4KEENyZWRlbnRpYWxzU2F2ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEgwKBHR5cGUYAiABKAkSFgoOY3JlZGVudGlhbHNfaWQYAyABKAkSGQoRY3JlZGVudGlhbHNfdmFsdWUYBCABKAkiegoMVGVsZW1ldHJ5R2FwEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIPCgdmcm9tX21zGAIgASgDEg0KBXRvX21zGAMgASgDEg8KB3JlY29yZHMYBCABKAQSDgoGcmVhc29uGAUgASgJKlQKBExhbmUSFAoQTEFORV9VTlNQRUNJRklFRBAAEg8KC0xBTkVfQ09ORklHEAESEgoOTEFORV9URUxFTUVUUlkQAhIRCg1MQU5FX0RPV05MSU5LEAMqVgoLQ29tcHJlc3Npb24SGwoXQ09NUFJFU1NJT05fVU5TUEVDSUZJRUQQABIUChBDT01QUkVTU0lPTl9OT05FEAESFAoQQ09NUFJFU1NJT05fWlNURBACMmEKD0VkZ2VTeW5jU2VydmljZRJOCgdTZXNzaW9uEh4uc2tlcnJ5LnN5bmMudjEuU2Vzc2lvblJlcXVlc3QaHy5za2Vycnkuc3luYy52MS5TZXNzaW9uUmVzcG9uc2UoATABYgZwcm90bzM");
+  fileDesc("Chlza2Vycnkvc3luYy92MS9zeW5jLnByb3RvEg5za2Vycnkuc3luYy52MSKuAgoOU2Vzc2lvblJlcXVlc3QSJgoFaGVsbG8YASABKAsyFS5za2Vycnkuc3luYy52MS5IZWxsb0gAEiYKBWJhdGNoGAIgASgLMhUuc2tlcnJ5LnN5bmMudjEuQmF0Y2hIABIiCgNhY2sYAyABKAsyEy5za2Vycnkuc3luYy52MS5BY2tIABIkCgRwaW5nGAQgASgLMhQuc2tlcnJ5LnN5bmMudjEuUGluZ0gAEiQKBHBvbmcYBSABKAsyFC5za2Vycnkuc3luYy52MS5Qb25nSAASKQoHZ29fYXdheRgGIAEoCzIWLnNrZXJyeS5zeW5jLnYxLkdvQXdheUgAEigKBnN0YXR1cxgUIAEoCzIWLnNrZXJyeS5zeW5jLnYxLlN0YXR1c0gAQgcKBWZyYW1lIokCCg9TZXNzaW9uUmVzcG9uc2USKgoHd2VsY29tZRgBIAEoCzIXLnNrZXJyeS5zeW5jLnYxLldlbGNvbWVIABImCgViYXRjaBgCIAEoCzIVLnNrZXJyeS5zeW5jLnYxLkJhdGNoSAASIgoDYWNrGAMgASgLMhMuc2tlcnJ5LnN5bmMudjEuQWNrSAASJAoEcGluZxgEIAEoCzIULnNrZXJyeS5zeW5jLnYxLlBpbmdIABIkCgRwb25nGAUgASgLMhQuc2tlcnJ5LnN5bmMudjEuUG9uZ0gAEikKB2dvX2F3YXkYBiABKAsyFi5za2Vycnkuc3luYy52MS5Hb0F3YXlIAEIHCgVmcmFtZSL7AQoFSGVsbG8SFAoMcHJvdG9jb2xfbWluGAEgASgNEhQKDHByb3RvY29sX21heBgCIAEoDRIUCgxlZGdlX3ZlcnNpb24YAyABKAkSEAoIc3RvcmVfaWQYBCABKAwSKAoFbGFuZXMYBSADKAsyGS5za2Vycnkuc3luYy52MS5MYW5lT2ZmZXISEAoIY2xvdWRfaWQYBiABKAwSGAoQZG93bmxpbmtfYXBwbGllZBgHIAEoBBIVCg13YWxsX2Nsb2NrX21zGAggASgDEjEKDGNvbXByZXNzaW9ucxgJIAMoDjIbLnNrZXJyeS5zeW5jLnYxLkNvbXByZXNzaW9uImgKCUxhbmVPZmZlchIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRIQCghuZXh0X3NlcRgCIAEoBBISCgpvbGRlc3Rfc2VxGAMgASgEEhEKCWFja2VkX3NlcRgEIAEoBCKkAgoHV2VsY29tZRIQCghwcm90b2NvbBgBIAEoDRIPCgdzZXNzaW9uGAIgASgEEioKBGVkZ2UYAyABKAsyHC5za2Vycnkuc3luYy52MS5FZGdlSWRlbnRpdHkSEAoIY2xvdWRfaWQYBCABKAwSMQoKd2F0ZXJtYXJrcxgFIAMoCzIdLnNrZXJyeS5zeW5jLnYxLkxhbmVXYXRlcm1hcmsSJgoGd2luZG93GAYgASgLMhYuc2tlcnJ5LnN5bmMudjEuV2luZG93EhUKDXdhbGxfY2xvY2tfbXMYByABKAMSFQoNY2xvdWRfdmVyc2lvbhgIIAEoCRIXCg9kb3dubGlua19yZXN1bWUYCSABKAQSFgoOZG93bmxpbmtfYWNrZWQYCiABKAQiTgoMRWRnZUlkZW50aXR5Eg8KB2VkZ2VfaWQYASABKAwSEQoJdGVuYW50X2lkGAIgASgMEgwKBG5hbWUYAyABKAkSDAoEdHlwZRgEIAEoCSJACg1MYW5lV2F0ZXJtYXJrEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEgsKA3NlcRgCIAEoBCImCgZXaW5kb3cSDQoFYnl0ZXMYASABKA0SDQoFaXRlbXMYAiABKA0ikAEKBUJhdGNoEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEhEKCWZpcnN0X3NlcRgCIAEoBBINCgVjb3VudBgDIAEoDRIwCgtjb21wcmVzc2lvbhgEIAEoDjIbLnNrZXJyeS5zeW5jLnYxLkNvbXByZXNzaW9uEg8KB3BheWxvYWQYBSABKAwiZQoDQWNrEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEgsKA3NlcRgCIAEoBBItCgpyZWplY3Rpb25zGAMgAygLMhkuc2tlcnJ5LnN5bmMudjEuUmVqZWN0aW9uIkUKCVJlamVjdGlvbhILCgNzZXEYASABKAQSDAoEY29kZRgCIAEoCRIMCgR0ZXh0GAMgASgJEg8KB3ZlcnNpb24YBCABKAkiFQoEUGluZxINCgVub25jZRgBIAEoBCIVCgRQb25nEg0KBW5vbmNlGAEgASgEIqwBCgZTdGF0dXMSFQoNd2FsbF9jbG9ja19tcxgBIAEoAxIqCgVsYW5lcxgCIAMoCzIbLnNrZXJyeS5zeW5jLnYxLkxhbmVCYWNrbG9nEhQKDHBhcmtlZF9pdGVtcxgDIAEoBBIkCgVxdW90YRgEIAEoDjIVLnNrZXJyeS5zeW5jLnYxLlF1b3RhEg0KBXN0YXRlGAUgASgJEhQKDHN0YXRlX2Zvcl9tcxgGIAEoBCKEAQoLTGFuZUJhY2tsb2cSIgoEbGFuZRgBIAEoDjIULnNrZXJyeS5zeW5jLnYxLkxhbmUSDQoFaXRlbXMYAiABKAQSEgoFYnl0ZXMYAyABKARIAIgBARIWCglvbGRlc3RfbXMYBCABKANIAYgBAUIICgZfYnl0ZXNCDAoKX29sZGVzdF9tcyI8CgZHb0F3YXkSDAoEY29kZRgBIAEoCRIMCgR0ZXh0GAIgASgJEhYKDnJldHJ5X2FmdGVyX21zGAMgASgNIpoBChBUZWxlbWV0cnlSZWNvcmRzEhIKCmVudGl0eV9pZHMYASADKAwSFAoMZW50aXR5X2luZGV4GAIgAygNEhMKC3RzX2RlbHRhX21zGAMgAygSEg8KB2tleV9zZXQYBCADKA0SDgoGdmFsdWVzGAUgASgJEhEKCXNlcV9jb3VudBgGIAEoDRITCgtzZXFfc2tpcHBlZBgHIAMoDSIsCgVJdGVtcxIjCgVpdGVtcxgBIAMoCzIULnNrZXJyeS5zeW5jLnYxLkl0ZW0iQwoESXRlbRISCgpjaGFuZ2VkX21zGAEgASgDEicKB2NoYW5nZXMYAiADKAsyFi5za2Vycnkuc3luYy52MS5DaGFuZ2Ui8gIKBkNoYW5nZRIzCgxlbnRpdHlfc2F2ZWQYASABKAsyGy5za2Vycnkuc3luYy52MS5FbnRpdHlTYXZlZEgAEjcKDmVudGl0eV9yZW1vdmVkGAIgASgLMh0uc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVtb3ZlZEgAEjsKEGF0dHJpYnV0ZXNfc2F2ZWQYAyABKAsyHy5za2Vycnkuc3luYy52MS5BdHRyaWJ1dGVzU2F2ZWRIABI/ChJhdHRyaWJ1dGVzX2RlbGV0ZWQYBCABKAsyIS5za2Vycnkuc3luYy52MS5BdHRyaWJ1dGVzRGVsZXRlZEgAEj0KEWNyZWRlbnRpYWxzX3NhdmVkGAUgASgLMiAuc2tlcnJ5LnN5bmMudjEuQ3JlZGVudGlhbHNTYXZlZEgAEjUKDXRlbGVtZXRyeV9nYXAYBiABKAsyHC5za2Vycnkuc3luYy52MS5UZWxlbWV0cnlHYXBIAEIGCgRraW5kIiUKCUVudGl0eVJlZhIMCgR0eXBlGAEgASgJEgoKAmlkGAIgASgMIkYKC0VudGl0eVNhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIMCgRib2R5GAIgASgJIksKDUVudGl0eVJlbW92ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEg8KB2RlbGV0ZWQYAiABKAgiegoPQXR0cmlidXRlc1NhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhINCgVzY29wZRgCIAEoCRItCgphdHRyaWJ1dGVzGAMgAygLMhkuc2tlcnJ5LnN5bmMudjEuQXR0cmlidXRlIjsKCUF0dHJpYnV0ZRILCgNrZXkYASABKAkSEgoKdXBkYXRlZF9tcxgCIAEoAxINCgV2YWx1ZRgDIAEoCSJbChFBdHRyaWJ1dGVzRGVsZXRlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDQoFc2NvcGUYAiABKAkSDAoEa2V5cxgDIAMoCSJ+ChBDcmVkZW50aWFsc1NhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIMCgR0eXBlGAIgASgJEhYKDmNyZWRlbnRpYWxzX2lkGAMgASgJEhkKEWNyZWRlbnRpYWxzX3ZhbHVlGAQgASgJInoKDFRlbGVtZXRyeUdhcBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDwoHZnJvbV9tcxgCIAEoAxINCgV0b19tcxgDIAEoAxIPCgdyZWNvcmRzGAQgASgEEg4KBnJlYXNvbhgFIAEoCSpUCgRMYW5lEhQKEExBTkVfVU5TUEVDSUZJRUQQABIPCgtMQU5FX0NPTkZJRxABEhIKDkxBTkVfVEVMRU1FVFJZEAISEQoNTEFORV9ET1dOTElOSxADKlYKC0NvbXByZXNzaW9uEhsKF0NPTVBSRVNTSU9OX1VOU1BFQ0lGSUVEEAASFAoQQ09NUFJFU1NJT05fTk9ORRABEhQKEENPTVBSRVNTSU9OX1pTVEQQAipQCgVRdW90YRIVChFRVU9UQV9VTlNQRUNJRklFRBAAEgwKCFFVT1RBX09LEAESEgoOUVVPVEFfVEhJTk5JTkcQAhIOCgpRVU9UQV9GVUxMEAMyYQoPRWRnZVN5bmNTZXJ2aWNlEk4KB1Nlc3Npb24SHi5za2Vycnkuc3luYy52MS5TZXNzaW9uUmVxdWVzdBofLnNrZXJyeS5zeW5jLnYxLlNlc3Npb25SZXNwb25zZSgBMAFiBnByb3RvMw");
 
 /**
  * What the edge sends. The first frame of a session is a Hello.
@@ -59,6 +59,12 @@ export type SessionRequest = Message<"skerry.sync.v1.SessionRequest"> & {
      */
     value: GoAway;
     case: "goAway";
+  } | {
+    /**
+     * @generated from field: skerry.sync.v1.Status status = 20;
+     */
+    value: Status;
+    case: "status";
   } | { case: undefined; value?: undefined };
 };
 
@@ -518,6 +524,92 @@ export const PongSchema: GenMessage<Pong> = /*@__PURE__*/
   messageDesc(file_skerry_sync_v1_sync, 12);
 
 /**
+ * How the edge is, for operators: nothing in the protocol depends on it.
+ *
+ * @generated from message skerry.sync.v1.Status
+ */
+export type Status = Message<"skerry.sync.v1.Status"> & {
+  /**
+   * @generated from field: int64 wall_clock_ms = 1;
+   */
+  wallClockMs: bigint;
+
+  /**
+   * @generated from field: repeated skerry.sync.v1.LaneBacklog lanes = 2;
+   */
+  lanes: LaneBacklog[];
+
+  /**
+   * Items that the cloud refused for good and nobody has decided about.
+   *
+   * @generated from field: uint64 parked_items = 3;
+   */
+  parkedItems: bigint;
+
+  /**
+   * @generated from field: skerry.sync.v1.Quota quota = 4;
+   */
+  quota: Quota;
+
+  /**
+   * A code of shared/core/sync-states.ts, and how long the edge has been in it.
+   *
+   * @generated from field: string state = 5;
+   */
+  state: string;
+
+  /**
+   * @generated from field: uint64 state_for_ms = 6;
+   */
+  stateForMs: bigint;
+};
+
+/**
+ * Describes the message skerry.sync.v1.Status.
+ * Use `create(StatusSchema)` to create a new message.
+ */
+export const StatusSchema: GenMessage<Status> = /*@__PURE__*/
+  messageDesc(file_skerry_sync_v1_sync, 13);
+
+/**
+ * @generated from message skerry.sync.v1.LaneBacklog
+ */
+export type LaneBacklog = Message<"skerry.sync.v1.LaneBacklog"> & {
+  /**
+   * @generated from field: skerry.sync.v1.Lane lane = 1;
+   */
+  lane: Lane;
+
+  /**
+   * What the cloud has not committed yet.
+   *
+   * @generated from field: uint64 items = 2;
+   */
+  items: bigint;
+
+  /**
+   * Absent: not known.
+   *
+   * @generated from field: optional uint64 bytes = 3;
+   */
+  bytes?: bigint | undefined;
+
+  /**
+   * When the oldest of them was made, wall clock of the edge; absent: there is none.
+   *
+   * @generated from field: optional int64 oldest_ms = 4;
+   */
+  oldestMs?: bigint | undefined;
+};
+
+/**
+ * Describes the message skerry.sync.v1.LaneBacklog.
+ * Use `create(LaneBacklogSchema)` to create a new message.
+ */
+export const LaneBacklogSchema: GenMessage<LaneBacklog> = /*@__PURE__*/
+  messageDesc(file_skerry_sync_v1_sync, 14);
+
+/**
  * The sender closes the session after this frame.
  *
  * @generated from message skerry.sync.v1.GoAway
@@ -546,7 +638,7 @@ export type GoAway = Message<"skerry.sync.v1.GoAway"> & {
  * Use `create(GoAwaySchema)` to create a new message.
  */
 export const GoAwaySchema: GenMessage<GoAway> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 13);
+  messageDesc(file_skerry_sync_v1_sync, 15);
 
 /**
  * Telemetry in columns: record i is (entity_ids[entity_index[i]], ts, the i-th line of values).
@@ -607,7 +699,7 @@ export type TelemetryRecords = Message<"skerry.sync.v1.TelemetryRecords"> & {
  * Use `create(TelemetryRecordsSchema)` to create a new message.
  */
 export const TelemetryRecordsSchema: GenMessage<TelemetryRecords> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 14);
+  messageDesc(file_skerry_sync_v1_sync, 16);
 
 /**
  * Encoded messages of this type can be joined end to end: the result holds the items of all.
@@ -626,7 +718,7 @@ export type Items = Message<"skerry.sync.v1.Items"> & {
  * Use `create(ItemsSchema)` to create a new message.
  */
 export const ItemsSchema: GenMessage<Items> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 15);
+  messageDesc(file_skerry_sync_v1_sync, 17);
 
 /**
  * One sequence number. Its changes are applied together; none at all is allowed.
@@ -652,7 +744,7 @@ export type Item = Message<"skerry.sync.v1.Item"> & {
  * Use `create(ItemSchema)` to create a new message.
  */
 export const ItemSchema: GenMessage<Item> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 16);
+  messageDesc(file_skerry_sync_v1_sync, 18);
 
 /**
  * @generated from message skerry.sync.v1.Change
@@ -705,7 +797,7 @@ export type Change = Message<"skerry.sync.v1.Change"> & {
  * Use `create(ChangeSchema)` to create a new message.
  */
 export const ChangeSchema: GenMessage<Change> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 17);
+  messageDesc(file_skerry_sync_v1_sync, 19);
 
 /**
  * @generated from message skerry.sync.v1.EntityRef
@@ -731,7 +823,7 @@ export type EntityRef = Message<"skerry.sync.v1.EntityRef"> & {
  * Use `create(EntityRefSchema)` to create a new message.
  */
 export const EntityRefSchema: GenMessage<EntityRef> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 18);
+  messageDesc(file_skerry_sync_v1_sync, 20);
 
 /**
  * @generated from message skerry.sync.v1.EntitySaved
@@ -755,7 +847,7 @@ export type EntitySaved = Message<"skerry.sync.v1.EntitySaved"> & {
  * Use `create(EntitySavedSchema)` to create a new message.
  */
 export const EntitySavedSchema: GenMessage<EntitySaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 19);
+  messageDesc(file_skerry_sync_v1_sync, 21);
 
 /**
  * @generated from message skerry.sync.v1.EntityRemoved
@@ -779,7 +871,7 @@ export type EntityRemoved = Message<"skerry.sync.v1.EntityRemoved"> & {
  * Use `create(EntityRemovedSchema)` to create a new message.
  */
 export const EntityRemovedSchema: GenMessage<EntityRemoved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 20);
+  messageDesc(file_skerry_sync_v1_sync, 22);
 
 /**
  * @generated from message skerry.sync.v1.AttributesSaved
@@ -808,7 +900,7 @@ export type AttributesSaved = Message<"skerry.sync.v1.AttributesSaved"> & {
  * Use `create(AttributesSavedSchema)` to create a new message.
  */
 export const AttributesSavedSchema: GenMessage<AttributesSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 21);
+  messageDesc(file_skerry_sync_v1_sync, 23);
 
 /**
  * @generated from message skerry.sync.v1.Attribute
@@ -837,7 +929,7 @@ export type Attribute = Message<"skerry.sync.v1.Attribute"> & {
  * Use `create(AttributeSchema)` to create a new message.
  */
 export const AttributeSchema: GenMessage<Attribute> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 22);
+  messageDesc(file_skerry_sync_v1_sync, 24);
 
 /**
  * @generated from message skerry.sync.v1.AttributesDeleted
@@ -864,7 +956,7 @@ export type AttributesDeleted = Message<"skerry.sync.v1.AttributesDeleted"> & {
  * Use `create(AttributesDeletedSchema)` to create a new message.
  */
 export const AttributesDeletedSchema: GenMessage<AttributesDeleted> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 23);
+  messageDesc(file_skerry_sync_v1_sync, 25);
 
 /**
  * @generated from message skerry.sync.v1.CredentialsSaved
@@ -898,7 +990,7 @@ export type CredentialsSaved = Message<"skerry.sync.v1.CredentialsSaved"> & {
  * Use `create(CredentialsSavedSchema)` to create a new message.
  */
 export const CredentialsSavedSchema: GenMessage<CredentialsSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 24);
+  messageDesc(file_skerry_sync_v1_sync, 26);
 
 /**
  * Telemetry of an entity that the edge removed before it was sent, because its disk was full.
@@ -941,7 +1033,7 @@ export type TelemetryGap = Message<"skerry.sync.v1.TelemetryGap"> & {
  * Use `create(TelemetryGapSchema)` to create a new message.
  */
 export const TelemetryGapSchema: GenMessage<TelemetryGap> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 25);
+  messageDesc(file_skerry_sync_v1_sync, 27);
 
 /**
  * A lane is an independent, ordered sequence of items, numbered from 1 without gaps.
@@ -1019,6 +1111,42 @@ export type Compression = (typeof Compression)[keyof typeof Compression] | Unkno
  */
 export const CompressionSchema: GenEnum<Compression> = /*@__PURE__*/
   enumDesc(file_skerry_sync_v1_sync, 1);
+
+/**
+ * @generated from enum skerry.sync.v1.Quota
+ */
+export const Quota = {
+  /**
+   * @generated from enum value: QUOTA_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: QUOTA_OK = 1;
+   */
+  OK: 1,
+
+  /**
+   * @generated from enum value: QUOTA_THINNING = 2;
+   */
+  THINNING: 2,
+
+  /**
+   * @generated from enum value: QUOTA_FULL = 3;
+   */
+  FULL: 3,
+} as const;
+
+/**
+ * @generated from enum skerry.sync.v1.Quota
+ */
+export type Quota = (typeof Quota)[keyof typeof Quota] | UnknownEnum;
+
+/**
+ * Describes the enum skerry.sync.v1.Quota.
+ */
+export const QuotaSchema: GenEnum<Quota> = /*@__PURE__*/
+  enumDesc(file_skerry_sync_v1_sync, 2);
 
 /**
  * An edge keeps one session open for as long as it has a link. It dials out; the cloud never does.
