@@ -87,7 +87,7 @@ function countsOf({ downlinksAdded }: EdgePosition, counted: Traffic | undefined
   return {
     downlinkMsgsAdded: downlinksAdded,
     downlinkMsgsPermanentlyFailed: failed,
-    downlinkMsgsPushed: (counted?.downlinkPushed ?? 0) - failed,
+    downlinkMsgsPushed: Math.max(0, (counted?.downlinkPushed ?? 0) - failed),
     downlinkMsgsTmpFailed: counted?.downlinkUnanswered ?? 0,
     uplinkMsgsApplied: applied,
     uplinkMsgsPushed: applied + rejected,

@@ -5,7 +5,7 @@ import type { Metrics } from "../../shared/observe/metrics.ts";
 export interface Traffic {
   readonly uplinkApplied: number;
   readonly uplinkRejected: number;
-  /** Downlinks that the edge has answered, those that it refused included. */
+  /** Downlinks that the edge has answered, those that it refused included; but what it refuses may be said again, and late. */
   readonly downlinkPushed: number;
   /** Downlinks that the edge refused for good. */
   readonly downlinkFailed: number;
@@ -46,7 +46,7 @@ export function createEdgeTraffic(metrics: Pick<Metrics, "counter">): EdgeTraffi
       const added = { ...NOTHING, ...traffic };
       uplinks.inc({ result: "applied" }, added.uplinkApplied);
       uplinks.inc({ result: "rejected" }, added.uplinkRejected);
-      downlinks.inc({ result: "applied" }, added.downlinkPushed - added.downlinkFailed);
+      downlinks.inc({ result: "applied" }, Math.max(0, added.downlinkPushed - added.downlinkFailed));
       downlinks.inc({ result: "rejected" }, added.downlinkFailed);
       downlinks.inc({ result: "unanswered" }, added.downlinkUnanswered);
       count(edgeId, added);

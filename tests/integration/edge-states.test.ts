@@ -286,6 +286,8 @@ describe("statistics", () => {
     // What could not be saved is saved with the next.
     cloud.clock.advance(60_000);
     traffic.add(edgeId, { uplinkApplied: 2 });
+    // Said again after a lost acknowledgement.
+    traffic.add(edgeId, { downlinkPushed: 0, downlinkFailed: 1 });
     await settleDownlinks(db, { edgeId, session: 1, seq: 7, rejections: [], nowMs: 0 });
     fail(true);
     await statistics.save().catch(() => undefined);
