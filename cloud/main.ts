@@ -31,6 +31,7 @@ import { createLiveSessions, type LiveSessions } from "./sync/live-sessions.ts";
 import { registerSyncService } from "./sync/service.ts";
 import { createSessionStore } from "./sync/session-store.ts";
 import { CLOUD_VERSION } from "./version.ts";
+import { watchEdges } from "./watch-edges.ts";
 
 /** How long requests and sessions may go on after the first SIGTERM. */
 const DRAIN_MS = 5_000;
@@ -88,9 +89,12 @@ async function runCloud(config: CloudConfig): Promise<void> {
   const cloudId = instance.id;
   const { ends } = replica;
   const cloudVersion = CLOUD_VERSION;
-  const storeDeps = { db, cloudId, cloudVersion, replicaId, hashEdgeSecret, onDownlinks, ends, clock, random };
+  const storeDeps = { db, cloudId, cloudVersion, replicaId, hashEdgeSecret, onDownlinks, ends, clock, random, log };
   const store = createSessionStore(storeDeps);
-  const service = { store, live, signals, cloudId, cloudVersion, window: UPLINK_WINDOW, clock, log };
+  const watch = watchEdges({ db, live, metrics, clock, log });
+  const { reports, traffic } = watch;
+  const window = UPLINK_WINDOW;
+  const service = { store, live, signals, traffic, reports, cloudId, cloudVersion, window, clock, log };
   const rpc = await startRpcServer({ ...config.rpc, ...tls, routes: (router) => registerSyncService(router, service) });
   stack.defer(async () => {
     rpc.stopListening();
@@ -100,7 +104,7 @@ async function runCloud(config: CloudConfig): Promise<void> {
 
   writeLine(JSON.stringify({ event: "ready", http: http.url, rpc: rpc.url }));
   log.info("Cloud is ready", { http: http.url, rpc: rpc.url, replicaId, version: CLOUD_VERSION });
-  await runTasks(replica.tasks, shutdown.drain);
+  await runTasks({ ...replica.tasks, ...watch.tasks }, shutdown.drain);
   log.info("Cloud stops: requests under way may end");
 }
 

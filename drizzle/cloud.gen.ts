@@ -73,5 +73,14 @@ export const MIGRATIONS: readonly Migration[] = [
       "UPDATE \"edge_uplink\" SET \"committed\" = int8multirange(int8range(1, \"watermark\" + 1)) WHERE \"watermark\" > 0;",
       "ALTER TABLE \"edge_uplink\" DROP COLUMN \"watermark\";"
     ]
+  },
+  {
+    "id": "0005_edge-states",
+    "hash": "bea0a28e8a09bd9b248d3728fec13ebb5808bd55e42c4481fb50cdca5a22a30b",
+    "statements": [
+      "CREATE TABLE \"deleted_edge\" (\n\t\"routing_key\" text NOT NULL,\n\t\"secret_hash\" text NOT NULL,\n\t\"deleted_ms\" bigint NOT NULL,\n\tCONSTRAINT \"deleted_edge_routing_key_secret_hash_pk\" PRIMARY KEY(\"routing_key\",\"secret_hash\")\n);",
+      "CREATE TABLE \"edge_report\" (\n\t\"edge_id\" uuid PRIMARY KEY NOT NULL,\n\t\"session\" bigint DEFAULT 0 NOT NULL,\n\t\"reported_ms\" bigint,\n\t\"body\" json,\n\t\"refused_code\" text,\n\t\"refused_text\" text,\n\t\"refused_ms\" bigint,\n\t\"downlink_counted\" bigint DEFAULT 0 NOT NULL\n);",
+      "CREATE TABLE \"edge_session\" (\n\t\"edge_id\" uuid NOT NULL,\n\t\"session\" bigint NOT NULL,\n\t\"replica_id\" uuid NOT NULL,\n\t\"edge_version\" text NOT NULL,\n\t\"connected_ms\" bigint NOT NULL,\n\t\"disconnected_ms\" bigint,\n\t\"reason\" text,\n\tCONSTRAINT \"edge_session_edge_id_session_pk\" PRIMARY KEY(\"edge_id\",\"session\")\n);"
+    ]
   }
 ];

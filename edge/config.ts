@@ -1,4 +1,5 @@
 import { ERROR_CODES, AppError } from "../shared/core/errors.ts";
+import { CLOCK_SKEW_MS_MAX } from "../shared/core/sync-states.ts";
 import { LOG_LEVELS, type LogLevel } from "../shared/observe/log.ts";
 import { BACKLOG_ORDERS, type BacklogOrder } from "../shared/sync/frames.ts";
 import type { CommandCall, CommandSyntax, SettingFlag } from "./cli/syntax.ts";
@@ -141,6 +142,12 @@ export const EDGE_SETTINGS = {
     default: 1_024,
     range: { min: 16, max: 1_000_000 },
     description: "Such events beyond this size go earlier, oldest first; per lane",
+  }),
+  clockSkewMaxMs: integerSetting({
+    placeholder: "MS",
+    default: CLOCK_SKEW_MS_MAX,
+    range: { min: 1, max: 86_400_000 },
+    description: "Difference between the clocks of edge and cloud from which on it is a warning",
   }),
   logLevel: choiceSetting<LogLevel>({
     placeholder: "LEVEL",

@@ -1,3 +1,5 @@
+import type { SyncState } from "../shared/core/sync-states.ts";
+import { SYNC_STATE_NAMES } from "../shared/core/sync-states.ts";
 import type { Metrics } from "../shared/observe/metrics.ts";
 import { UPLINK_LANES } from "../shared/sync/frames.ts";
 import type { StatusSources } from "./api/status.ts";
@@ -17,6 +19,7 @@ export function registerEdgeMetrics({ metrics, mqtt, sources, version }: EdgeMet
   const received = metrics.counter("skerry_mqtt_publishes_total");
   const rejected = metrics.counter("skerry_mqtt_publishes_rejected_total");
   const linkUp = metrics.gauge("skerry_link_up");
+  const syncState = metrics.gauge("skerry_sync_state", ["state"]);
   const backlog = metrics.gauge("skerry_uplink_backlog_items", ["lane"]);
   const acked = metrics.gauge("skerry_uplink_acked_seq", ["lane"]);
   const parked = metrics.gauge("skerry_parked_items", ["lane"]);
@@ -28,6 +31,9 @@ export function registerEdgeMetrics({ metrics, mqtt, sources, version }: EdgeMet
     setCounter(received, mqtt.counters.publishesReceived);
     setCounter(rejected, mqtt.counters.publishesRejected);
     linkUp.set(sources.link()?.state === "live" ? 1 : 0);
+    const { state, reasons } = await sources.sync();
+    const holds = new Set<SyncState>([state, ...reasons.map(({ code }) => code)]);
+    for (const name of SYNC_STATE_NAMES) syncState.set({ state: name }, holds.has(name) ? 1 : 0);
     const outbox = await sources.outbox();
     for (const lane of UPLINK_LANES) {
       const { ackedSeq, backlogItems } = outbox.lanes[lane];

@@ -1,8 +1,10 @@
 import { MIGRATIONS } from "../drizzle/edge.gen.ts";
+import { shareAnswer } from "../shared/core/deferred.ts";
 import type { AppError } from "../shared/core/errors.ts";
 import { runTasks, untilAborted } from "../shared/core/lifecycle.ts";
 import type { Log } from "../shared/observe/log.ts";
 import { createLog } from "../shared/observe/log.ts";
+import type { Metrics } from "../shared/observe/metrics.ts";
 import { createMetrics } from "../shared/observe/metrics.ts";
 import { databaseError } from "../shared/postgres/connect.ts";
 import type { Database } from "../shared/postgres/database.ts";
@@ -20,7 +22,7 @@ import type { UplinkLane } from "../shared/sync/frames.ts";
 import { createEdgeApi } from "./api/edge-api.ts";
 import type { LocalAccessKeeper } from "./api/local-access.ts";
 import { createLocalAccess } from "./api/local-access.ts";
-import type { StatusSources } from "./api/status.ts";
+import type { OutboxState, StatusSources } from "./api/status.ts";
 import type { EdgeConfig } from "./config.ts";
 import { createDeviceErrors } from "./devices/device-errors.ts";
 import { createDeviceHttpApi } from "./devices/http-device-api.ts";
@@ -45,6 +47,8 @@ import { ensureLocalAdmin } from "./store/first-start.ts";
 import { createLinkStore } from "./sync/link-store.ts";
 import type { Link, LinkStatus } from "./sync/link.ts";
 import { createLink } from "./sync/link.ts";
+import type { SyncMonitor } from "./sync/sync-monitor.ts";
+import { createSyncMonitor } from "./sync/sync-monitor.ts";
 import { dialCloud } from "./sync/transport.ts";
 import { EDGE_VERSION } from "./version.ts";
 
@@ -70,16 +74,38 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
   const storeDeps = { database, migrations: MIGRATIONS, clock, random, log, onOutbox };
   const stores = stack.use(await openEdgeStores({ ...storeDeps, ...(disk === undefined ? {} : { disk }) }));
   await showFirstPassword(config, stores);
-  link = createCloudLink(config, stores, log);
+  const readOutbox = shareAnswer(() => readOutboxState(stores, (lane) => stores.groupCommit.nextSeq(lane)));
+  const monitor = createSyncMonitor(
+    {
+      link: () => link?.status() ?? null,
+      outbox: readOutbox,
+      isDatabaseReady: () => database.status().state === "ready",
+      report: (report) => link?.report(report),
+      quota: () => (watch?.guard.isFull === true ? "full" : "ok"),
+      clock,
+    },
+    config,
+  );
+  const metrics = createMetrics();
+  link = createCloudLink({ config, stores, log, metrics, onChange: () => monitor.wake() });
 
   const devices = { ...createDeviceDeps(stores, watch), log };
   const mqtt = createMqttServer(devices);
-  const sources = createStatusSources({ config, database, stores, watch, link: () => link?.status() ?? null, mqtt });
+  const sources = createStatusSources({
+    config,
+    database,
+    stores,
+    watch,
+    link: () => link?.status() ?? null,
+    mqtt,
+    monitor,
+    readOutbox,
+  });
   const local = createLocalAccess(
     { files: privateFiles, random, readTenantId: async () => (await stores.readSite()).tenantId },
     config.dataDir,
   );
-  const api = createApi({ config, database, stores, watch, log, devices, mqtt, sources, local, startedMs });
+  const api = createApi({ config, database, stores, watch, log, metrics, devices, mqtt, sources, local, startedMs });
 
   const mqttListener = stack.use(
     await listenTcp({ host: config.mqttHost, port: config.mqttPort, accept: (stream) => mqtt.accept(stream) }),
@@ -109,6 +135,7 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
         return runEdgeMaintenance({ config, stores, watch, sentTelemetrySeq, clock, log }, signal);
       },
       mqtt: (signal) => mqtt.run(signal),
+      syncMonitor: (signal) => (link === null ? untilAborted(signal) : monitor.run(signal)),
       link: (signal) => (link === null ? untilAborted(signal) : link.run(signal)),
       memory: (signal) => releaseMemoryOnce({ clock, usedProcessorMs, release: releaseMemory }, signal),
     },
@@ -159,12 +186,16 @@ interface StatusParts {
   readonly watch: DiskWatch | null;
   readonly link: () => LinkStatus | null;
   readonly mqtt: MqttServer;
+  readonly monitor: SyncMonitor;
+  readonly readOutbox: () => Promise<OutboxState>;
 }
 
-function createStatusSources({ config, database, stores, watch, link, mqtt }: StatusParts): StatusSources {
+function createStatusSources(parts: StatusParts): StatusSources {
+  const { config, database, stores, watch, readOutbox, link, mqtt, monitor } = parts;
   return {
     link,
-    outbox: () => readOutboxState(stores, (lane) => stores.groupCommit.nextSeq(lane)),
+    sync: () => monitor.observe(),
+    outbox: readOutbox,
     database: () => {
       const { kind, state, lastError } = database.status();
       const reason =
@@ -176,16 +207,17 @@ function createStatusSources({ config, database, stores, watch, link, mqtt }: St
   };
 }
 
-interface ApiParts extends Omit<StatusParts, "link"> {
+interface ApiParts extends Omit<StatusParts, "link" | "monitor" | "readOutbox"> {
   readonly log: Log;
+  readonly metrics: Metrics;
   readonly devices: ReturnType<typeof createDeviceDeps>;
   readonly sources: StatusSources;
   readonly local: LocalAccessKeeper;
   readonly startedMs: number;
 }
 
-function createApi({ config, database, stores, log, devices, mqtt, sources, local, startedMs }: ApiParts): RestApp {
-  const metrics = createMetrics();
+function createApi(parts: ApiParts): RestApp {
+  const { config, database, stores, log, metrics, devices, mqtt, sources, local, startedMs } = parts;
   registerEdgeMetrics({ metrics, mqtt, sources, version: EDGE_VERSION });
   return createEdgeApi(
     {
@@ -226,7 +258,15 @@ function openDatabase(config: EdgeConfig, log: Log, signal: AbortSignal): Promis
   );
 }
 
-function createCloudLink(config: EdgeConfig, stores: EdgeStores, log: Log): Link | null {
+interface LinkParts {
+  readonly config: EdgeConfig;
+  readonly stores: EdgeStores;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly onChange: () => void;
+}
+
+function createCloudLink({ config, stores, log, metrics, onChange }: LinkParts): Link | null {
   const { cloudUrl, edgeKey, edgeSecret, tlsCa } = config;
   if (cloudUrl === null || edgeKey === null || edgeSecret === null) return null;
   const { db, groupCommit, instance, outbox, parked, registry } = stores;
@@ -243,8 +283,10 @@ function createCloudLink(config: EdgeConfig, stores: EdgeStores, log: Log): Link
       edgeVersion: EDGE_VERSION,
       clock,
       random,
+      metrics,
       onEffects: (effects) => registry.publish(effects),
     }),
+    onChange,
     dial: (signal) => dialCloud(address, { clock, signal }),
     clock,
     random,

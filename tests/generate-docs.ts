@@ -2,9 +2,13 @@
 import { join } from "node:path";
 import { COMMANDS } from "../edge/cli/commands.ts";
 import { renderEdgeSettings } from "../edge/settings-page.ts";
+import { renderSyncStates } from "../shared/core/sync-states-page.ts";
 import { PROJECT_ROOT } from "./support/tools.ts";
 
-const PAGES = [{ path: "docs/configuration.md", render: () => renderEdgeSettings(COMMANDS) }] as const;
+const PAGES = [
+  { path: "docs/configuration.md", render: () => renderEdgeSettings(COMMANDS) },
+  { path: "docs/states.md", render: renderSyncStates },
+] as const;
 
 const isCheck = process.argv.includes("--check");
 for (const { path, render } of PAGES) {

@@ -21,6 +21,7 @@ import { addDownlinkRoutes } from "./downlinks.ts";
 import type { EdgeSessions } from "./edge-sessions.ts";
 import { addEdgeListRoutes, addEdgeReadRoutes, addEdgeWriteRoutes, createEdgeAttributes } from "./edges.ts";
 import { addGapRoutes } from "./gaps.ts";
+import { addLifecycleEventRoutes } from "./lifecycle-events.ts";
 import { addParkedRoutes } from "./parked.ts";
 import { addSyncRoutes } from "./sync.ts";
 
@@ -49,6 +50,7 @@ export function createCloudApi(deps: CloudApiDeps): RestApp {
   addDownlinkRoutes(app, deps);
   addGapRoutes(app, deps);
   addParkedRoutes(app, deps);
+  addLifecycleEventRoutes(app, deps);
   addSyncRoutes(app, deps);
   addAssignmentRoutes(app, deps);
   addDeviceReadRoutes(app, deps);

@@ -14,6 +14,7 @@ import {
 import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
 import type { AttributeRow } from "../../shared/store/attribute-store.ts";
 import type { Edge, EdgeSave, EdgeStatus } from "../store/edge-store.ts";
+import { currentSkewMs, edgeSyncSchema, edgeSyncToRest } from "./edge-sync-status.ts";
 
 // The REST form of an edge.
 
@@ -61,12 +62,16 @@ const statusSchema = z
     lastDisconnectTime: z.int().nullable(),
     lastSeenTime: z.int().nullable(),
     clockSkewMs: z.int().nullable(),
+    sync: edgeSyncSchema.nullable(),
     downlinksWaiting: z.int().meta({ description: "Downlinks that the edge has not acknowledged" }),
   })
   .meta({ id: "EdgeStatus" });
 
-export const edgeInfoSchema = edgeSchema
-  .extend({ customerTitle: z.string().nullable(), customerIsPublic: z.boolean(), status: statusSchema })
+/** An edge as it is read: with how it is. */
+export const readEdgeSchema = edgeSchema.extend({ status: statusSchema }).meta({ id: "EdgeWithStatus" });
+
+export const edgeInfoSchema = readEdgeSchema
+  .extend({ customerTitle: z.string().nullable(), customerIsPublic: z.boolean() })
   .meta({ id: "EdgeInfo" });
 
 const DEFAULT_EDGE_TYPE = "default";
@@ -124,7 +129,8 @@ export function presenceToRest({ status, nowMs }: Presence): z.input<typeof stat
     lastConnectTime: connectedMs,
     lastDisconnectTime: disconnectedMs,
     lastSeenTime: isConnected ? nowMs : (disconnectedMs ?? connectedMs),
-    clockSkewMs: status?.clockSkewMs ?? null,
+    clockSkewMs: status === undefined ? null : currentSkewMs(status),
+    sync: edgeSyncToRest(status, nowMs),
     downlinksWaiting: status === undefined ? 0 : status.downlinkLast - status.downlinkAcked,
   };
 }

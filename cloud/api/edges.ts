@@ -25,6 +25,7 @@ import {
   edgeInput,
   edgeSchema,
   edgeToRest,
+  readEdgeSchema,
   presenceAttributes,
   presenceToRest,
   toEdgeSave,
@@ -87,12 +88,23 @@ export function addEdgeReadRoutes(routes: RouteTable, deps: EdgeDeps): void {
     },
   );
   routes.add(
-    { method: "get", path: "/api/edge/{edgeId}", tag, summary: "An edge", access: TENANT_ROLES, answer: edgeSchema },
-    async (call) => edgeToRest(await readableEdge(deps, call.principal, call.uuid("edgeId"))),
+    {
+      method: "get",
+      path: "/api/edge/{edgeId}",
+      tag,
+      summary: "An edge with its state",
+      access: TENANT_ROLES,
+      answer: readEdgeSchema,
+    },
+    async (call) => {
+      const edge = await readableEdge(deps, call.principal, call.uuid("edgeId"));
+      return (await edgesWithStatus(deps, [edge]))(edge);
+    },
   );
   const byIds = async (principal: Principal, text: string) => {
     const edges = await findEdges(db, { tenantId: principal.tenantId, ids: parseIdList(text, "edgeIds") });
-    return edges.filter((edge) => isVisible(principal, edge)).map((edge) => edgeToRest(edge));
+    const visible = edges.filter((edge) => isVisible(principal, edge));
+    return visible.map(await edgesWithStatus(deps, visible));
   };
   const idsQuery = z.object({ edgeIds: z.string({ error: "Required request parameter 'edgeIds' is not present" }) });
   routes.add(
@@ -103,7 +115,7 @@ export function addEdgeReadRoutes(routes: RouteTable, deps: EdgeDeps): void {
       summary: "Edges by id; unknown ids are left out",
       access: TENANT_ROLES,
       query: idsQuery,
-      answer: z.array(edgeSchema),
+      answer: z.array(readEdgeSchema),
     },
     ({ principal, query }) => byIds(principal, query.edgeIds),
   );
@@ -115,7 +127,7 @@ export function addEdgeReadRoutes(routes: RouteTable, deps: EdgeDeps): void {
       summary: "Edges of the tenant; with edgeIds those with these ids",
       access: TENANT_ROLES,
       query: optionalPageQuery.extend({ edgeIds: z.string().optional() }),
-      answer: pageSchema(edgeSchema),
+      answer: pageSchema(readEdgeSchema),
     },
     ({ principal, query }) => {
       if (query.edgeIds !== undefined) return byIds(principal, query.edgeIds);
@@ -137,8 +149,9 @@ const optionalPageQuery = z.object({
   type: z.string().optional(),
 });
 
-async function edgePage({ db }: EdgeDeps, tenantId: Uuid, { type, ...page }: z.output<typeof listQuery>) {
-  return mapPage(await listEdges(db, { tenantId, type }, toPageRequest(page)), (edge) => edgeToRest(edge));
+async function edgePage(deps: EdgeDeps, tenantId: Uuid, { type, ...page }: z.output<typeof listQuery>) {
+  const found = await listEdges(deps.db, { tenantId, type }, toPageRequest(page));
+  return mapPage(found, await edgesWithStatus(deps, found.data));
 }
 
 export function addEdgeListRoutes(routes: RouteTable, deps: EdgeDeps): void {
@@ -146,7 +159,7 @@ export function addEdgeListRoutes(routes: RouteTable, deps: EdgeDeps): void {
   const byName = async (tenantId: Uuid, name: string) => {
     const edge = await findEdgeByName(db, tenantId, name);
     if (edge === null) throw new AppError("NOT_FOUND", "Requested item wasn't found!");
-    return edgeToRest(edge);
+    return (await edgesWithStatus(deps, [edge]))(edge);
   };
   routes.add(
     {
@@ -168,7 +181,7 @@ export function addEdgeListRoutes(routes: RouteTable, deps: EdgeDeps): void {
       summary: "Edges of the tenant; with edgeName the one with this name",
       access: TENANT_ADMIN,
       query: optionalPageQuery.extend({ edgeName: z.string().optional() }),
-      answer: pageSchema(edgeSchema),
+      answer: pageSchema(readEdgeSchema),
     },
     ({ principal, query }) =>
       query.edgeName === undefined
@@ -192,13 +205,18 @@ export function addEdgeListRoutes(routes: RouteTable, deps: EdgeDeps): void {
   );
 }
 
-async function edgeInfos({ db, clock }: EdgeDeps, edges: readonly Edge[]) {
+async function edgeInfos(deps: EdgeDeps, edges: readonly Edge[]) {
+  const [withStatus, customer] = await Promise.all([edgesWithStatus(deps, edges), customerColumns(deps.db, edges)]);
+  return (edge: Edge) => ({ ...withStatus(edge), ...customer(edge) });
+}
+
+async function edgesWithStatus({ db, clock }: EdgeDeps, edges: readonly Edge[]) {
   const ids = edges.map((edge) => edge.id);
-  const [statuses, customer] = await Promise.all([readEdgeStatuses(db, ids), customerColumns(db, edges)]);
+  const statuses = await readEdgeStatuses(db, ids);
+  const nowMs = clock.nowMs();
   return (edge: Edge) => ({
     ...edgeToRest(edge),
-    ...customer(edge),
-    status: presenceToRest({ status: statuses.get(edge.id), nowMs: clock.nowMs() }),
+    status: presenceToRest({ status: statuses.get(edge.id), nowMs }),
   });
 }
 
@@ -232,7 +250,7 @@ export function addEdgeWriteRoutes(routes: RouteTable, deps: EdgeDeps): void {
     },
     async (call) => {
       const id = call.uuid("edgeId");
-      await runTransaction(db, (tx) => deleteEdge(tx, { id, tenantId: call.principal.tenantId }));
+      await runTransaction(db, (tx) => deleteEdge(tx, deps, { id, tenantId: call.principal.tenantId }));
       sessions.end({ edgeId: id, fence: Number.MAX_SAFE_INTEGER, code: "NOT_FOUND" });
     },
   );

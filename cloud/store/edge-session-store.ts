@@ -10,6 +10,7 @@ import type { Ack, Hello, LaneCourse, LaneOffer, Rejection, UplinkLane } from ".
 import { replayUnsupported } from "./downlink-replay.ts";
 import { requestFullSync, runTransaction } from "./downlink-store.ts";
 import { edge, edgeEventAck, edgeEventRejection, edgeSync, edgeUplink } from "./schema.ts";
+import { recordConnect, recordFence } from "./session-history.ts";
 import { findMissedAcks, type OpenedLane } from "./uplink-rejections.ts";
 
 // Sessions of edges as the database sees them: fencing, what is committed, presence. A session may write only while its number is
@@ -98,6 +99,8 @@ export function openSession(
         downlinkSent: resume.seq,
       })
       .where(eq(edgeSync.edgeId, edgeId));
+    const { edgeVersion } = hello;
+    await recordConnect(tx, { edgeId, session, replicaId: deps.replicaId, edgeVersion, nowMs });
     if (resume.fullSync) await requestFullSync(tx, { clock: deps.clock }, edgeId);
     const isTakenOver = before.replicaId !== null && before.replicaId !== deps.replicaId;
     const replayed = await replayUnsupported(tx, { edgeId, edgeVersion: hello.edgeVersion, nowMs });
@@ -134,6 +137,7 @@ export async function fenceSessions(
     .returning({ session: edgeSync.session });
   const session = row?.session ?? 0;
   await tx.update(edgeUplink).set({ session }).where(eq(edgeUplink.edgeId, edgeId));
+  await recordFence(tx, edgeId, { reason, nowMs });
   return session;
 }
 
@@ -298,10 +302,14 @@ export async function closeSession(
   edgeId: Uuid,
   { session, reason, nowMs }: { readonly session: number; readonly reason: string; readonly nowMs: number },
 ): Promise<void> {
-  await db
-    .update(edgeSync)
-    .set({ replicaId: null, disconnectedMs: Math.round(nowMs), reason })
-    .where(and(eq(edgeSync.edgeId, edgeId), eq(edgeSync.session, session)));
+  const endedMs = Math.round(nowMs);
+  await db.execute(sql`
+    with closed as (
+      update edge_sync set replica_id = null, disconnected_ms = ${endedMs}::bigint, reason = ${reason}
+      where edge_id = ${edgeId}::uuid and session = ${session}::bigint
+    )
+    update edge_session set disconnected_ms = ${endedMs}::bigint, reason = ${reason}
+    where edge_id = ${edgeId}::uuid and session = ${session}::bigint and disconnected_ms is null`);
 }
 
 function equalInConstantTime(left: string, right: string): boolean {

@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, ilike, inArray, or, sql } from "drizzle-orm";
+import { and, asc, desc, eq, ilike, inArray, lt, or, sql } from "drizzle-orm";
 import { AppError } from "../../shared/core/errors.ts";
 import { createUuid, type Uuid } from "../../shared/core/ids.ts";
 import { createToken } from "../../shared/core/random.ts";
@@ -6,15 +6,19 @@ import type { Json } from "../../shared/entities/entity-record.ts";
 import { sha256Hex } from "../../shared/runtime/hash.ts";
 import { containsPattern, toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
-import { attribute } from "../../shared/store/tables.ts";
+import { attribute, telemetry, telemetryLatest } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
+import { parseReport, type KeptReport } from "./edge-report-store.ts";
 import { fenceSessions } from "./edge-session-store.ts";
 import {
+  deletedEdge,
   edge,
   edgeAssignment,
   edgeEvent,
   edgeEventAck,
   edgeEventRejection,
+  edgeReport,
+  edgeSession,
   edgePastAssignment,
   edgeSync,
   edgeUplink,
@@ -267,9 +271,15 @@ export async function listEdgeTypes(db: Queryable, tenantId: Uuid): Promise<stri
   return rows.map((row) => row.type);
 }
 
+/** For so long an edge that was deleted is told so; later it only hears that its key is not known. */
+const DELETED_KEPT_MS = 365 * 86_400_000;
+
 /** The edge with its assignments, downlinks and counters; entities that were assigned to it stay. @throws AppError NOT_FOUND */
-export async function deleteEdge(tx: Queryable, key: EdgeKey): Promise<void> {
-  await lockEdge(tx, key);
+export async function deleteEdge(tx: Queryable, { clock }: Pick<StoreDeps, "clock">, key: EdgeKey): Promise<void> {
+  const { routingKey, secretHash } = await lockEdge(tx, key);
+  const deletedMs = Math.round(clock.nowMs());
+  await tx.delete(deletedEdge).where(lt(deletedEdge.deletedMs, deletedMs - DELETED_KEPT_MS));
+  await tx.insert(deletedEdge).values({ routingKey, secretHash, deletedMs }).onConflictDoNothing();
   await tx.delete(edge).where(eq(edge.id, key.id));
   for (const table of [
     edgeAssignment,
@@ -281,10 +291,14 @@ export async function deleteEdge(tx: Queryable, key: EdgeKey): Promise<void> {
     edgeEventRejection,
     edgeEventAck,
     telemetryGap,
+    edgeReport,
+    edgeSession,
   ]) {
     await tx.delete(table).where(eq(table.edgeId, key.id));
   }
-  await tx.delete(attribute).where(eq(attribute.entityId, key.id));
+  for (const table of [attribute, telemetryLatest, telemetry]) {
+    await tx.delete(table).where(eq(table.entityId, key.id));
+  }
 }
 
 /** What the newest session of an edge has left behind. */
@@ -302,20 +316,52 @@ export interface EdgeStatus {
   readonly disconnectedMs: number | null;
   /** Code of the last failure, see shared/core/errors.ts. */
   readonly reason: string | null;
+  /** When the oldest downlink that the edge has not acknowledged was made; null: it has all. */
+  readonly downlinkOldestMs: number | null;
+  /** What the edge told last of itself; null: nothing yet. */
+  readonly report: KeptReport | null;
+  /** The last attempt to connect that was refused since it was connected. */
+  readonly refusal: { readonly code: string; readonly text: string | null; readonly atMs: number } | null;
 }
 
 export async function readEdgeStatuses(db: Queryable, edgeIds: readonly Uuid[]): Promise<Map<Uuid, EdgeStatus>> {
   if (edgeIds.length === 0) return new Map();
-  const rows = await db
-    .select()
+  const rows = await selectStatuses(db).where(inArray(edgeSync.edgeId, [...edgeIds]));
+  return new Map(rows.map((row) => [row.sync.edgeId as Uuid, toStatus(row)]));
+}
+
+/** Of all tenants, for the metrics of the process. */
+export async function readAllEdgeStatuses(db: Queryable, limit: number): Promise<EdgeStatus[]> {
+  return (await selectStatuses(db).limit(limit)).map(toStatus);
+}
+
+function selectStatuses(db: Queryable) {
+  return db
+    .select({
+      sync: edgeSync,
+      report: edgeReport,
+      downlinkOldestMs: sql<number | null>`case when ${edgeSync.downlinkLast} > ${edgeSync.downlinkAcked} then (
+        select e.created_ms from ${edgeEvent} e where e.edge_id = ${edgeSync.edgeId} and e.seq > ${edgeSync.downlinkAcked}
+        order by e.seq limit 1) end`.mapWith(Number),
+    })
     .from(edgeSync)
-    .where(inArray(edgeSync.edgeId, [...edgeIds]));
-  return new Map(
-    rows.map((row) => [
-      row.edgeId as Uuid,
-      { ...row, edgeId: row.edgeId as Uuid, isConnected: row.replicaId !== null },
-    ]),
-  );
+    .leftJoin(edgeReport, eq(edgeReport.edgeId, edgeSync.edgeId))
+    .$dynamic();
+}
+
+type StatusRow = Awaited<ReturnType<typeof selectStatuses>>[number];
+
+function toStatus({ sync, report, downlinkOldestMs }: StatusRow): EdgeStatus {
+  const { refusedCode = null, refusedMs = null, refusedText = null } = report ?? {};
+  return {
+    ...sync,
+    edgeId: sync.edgeId as Uuid,
+    isConnected: sync.replicaId !== null,
+    downlinkOldestMs,
+    report: parseReport(report),
+    refusal:
+      refusedCode === null || refusedMs === null ? null : { code: refusedCode, text: refusedText, atMs: refusedMs },
+  };
 }
 
 function toEdge(row: typeof edge.$inferSelect): Edge {

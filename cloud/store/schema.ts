@@ -210,3 +210,48 @@ export const telemetryGap = pgTable(
     index("telemetry_gap_by_device").on(table.deviceId),
   ],
 );
+
+/**
+ * What is known of an edge beside the protocol, which depends on none of it; apart from edge_sync, whose rows are locked all the time.
+ */
+export const edgeReport = pgTable("edge_report", {
+  edgeId: uuid("edge_id").primaryKey(),
+  /** Session in which it reported last, and when that was. */
+  session: sequence("session").default(0),
+  reportedMs: bigint("reported_ms", { mode: "number" }),
+  /** The report, as edge-report-store.ts writes it. */
+  body: json("body"),
+  /** The last attempt to connect that was refused since it was connected: a code of shared/core/errors.ts. */
+  refusedCode: text("refused_code"),
+  refusedText: text("refused_text"),
+  refusedMs: bigint("refused_ms", { mode: "number" }),
+  /** Last downlink that the statistics have counted. */
+  downlinkCounted: sequence("downlink_counted").default(0),
+});
+
+/** The newest sessions of an edge: its connect and disconnect events are made of them. */
+export const edgeSession = pgTable(
+  "edge_session",
+  {
+    edgeId: uuid("edge_id").notNull(),
+    session: sequence("session"),
+    replicaId: uuid("replica_id").notNull(),
+    edgeVersion: text("edge_version").notNull(),
+    connectedMs: timeMs("connected_ms"),
+    disconnectedMs: bigint("disconnected_ms", { mode: "number" }),
+    /** Why it ended: a code of shared/core/errors.ts. */
+    reason: text("reason"),
+  },
+  (table) => [primaryKey({ columns: [table.edgeId, table.session] })],
+);
+
+/** Keys of edges that were deleted, so that one that still runs is told so instead of that its secret is wrong. */
+export const deletedEdge = pgTable(
+  "deleted_edge",
+  {
+    routingKey: text("routing_key").notNull(),
+    secretHash: text("secret_hash").notNull(),
+    deletedMs: timeMs("deleted_ms"),
+  },
+  (table) => [primaryKey({ columns: [table.routingKey, table.secretHash] })],
+);

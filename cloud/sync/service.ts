@@ -3,8 +3,10 @@ import type { Clock } from "../../shared/core/clock.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { unionOf } from "../../shared/core/seq-range.ts";
+import { stateOfEnding } from "../../shared/core/sync-states.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { inOrderFrom } from "../../shared/sync/course.ts";
+import type { EdgeReport } from "../../shared/sync/edge-report.ts";
 import { FrameQueue } from "../../shared/sync/frame-queue.ts";
 import type {
   Ack,
@@ -23,12 +25,15 @@ import type { OutgoingBatch } from "../../shared/sync/sender.ts";
 import type { LoadRequest, SessionHandle, SessionPorts, Settled } from "../../shared/sync/session-driver.ts";
 import { driveSession } from "../../shared/sync/session-driver.ts";
 import type { Opening } from "../../shared/sync/session-state.ts";
+import { findSender } from "../../shared/sync/session-state.ts";
 import { startCloudSession } from "../../shared/sync/session.ts";
 import { decodeRequest, encodeResponse } from "../../shared/wire/frames-codec.ts";
 import type { SessionRequest } from "../../shared/wire/gen/skerry/sync/v1/sync_pb.ts";
 import { EdgeSyncService } from "../../shared/wire/gen/skerry/sync/v1/sync_pb.ts";
 import { EDGE_KEY_HEADER, EDGE_SECRET_HEADER, toConnectError } from "../../shared/wire/rpc-errors.ts";
+import type { EdgeReports } from "../jobs/edge-reports.ts";
 import type { EdgeSignals } from "./edge-signals.ts";
+import type { EdgeTraffic } from "./edge-traffic.ts";
 import type { LiveSessions } from "./live-sessions.ts";
 
 // The cloud's end of the sync protocol: authenticates the call, then runs the session machine over the cloud's stores.
@@ -66,6 +71,8 @@ export interface SessionStore {
     request: LoadRequest,
   ): Promise<{ readonly batches: readonly OutgoingBatch[]; readonly drained: boolean }>;
   settleDownlinks(edgeId: Uuid, session: number, seq: number, rejections: readonly Rejection[]): Promise<void>;
+  /** Writes down for its operator that the edge was not let in; must not throw. */
+  noteRefusal(edgeId: Uuid, error: AppError): void;
 }
 
 export interface UplinkSource extends EdgeCaller {
@@ -78,6 +85,8 @@ export interface SyncServiceDeps {
   readonly store: SessionStore;
   readonly live: Pick<LiveSessions, "add" | "remove">;
   readonly signals: Pick<EdgeSignals, "end">;
+  readonly traffic: Pick<EdgeTraffic, "add">;
+  readonly reports: Pick<EdgeReports, "note">;
   readonly cloudId: Uuid;
   readonly cloudVersion: string;
   readonly window: Window;
@@ -132,6 +141,8 @@ class CloudSessionPorts implements SessionPorts {
   readonly #caller: EdgeCaller;
   readonly #deps: SyncServiceDeps;
   #handle: SessionHandle | null = null;
+  /** Last downlink that is known to be on the edge. */
+  #settledSeq = 0;
   #opened: (OpenedEdgeSession & { readonly storeId: Uuid }) | null = null;
 
   constructor(caller: EdgeCaller, deps: SyncServiceDeps) {
@@ -145,10 +156,22 @@ class CloudSessionPorts implements SessionPorts {
 
   async open(first: Hello | Welcome): Promise<Opening> {
     if (first.type !== "hello") throw new AppError("PROTOCOL_ERROR", "Expected a Hello");
+    try {
+      return await this.#open(first);
+    } catch (thrown) {
+      const error = AppError.from(thrown);
+      if (stateOfEnding(error.code, "cloud") !== "SESSION_FAILED")
+        this.#deps.store.noteRefusal(this.#caller.edgeId, error);
+      throw error;
+    }
+  }
+
+  async #open(first: Hello): Promise<Opening> {
     const { cloudId, cloudVersion, clock, log, live, signals, store, window } = this.#deps;
     const protocol = commonVersion(first);
     const opened = await store.open(this.#caller, first);
     this.#opened = { ...opened, storeId: first.storeId };
+    this.#settledSeq = opened.downlinkAcked;
     const { edgeId, tenantId, name, type } = this.#caller;
     for (const note of opened.notes)
       log.warn("Edge session begins with a repair", { edgeId, session: opened.session, note });
@@ -189,20 +212,39 @@ class CloudSessionPorts implements SessionPorts {
     return this.#deps.store.readDownlinks(this.#caller, request);
   }
 
-  apply(lane: Lane, batches: readonly Batch[]): Promise<readonly Rejection[]> {
+  async apply(lane: Lane, batches: readonly Batch[]): Promise<readonly Rejection[]> {
     const { session, storeId } = this.#session();
-    return this.#deps.store.applyUplink({ ...this.#caller, session, storeId, lane: uplinkLaneOf(lane) }, batches);
+    const { edgeId } = this.#caller;
+    const rejections = await this.#deps.store.applyUplink(
+      { ...this.#caller, session, storeId, lane: uplinkLaneOf(lane) },
+      batches,
+    );
+    const items = batches.reduce((sum, { count }) => sum + count, 0);
+    const uplinkRejected = rejections.length;
+    this.#deps.traffic.add(edgeId, { uplinkApplied: items - uplinkRejected, uplinkRejected });
+    return rejections;
   }
 
-  settle(_lane: Lane, { seq, rejections }: Settled): Promise<void> {
-    return this.#deps.store.settleDownlinks(this.#caller.edgeId, this.#session().session, seq, rejections);
+  async settle(_lane: Lane, { seq, rejections }: Settled): Promise<void> {
+    const { edgeId } = this.#caller;
+    await this.#deps.store.settleDownlinks(edgeId, this.#session().session, seq, rejections);
+    // What was missed before is said again for what was refused in it, below what is settled by now.
+    const downlinkPushed = Math.max(0, seq - this.#settledSeq);
+    this.#deps.traffic.add(edgeId, { downlinkPushed, downlinkFailed: rejections.length });
+    this.#settledSeq += downlinkPushed;
+  }
+
+  note(report: EdgeReport): void {
+    this.#deps.reports.note(this.#caller.edgeId, this.#session().session, report);
   }
 
   async detach(handle: SessionHandle, code: string): Promise<void> {
-    const { live, log, store } = this.#deps;
+    const { live, log, store, traffic } = this.#deps;
     const { edgeId } = this.#caller;
     live.remove(edgeId, handle);
     if (this.#opened === null) return;
+    const downlinkUnanswered = (findSender(handle.state(), "downlink")?.sent ?? 0) - this.#settledSeq;
+    if (downlinkUnanswered > 0) traffic.add(edgeId, { downlinkUnanswered });
     const { session } = this.#opened;
     log.info("Edge disconnected", { edgeId, session, code });
     await store.close(edgeId, session, code);

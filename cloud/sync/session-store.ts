@@ -2,6 +2,7 @@ import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { createToken } from "../../shared/core/random.ts";
 import type { Change } from "../../shared/entities/change.ts";
+import type { Log } from "../../shared/observe/log.ts";
 import { orDatabaseError } from "../../shared/postgres/connect.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
@@ -12,6 +13,7 @@ import { encodeItems } from "../../shared/wire/changes-codec.ts";
 import { compress } from "../../shared/wire/compression.ts";
 import { loadEntityChanges } from "../store/downlink-source.ts";
 import { readDownlinks } from "../store/downlink-store.ts";
+import { isDeletedEdge, noteRefusal } from "../store/edge-report-store.ts";
 import { findEdgeByCredentials, openSession, settleDownlinks } from "../store/edge-session-store.ts";
 import { applyUplink } from "../store/uplink-apply.ts";
 import type { EdgeCaller, SessionStore } from "./service.ts";
@@ -33,21 +35,33 @@ export interface SessionStoreDeps extends StoreDeps {
   /** Downlinks were committed for these edges. */
   readonly onDownlinks: (edgeIds: readonly Uuid[]) => void;
   readonly ends: Pick<SessionEnds, "store">;
+  readonly log: Log;
 }
 
 /** The stores of the cloud in the form that sessions use. What they throw is an AppError: its text goes to the peer. */
 export function createSessionStore(deps: SessionStoreDeps): SessionStore {
-  const { clock, db, hashEdgeSecret } = deps;
+  const { clock, db, hashEdgeSecret, log } = deps;
+  const note = (who: Parameters<typeof noteRefusal>[1], { code, message }: AppError): void =>
+    void noteRefusal(db, who, { code, text: message, nowMs: clock.nowMs() }).catch((error: unknown) =>
+      log.debug("A refusal is not written down", { error }),
+    );
   // Hashing something for unknown keys too keeps the answer's time from telling which keys exist.
   const nobody = createToken(deps.random, 20);
   return {
     authenticate: async (routingKey, secret) => {
       const secretHash = hashEdgeSecret(routingKey || nobody, secret);
       const account = await orDatabaseError(findEdgeByCredentials(db, routingKey, secretHash));
-      if (account === null) throw new AppError("UNAUTHENTICATED", "The cloud knows no edge with this key and secret");
-      return account;
+      if (account !== null) return account;
+      if (await orDatabaseError(isDeletedEdge(db, routingKey, secretHash))) {
+        throw new AppError("NOT_FOUND", "The edge was deleted in the cloud");
+      }
+      const error = new AppError("UNAUTHENTICATED", "The cloud knows no edge with this key and secret");
+      // Not waited for: the time of the answer must not tell whether the key exists.
+      note({ routingKey }, error);
+      throw error;
     },
     open: (caller, hello) => orDatabaseError(openSession(db, caller, hello, deps)),
+    noteRefusal: (edgeId, error) => note({ edgeId }, error),
     close: (edgeId, session, reason) => deps.ends.store(edgeId, { session, reason, nowMs: clock.nowMs() }),
     applyUplink: async (source, batches) => {
       const applied = await applyUplink(db, deps, {

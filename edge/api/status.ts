@@ -3,6 +3,8 @@ import type { Clock } from "../../shared/core/clock.ts";
 import type { ErrorCode } from "../../shared/core/errors.ts";
 import { AppError, ERROR_CODES } from "../../shared/core/errors.ts";
 import type { SeqRange } from "../../shared/core/seq-range.ts";
+import type { SyncState, SyncVerdict } from "../../shared/core/sync-states.ts";
+import { SYNC_STATE_NAMES, SYNC_STATES } from "../../shared/core/sync-states.ts";
 import type { Authenticator } from "../../shared/rest/principal.ts";
 import type { RouteTable } from "../../shared/rest/route.ts";
 import type { UplinkLane } from "../../shared/sync/frames.ts";
@@ -77,10 +79,18 @@ export interface DiskState extends DiskUse {
   readonly removed: { readonly thinned: number; readonly dropped: number };
 }
 
+/** How the edge stands with the cloud; what edge/sync/sync-monitor.ts tells. */
+export interface SyncSummary extends SyncVerdict {
+  readonly sinceMs: number;
+  readonly lastInSyncMs: number | null;
+  readonly nextAttemptMs: number | null;
+}
+
 /** Each function may fail by itself; the others are shown all the same. */
 export interface StatusSources {
   /** Null: this edge works without a cloud. */
   readonly link: () => LinkState | null;
+  readonly sync: () => Promise<SyncSummary>;
   readonly outbox: () => Promise<OutboxState>;
   readonly database: () => DatabaseState;
   readonly disk: () => Promise<DiskState>;
@@ -124,6 +134,15 @@ export const edgeStatusSchema = z
     startedTime: z.int(),
     version: z.string(),
     runtime: z.string(),
+    sync: z
+      .object({
+        state: z.enum(SYNC_STATE_NAMES).meta({ description: "The gravest reason, or IN_SYNC; see docs/states.md" }),
+        reasons: z.array(z.object({ code: z.enum(SYNC_STATE_NAMES), text: z.string(), detail: z.string().nullable() })),
+        sinceTime: z.int(),
+        lastInSyncTime: z.int().nullable(),
+        nextAttemptTime: z.int().nullable(),
+      })
+      .nullable(),
     link: z
       .object({
         state: z.enum(["disabled", "connecting", "live", "waiting", "refused"]),
@@ -165,8 +184,6 @@ export type EdgeStatus = z.output<typeof edgeStatusSchema>;
 
 /** Below this the database may soon find no room. */
 const FREE_BYTES_MIN = 256 * 1024 * 1024;
-/** Above this, times of measurement can't be compared any more. */
-const SKEW_MS_MAX = 5_000;
 
 /** GET /status; 200 whatever the state is: /readyz is for load balancers. */
 export function addStatusRoutes(routes: RouteTable, deps: StatusDeps, options: StatusOptions): void {
@@ -201,8 +218,9 @@ async function isAdministrator(request: Request, authenticators: readonly Authen
 
 async function readStatus({ sources, clock }: StatusDeps, options: StatusOptions): Promise<EdgeStatus> {
   const problems: string[] = [];
-  const [link, outbox, database, disk, mqttConnections] = await Promise.all([
+  const [link, sync, outbox, database, disk, mqttConnections] = await Promise.all([
     ask("link", sources.link, problems),
+    ask("sync", sources.sync, problems),
     ask("outbox", sources.outbox, problems),
     ask("database", sources.database, problems),
     ask("disk", sources.disk, problems),
@@ -216,6 +234,7 @@ async function readStatus({ sources, clock }: StatusDeps, options: StatusOptions
     startedTime: options.startedMs,
     version: options.version,
     runtime: options.runtime,
+    sync: sync === undefined ? null : syncStatus(sync),
     link: link === undefined ? null : linkStatus(link, options.cloudUrl),
     lanes,
     parked: outbox === undefined ? null : outbox.parked.config + outbox.parked.telemetry,
@@ -247,6 +266,19 @@ function linkStatus(link: LinkState | null, cloudUrl: string | null): EdgeStatus
   return { state, reason, sinceTime: sinceMs, session, clockSkewMs, lastAckTime: lastAckMs, cloudUrl };
 }
 
+function syncStatus({ state, reasons, sinceMs, lastInSyncMs, nextAttemptMs }: SyncSummary): EdgeStatus["sync"] {
+  return {
+    state,
+    reasons: reasons.map(({ code, detail }) => {
+      const { action, cause } = SYNC_STATES[code];
+      return { code, text: `${cause} ${action}`, detail };
+    }),
+    sinceTime: Math.round(sinceMs),
+    lastInSyncTime: lastInSyncMs === null ? null : Math.round(lastInSyncMs),
+    nextAttemptTime: nextAttemptMs === null ? null : Math.round(nextAttemptMs),
+  };
+}
+
 function laneStatuses(outbox: OutboxState, sentSeq: LinkState["sentSeq"] | undefined): EdgeStatus["lanes"] {
   const laneStatus = (lane: UplinkLane): z.output<typeof laneStatusSchema> => {
     const { nextSeq, ackedSeq, backlogItems, oldestUnsentMs } = outbox.lanes[lane];
@@ -263,24 +295,21 @@ function laneStatuses(outbox: OutboxState, sentSeq: LinkState["sentSeq"] | undef
   return { config: laneStatus("config"), telemetry: laneStatus("telemetry") };
 }
 
-function findProblems({ link, parked, database, disk }: EdgeStatus): readonly string[] {
+/** States that need nobody. */
+const EXPECTED: ReadonlySet<SyncState> = new Set<SyncState>(["IN_SYNC", "SENDING", "NOT_CONFIGURED"]);
+
+function findProblems({ database, disk, sync }: EdgeStatus): readonly string[] {
   const problems: string[] = [];
   if (database !== null && database.state !== "ready") problems.push(ERROR_CODES.DATABASE_UNAVAILABLE);
-  if (link?.state === "refused") problems.push(`The cloud refuses this edge: ${adviceFor(link.reason?.code)}`);
-  if (link?.state === "waiting" || link?.state === "connecting") problems.push(ERROR_CODES.LINK_DOWN);
-  if (parked !== null && parked > 0)
-    problems.push(`The cloud refused ${parked} items for good; they are parked; see skerry-edge parked list`);
+  for (const { code, text } of sync?.reasons ?? []) {
+    if (!EXPECTED.has(code) && code !== "DATABASE_DOWN") problems.push(`${code}: ${text}`);
+  }
   if (disk?.isFull === true) problems.push(ERROR_CODES.DISK_FULL);
   else if (disk !== null && disk.freeBytes < FREE_BYTES_MIN)
     problems.push(`Only ${Math.floor(disk.freeBytes / 1e6)} MB are free on the disk`);
   const removed = (disk?.removed.thinned ?? 0) + (disk?.removed.dropped ?? 0);
   if (removed > 0)
     problems.push(`${removed} records were removed unsent because the disk quota was reached; see the list of gaps`);
-  if (link?.clockSkewMs !== null && link?.clockSkewMs !== undefined && Math.abs(link.clockSkewMs) > SKEW_MS_MAX) {
-    problems.push(
-      `The clocks of edge and cloud differ by ${Math.round(Math.abs(link.clockSkewMs) / 1_000)} s; set the clock of this machine`,
-    );
-  }
   return problems;
 }
 
@@ -288,9 +317,10 @@ function findProblems({ link, parked, database, disk }: EdgeStatus): readonly st
 function withoutNames(status: EdgeStatus): EdgeStatus {
   const anonymous = (reason: Reason | null): Reason | null =>
     reason === null ? null : { code: reason.code, text: adviceFor(reason.code) };
-  const { link, database } = status;
+  const { link, database, sync } = status;
   return {
     ...status,
+    sync: sync === null ? null : { ...sync, reasons: sync.reasons.map((reason) => ({ ...reason, detail: null })) },
     link: link === null ? null : { ...link, reason: anonymous(link.reason), cloudUrl: null },
     database: database === null ? null : { ...database, reason: anonymous(database.reason) },
   };

@@ -26,6 +26,7 @@ function statusRows(status: EdgeStatus): readonly (readonly string[])[] {
   const rows = [
     ["state", status.state],
     ["version", `${status.version} (${status.runtime}), up ${formatDuration(time - status.startedTime)}`],
+    ["sync", syncText(status)],
     ["link", linkText(status)],
     ...laneRows(status),
     ["parked", status.parked === null ? "not known" : String(status.parked)],
@@ -46,6 +47,19 @@ function diskText({ freeBytes, quotaBytes, removed, usedBytes }: NonNullable<Edg
   const gone = removed.thinned + removed.dropped;
   const gaps = gone === 0 ? "" : `, ${gone} records removed unsent`;
   return `${formatBytes(usedBytes)}${quota} used, ${formatBytes(freeBytes)} free${gaps}`;
+}
+
+function syncText({ sync, time }: EdgeStatus): string {
+  if (sync === null) return "not known";
+  const ago = (atMs: number): string => formatDuration(Math.max(0, time - atMs));
+  const parts = [`${sync.state} for ${ago(sync.sinceTime)}`];
+  if (sync.nextAttemptTime !== null) {
+    parts.push(`next attempt in ${formatDuration(Math.max(0, sync.nextAttemptTime - time))}`);
+  }
+  if (sync.state !== "IN_SYNC" && sync.lastInSyncTime !== null)
+    parts.push(`last in sync ${ago(sync.lastInSyncTime)} ago`);
+  const details = sync.reasons.flatMap(({ code, detail }) => (detail === null ? [] : [`${code}: ${detail}`]));
+  return [...parts, ...details].join("; ");
 }
 
 function linkText({ link, time }: EdgeStatus): string {

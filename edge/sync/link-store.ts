@@ -1,4 +1,5 @@
 import type { Change } from "../../shared/entities/change.ts";
+import type { Metrics } from "../../shared/observe/metrics.ts";
 import { orDatabaseError } from "../../shared/postgres/connect.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { Ack, Welcome } from "../../shared/sync/frames.ts";
@@ -17,6 +18,7 @@ export interface LinkStoreDeps extends DownlinkDeps {
   readonly outbox: Outbox;
   readonly parked: Pick<ParkedItems, "replayUnsupported">;
   readonly groupCommit: GroupCommit;
+  readonly metrics: Pick<Metrics, "counter">;
   /** Changes that came from the cloud were committed. */
   readonly onEffects: (effects: readonly Change[]) => void;
 }
@@ -24,6 +26,8 @@ export interface LinkStoreDeps extends DownlinkDeps {
 /** The stores of the edge in the form that the link uses. What they throw is an AppError, as its text goes to the peer. */
 export function createLinkStore(deps: LinkStoreDeps): LinkStore {
   const { groupCommit, outbox, parked } = deps;
+  const rejected = deps.metrics.counter("skerry_uplinks_rejected_total", ["lane"]);
+  const answered = deps.metrics.counter("skerry_downlinks_applied_total", ["result"]);
   return {
     greeting: () => orDatabaseError(readGreeting(deps)),
     welcome: async (welcome, committed) => {
@@ -34,10 +38,16 @@ export function createLinkStore(deps: LinkStoreDeps): LinkStore {
       return { missedAcks };
     },
     read: (lane, request) => orDatabaseError(outbox.read(lane, request)),
-    settle: (lane, settled) => orDatabaseError(outbox.settle(lane, settled)),
+    settle: async (lane, settled) => {
+      await orDatabaseError(outbox.settle(lane, settled));
+      rejected.inc({ lane }, settled.rejections.length);
+    },
     applyDownlinks: async (batches) => {
       const { effects, rejections } = await orDatabaseError(applyDownlinks(groupCommit, deps, batches));
       deps.onEffects(effects);
+      const items = batches.reduce((sum, { count }) => sum + count, 0);
+      answered.inc({ result: "rejected" }, rejections.length);
+      answered.inc({ result: "applied" }, items - rejections.length);
       return rejections;
     },
   };

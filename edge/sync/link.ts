@@ -1,4 +1,3 @@
-import { backoffDelayMs } from "../../shared/core/backoff.ts";
 import type { Clock } from "../../shared/core/clock.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
@@ -6,7 +5,9 @@ import type { Random } from "../../shared/core/random.ts";
 import type { SeqRange } from "../../shared/core/seq-range.ts";
 import { rangesAbove } from "../../shared/core/seq-range.ts";
 import type { Log } from "../../shared/observe/log.ts";
+import { ackWaitMs } from "../../shared/sync/ack-wait.ts";
 import { committedBelow, inOrderFrom } from "../../shared/sync/course.ts";
+import type { EdgeReport } from "../../shared/sync/edge-report.ts";
 import type {
   Ack,
   BacklogOrder,
@@ -25,6 +26,7 @@ import type { SessionEnd, SessionHandle, SessionPorts, SessionTransport } from "
 import { driveSession } from "../../shared/sync/session-driver.ts";
 import type { Opening } from "../../shared/sync/session-state.ts";
 import { startEdgeSession } from "../../shared/sync/session.ts";
+import { isRefusal, reconnectDelayMs } from "./reconnect.ts";
 
 // Keeps one session with the cloud for as long as the edge runs: connect, run, wait, again.
 //
@@ -47,11 +49,17 @@ export interface LinkStatus {
   readonly sentSeq: Readonly<Record<UplinkLane, number>>;
   /** What is on its way now: sent, and not committed by the cloud as far as is known here. */
   readonly inFlight: Readonly<Record<UplinkLane, readonly SeqRange[]>>;
+  /** Wall time of the next attempt; null unless one is waited for. */
+  readonly nextAttemptMs: number | null;
+  /** How long what is in flight has waited for an acknowledgement; null when nothing is. */
+  readonly ackWaitMs: number | null;
 }
 
 export interface Link {
   /** Rows were committed to the outbox. */
   wake(lane: UplinkLane): void;
+  /** Tells the cloud how this edge is, if there is a session. */
+  report(report: EdgeReport): void;
   status(): LinkStatus;
   run(signal: AbortSignal): Promise<void>;
 }
@@ -93,21 +101,13 @@ export interface LinkDeps {
   readonly backlogOrder: BacklogOrder;
   readonly store: LinkStore;
   readonly dial: (signal: AbortSignal) => SessionTransport;
+  /** The state is another one than before; must not throw. @default nobody is told */
+  readonly onChange?: () => void;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
 }
 
-/** Refusals that only a person can end. They are tried again all the same, slowly. */
-const REFUSALS: ReadonlySet<string> = new Set([
-  "UNAUTHENTICATED",
-  "PERMISSION_DENIED",
-  "NOT_FOUND",
-  "PEER_UNSUPPORTED",
-  "STORE_MISMATCH",
-  "SESSION_FENCED",
-]);
-const REFUSED_RETRY_MS = 5_000;
 /** A session that held so long was a good one: the backoff begins anew. */
 const STABLE_AFTER_MS = 10_000;
 /** How long telemetry is gathered before it is looked for in the outbox, and the least time between two such looks. */
@@ -138,6 +138,8 @@ class EdgeLink implements Link {
       clockSkewMs: null,
       sentSeq: { config: 0, telemetry: 0 },
       inFlight: NOTHING_IN_FLIGHT,
+      nextAttemptMs: null,
+      ackWaitMs: null,
     };
   }
 
@@ -169,7 +171,12 @@ class EdgeLink implements Link {
       ...this.#status,
       sentSeq: { config: sent("config"), telemetry: sent("telemetry") },
       inFlight: { config: inFlight("config"), telemetry: inFlight("telemetry") },
+      ackWaitMs: ackWaitMs(state, this.#deps.clock.monotonicMs()),
     };
+  }
+
+  report(report: EdgeReport): void {
+    this.#session?.report(report);
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -181,11 +188,13 @@ class EdgeLink implements Link {
       const end = await this.#runSession(signal);
       if (signal.aborted) return;
       // A session that fails again and again right after it became live must not be tried without a pause.
-      attempt = end.wasLive && clock.monotonicMs() - begunMs > STABLE_AFTER_MS ? 0 : attempt + 1;
-      const refused = REFUSALS.has(end.code);
-      this.#move(refused ? "refused" : "waiting", { code: end.code, text: end.text });
-      const floorMs = Math.max(end.retryAfterMs, refused ? REFUSED_RETRY_MS : 0);
-      await clock.sleep(backoffDelayMs(attempt, random, floorMs), signal).catch(() => undefined);
+      const wasStable = end.wasLive && clock.monotonicMs() - begunMs > STABLE_AFTER_MS;
+      attempt = wasStable ? 0 : attempt + 1;
+      const delayMs = reconnectDelayMs(end, { attempt, wasStable }, random);
+      this.#status = { ...this.#status, nextAttemptMs: clock.nowMs() + delayMs };
+      this.#move(isRefusal(end.code) ? "refused" : "waiting", { code: end.code, text: end.text });
+      await clock.sleep(delayMs, signal).catch(() => undefined);
+      this.#status = { ...this.#status, nextAttemptMs: null };
     }
   }
 
@@ -207,7 +216,7 @@ class EdgeLink implements Link {
         return await session.ended;
       } finally {
         signal.removeEventListener("abort", onAbort);
-        this.#status = { ...this.status(), inFlight: NOTHING_IN_FLIGHT };
+        this.#status = { ...this.status(), inFlight: NOTHING_IN_FLIGHT, ackWaitMs: null };
         this.#session = null;
       }
     } catch (thrown) {
@@ -285,6 +294,7 @@ class EdgeLink implements Link {
       reason,
       sinceMs: before.state === state ? before.sinceMs : this.#deps.clock.nowMs(),
     };
+    if (before.state !== state) this.#deps.onChange?.();
     if (before.state === state || state === "connecting") return;
     this.#deps.log.info("Link state changed", {
       state,

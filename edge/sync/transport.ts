@@ -8,8 +8,9 @@ import type { Frame } from "../../shared/sync/frames.ts";
 import type { SessionTransport } from "../../shared/sync/session-driver.ts";
 import { decodeResponse, encodeRequest } from "../../shared/wire/frames-codec.ts";
 import { EdgeSyncService } from "../../shared/wire/gen/skerry/sync/v1/sync_pb.ts";
-import { EDGE_KEY_HEADER, EDGE_SECRET_HEADER, fromConnectError } from "../../shared/wire/rpc-errors.ts";
+import { EDGE_KEY_HEADER, EDGE_SECRET_HEADER } from "../../shared/wire/rpc-errors.ts";
 import { FRAME_BYTES_MAX, HTTP2_WINDOW_BYTES } from "../../shared/wire/rpc-limits.ts";
+import { toRouteError } from "./route-errors.ts";
 
 export interface CloudAddress {
   /** https://host:port, or http:// where that is allowed. */
@@ -23,7 +24,7 @@ export interface CloudAddress {
 
 const FAREWELL_MS = 250;
 
-/** Dials out to the cloud. The stream fails, not this call, when there is no route. */
+/** Dials out to the cloud; the call ends soon after `signal` aborts. The stream fails, not this call, when there is no route. */
 export function dialCloud(
   address: CloudAddress,
   { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
@@ -43,17 +44,21 @@ export function dialCloud(
   });
   const client = createClient(EdgeSyncService, transport);
   const outgoing = new FrameQueue();
+  // The farewell gets a moment, also when the edge stops; a half-open link must not keep the stream.
+  const leave = (): void =>
+    void clock.sleep(FAREWELL_MS).then(() => abort.abort(new AppError("CANCELLED", "The session is over")));
+  signal.addEventListener("abort", leave, { once: true });
   const responses = client.session(encodeAll(outgoing), {
     headers: { [EDGE_KEY_HEADER]: address.edgeKey, [EDGE_SECRET_HEADER]: address.edgeSecret() },
-    signal: AbortSignal.any([signal, abort.signal]),
+    signal: abort.signal,
   });
   return {
     incoming: decodeAll(responses),
     send: (frame) => outgoing.push(frame),
     close: () => {
+      signal.removeEventListener("abort", leave);
       outgoing.close();
-      // The farewell gets a moment; a half-open link must not keep the stream.
-      void clock.sleep(FAREWELL_MS).then(() => abort.abort(new AppError("CANCELLED", "The session is over")));
+      leave();
     },
   };
 }
@@ -81,6 +86,6 @@ async function* decodeAll(
     }
   } catch (thrown) {
     if (thrown instanceof AppError) throw thrown;
-    throw fromConnectError(ConnectError.from(thrown));
+    throw toRouteError(ConnectError.from(thrown));
   }
 }

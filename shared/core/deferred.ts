@@ -37,3 +37,14 @@ export class WakeUp {
     this.#pending = false;
   }
 }
+
+/** Calls that come while one is under way get its answer. */
+export function shareAnswer<T>(ask: () => Promise<T>): () => Promise<T> {
+  let underWay: Promise<T> | null = null;
+  return () => {
+    underWay ??= ask().finally(() => {
+      underWay = null;
+    });
+    return underWay;
+  };
+}

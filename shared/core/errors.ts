@@ -45,6 +45,11 @@ export const ERROR_CODES = {
     "The peer sent a kind of item that this version does not know. It is parked; upgrade this side and replay it.",
   INSECURE_TRANSPORT:
     "The secret would travel in plain text to another host. Use an https:// address, or accept the risk with --insecure.",
+  NO_ROUTE: "The cloud can't be reached. Check the address, the name server, the firewall and the network.",
+  CERTIFICATE_REFUSED:
+    "The certificate of the cloud is not trusted. Set tlsCaFile, renew the certificate, or correct the clock.",
+  STALLED:
+    "The other side takes data, but does not acknowledge it. The session is begun anew; look at its load and log.",
   LINK_DOWN: "There is no connection to the cloud. Everything is stored and sent when it returns.",
   // Program
   CANCELLED: "The work was given up because the program or the caller stopped.",
@@ -69,6 +74,8 @@ const RETRYABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "DISK_FULL",
   "PROTOCOL_ERROR",
   "LINK_DOWN",
+  "NO_ROUTE",
+  "STALLED",
   "EDGE_NOT_CONNECTED",
 ]);
 

@@ -9,6 +9,11 @@ export const METRICS = {
   skerry_http_request_seconds: "Time from a REST request to its answer, by method and route",
   skerry_login_failures_total: "Sign-ins that were refused",
   skerry_edges_connected: "Edges that hold a session with this cloud process",
+  skerry_edges: "Edges in the database by their state (docs/states.md); every replica tells of all of them",
+  skerry_database_up: "1 while the database answers this cloud process",
+  skerry_uplinks_total: "Items of edges that this cloud process has answered, by result: applied or rejected",
+  skerry_downlinks_total:
+    "Downlinks of this cloud process by result: applied or rejected by the edge, or unanswered when their session ended",
   skerry_cloud_replicas: "Cloud processes that share the database and are there, this one included",
   skerry_downlink_wakes_total:
     "Sessions of this cloud process woken for downlinks, by who told: a commit of its own, another replica's notify, or the poll",
@@ -16,6 +21,10 @@ export const METRICS = {
   skerry_mqtt_publishes_total: "MQTT publishes received",
   skerry_mqtt_publishes_rejected_total: "MQTT publishes that were refused for their content",
   skerry_link_up: "1 while the edge has a live session with the cloud",
+  skerry_sync_state: "1 for the state of sync and for each reason beside it, else 0, by state (docs/states.md)",
+  skerry_uplinks_rejected_total:
+    "Items that the cloud refused for good, by lane; skerry_uplink_acked_seq counts all that it took",
+  skerry_downlinks_applied_total: "Downlinks that this edge has answered, by result: applied or rejected",
   skerry_uplink_backlog_items: "Items that the cloud has not committed yet, by lane",
   skerry_uplink_acked_seq: "Last sequence that the cloud has committed, by lane",
   skerry_parked_items: "Items that the cloud refused for good and nobody has decided about, by lane",

@@ -1,6 +1,7 @@
 import { AppError } from "../core/errors.ts";
 import type { Uuid } from "../core/ids.ts";
 import type { SeqRange } from "../core/seq-range.ts";
+import type { EdgeReport } from "./edge-report.ts";
 
 // The frames of the sync protocol as both ends think of them; shared/wire turns them into protobuf and back.
 
@@ -145,6 +146,12 @@ export interface Pong {
   readonly nonce: number;
 }
 
+/** From the edge: how it is, for those who look at it from the cloud. Nothing in the protocol depends on it. */
+export interface Status {
+  readonly type: "status";
+  readonly report: EdgeReport;
+}
+
 export interface GoAway {
   readonly type: "go-away";
   /** A code of shared/core/errors.ts. */
@@ -153,7 +160,7 @@ export interface GoAway {
   readonly retryAfterMs: number;
 }
 
-export type Frame = Hello | Welcome | Batch | Ack | Ping | Pong | GoAway;
+export type Frame = Hello | Welcome | Batch | Ack | Ping | Pong | Status | GoAway;
 
 /** The last sequence of a batch. */
 export function lastSeqOf(batch: Pick<Batch, "firstSeq" | "count">): number {

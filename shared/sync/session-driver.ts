@@ -5,6 +5,7 @@ import { AppError } from "../core/errors.ts";
 import type { SeqRange } from "../core/seq-range.ts";
 import { addRange } from "../core/seq-range.ts";
 import type { Log } from "../observe/log.ts";
+import type { EdgeReport } from "./edge-report.ts";
 import type { Batch, Frame, Hello, Lane, Rejection, Welcome } from "./frames.ts";
 import type { OutgoingBatch, WantedLoad } from "./sender.ts";
 import { nextTickMs } from "./session-liveness.ts";
@@ -20,6 +21,8 @@ export interface SessionPorts {
   /** One transaction: effects and watermark. @returns the items refused for good */
   apply(lane: Lane, batches: readonly Batch[]): Promise<readonly Rejection[]>;
   settle(lane: Lane, settled: Settled): Promise<void>;
+  /** Keeps what the edge told last of itself; must not throw. @default it is dropped */
+  note?(report: EdgeReport): void;
 }
 
 export interface LoadRequest extends WantedLoad {
@@ -56,6 +59,8 @@ export interface SessionHandle {
   readonly ended: Promise<SessionEnd>;
   state(): SessionState;
   wake(lane: Lane): void;
+  /** Of an edge: tells the cloud, if the session is live. */
+  report(report: EdgeReport): void;
   stop(code: ErrorCode, text: string, retryAfterMs?: number): void;
 }
 
@@ -107,6 +112,10 @@ class SessionDriver implements SessionHandle {
     this.#dispatch({ type: "woken", lane });
   }
 
+  report(report: EdgeReport): void {
+    this.#dispatch({ type: "report", report });
+  }
+
   stop(code: ErrorCode, text: string, retryAfterMs = 0): void {
     this.#dispatch({ type: "stop", code, text, retryAfterMs });
   }
@@ -139,6 +148,9 @@ class SessionDriver implements SessionHandle {
         return;
       case "settle":
         this.#settle(effect.lane, effect);
+        return;
+      case "note":
+        ports.note?.(effect.report);
         return;
       case "close":
         void this.#finish(effect);

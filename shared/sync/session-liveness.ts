@@ -34,7 +34,7 @@ export function onTick(state: SessionState, _tick: unknown, nowMs: number): Step
   if (state.phase !== "live") return fail(state, "LINK_DOWN", "The peer did not open the session in time", 0);
   const stalled = stallDeadlines(state).find(({ atMs }) => nowMs >= atMs);
   if (stalled !== undefined) {
-    return fail(state, "LINK_DOWN", `Lane ${stalled.lane} was not acknowledged for ${ACK_WITHIN_MS} ms`);
+    return fail(state, "STALLED", `Lane ${stalled.lane} was not acknowledged for ${ACK_WITHIN_MS} ms`);
   }
   if (state.pingSentMs !== null)
     return fail(state, "LINK_DOWN", `The peer was silent for ${PING_AFTER_MS + PONG_WITHIN_MS} ms`);

@@ -1,5 +1,6 @@
 import type { ErrorCode } from "../core/errors.ts";
 import type { SeqRange } from "../core/seq-range.ts";
+import type { EdgeReport } from "./edge-report.ts";
 import type { Ack, Batch, Frame, Hello, Lane, LaneCourse, Rejection, Welcome, Window } from "./frames.ts";
 import type { ReceiverState } from "./receiver.ts";
 import type { LaneSending, OutgoingBatch, SenderState, WantedLoad } from "./sender.ts";
@@ -46,6 +47,8 @@ export type SessionEvent =
   | { readonly type: "applied"; readonly lane: Lane; readonly rejections: readonly Rejection[] }
   /** Rows were committed to the outbox of a lane. */
   | { readonly type: "woken"; readonly lane: Lane }
+  /** The edge has something to tell of itself. */
+  | { readonly type: "report"; readonly report: EdgeReport }
   | { readonly type: "tick" }
   /** Local work failed, or this side wants to stop: tell the peer and close. */
   | { readonly type: "stop"; readonly code: ErrorCode; readonly text: string; readonly retryAfterMs?: number };
@@ -77,6 +80,8 @@ export type SessionEffect =
       readonly committed: readonly SeqRange[];
       readonly rejections: readonly Rejection[];
     }
+  /** The edge told this of itself: keep the newest. */
+  | { readonly type: "note"; readonly report: EdgeReport }
   | { readonly type: "close"; readonly code: string; readonly text: string; readonly retryAfterMs: number };
 
 export interface Step {

@@ -1,4 +1,4 @@
-import type { Ack, Batch, Frame, GoAway, Hello, Ping, Welcome } from "./frames.ts";
+import type { Ack, Batch, Frame, GoAway, Hello, Ping, Status, Welcome } from "./frames.ts";
 import { onAck, onApplied, onBatch, onLoaded, onOpened, onWoken } from "./session-lanes.ts";
 import { onTick } from "./session-liveness.ts";
 import type { Phase, Role, SessionEvent, SessionState, Step } from "./session-state.ts";
@@ -45,11 +45,13 @@ const TRANSITIONS = {
     ack: refuseFirst,
     ping: refuseFirst,
     pong: refuseFirst,
+    status: refuseFirst,
     "go-away": closeOn,
     opened: stay,
     loaded: stay,
     applied: stay,
     woken: stay,
+    report: stay,
     tick: onTick,
     stop: onStop,
   },
@@ -60,11 +62,13 @@ const TRANSITIONS = {
     ack: onEarlyWork,
     ping: onEarlyPing,
     pong: refuseEarly,
+    status: refuseEarly,
     "go-away": closeOn,
     opened: onOpened,
     loaded: stay,
     applied: stay,
     woken: stay,
+    report: stay,
     tick: onTick,
     stop: onStop,
   },
@@ -75,11 +79,13 @@ const TRANSITIONS = {
     ack: onAck,
     ping: answer,
     pong: stay,
+    status: onStatus,
     "go-away": closeOn,
     opened: stay,
     loaded: onLoaded,
     applied: onApplied,
     woken: onWoken,
+    report: onReport,
     tick: onTick,
     stop: onStop,
   },
@@ -90,11 +96,13 @@ const TRANSITIONS = {
     ack: stay,
     ping: stay,
     pong: stay,
+    status: stay,
     "go-away": stay,
     opened: stay,
     loaded: stay,
     applied: stay,
     woken: stay,
+    report: stay,
     tick: stay,
     stop: stay,
   },
@@ -165,6 +173,17 @@ function refuseLate(state: SessionState, frame: Frame): Step {
 
 function answer(state: SessionState, { nonce }: Ping): Step {
   return send(state, { type: "pong", nonce });
+}
+
+/** Only an edge tells of itself. */
+function onStatus(state: SessionState, { report }: Status): Step {
+  if (state.role === "edge") return fail(state, "PROTOCOL_ERROR", "Frame status came from a cloud");
+  return { state, effects: [{ type: "note", report }] };
+}
+
+/** Outside of a live session it is dropped: the next one reports anew. */
+function onReport(state: SessionState, { report }: Extract<SessionEvent, { type: "report" }>): Step {
+  return send(state, { type: "status", report });
 }
 
 function closeOn(state: SessionState, { code, text, retryAfterMs }: GoAway): Step {

@@ -10,6 +10,7 @@ import type {
   Hello,
   Lane,
   LaneCourse,
+  Status,
   UplinkLane,
   Welcome,
 } from "../sync/frames.ts";
@@ -30,6 +31,7 @@ import {
   Compression as WireCompression,
   Lane as WireLane,
 } from "./gen/skerry/sync/v1/sync_pb.ts";
+import { statusFrom, statusMessage } from "./report-codec.ts";
 
 // Frames of the protocol to protobuf and back. Both directions share all frames but the greeting.
 
@@ -55,17 +57,22 @@ const ORDER_TO_WIRE = {
 
 export function encodeRequest(frame: Frame): MessageInitShape<typeof SessionRequestSchema> {
   if (frame.type === "welcome") throw new AppError("INTERNAL", "An edge does not send a Welcome");
-  return { frame: frame.type === "hello" ? { case: "hello", value: helloMessage(frame) } : commonMessage(frame) };
+  if (frame.type === "hello") return { frame: { case: "hello", value: helloMessage(frame) } };
+  if (frame.type === "status") return { frame: { case: "status", value: statusMessage(frame.report) } };
+  return { frame: commonMessage(frame) };
 }
 
 export function encodeResponse(frame: Frame): MessageInitShape<typeof SessionResponseSchema> {
-  if (frame.type === "hello") throw new AppError("INTERNAL", "A cloud does not send a Hello");
+  if (frame.type === "hello" || frame.type === "status") {
+    throw new AppError("INTERNAL", `A cloud does not send a frame ${frame.type}`);
+  }
   return { frame: frame.type === "welcome" ? { case: "welcome", value: welcomeMessage(frame) } : commonMessage(frame) };
 }
 
 /** Null for a frame that this version does not know: it is skipped. @throws AppError PROTOCOL_ERROR on malformed content */
 export function decodeRequest(message: SessionRequest): Frame | null {
   const { frame } = message;
+  if (frame.case === "status") return { type: "status", report: statusFrom(frame.value) };
   return frame.case === "hello" ? helloFrom(frame.value) : commonFrom(frame);
 }
 
@@ -75,8 +82,8 @@ export function decodeResponse(message: SessionResponse): Frame | null {
   return frame.case === "welcome" ? welcomeFrom(frame.value) : commonFrom(frame);
 }
 
-type CommonFrame = Exclude<Frame, Hello | Welcome>;
-type CommonMessage = Exclude<SessionRequest["frame"], { case: "hello" }>;
+type CommonFrame = Exclude<Frame, Hello | Welcome | Status>;
+type CommonMessage = Exclude<SessionRequest["frame"], { case: "hello" } | { case: "status" }>;
 
 function commonMessage(frame: CommonFrame) {
   switch (frame.type) {

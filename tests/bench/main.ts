@@ -14,6 +14,7 @@ import { edgeIdlePss } from "./edge-idle-pss.ts";
 import { ingestHttp, ingestMqttQos1 } from "./ingest.ts";
 import { describeMachine } from "./machine.ts";
 import { median, type Measure } from "./measure.ts";
+import { reconnectIdle } from "./reconnect-idle.ts";
 import { start, startBacklog } from "./start.ts";
 import { backlogBytes, diskBytes } from "./storage.ts";
 import { wireBytes } from "./wire-bytes.ts";
@@ -27,6 +28,7 @@ const MEASURES: readonly Measure[] = [
   drainMosquittoBridge,
   wireBytes,
   assign,
+  reconnectIdle,
   edgeIdlePss,
   start,
   startBacklog,

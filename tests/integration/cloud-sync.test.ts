@@ -9,6 +9,7 @@ import { createEdgeSignals, type EdgeSignals } from "../../cloud/sync/edge-signa
 import { createLiveSessions, type LiveSessions } from "../../cloud/sync/live-sessions.ts";
 import { registerSyncService } from "../../cloud/sync/service.ts";
 import { createSessionStore } from "../../cloud/sync/session-store.ts";
+import { watchEdges } from "../../cloud/watch-edges.ts";
 import { dialCloud } from "../../edge/sync/transport.ts";
 import { createUuid, type Uuid } from "../../shared/core/ids.ts";
 import { silentLog } from "../../shared/observe/log.ts";
@@ -72,9 +73,22 @@ async function startTestReplica(): Promise<TestReplica> {
     hashEdgeSecret,
     onDownlinks,
     ends,
+    log,
   });
   const window = { bytes: 1_000_000, items: 1_000 };
-  const service = { store, live, signals, cloudId: CLOUD_ID, cloudVersion: "test", window, clock, log };
+  const { reports, traffic } = watchEdges({ db, live, clock, log, metrics });
+  const service = {
+    store,
+    live,
+    signals,
+    traffic,
+    reports,
+    cloudId: CLOUD_ID,
+    cloudVersion: "test",
+    window,
+    clock,
+    log,
+  };
   const rpc = await startRpcServer({
     host: "127.0.0.1",
     port: 0,
@@ -167,7 +181,8 @@ test("createSessionStore() says that the database is away, without the statement
   const db = openDb(away.sql);
   const ends = { store: () => Promise.resolve() };
   const ids = { cloudId: CLOUD_ID, cloudVersion: "test", replicaId: CLOUD_ID };
-  const store = createSessionStore({ ...deps, ...ids, db, hashEdgeSecret, onDownlinks: () => undefined, ends });
+  const others = { hashEdgeSecret, onDownlinks: () => undefined, ends, log: silentLog };
+  const store = createSessionStore({ ...deps, ...ids, db, ...others });
   const edge = { edgeId: CLOUD_ID, tenantId, name: "Edge", type: "default", secretHash: "" };
   const request = { lane: "downlink", afterSeq: 0, upToSeq: 9, bytesMax: 1, itemsMax: 1, frameBytesMax: 1 } as const;
   for (const work of [

@@ -12,6 +12,7 @@ import { SEQ_MAX } from "../../shared/core/seq-range.ts";
 import type { Change } from "../../shared/entities/change.ts";
 import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
 import { silentLog } from "../../shared/observe/log.ts";
+import { createMetrics } from "../../shared/observe/metrics.ts";
 import { closeSql, openSql, type Sql } from "../../shared/postgres/connect.ts";
 import { systemClock as clock } from "../../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../../shared/runtime/system-random.ts";
@@ -50,7 +51,15 @@ beforeEach(async () => {
   running = groupCommit.runLoop(stop.signal);
   outbox = createOutbox(sql);
   parked = createParkedItems({ db, groupCommit });
-  link = createLinkStore({ ...deps, db, outbox, parked, groupCommit, onEffects: () => undefined });
+  link = createLinkStore({
+    ...deps,
+    metrics: createMetrics(),
+    db,
+    outbox,
+    parked,
+    groupCommit,
+    onEffects: () => undefined,
+  });
   await openSite(db);
 });
 afterAll(closeEdge);

@@ -14,6 +14,9 @@ import type { Simulation } from "./simulation.ts";
 /** As edge/sync/link.ts: connect, run, wait, again. */
 const REFUSALS: ReadonlySet<string> = new Set(["STORE_MISMATCH", "SESSION_FENCED"]);
 const REFUSED_RETRY_MS = 5_000;
+/** A report in each session, which must change nothing. */
+const REPORT_AFTER_MS = 1_000;
+const REPORT = { wallClockMs: 0, lanes: [], parkedItems: 0, quota: "ok", state: "IN_SYNC", stateForMs: 0 } as const;
 
 /** An edge program over its database: keeps one session with the cloud for as long as it runs. */
 export class SimEdgeProcess {
@@ -123,6 +126,8 @@ export class SimEdgeProcess {
 
   #open(hello: Hello, welcome: Welcome, store: SimEdgeStore): Opening {
     const missedAcks = store.welcome(hello, welcome);
+    const { session } = this;
+    this.#later(REPORT_AFTER_MS, () => session?.dispatch({ type: "report", report: REPORT }));
     const courseOf = (lane: Lane): Course => welcome.courses.find((start) => start.lane === lane)?.course ?? [];
     const missed = (lane: UplinkLane) => {
       const offer = hello.lanes.find((candidate) => candidate.lane === lane);

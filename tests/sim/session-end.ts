@@ -137,6 +137,9 @@ export class SimSessionEnd implements StreamEnd {
         this.#settleNext();
         return;
       }
+      case "note":
+        // Nothing in the protocol depends on it.
+        return;
       case "close":
         this.#world.sessionClosed(this.role, effect);
         this.#end = { code: effect.code, text: effect.text, retryAfterMs: effect.retryAfterMs, wasLive: this.#wasLive };

@@ -9,6 +9,12 @@ export interface LaneStatus {
 
 /** What the tests read of the edge's `/status`. */
 export interface EdgeStatus {
+  /** Null: it can't be told. */
+  readonly sync: {
+    readonly state: string;
+    readonly reasons: readonly { readonly code: string }[];
+    readonly nextAttemptTime: number | null;
+  } | null;
   readonly link: {
     readonly state: string;
     readonly session: number | null;

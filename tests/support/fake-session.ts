@@ -36,6 +36,7 @@ export function createFakeSession(sentSeq: number | null = 0): FakeSession {
     wake: () => {
       wakes += 1;
     },
+    report: () => undefined,
     stop: (code, text, retryAfterMs = 0) => {
       stopped ??= { code, text, retryAfterMs };
       ended.resolve({ ...stopped, wasLive: sentSeq !== null });

@@ -7,6 +7,7 @@ import { addStatusRoutes, edgeStatusSchema, type StatusSources } from "../../edg
 import { AppError, ERROR_CODES } from "../../shared/core/errors.ts";
 import { isUuid, NULL_UUID, type Uuid } from "../../shared/core/ids.ts";
 import { createSeededRandom } from "../../shared/core/random.ts";
+import type { SyncState } from "../../shared/core/sync-states.ts";
 import type { Authority } from "../../shared/entities/user.ts";
 import { silentLog } from "../../shared/observe/log.ts";
 import { createMetrics } from "../../shared/observe/metrics.ts";
@@ -69,6 +70,13 @@ const SOURCES: StatusSources = {
     sentSeq: { config: 0, telemetry: 100 },
     inFlight: { config: [], telemetry: [] },
   }),
+  sync: async () => ({
+    state: "NO_ROUTE",
+    reasons: [{ code: "NO_ROUTE", detail: "connect ECONNREFUSED cloud.example:7070" }],
+    sinceMs: NOW_MS - 5_000,
+    lastInSyncMs: NOW_MS - 9_000,
+    nextAttemptMs: NOW_MS + 700,
+  }),
   outbox: async () => ({
     lanes: {
       config: { nextSeq: 4, ackedSeq: 3, backlogItems: 0, oldestUnsentMs: null },
@@ -97,6 +105,7 @@ describe("GET /status", () => {
     expect(status).toBe(200);
     expect(edgeStatusSchema.parse(body)).toMatchObject({
       state: "degraded",
+      sync: { state: "NO_ROUTE", sinceTime: NOW_MS - 5_000, nextAttemptTime: NOW_MS + 700 },
       link: { state: "waiting", sinceTime: NOW_MS - 5_000, session: 7, clockSkewMs: -20 },
       lanes: {
         config: { nextSeq: 4, sentSeq: 3, ackedSeq: 3, backlogItems: 0 },
@@ -130,7 +139,7 @@ describe("GET /status", () => {
   );
 
   test("is ok without a cloud", async () => {
-    const { body } = await get(createStatusApp({ link: () => null }), "/status");
+    const { body } = await get(createStatusApp({ link: () => null, sync: standing("NOT_CONFIGURED") }), "/status");
     expect(body).toMatchObject({ state: "ok", problems: [], link: { state: "disabled", cloudUrl: null } });
   });
 
@@ -146,7 +155,7 @@ describe("GET /status", () => {
 
   test("is failing while the disk is full, because nothing can be stored", async () => {
     const disk = () => Promise.resolve({ ...DISK, isFull: true, reserveBytes: 0 });
-    const { body } = await get(createStatusApp({ link: liveLink, disk }), "/status");
+    const { body } = await get(createStatusApp({ link: liveLink, sync: standing("QUOTA"), disk }), "/status");
     expect(body).toMatchObject({ state: "failing", disk: { isFull: true }, problems: [ERROR_CODES.DISK_FULL] });
   });
 
@@ -156,21 +165,21 @@ describe("GET /status", () => {
       { disk: async () => ({ ...DISK, removed: { thinned: 3, dropped: 4 } }) },
       "7 records were removed unsent because the disk quota was reached; see the list of gaps",
     ],
-    [
-      { outbox: async () => ({ ...(await SOURCES.outbox()), parked: { config: 2, telemetry: 0 } }) },
-      "The cloud refused 2 items for good",
-    ],
-    [{ link: () => ({ ...liveLink(), clockSkewMs: 61_000 }) }, "The clocks of edge and cloud differ by 61 s"],
-    [
-      { link: () => ({ ...liveLink(), state: "refused" as const, reason: { code: "UNAUTHENTICATED", text: "x" } }) },
-      "The cloud refuses this edge",
-    ],
+    [{ sync: standing("PARKED_ITEMS", "SENDING") }, "PARKED_ITEMS: Items were refused"],
+    [{ sync: standing("CLOCK_SKEW") }, "CLOCK_SKEW: The clocks of edge and cloud differ"],
+    [{ sync: standing("CREDENTIALS_REFUSED") }, "CREDENTIALS_REFUSED: The cloud knows no edge"],
   ])("names as a problem what needs a look: %#", async (sources, problem) => {
-    const { body } = await get(createStatusApp({ link: liveLink, ...sources }), "/status");
+    const { body } = await get(createStatusApp({ link: liveLink, sync: standing(), ...sources }), "/status");
     expect(body["state"]).toBe("degraded");
     expect(body["problems"]).toEqual([expect.stringContaining(problem)]);
   });
 });
+
+/** The first as the state, all of them as reasons. */
+function standing(...codes: readonly SyncState[]): StatusSources["sync"] {
+  const reasons = codes.map((code) => ({ code, detail: null }));
+  return async () => ({ state: codes[0] ?? "IN_SYNC", reasons, sinceMs: 1, lastInSyncMs: null, nextAttemptMs: null });
+}
 
 function liveLink() {
   return {

@@ -188,6 +188,13 @@ const STATUS = {
   startedTime: 1_700_000_000_000,
   version: "0.1.0",
   runtime: "bun 1.4.5",
+  sync: {
+    state: "NO_ROUTE",
+    reasons: [{ code: "NO_ROUTE", text: "The cloud can't be reached", detail: "connect ECONNREFUSED" }],
+    sinceTime: 1_700_000_050_000,
+    lastInSyncTime: 1_700_000_040_000,
+    nextAttemptTime: 1_700_000_063_000,
+  },
   link: {
     state: "waiting",
     reason: { code: "LINK_DOWN", text: "connect ECONNREFUSED" },
@@ -227,6 +234,9 @@ describe("skerry-edge status", () => {
     openAccess(edge.url);
     const { exitCode, out } = await run("status");
     expect(exitCode).toBe(0);
+    expect(out).toContain(
+      "sync       NO_ROUTE for 10 s; next attempt in 3 s; last in sync 20 s ago; NO_ROUTE: connect ECONNREFUSED",
+    );
     expect(out).toContain("link       waiting for 10 s with https://cloud.example: connect ECONNREFUSED (LINK_DOWN)");
     expect(out).toContain("telemetry  400 wait, the oldest for 10 s; 100 in the cloud");
     expect(out).toContain("disk       45.0 MB of 1.0 GB used, 9.0 GB free, 3 records removed unsent");
@@ -235,10 +245,18 @@ describe("skerry-edge status", () => {
   });
 
   test("shows what is not known as such", async () => {
-    const nothing = { link: null, lanes: null, parked: null, database: null, disk: null, mqttConnections: null };
+    const nothing = {
+      sync: null,
+      link: null,
+      lanes: null,
+      parked: null,
+      database: null,
+      disk: null,
+      mqttConnections: null,
+    };
     await using edge = startFakeEdge({ "GET /status": () => ({ ...STATUS, ...nothing }) });
     openAccess(edge.url);
-    expect((await run("status")).text.match(/not known/g)).toHaveLength(6);
+    expect((await run("status")).text.match(/not known/g)).toHaveLength(7);
   });
 
   test("says that no edge runs", async () => {

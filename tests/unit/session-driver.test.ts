@@ -204,7 +204,7 @@ describe("driveSession()", () => {
       await edge.clock.advance(5_000);
     }
     expect(await edge.handle.ended).toMatchObject({
-      code: "LINK_DOWN",
+      code: "STALLED",
       text: "Lane telemetry was not acknowledged for 60000 ms",
     });
   });

@@ -99,12 +99,12 @@ describe("a live session", () => {
   test("does not take telemetry for stalled while config, which the peer applies first, is acknowledged", () => {
     const state = advanceSession(sending(["config", "telemetry"]), ackOf("config"), 50_000).state;
     expect(tickAt(state, 70_000).state.phase).toBe("live");
-    expect(closeCode(tickAt(state, 50_000 + ACK_WITHIN_MS))).toBe("LINK_DOWN");
+    expect(closeCode(tickAt(state, 50_000 + ACK_WITHIN_MS))).toBe("STALLED");
   });
 
   test("takes config for stalled though telemetry is acknowledged", () => {
     const state = advanceSession(sending(["config", "telemetry"]), ackOf("telemetry"), 50_000).state;
-    expect(closeCode(tickAt(state, ACK_WITHIN_MS))).toBe("LINK_DOWN");
+    expect(closeCode(tickAt(state, ACK_WITHIN_MS))).toBe("STALLED");
   });
 
   test("applies one lane at a time, config before telemetry, and acknowledges after the commit", () => {
@@ -155,5 +155,33 @@ describe("a sender", () => {
     const loading = loadStarted(createSender({ lane: "config", course: inOrderFrom(1), missed: [] }, 0));
     expect(loadFinished(wake(loading), [], true)?.mode).toBe("more");
     expect(loadFinished(loading, [], true)?.mode).toBe("drained");
+  });
+});
+
+describe("a status", () => {
+  const report = {
+    wallClockMs: 1,
+    lanes: [],
+    parkedItems: 0,
+    quota: "ok",
+    state: "IN_SYNC",
+    stateForMs: 0,
+  } as const;
+  const status: Frame = { type: "status", report };
+
+  test("is sent by an edge in a live session, and dropped otherwise", () => {
+    const event: SessionEvent = { type: "report", report };
+    expect(advanceSession(edgeIn("live"), event, 1).effects).toEqual([{ type: "send", frame: status }]);
+    for (const phase of ["greeting", "opening"] as const) {
+      expect(advanceSession(edgeIn(phase), event, 1).effects).toEqual([]);
+    }
+  });
+
+  test("is noted by a cloud in a live session, and is an error otherwise", () => {
+    const event: SessionEvent = { type: "frame", frame: status };
+    expect(advanceSession(cloudIn("live"), event, 1).effects).toEqual([{ type: "note", report }]);
+    for (const state of [cloudIn("greeting"), cloudIn("opening"), edgeIn("live"), edgeIn("opening")]) {
+      expect(closeCode(advanceSession(state, event, 1))).toBe("PROTOCOL_ERROR");
+    }
   });
 });

@@ -10,7 +10,7 @@ import type { TelemetryColumns } from "../../shared/entities/telemetry-columns.t
 import { recordsBetween, thinRecords } from "../../shared/entities/telemetry-columns.ts";
 import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
 import type { Frame } from "../../shared/sync/frames.ts";
-import { LANES } from "../../shared/sync/frames.ts";
+import { LANES, UPLINK_LANES } from "../../shared/sync/frames.ts";
 import type { EncodableItem } from "../../shared/wire/changes-codec.ts";
 import { decodeItems, encodeItems } from "../../shared/wire/changes-codec.ts";
 import { compress, decompress } from "../../shared/wire/compression.ts";
@@ -120,6 +120,34 @@ describe("frames", () => {
     expect(down(WELCOME)).toEqual(WELCOME);
     expect(() => encodeRequest(WELCOME)).toThrow(AppError);
     expect(() => encodeResponse(HELLO)).toThrow(AppError);
+  });
+
+  test("of the edge's status stay the same on their way up, and don't come down", () => {
+    const status = fc.record({
+      type: fc.constant("status" as const),
+      report: fc.record({
+        wallClockMs: timeMs,
+        lanes: fc.array(
+          fc.record({
+            lane: fc.constantFrom(...UPLINK_LANES),
+            items: seq,
+            bytes: fc.option(seq),
+            oldestMs: fc.option(timeMs),
+          }),
+          { maxLength: 2 },
+        ),
+        parkedItems: seq,
+        quota: fc.constantFrom("ok" as const, "thinning" as const, "full" as const),
+        state: text,
+        stateForMs: seq,
+      }),
+    });
+    fc.assert(
+      fc.property(status, (sent) => {
+        expect(up(sent)).toEqual(sent);
+        expect(() => encodeResponse(sent)).toThrow(AppError);
+      }),
+    );
   });
 
   test("that this version does not know are skipped", () => {

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file skerry/sync/v1/sync.proto.
  */
 export const file_skerry_sync_v1_sync: GenFile = /*@__PURE__*/
-  fileDesc("Chlza2Vycnkvc3luYy92MS9zeW5jLnByb3RvEg5za2Vycnkuc3luYy52MSKEAgoOU2Vzc2lvblJlcXVlc3QSJgoFaGVsbG8YASABKAsyFS5za2Vycnkuc3luYy52MS5IZWxsb0gAEiYKBWJhdGNoGAIgASgLMhUuc2tlcnJ5LnN5bmMudjEuQmF0Y2hIABIiCgNhY2sYAyABKAsyEy5za2Vycnkuc3luYy52MS5BY2tIABIkCgRwaW5nGAQgASgLMhQuc2tlcnJ5LnN5bmMudjEuUGluZ0gAEiQKBHBvbmcYBSABKAsyFC5za2Vycnkuc3luYy52MS5Qb25nSAASKQoHZ29fYXdheRgGIAEoCzIWLnNrZXJyeS5zeW5jLnYxLkdvQXdheUgAQgcKBWZyYW1lIokCCg9TZXNzaW9uUmVzcG9uc2USKgoHd2VsY29tZRgBIAEoCzIXLnNrZXJyeS5zeW5jLnYxLldlbGNvbWVIABImCgViYXRjaBgCIAEoCzIVLnNrZXJyeS5zeW5jLnYxLkJhdGNoSAASIgoDYWNrGAMgASgLMhMuc2tlcnJ5LnN5bmMudjEuQWNrSAASJAoEcGluZxgEIAEoCzIULnNrZXJyeS5zeW5jLnYxLlBpbmdIABIkCgRwb25nGAUgASgLMhQuc2tlcnJ5LnN5bmMudjEuUG9uZ0gAEikKB2dvX2F3YXkYBiABKAsyFi5za2Vycnkuc3luYy52MS5Hb0F3YXlIAEIHCgVmcmFtZSKwAgoFSGVsbG8SFAoMcHJvdG9jb2xfbWluGAEgASgNEhQKDHByb3RvY29sX21heBgCIAEoDRIUCgxlZGdlX3ZlcnNpb24YAyABKAkSEAoIc3RvcmVfaWQYBCABKAwSKAoFbGFuZXMYBSADKAsyGS5za2Vycnkuc3luYy52MS5MYW5lT2ZmZXISEAoIY2xvdWRfaWQYBiABKAwSGAoQZG93bmxpbmtfYXBwbGllZBgHIAEoBBIVCg13YWxsX2Nsb2NrX21zGAggASgDEjEKDGNvbXByZXNzaW9ucxgJIAMoDjIbLnNrZXJyeS5zeW5jLnYxLkNvbXByZXNzaW9uEjMKDWJhY2tsb2dfb3JkZXIYCiABKA4yHC5za2Vycnkuc3luYy52MS5CYWNrbG9nT3JkZXIiaAoJTGFuZU9mZmVyEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEhAKCG5leHRfc2VxGAIgASgEEhIKCm9sZGVzdF9zZXEYAyABKAQSEQoJYWNrZWRfc2VxGAQgASgEIqQCCgdXZWxjb21lEhAKCHByb3RvY29sGAEgASgNEg8KB3Nlc3Npb24YAiABKAQSKgoEZWRnZRgDIAEoCzIcLnNrZXJyeS5zeW5jLnYxLkVkZ2VJZGVudGl0eRIQCghjbG91ZF9pZBgEIAEoDBIxCgp3YXRlcm1hcmtzGAUgAygLMh0uc2tlcnJ5LnN5bmMudjEuTGFuZVdhdGVybWFyaxImCgZ3aW5kb3cYBiABKAsyFi5za2Vycnkuc3luYy52MS5XaW5kb3cSFQoNd2FsbF9jbG9ja19tcxgHIAEoAxIVCg1jbG91ZF92ZXJzaW9uGAggASgJEhcKD2Rvd25saW5rX3Jlc3VtZRgJIAEoBBIWCg5kb3dubGlua19hY2tlZBgKIAEoBCJOCgxFZGdlSWRlbnRpdHkSDwoHZWRnZV9pZBgBIAEoDBIRCgl0ZW5hbnRfaWQYAiABKAwSDAoEbmFtZRgDIAEoCRIMCgR0eXBlGAQgASgJImoKDUxhbmVXYXRlcm1hcmsSIgoEbGFuZRgBIAEoDjIULnNrZXJyeS5zeW5jLnYxLkxhbmUSCwoDc2VxGAIgASgEEigKBmNvdXJzZRgDIAMoCzIYLnNrZXJyeS5zeW5jLnYxLlNlcVJhbmdlIicKCFNlcVJhbmdlEg0KBWZpcnN0GAEgASgEEgwKBGxhc3QYAiABKAQiJgoGV2luZG93Eg0KBWJ5dGVzGAEgASgNEg0KBWl0ZW1zGAIgASgNIpABCgVCYXRjaBIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRIRCglmaXJzdF9zZXEYAiABKAQSDQoFY291bnQYAyABKA0SMAoLY29tcHJlc3Npb24YBCABKA4yGy5za2Vycnkuc3luYy52MS5Db21wcmVzc2lvbhIPCgdwYXlsb2FkGAUgASgMImUKA0FjaxIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRILCgNzZXEYAiABKAQSLQoKcmVqZWN0aW9ucxgDIAMoCzIZLnNrZXJyeS5zeW5jLnYxLlJlamVjdGlvbiJFCglSZWplY3Rpb24SCwoDc2VxGAEgASgEEgwKBGNvZGUYAiABKAkSDAoEdGV4dBgDIAEoCRIPCgd2ZXJzaW9uGAQgASgJIhUKBFBpbmcSDQoFbm9uY2UYASABKAQiFQoEUG9uZxINCgVub25jZRgBIAEoBCI8CgZHb0F3YXkSDAoEY29kZRgBIAEoCRIMCgR0ZXh0GAIgASgJEhYKDnJldHJ5X2FmdGVyX21zGAMgASgNIpoBChBUZWxlbWV0cnlSZWNvcmRzEhIKCmVudGl0eV9pZHMYASADKAwSFAoMZW50aXR5X2luZGV4GAIgAygNEhMKC3RzX2RlbHRhX21zGAMgAygSEg8KB2tleV9zZXQYBCADKA0SDgoGdmFsdWVzGAUgASgJEhEKCXNlcV9jb3VudBgGIAEoDRITCgtzZXFfc2tpcHBlZBgHIAMoDSIsCgVJdGVtcxIjCgVpdGVtcxgBIAMoCzIULnNrZXJyeS5zeW5jLnYxLkl0ZW0iQwoESXRlbRISCgpjaGFuZ2VkX21zGAEgASgDEicKB2NoYW5nZXMYAiADKAsyFi5za2Vycnkuc3luYy52MS5DaGFuZ2Ui8gIKBkNoYW5nZRIzCgxlbnRpdHlfc2F2ZWQYASABKAsyGy5za2Vycnkuc3luYy52MS5FbnRpdHlTYXZlZEgAEjcKDmVudGl0eV9yZW1vdmVkGAIgASgLMh0uc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVtb3ZlZEgAEjsKEGF0dHJpYnV0ZXNfc2F2ZWQYAyABKAsyHy5za2Vycnkuc3luYy52MS5BdHRyaWJ1dGVzU2F2ZWRIABI/ChJhdHRyaWJ1dGVzX2RlbGV0ZWQYBCABKAsyIS5za2Vycnkuc3luYy52MS5BdHRyaWJ1dGVzRGVsZXRlZEgAEj0KEWNyZWRlbnRpYWxzX3NhdmVkGAUgASgLMiAuc2tlcnJ5LnN5bmMudjEuQ3JlZGVudGlhbHNTYXZlZEgAEjUKDXRlbGVtZXRyeV9nYXAYBiABKAsyHC5za2Vycnkuc3luYy52MS5UZWxlbWV0cnlHYXBIAEIGCgRraW5kIiUKCUVudGl0eVJlZhIMCgR0eXBlGAEgASgJEgoKAmlkGAIgASgMIkYKC0VudGl0eVNhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIMCgRib2R5GAIgASgJIksKDUVudGl0eVJlbW92ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEg8KB2RlbGV0ZWQYAiABKAgiegoPQXR0cmlidXRlc1NhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhINCgVzY29wZRgCIAEoCRItCgphdHRyaWJ1dGVzGAMgAygLMhkuc2tlcnJ5LnN5bmMudjEuQXR0cmlidXRlIjsKCUF0dHJpYnV0ZRILCgNrZXkYASABKAkSEgoKdXBkYXRlZF9tcxgCIAEoAxINCgV2YWx1ZRgDIAEoCSJbChFBdHRyaWJ1dGVzRGVsZXRlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDQoFc2NvcGUYAiABKAkSDAoEa2V5cxgDIAMoCSJ+ChBDcmVkZW50aWFsc1NhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIMCgR0eXBlGAIgASgJEhYKDmNyZWRlbnRpYWxzX2lkGAMgASgJEhkKEWNyZWRlbnRpYWxzX3ZhbHVlGAQgASgJInoKDFRlbGVtZXRyeUdhcBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDwoHZnJvbV9tcxgCIAEoAxINCgV0b19tcxgDIAEoAxIPCgdyZWNvcmRzGAQgASgEEg4KBnJlYXNvbhgFIAEoCSpjCgRMYW5lEhQKEExBTkVfVU5TUEVDSUZJRUQQABIPCgtMQU5FX0NPTkZJRxABEhIKDkxBTkVfVEVMRU1FVFJZEAISEQoNTEFORV9ET1dOTElOSxADEg0KCUxBTkVfTElWRRAEKowBCgxCYWNrbG9nT3JkZXISHQoZQkFDS0xPR19PUkRFUl9VTlNQRUNJRklFRBAAEh0KGUJBQ0tMT0dfT1JERVJfSU5URVJMRUFWRUQQARIeChpCQUNLTE9HX09SREVSX09MREVTVF9GSVJTVBACEh4KGkJBQ0tMT0dfT1JERVJfTkVXRVNUX0ZJUlNUEAMqVgoLQ29tcHJlc3Npb24SGwoXQ09NUFJFU1NJT05fVU5TUEVDSUZJRUQQABIUChBDT01QUkVTU0lPTl9OT05FEAESFAoQQ09NUFJFU1NJT05fWlNURBACMmEKD0VkZ2VTeW5jU2VydmljZRJOCgdTZXNzaW9uEh4uc2tlcnJ5LnN5bmMudjEuU2Vzc2lvblJlcXVlc3QaHy5za2Vycnkuc3luYy52MS5TZXNzaW9uUmVzcG9uc2UoATABYgZwcm90bzM");
+  fileDesc("Chlza2Vycnkvc3luYy92MS9zeW5jLnByb3RvEg5za2Vycnkuc3luYy52MSKuAgoOU2Vzc2lvblJlcXVlc3QSJgoFaGVsbG8YASABKAsyFS5za2Vycnkuc3luYy52MS5IZWxsb0gAEiYKBWJhdGNoGAIgASgLMhUuc2tlcnJ5LnN5bmMudjEuQmF0Y2hIABIiCgNhY2sYAyABKAsyEy5za2Vycnkuc3luYy52MS5BY2tIABIkCgRwaW5nGAQgASgLMhQuc2tlcnJ5LnN5bmMudjEuUGluZ0gAEiQKBHBvbmcYBSABKAsyFC5za2Vycnkuc3luYy52MS5Qb25nSAASKQoHZ29fYXdheRgGIAEoCzIWLnNrZXJyeS5zeW5jLnYxLkdvQXdheUgAEigKBnN0YXR1cxgUIAEoCzIWLnNrZXJyeS5zeW5jLnYxLlN0YXR1c0gAQgcKBWZyYW1lIokCCg9TZXNzaW9uUmVzcG9uc2USKgoHd2VsY29tZRgBIAEoCzIXLnNrZXJyeS5zeW5jLnYxLldlbGNvbWVIABImCgViYXRjaBgCIAEoCzIVLnNrZXJyeS5zeW5jLnYxLkJhdGNoSAASIgoDYWNrGAMgASgLMhMuc2tlcnJ5LnN5bmMudjEuQWNrSAASJAoEcGluZxgEIAEoCzIULnNrZXJyeS5zeW5jLnYxLlBpbmdIABIkCgRwb25nGAUgASgLMhQuc2tlcnJ5LnN5bmMudjEuUG9uZ0gAEikKB2dvX2F3YXkYBiABKAsyFi5za2Vycnkuc3luYy52MS5Hb0F3YXlIAEIHCgVmcmFtZSKwAgoFSGVsbG8SFAoMcHJvdG9jb2xfbWluGAEgASgNEhQKDHByb3RvY29sX21heBgCIAEoDRIUCgxlZGdlX3ZlcnNpb24YAyABKAkSEAoIc3RvcmVfaWQYBCABKAwSKAoFbGFuZXMYBSADKAsyGS5za2Vycnkuc3luYy52MS5MYW5lT2ZmZXISEAoIY2xvdWRfaWQYBiABKAwSGAoQZG93bmxpbmtfYXBwbGllZBgHIAEoBBIVCg13YWxsX2Nsb2NrX21zGAggASgDEjEKDGNvbXByZXNzaW9ucxgJIAMoDjIbLnNrZXJyeS5zeW5jLnYxLkNvbXByZXNzaW9uEjMKDWJhY2tsb2dfb3JkZXIYCiABKA4yHC5za2Vycnkuc3luYy52MS5CYWNrbG9nT3JkZXIiaAoJTGFuZU9mZmVyEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEhAKCG5leHRfc2VxGAIgASgEEhIKCm9sZGVzdF9zZXEYAyABKAQSEQoJYWNrZWRfc2VxGAQgASgEIqQCCgdXZWxjb21lEhAKCHByb3RvY29sGAEgASgNEg8KB3Nlc3Npb24YAiABKAQSKgoEZWRnZRgDIAEoCzIcLnNrZXJyeS5zeW5jLnYxLkVkZ2VJZGVudGl0eRIQCghjbG91ZF9pZBgEIAEoDBIxCgp3YXRlcm1hcmtzGAUgAygLMh0uc2tlcnJ5LnN5bmMudjEuTGFuZVdhdGVybWFyaxImCgZ3aW5kb3cYBiABKAsyFi5za2Vycnkuc3luYy52MS5XaW5kb3cSFQoNd2FsbF9jbG9ja19tcxgHIAEoAxIVCg1jbG91ZF92ZXJzaW9uGAggASgJEhcKD2Rvd25saW5rX3Jlc3VtZRgJIAEoBBIWCg5kb3dubGlua19hY2tlZBgKIAEoBCJOCgxFZGdlSWRlbnRpdHkSDwoHZWRnZV9pZBgBIAEoDBIRCgl0ZW5hbnRfaWQYAiABKAwSDAoEbmFtZRgDIAEoCRIMCgR0eXBlGAQgASgJImoKDUxhbmVXYXRlcm1hcmsSIgoEbGFuZRgBIAEoDjIULnNrZXJyeS5zeW5jLnYxLkxhbmUSCwoDc2VxGAIgASgEEigKBmNvdXJzZRgDIAMoCzIYLnNrZXJyeS5zeW5jLnYxLlNlcVJhbmdlIicKCFNlcVJhbmdlEg0KBWZpcnN0GAEgASgEEgwKBGxhc3QYAiABKAQiJgoGV2luZG93Eg0KBWJ5dGVzGAEgASgNEg0KBWl0ZW1zGAIgASgNIpABCgVCYXRjaBIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRIRCglmaXJzdF9zZXEYAiABKAQSDQoFY291bnQYAyABKA0SMAoLY29tcHJlc3Npb24YBCABKA4yGy5za2Vycnkuc3luYy52MS5Db21wcmVzc2lvbhIPCgdwYXlsb2FkGAUgASgMImUKA0FjaxIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRILCgNzZXEYAiABKAQSLQoKcmVqZWN0aW9ucxgDIAMoCzIZLnNrZXJyeS5zeW5jLnYxLlJlamVjdGlvbiJFCglSZWplY3Rpb24SCwoDc2VxGAEgASgEEgwKBGNvZGUYAiABKAkSDAoEdGV4dBgDIAEoCRIPCgd2ZXJzaW9uGAQgASgJIhUKBFBpbmcSDQoFbm9uY2UYASABKAQiFQoEUG9uZxINCgVub25jZRgBIAEoBCKsAQoGU3RhdHVzEhUKDXdhbGxfY2xvY2tfbXMYASABKAMSKgoFbGFuZXMYAiADKAsyGy5za2Vycnkuc3luYy52MS5MYW5lQmFja2xvZxIUCgxwYXJrZWRfaXRlbXMYAyABKAQSJAoFcXVvdGEYBCABKA4yFS5za2Vycnkuc3luYy52MS5RdW90YRINCgVzdGF0ZRgFIAEoCRIUCgxzdGF0ZV9mb3JfbXMYBiABKAQihAEKC0xhbmVCYWNrbG9nEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEg0KBWl0ZW1zGAIgASgEEhIKBWJ5dGVzGAMgASgESACIAQESFgoJb2xkZXN0X21zGAQgASgDSAGIAQFCCAoGX2J5dGVzQgwKCl9vbGRlc3RfbXMiPAoGR29Bd2F5EgwKBGNvZGUYASABKAkSDAoEdGV4dBgCIAEoCRIWCg5yZXRyeV9hZnRlcl9tcxgDIAEoDSKaAQoQVGVsZW1ldHJ5UmVjb3JkcxISCgplbnRpdHlfaWRzGAEgAygMEhQKDGVudGl0eV9pbmRleBgCIAMoDRITCgt0c19kZWx0YV9tcxgDIAMoEhIPCgdrZXlfc2V0GAQgAygNEg4KBnZhbHVlcxgFIAEoCRIRCglzZXFfY291bnQYBiABKA0SEwoLc2VxX3NraXBwZWQYByADKA0iLAoFSXRlbXMSIwoFaXRlbXMYASADKAsyFC5za2Vycnkuc3luYy52MS5JdGVtIkMKBEl0ZW0SEgoKY2hhbmdlZF9tcxgBIAEoAxInCgdjaGFuZ2VzGAIgAygLMhYuc2tlcnJ5LnN5bmMudjEuQ2hhbmdlIvICCgZDaGFuZ2USMwoMZW50aXR5X3NhdmVkGAEgASgLMhsuc2tlcnJ5LnN5bmMudjEuRW50aXR5U2F2ZWRIABI3Cg5lbnRpdHlfcmVtb3ZlZBgCIAEoCzIdLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlbW92ZWRIABI7ChBhdHRyaWJ1dGVzX3NhdmVkGAMgASgLMh8uc2tlcnJ5LnN5bmMudjEuQXR0cmlidXRlc1NhdmVkSAASPwoSYXR0cmlidXRlc19kZWxldGVkGAQgASgLMiEuc2tlcnJ5LnN5bmMudjEuQXR0cmlidXRlc0RlbGV0ZWRIABI9ChFjcmVkZW50aWFsc19zYXZlZBgFIAEoCzIgLnNrZXJyeS5zeW5jLnYxLkNyZWRlbnRpYWxzU2F2ZWRIABI1Cg10ZWxlbWV0cnlfZ2FwGAYgASgLMhwuc2tlcnJ5LnN5bmMudjEuVGVsZW1ldHJ5R2FwSABCBgoEa2luZCIlCglFbnRpdHlSZWYSDAoEdHlwZRgBIAEoCRIKCgJpZBgCIAEoDCJGCgtFbnRpdHlTYXZlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDAoEYm9keRgCIAEoCSJLCg1FbnRpdHlSZW1vdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIPCgdkZWxldGVkGAIgASgIInoKD0F0dHJpYnV0ZXNTYXZlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDQoFc2NvcGUYAiABKAkSLQoKYXR0cmlidXRlcxgDIAMoCzIZLnNrZXJyeS5zeW5jLnYxLkF0dHJpYnV0ZSI7CglBdHRyaWJ1dGUSCwoDa2V5GAEgASgJEhIKCnVwZGF0ZWRfbXMYAiABKAMSDQoFdmFsdWUYAyABKAkiWwoRQXR0cmlidXRlc0RlbGV0ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEg0KBXNjb3BlGAIgASgJEgwKBGtleXMYAyADKAkifgoQQ3JlZGVudGlhbHNTYXZlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDAoEdHlwZRgCIAEoCRIWCg5jcmVkZW50aWFsc19pZBgDIAEoCRIZChFjcmVkZW50aWFsc192YWx1ZRgEIAEoCSJ6CgxUZWxlbWV0cnlHYXASKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEg8KB2Zyb21fbXMYAiABKAMSDQoFdG9fbXMYAyABKAMSDwoHcmVjb3JkcxgEIAEoBBIOCgZyZWFzb24YBSABKAkqYwoETGFuZRIUChBMQU5FX1VOU1BFQ0lGSUVEEAASDwoLTEFORV9DT05GSUcQARISCg5MQU5FX1RFTEVNRVRSWRACEhEKDUxBTkVfRE9XTkxJTksQAxINCglMQU5FX0xJVkUQBCqMAQoMQmFja2xvZ09yZGVyEh0KGUJBQ0tMT0dfT1JERVJfVU5TUEVDSUZJRUQQABIdChlCQUNLTE9HX09SREVSX0lOVEVSTEVBVkVEEAESHgoaQkFDS0xPR19PUkRFUl9PTERFU1RfRklSU1QQAhIeChpCQUNLTE9HX09SREVSX05FV0VTVF9GSVJTVBADKlYKC0NvbXByZXNzaW9uEhsKF0NPTVBSRVNTSU9OX1VOU1BFQ0lGSUVEEAASFAoQQ09NUFJFU1NJT05fTk9ORRABEhQKEENPTVBSRVNTSU9OX1pTVEQQAipQCgVRdW90YRIVChFRVU9UQV9VTlNQRUNJRklFRBAAEgwKCFFVT1RBX09LEAESEgoOUVVPVEFfVEhJTk5JTkcQAhIOCgpRVU9UQV9GVUxMEAMyYQoPRWRnZVN5bmNTZXJ2aWNlEk4KB1Nlc3Npb24SHi5za2Vycnkuc3luYy52MS5TZXNzaW9uUmVxdWVzdBofLnNrZXJyeS5zeW5jLnYxLlNlc3Npb25SZXNwb25zZSgBMAFiBnByb3RvMw");
 
 /**
  * What the edge sends. The first frame of a session is a Hello.
@@ -59,6 +59,12 @@ export type SessionRequest = Message<"skerry.sync.v1.SessionRequest"> & {
      */
     value: GoAway;
     case: "goAway";
+  } | {
+    /**
+     * @generated from field: skerry.sync.v1.Status status = 20;
+     */
+    value: Status;
+    case: "status";
   } | { case: undefined; value?: undefined };
 };
 
@@ -558,6 +564,92 @@ export const PongSchema: GenMessage<Pong> = /*@__PURE__*/
   messageDesc(file_skerry_sync_v1_sync, 13);
 
 /**
+ * How the edge is, for operators: nothing in the protocol depends on it.
+ *
+ * @generated from message skerry.sync.v1.Status
+ */
+export type Status = Message<"skerry.sync.v1.Status"> & {
+  /**
+   * @generated from field: int64 wall_clock_ms = 1;
+   */
+  wallClockMs: bigint;
+
+  /**
+   * @generated from field: repeated skerry.sync.v1.LaneBacklog lanes = 2;
+   */
+  lanes: LaneBacklog[];
+
+  /**
+   * Items that the cloud refused for good and nobody has decided about.
+   *
+   * @generated from field: uint64 parked_items = 3;
+   */
+  parkedItems: bigint;
+
+  /**
+   * @generated from field: skerry.sync.v1.Quota quota = 4;
+   */
+  quota: Quota;
+
+  /**
+   * A code of shared/core/sync-states.ts, and how long the edge has been in it.
+   *
+   * @generated from field: string state = 5;
+   */
+  state: string;
+
+  /**
+   * @generated from field: uint64 state_for_ms = 6;
+   */
+  stateForMs: bigint;
+};
+
+/**
+ * Describes the message skerry.sync.v1.Status.
+ * Use `create(StatusSchema)` to create a new message.
+ */
+export const StatusSchema: GenMessage<Status> = /*@__PURE__*/
+  messageDesc(file_skerry_sync_v1_sync, 14);
+
+/**
+ * @generated from message skerry.sync.v1.LaneBacklog
+ */
+export type LaneBacklog = Message<"skerry.sync.v1.LaneBacklog"> & {
+  /**
+   * @generated from field: skerry.sync.v1.Lane lane = 1;
+   */
+  lane: Lane;
+
+  /**
+   * What the cloud has not committed yet.
+   *
+   * @generated from field: uint64 items = 2;
+   */
+  items: bigint;
+
+  /**
+   * Absent: not known.
+   *
+   * @generated from field: optional uint64 bytes = 3;
+   */
+  bytes?: bigint | undefined;
+
+  /**
+   * When the oldest of them was made, wall clock of the edge; absent: there is none.
+   *
+   * @generated from field: optional int64 oldest_ms = 4;
+   */
+  oldestMs?: bigint | undefined;
+};
+
+/**
+ * Describes the message skerry.sync.v1.LaneBacklog.
+ * Use `create(LaneBacklogSchema)` to create a new message.
+ */
+export const LaneBacklogSchema: GenMessage<LaneBacklog> = /*@__PURE__*/
+  messageDesc(file_skerry_sync_v1_sync, 15);
+
+/**
  * The sender closes the session after this frame.
  *
  * @generated from message skerry.sync.v1.GoAway
@@ -586,7 +678,7 @@ export type GoAway = Message<"skerry.sync.v1.GoAway"> & {
  * Use `create(GoAwaySchema)` to create a new message.
  */
 export const GoAwaySchema: GenMessage<GoAway> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 14);
+  messageDesc(file_skerry_sync_v1_sync, 16);
 
 /**
  * Telemetry in columns: record i is (entity_ids[entity_index[i]], ts, the i-th line of values).
@@ -647,7 +739,7 @@ export type TelemetryRecords = Message<"skerry.sync.v1.TelemetryRecords"> & {
  * Use `create(TelemetryRecordsSchema)` to create a new message.
  */
 export const TelemetryRecordsSchema: GenMessage<TelemetryRecords> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 15);
+  messageDesc(file_skerry_sync_v1_sync, 17);
 
 /**
  * Encoded messages of this type can be joined end to end: the result holds the items of all.
@@ -666,7 +758,7 @@ export type Items = Message<"skerry.sync.v1.Items"> & {
  * Use `create(ItemsSchema)` to create a new message.
  */
 export const ItemsSchema: GenMessage<Items> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 16);
+  messageDesc(file_skerry_sync_v1_sync, 18);
 
 /**
  * One sequence number. Its changes are applied together; none at all is allowed.
@@ -692,7 +784,7 @@ export type Item = Message<"skerry.sync.v1.Item"> & {
  * Use `create(ItemSchema)` to create a new message.
  */
 export const ItemSchema: GenMessage<Item> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 17);
+  messageDesc(file_skerry_sync_v1_sync, 19);
 
 /**
  * @generated from message skerry.sync.v1.Change
@@ -745,7 +837,7 @@ export type Change = Message<"skerry.sync.v1.Change"> & {
  * Use `create(ChangeSchema)` to create a new message.
  */
 export const ChangeSchema: GenMessage<Change> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 18);
+  messageDesc(file_skerry_sync_v1_sync, 20);
 
 /**
  * @generated from message skerry.sync.v1.EntityRef
@@ -771,7 +863,7 @@ export type EntityRef = Message<"skerry.sync.v1.EntityRef"> & {
  * Use `create(EntityRefSchema)` to create a new message.
  */
 export const EntityRefSchema: GenMessage<EntityRef> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 19);
+  messageDesc(file_skerry_sync_v1_sync, 21);
 
 /**
  * @generated from message skerry.sync.v1.EntitySaved
@@ -795,7 +887,7 @@ export type EntitySaved = Message<"skerry.sync.v1.EntitySaved"> & {
  * Use `create(EntitySavedSchema)` to create a new message.
  */
 export const EntitySavedSchema: GenMessage<EntitySaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 20);
+  messageDesc(file_skerry_sync_v1_sync, 22);
 
 /**
  * @generated from message skerry.sync.v1.EntityRemoved
@@ -819,7 +911,7 @@ export type EntityRemoved = Message<"skerry.sync.v1.EntityRemoved"> & {
  * Use `create(EntityRemovedSchema)` to create a new message.
  */
 export const EntityRemovedSchema: GenMessage<EntityRemoved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 21);
+  messageDesc(file_skerry_sync_v1_sync, 23);
 
 /**
  * @generated from message skerry.sync.v1.AttributesSaved
@@ -848,7 +940,7 @@ export type AttributesSaved = Message<"skerry.sync.v1.AttributesSaved"> & {
  * Use `create(AttributesSavedSchema)` to create a new message.
  */
 export const AttributesSavedSchema: GenMessage<AttributesSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 22);
+  messageDesc(file_skerry_sync_v1_sync, 24);
 
 /**
  * @generated from message skerry.sync.v1.Attribute
@@ -877,7 +969,7 @@ export type Attribute = Message<"skerry.sync.v1.Attribute"> & {
  * Use `create(AttributeSchema)` to create a new message.
  */
 export const AttributeSchema: GenMessage<Attribute> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 23);
+  messageDesc(file_skerry_sync_v1_sync, 25);
 
 /**
  * @generated from message skerry.sync.v1.AttributesDeleted
@@ -904,7 +996,7 @@ export type AttributesDeleted = Message<"skerry.sync.v1.AttributesDeleted"> & {
  * Use `create(AttributesDeletedSchema)` to create a new message.
  */
 export const AttributesDeletedSchema: GenMessage<AttributesDeleted> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 24);
+  messageDesc(file_skerry_sync_v1_sync, 26);
 
 /**
  * @generated from message skerry.sync.v1.CredentialsSaved
@@ -938,7 +1030,7 @@ export type CredentialsSaved = Message<"skerry.sync.v1.CredentialsSaved"> & {
  * Use `create(CredentialsSavedSchema)` to create a new message.
  */
 export const CredentialsSavedSchema: GenMessage<CredentialsSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 25);
+  messageDesc(file_skerry_sync_v1_sync, 27);
 
 /**
  * Telemetry of an entity that the edge removed before it was sent, because its disk was full.
@@ -981,7 +1073,7 @@ export type TelemetryGap = Message<"skerry.sync.v1.TelemetryGap"> & {
  * Use `create(TelemetryGapSchema)` to create a new message.
  */
 export const TelemetryGapSchema: GenMessage<TelemetryGap> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 26);
+  messageDesc(file_skerry_sync_v1_sync, 28);
 
 /**
  * A lane is an ordered stream of items. LANE_TELEMETRY and LANE_LIVE share one numbering, the others have their own; each is from 1
@@ -1116,6 +1208,42 @@ export type Compression = (typeof Compression)[keyof typeof Compression] | Unkno
  */
 export const CompressionSchema: GenEnum<Compression> = /*@__PURE__*/
   enumDesc(file_skerry_sync_v1_sync, 2);
+
+/**
+ * @generated from enum skerry.sync.v1.Quota
+ */
+export const Quota = {
+  /**
+   * @generated from enum value: QUOTA_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: QUOTA_OK = 1;
+   */
+  OK: 1,
+
+  /**
+   * @generated from enum value: QUOTA_THINNING = 2;
+   */
+  THINNING: 2,
+
+  /**
+   * @generated from enum value: QUOTA_FULL = 3;
+   */
+  FULL: 3,
+} as const;
+
+/**
+ * @generated from enum skerry.sync.v1.Quota
+ */
+export type Quota = (typeof Quota)[keyof typeof Quota] | UnknownEnum;
+
+/**
+ * Describes the enum skerry.sync.v1.Quota.
+ */
+export const QuotaSchema: GenEnum<Quota> = /*@__PURE__*/
+  enumDesc(file_skerry_sync_v1_sync, 3);
 
 /**
  * An edge keeps one session open for as long as it has a link. It dials out; the cloud never does.
