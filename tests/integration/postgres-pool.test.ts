@@ -56,6 +56,23 @@ test("openPool() ends a transaction whose connection is lost between two stateme
   }
 });
 
+test("openPool() closes a connection that nothing uses, and opens it for the next transaction", async () => {
+  await using dir = createTestDir();
+  await using server = await startServer(join(dir.path, "data"));
+  let closed = Promise.withResolvers<void>();
+  const options = { applicationName: "test", max: 1, idleTimeoutMs: 10, onClose: () => closed.resolve() };
+  await using pool = openPool(server, options, silentLog);
+  for (let round = 1; round <= 20; round += 1) {
+    closed = Promise.withResolvers<void>();
+    const rows = await pool.sql.begin(async (tx) => {
+      await tx`select 1`;
+      return await tx`select ${round}::int8 as round`;
+    });
+    expect(rows).toMatchObject([{ round }]);
+    await closed.promise;
+  }
+});
+
 /** A pool that nobody tells of a loss. */
 function openUntoldPool({ connection }: Server, max = 1): Pool {
   const database = { connection, subscribe: () => () => undefined };
