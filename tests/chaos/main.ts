@@ -38,6 +38,8 @@ async function main(): Promise<void> {
     process.exitCode = 2;
     return;
   }
+  // The hooks for the exit end all processes and unmount the disk.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
   console.log(`Seed ${seed}`);
   const options = { seed, durationMs: minutes * 60_000, faultsMax };
   process.exitCode = (values.mutants ? await runMutants(options) : await runProduct(options)) ? 0 : 1;
