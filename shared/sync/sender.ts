@@ -150,6 +150,7 @@ export function takeSendable(
   configSent: number,
   nowMs: number,
 ): { readonly sender: SenderState; readonly batches: readonly OutgoingBatch[] } {
+  if (sender.staged.length === 0) return { sender, batches: [] };
   const window = windowOf(sender, granted);
   let { sent, inFlightBytes, inFlightItems, progressMs } = sender;
   const inFlight = [...sender.inFlight];

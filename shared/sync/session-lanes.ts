@@ -112,7 +112,7 @@ function pumpSender(state: SessionState, lane: Lane, nowMs: number, effects: Ses
   const configSent = config?.sent ?? Number.MAX_SAFE_INTEGER;
   const { sender, batches } = takeSendable(before, state.window, configSent, nowMs);
   for (const { configSeq: _, ...batch } of batches) effects.push({ type: "send", frame: batch });
-  let next = replaceSender(state, sender);
+  let next = sender === before ? state : replaceSender(state, sender);
   // Telemetry that waits for config that was not looked for yet: look.
   const blockedBy = sender.staged[0]?.configSeq ?? 0;
   if (lane !== "config" && config !== undefined && blockedBy > config.loaded && config.mode === "drained") {

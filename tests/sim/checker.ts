@@ -100,14 +100,21 @@ export class Checker {
   /** What the cloud says it has is what took effect there. */
   checkCommitted(storeId: string, lane: UplinkLane, committed: readonly SeqRange[]): void {
     const { applied, skipped, written } = this.book(storeId, lane);
-    for (let seq = 1; seq <= written.length; seq += 1) {
-      const isCommitted = includesRange(committed, only(seq)) && !includesRange(skipped, only(seq));
-      if (isCommitted === (applied[seq - 1] ?? 0) > 0) continue;
-      throw new Violation(
-        "committed is applied",
-        `${lane} ${seq} is ${isCommitted ? "" : "not "}in ${show(committed)}`,
-      );
+    const given = new Set<number>();
+    for (const { first, last } of skipped) for (let seq = first; seq <= last; seq += 1) given.add(seq);
+    let next = 1;
+    const expectApplied = (upTo: number, isCommitted: boolean): void => {
+      for (; next <= upTo; next += 1) {
+        if ((applied[next - 1] ?? 0) > 0 === isCommitted || given.has(next)) continue;
+        const text = isCommitted ? "is committed without effect" : "took effect and is not committed";
+        throw new Violation("committed is applied", `${lane} ${next} ${text}: ${show(committed)}`);
+      }
+    };
+    for (const { first, last } of committed) {
+      expectApplied(first - 1, false);
+      expectApplied(last, true);
     }
+    expectApplied(written.length, false);
   }
 
   /** Invariants of SPEC.md that one end can see by itself. */

@@ -215,6 +215,7 @@ export class SimCloudStore {
 
   applyEffects({ storeId, lane }: UplinkSource, batch: Batch): readonly Rejection[] {
     const rejections: Rejection[] = [];
+    const isWhole = this.#checker.book(storeId, "config").skipped.length === 0;
     for (const [index, content] of decodeNumbers(batch.payload).entries()) {
       const seq = batch.firstSeq + index;
       this.#checker.appliedUplink(storeId, lane, seq, content);
@@ -225,7 +226,7 @@ export class SimCloudStore {
       if (kind === "create") this.#devices.add(key);
       else if (kind === "gap") continue;
       else if (kind === "refused") rejections.push(refuse(seq));
-      else if (!this.#devices.has(key) && this.#checker.book(storeId, "config").skipped.length === 0) {
+      else if (isWhole && !this.#devices.has(key)) {
         throw new Violation("config before telemetry", `${lane} ${seq} needs device ${device}, which was not made yet`);
       } else if (lane === "telemetry" && isRefusedRecord(content)) rejections.push(refuse(seq));
     }

@@ -264,6 +264,8 @@ export class Simulation {
     for (const stream of this.streams) stream.cut({ edge: true, cloud: true });
     scheduler.runUntil(scheduler.nowMs + OUTAGE_MS);
     this.#workload.backlog();
+    // A Hello that was being written before the backlog finds no cloud.
+    scheduler.runUntil(scheduler.nowMs + OUTAGE_MS);
     this.isPartitioned = false;
     const deadlineMs = scheduler.nowMs + HEALED_WITHIN_MS;
     while (!edge.isLive && scheduler.nowMs < deadlineMs) scheduler.runUntil(scheduler.nowMs + 1);

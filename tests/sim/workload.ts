@@ -6,7 +6,7 @@ const ENTITIES = 12;
 /** Now and then the disk of the edge is full. */
 const WRITES_PER_REMOVAL = 20;
 const REMOVAL_ROWS = 4;
-const BACKLOG_RECORDS = 1_200;
+const BACKLOG_RECORDS = 400;
 const BACKLOG_ROW = 40;
 
 /** What devices and people do: writes on both sides, whatever the link does. */
