@@ -1,5 +1,6 @@
 import type { DeviceRecord, RestClient, Scope } from "../support/rest-client.ts";
 import type { ManagedDevice } from "./changes.ts";
+import type { Evidence } from "./checker.ts";
 import { COUNTER, LIMIT, type LoadDevice } from "./load.ts";
 
 const SCOPES: readonly Scope[] = ["CLIENT_SCOPE", "SHARED_SCOPE", "SERVER_SCOPE"];
@@ -97,6 +98,23 @@ export async function findLostCounters({ cloudApi }: Ends, devices: readonly Loa
       lost.push(`${device.id}: client attribute is ${value}, expected ${counterAcked} to ${counterAttempted}`);
   }
   return lost;
+}
+
+/** The newest value that each end shows of a device is that of its newest row there. */
+export async function findStaleValues({ cloudApi, edgeApi }: Ends, { cloud, edge }: Evidence): Promise<string[]> {
+  const stale: string[] = [];
+  for (const [end, api, rows] of [
+    ["cloud", cloudApi, cloud],
+    ["edge", edgeApi, edge],
+  ] as const) {
+    for (const [deviceId, readings] of rows) {
+      const path = `/api/plugins/telemetry/DEVICE/${deviceId}/values/timeseries?keys=n&useStrictDataTypes=true`;
+      const answer = await api.request<Record<string, readonly { readonly value: unknown }[]>>("GET", path);
+      const [shown, newest] = [answer["n"]?.[0]?.value, readings.at(-1)?.values["n"]];
+      if (shown !== newest) stale.push(`${end}: newest value of ${deviceId} is ${String(shown)}, expected ${newest}`);
+    }
+  }
+  return stale;
 }
 
 /** A device never sees a shared attribute go back, except to a value whose outcome is unknown. */
