@@ -295,14 +295,20 @@ function laneStatuses(outbox: OutboxState, sentSeq: LinkState["sentSeq"] | undef
   return { config: laneStatus("config"), telemetry: laneStatus("telemetry") };
 }
 
-/** States that need nobody. */
-const EXPECTED: ReadonlySet<SyncState> = new Set<SyncState>(["IN_SYNC", "SENDING", "NOT_CONFIGURED"]);
+/** States that need nobody, and those that database and disk tell of by themselves. */
+const EXPECTED: ReadonlySet<SyncState> = new Set<SyncState>([
+  "IN_SYNC",
+  "SENDING",
+  "NOT_CONFIGURED",
+  "DATABASE_DOWN",
+  "QUOTA",
+]);
 
 function findProblems({ database, disk, sync }: EdgeStatus): readonly string[] {
   const problems: string[] = [];
   if (database !== null && database.state !== "ready") problems.push(ERROR_CODES.DATABASE_UNAVAILABLE);
   for (const { code, text } of sync?.reasons ?? []) {
-    if (!EXPECTED.has(code) && code !== "DATABASE_DOWN") problems.push(`${code}: ${text}`);
+    if (!EXPECTED.has(code)) problems.push(`${code}: ${text}`);
   }
   if (disk?.isFull === true) problems.push(ERROR_CODES.DISK_FULL);
   else if (disk !== null && disk.freeBytes < FREE_BYTES_MIN)

@@ -34,8 +34,7 @@ export interface Backlog {
 }
 
 export interface LaneProgress {
-  readonly nextSeq: number;
-  readonly ackedSeq: number;
+  readonly backlogItems: number;
   readonly oldestUnsentMs: number | null;
 }
 
@@ -166,7 +165,7 @@ function ageOf({ lanes }: Backlog, nowMs: number): number | null {
 }
 
 /** What is always under way while devices send is no backlog: it would make a report every time. */
-function waiting({ ackedSeq, nextSeq, oldestUnsentMs }: LaneProgress, nowMs: number) {
+function waiting({ backlogItems, oldestUnsentMs }: LaneProgress, nowMs: number) {
   if (oldestUnsentMs === null || nowMs - oldestUnsentMs < SENDING_AFTER_MS) return { items: 0, oldestMs: null };
-  return { items: nextSeq - 1 - ackedSeq, oldestMs: oldestUnsentMs };
+  return { items: backlogItems, oldestMs: oldestUnsentMs };
 }

@@ -155,7 +155,7 @@ describe("GET /status", () => {
 
   test("is failing while the disk is full, because nothing can be stored", async () => {
     const disk = () => Promise.resolve({ ...DISK, isFull: true, reserveBytes: 0 });
-    const { body } = await get(createStatusApp({ link: liveLink, sync: standing(), disk }), "/status");
+    const { body } = await get(createStatusApp({ link: liveLink, sync: standing("QUOTA"), disk }), "/status");
     expect(body).toMatchObject({ state: "failing", disk: { isFull: true }, problems: [ERROR_CODES.DISK_FULL] });
   });
 

@@ -11,11 +11,11 @@ const LIVE: LinkStatus = {
   session: 7,
   clockSkewMs: 0,
   sentSeq: { config: 0, telemetry: 0 },
+  inFlight: { config: [], telemetry: [] },
   nextAttemptMs: null,
   ackWaitMs: null,
-  inFlight: { config: [], telemetry: [] },
 };
-const EMPTY = { nextSeq: 1, ackedSeq: 0, oldestUnsentMs: null };
+const EMPTY = { backlogItems: 0, oldestUnsentMs: null };
 
 function createMonitor() {
   const clock = createVirtualClock();
@@ -103,7 +103,7 @@ describe("createSyncMonitor()", () => {
 
   test("leaves out what is always under way while devices send", async () => {
     await withRunning(async ({ clock, reports, world }) => {
-      const telemetry = { nextSeq: 101, ackedSeq: 50, oldestUnsentMs: clock.nowMs() + 10_500 };
+      const telemetry = { backlogItems: 50, oldestUnsentMs: clock.nowMs() + 10_500 };
       world.backlog = { ...world.backlog, lanes: { config: EMPTY, telemetry } };
       await clock.advance(11_000);
       expect(reports).toHaveLength(1);
