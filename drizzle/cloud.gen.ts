@@ -73,5 +73,14 @@ export const MIGRATIONS: readonly Migration[] = [
       "UPDATE \"edge_uplink\" SET \"committed\" = int8multirange(int8range(1, \"watermark\" + 1)) WHERE \"watermark\" > 0;",
       "ALTER TABLE \"edge_uplink\" DROP COLUMN \"watermark\";"
     ]
+  },
+  {
+    "id": "0005_blobs",
+    "hash": "62f4bccf2ae54258b11bb478e77ddd829dcaf854794461a922dca942c6960609",
+    "statements": [
+      "CREATE TABLE \"blob\" (\n\t\"owner_id\" uuid NOT NULL,\n\t\"sha256\" text NOT NULL,\n\t\"total_bytes\" bigint NOT NULL,\n\t\"received_bytes\" bigint NOT NULL,\n\t\"is_complete\" boolean NOT NULL,\n\t\"used_ms\" bigint NOT NULL,\n\tCONSTRAINT \"blob_owner_id_sha256_pk\" PRIMARY KEY(\"owner_id\",\"sha256\")\n);",
+      "CREATE TABLE \"blob_chunk\" (\n\t\"owner_id\" uuid NOT NULL,\n\t\"sha256\" text NOT NULL,\n\t\"start\" bigint NOT NULL,\n\t\"content\" \"bytea\" NOT NULL,\n\tCONSTRAINT \"blob_chunk_owner_id_sha256_start_pk\" PRIMARY KEY(\"owner_id\",\"sha256\",\"start\")\n);",
+      "-- By hand: parts of a chunk are read without the rest, and zstd compresses on the wire.\nALTER TABLE \"blob_chunk\" ALTER COLUMN \"content\" SET STORAGE EXTERNAL;"
+    ]
   }
 ];

@@ -142,6 +142,12 @@ export const EDGE_SETTINGS = {
     range: { min: 16, max: 1_000_000 },
     description: "Such events beyond this size go earlier, oldest first; per lane",
   }),
+  contentMaxMib: integerSetting({
+    placeholder: "MIB",
+    default: 512,
+    range: { min: 1, max: 65_536 },
+    description: "The largest content of an item that is taken from the cloud",
+  }),
   logLevel: choiceSetting<LogLevel>({
     placeholder: "LEVEL",
     choices: LOG_LEVELS,

@@ -11,6 +11,7 @@ import { startPostgresServer } from "../shared/postgres/server.ts";
 import type { RestApp } from "../shared/rest/app.ts";
 import { errorResponse } from "../shared/rest/errors.ts";
 import { writeLine, writeLog } from "../shared/runtime/env.ts";
+import { createSha256 } from "../shared/runtime/hash.ts";
 import { reachableHost, serveHttp } from "../shared/runtime/http-server.ts";
 import { createPasswordHasher } from "../shared/runtime/password.ts";
 import { listenForShutdown } from "../shared/runtime/signals.ts";
@@ -35,6 +36,7 @@ import { findPostgresDistribution } from "./runtime/postgres-distribution.ts";
 import { privateFiles } from "./runtime/private-files.ts";
 import { RUNTIME_NAME } from "./runtime/runtime-name.ts";
 import { listenTcp } from "./runtime/tcp-server.ts";
+import { runBlobUpkeep } from "./store/blob-upkeep.ts";
 import { createCloudEvents, readOutboxState } from "./store/cloud-event-list.ts";
 import { createDeviceData } from "./store/device-data.ts";
 import type { EdgeStores } from "./store/edge-stores.ts";
@@ -65,7 +67,17 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
   const onOutbox = (lane: UplinkLane): void => link?.wake(lane);
   const watch = await openDiskWatch(config, log);
   const disk = watch?.guard;
-  const storeDeps = { database, migrations: MIGRATIONS, clock, random, log, onOutbox };
+  const blobBytesMax = config.contentMaxMib * 1024 * 1024;
+  const storeDeps = {
+    database,
+    migrations: MIGRATIONS,
+    clock,
+    random,
+    createHasher: createSha256,
+    blobBytesMax,
+    log,
+    onOutbox,
+  };
   const stores = stack.use(await openEdgeStores({ ...storeDeps, ...(disk === undefined ? {} : { disk }) }));
   await showFirstPassword(config, stores);
   link = createCloudLink(config, stores, log);
@@ -106,6 +118,7 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
         const sentTelemetrySeq = (): number => link?.status().sentSeq.telemetry ?? 0;
         return runEdgeMaintenance({ config, stores, watch, sentTelemetrySeq, clock, log }, signal);
       },
+      blobUpkeep: (signal) => runBlobUpkeep({ sql: stores.sql, clock, log }, signal),
       mqtt: (signal) => mqtt.run(signal),
       link: (signal) => (link === null ? untilAborted(signal) : link.run(signal)),
     },
@@ -226,7 +239,7 @@ function openDatabase(config: EdgeConfig, log: Log, signal: AbortSignal): Promis
 function createCloudLink(config: EdgeConfig, stores: EdgeStores, log: Log): Link | null {
   const { cloudUrl, edgeKey, edgeSecret, tlsCa } = config;
   if (cloudUrl === null || edgeKey === null || edgeSecret === null) return null;
-  const { db, groupCommit, instance, outbox, parked, registry } = stores;
+  const { blobs, db, groupCommit, instance, outbox, parked, registry } = stores;
   const address = { url: cloudUrl, edgeKey, edgeSecret: () => edgeSecret.reveal(), caPem: tlsCa ?? undefined };
   return createLink({
     storeId: instance.id,
@@ -236,6 +249,7 @@ function createCloudLink(config: EdgeConfig, stores: EdgeStores, log: Log): Link
       db,
       outbox,
       parked,
+      blobs,
       groupCommit,
       edgeVersion: EDGE_VERSION,
       clock,

@@ -1,5 +1,6 @@
 import type { Change } from "../../shared/entities/change.ts";
 import { orDatabaseError } from "../../shared/postgres/connect.ts";
+import type { BlobStore } from "../../shared/store/blob-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { Ack, Welcome } from "../../shared/sync/frames.ts";
 import { UPLINK_LANES } from "../../shared/sync/frames.ts";
@@ -16,6 +17,7 @@ export interface LinkStoreDeps extends DownlinkDeps {
   readonly db: Queryable;
   readonly outbox: Outbox;
   readonly parked: Pick<ParkedItems, "replayUnsupported">;
+  readonly blobs: BlobStore;
   readonly groupCommit: GroupCommit;
   /** Changes that came from the cloud were committed. */
   readonly onEffects: (effects: readonly Change[]) => void;
@@ -35,6 +37,11 @@ export function createLinkStore(deps: LinkStoreDeps): LinkStore {
     },
     read: (lane, request) => orDatabaseError(outbox.read(lane, request)),
     settle: (lane, settled) => orDatabaseError(outbox.settle(lane, settled)),
+    blobs: {
+      open: (ref) => orDatabaseError(deps.blobs.open(ref)),
+      write: (chunks) => orDatabaseError(deps.blobs.write(chunks)),
+      read: (range) => orDatabaseError(deps.blobs.read(range)),
+    },
     applyDownlinks: async (batches) => {
       const { effects, rejections } = await orDatabaseError(applyDownlinks(groupCommit, deps, batches));
       deps.onEffects(effects);

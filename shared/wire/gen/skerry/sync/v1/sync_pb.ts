@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file skerry/sync/v1/sync.proto.
  */
 export const file_skerry_sync_v1_sync: GenFile = /*@__PURE__*/
-  fileDesc("Chlza2Vycnkvc3luYy92MS9zeW5jLnByb3RvEg5za2Vycnkuc3luYy52MSKEAgoOU2Vzc2lvblJlcXVlc3QSJgoFaGVsbG8YASABKAsyFS5za2Vycnkuc3luYy52MS5IZWxsb0gAEiYKBWJhdGNoGAIgASgLMhUuc2tlcnJ5LnN5bmMudjEuQmF0Y2hIABIiCgNhY2sYAyABKAsyEy5za2Vycnkuc3luYy52MS5BY2tIABIkCgRwaW5nGAQgASgLMhQuc2tlcnJ5LnN5bmMudjEuUGluZ0gAEiQKBHBvbmcYBSABKAsyFC5za2Vycnkuc3luYy52MS5Qb25nSAASKQoHZ29fYXdheRgGIAEoCzIWLnNrZXJyeS5zeW5jLnYxLkdvQXdheUgAQgcKBWZyYW1lIokCCg9TZXNzaW9uUmVzcG9uc2USKgoHd2VsY29tZRgBIAEoCzIXLnNrZXJyeS5zeW5jLnYxLldlbGNvbWVIABImCgViYXRjaBgCIAEoCzIVLnNrZXJyeS5zeW5jLnYxLkJhdGNoSAASIgoDYWNrGAMgASgLMhMuc2tlcnJ5LnN5bmMudjEuQWNrSAASJAoEcGluZxgEIAEoCzIULnNrZXJyeS5zeW5jLnYxLlBpbmdIABIkCgRwb25nGAUgASgLMhQuc2tlcnJ5LnN5bmMudjEuUG9uZ0gAEikKB2dvX2F3YXkYBiABKAsyFi5za2Vycnkuc3luYy52MS5Hb0F3YXlIAEIHCgVmcmFtZSKwAgoFSGVsbG8SFAoMcHJvdG9jb2xfbWluGAEgASgNEhQKDHByb3RvY29sX21heBgCIAEoDRIUCgxlZGdlX3ZlcnNpb24YAyABKAkSEAoIc3RvcmVfaWQYBCABKAwSKAoFbGFuZXMYBSADKAsyGS5za2Vycnkuc3luYy52MS5MYW5lT2ZmZXISEAoIY2xvdWRfaWQYBiABKAwSGAoQZG93bmxpbmtfYXBwbGllZBgHIAEoBBIVCg13YWxsX2Nsb2NrX21zGAggASgDEjEKDGNvbXByZXNzaW9ucxgJIAMoDjIbLnNrZXJyeS5zeW5jLnYxLkNvbXByZXNzaW9uEjMKDWJhY2tsb2dfb3JkZXIYCiABKA4yHC5za2Vycnkuc3luYy52MS5CYWNrbG9nT3JkZXIiaAoJTGFuZU9mZmVyEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEhAKCG5leHRfc2VxGAIgASgEEhIKCm9sZGVzdF9zZXEYAyABKAQSEQoJYWNrZWRfc2VxGAQgASgEIqQCCgdXZWxjb21lEhAKCHByb3RvY29sGAEgASgNEg8KB3Nlc3Npb24YAiABKAQSKgoEZWRnZRgDIAEoCzIcLnNrZXJyeS5zeW5jLnYxLkVkZ2VJZGVudGl0eRIQCghjbG91ZF9pZBgEIAEoDBIxCgp3YXRlcm1hcmtzGAUgAygLMh0uc2tlcnJ5LnN5bmMudjEuTGFuZVdhdGVybWFyaxImCgZ3aW5kb3cYBiABKAsyFi5za2Vycnkuc3luYy52MS5XaW5kb3cSFQoNd2FsbF9jbG9ja19tcxgHIAEoAxIVCg1jbG91ZF92ZXJzaW9uGAggASgJEhcKD2Rvd25saW5rX3Jlc3VtZRgJIAEoBBIWCg5kb3dubGlua19hY2tlZBgKIAEoBCJOCgxFZGdlSWRlbnRpdHkSDwoHZWRnZV9pZBgBIAEoDBIRCgl0ZW5hbnRfaWQYAiABKAwSDAoEbmFtZRgDIAEoCRIMCgR0eXBlGAQgASgJImoKDUxhbmVXYXRlcm1hcmsSIgoEbGFuZRgBIAEoDjIULnNrZXJyeS5zeW5jLnYxLkxhbmUSCwoDc2VxGAIgASgEEigKBmNvdXJzZRgDIAMoCzIYLnNrZXJyeS5zeW5jLnYxLlNlcVJhbmdlIicKCFNlcVJhbmdlEg0KBWZpcnN0GAEgASgEEgwKBGxhc3QYAiABKAQiJgoGV2luZG93Eg0KBWJ5dGVzGAEgASgNEg0KBWl0ZW1zGAIgASgNIpABCgVCYXRjaBIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRIRCglmaXJzdF9zZXEYAiABKAQSDQoFY291bnQYAyABKA0SMAoLY29tcHJlc3Npb24YBCABKA4yGy5za2Vycnkuc3luYy52MS5Db21wcmVzc2lvbhIPCgdwYXlsb2FkGAUgASgMImUKA0FjaxIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRILCgNzZXEYAiABKAQSLQoKcmVqZWN0aW9ucxgDIAMoCzIZLnNrZXJyeS5zeW5jLnYxLlJlamVjdGlvbiJFCglSZWplY3Rpb24SCwoDc2VxGAEgASgEEgwKBGNvZGUYAiABKAkSDAoEdGV4dBgDIAEoCRIPCgd2ZXJzaW9uGAQgASgJIhUKBFBpbmcSDQoFbm9uY2UYASABKAQiFQoEUG9uZxINCgVub25jZRgBIAEoBCI8CgZHb0F3YXkSDAoEY29kZRgBIAEoCRIMCgR0ZXh0GAIgASgJEhYKDnJldHJ5X2FmdGVyX21zGAMgASgNIpoBChBUZWxlbWV0cnlSZWNvcmRzEhIKCmVudGl0eV9pZHMYASADKAwSFAoMZW50aXR5X2luZGV4GAIgAygNEhMKC3RzX2RlbHRhX21zGAMgAygSEg8KB2tleV9zZXQYBCADKA0SDgoGdmFsdWVzGAUgASgJEhEKCXNlcV9jb3VudBgGIAEoDRITCgtzZXFfc2tpcHBlZBgHIAMoDSIsCgVJdGVtcxIjCgVpdGVtcxgBIAMoCzIULnNrZXJyeS5zeW5jLnYxLkl0ZW0iQwoESXRlbRISCgpjaGFuZ2VkX21zGAEgASgDEicKB2NoYW5nZXMYAiADKAsyFi5za2Vycnkuc3luYy52MS5DaGFuZ2Ui8gIKBkNoYW5nZRIzCgxlbnRpdHlfc2F2ZWQYASABKAsyGy5za2Vycnkuc3luYy52MS5FbnRpdHlTYXZlZEgAEjcKDmVudGl0eV9yZW1vdmVkGAIgASgLMh0uc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVtb3ZlZEgAEjsKEGF0dHJpYnV0ZXNfc2F2ZWQYAyABKAsyHy5za2Vycnkuc3luYy52MS5BdHRyaWJ1dGVzU2F2ZWRIABI/ChJhdHRyaWJ1dGVzX2RlbGV0ZWQYBCABKAsyIS5za2Vycnkuc3luYy52MS5BdHRyaWJ1dGVzRGVsZXRlZEgAEj0KEWNyZWRlbnRpYWxzX3NhdmVkGAUgASgLMiAuc2tlcnJ5LnN5bmMudjEuQ3JlZGVudGlhbHNTYXZlZEgAEjUKDXRlbGVtZXRyeV9nYXAYBiABKAsyHC5za2Vycnkuc3luYy52MS5UZWxlbWV0cnlHYXBIAEIGCgRraW5kIiUKCUVudGl0eVJlZhIMCgR0eXBlGAEgASgJEgoKAmlkGAIgASgMIkYKC0VudGl0eVNhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIMCgRib2R5GAIgASgJIksKDUVudGl0eVJlbW92ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEg8KB2RlbGV0ZWQYAiABKAgiegoPQXR0cmlidXRlc1NhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhINCgVzY29wZRgCIAEoCRItCgphdHRyaWJ1dGVzGAMgAygLMhkuc2tlcnJ5LnN5bmMudjEuQXR0cmlidXRlIjsKCUF0dHJpYnV0ZRILCgNrZXkYASABKAkSEgoKdXBkYXRlZF9tcxgCIAEoAxINCgV2YWx1ZRgDIAEoCSJbChFBdHRyaWJ1dGVzRGVsZXRlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDQoFc2NvcGUYAiABKAkSDAoEa2V5cxgDIAMoCSJ+ChBDcmVkZW50aWFsc1NhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIMCgR0eXBlGAIgASgJEhYKDmNyZWRlbnRpYWxzX2lkGAMgASgJEhkKEWNyZWRlbnRpYWxzX3ZhbHVlGAQgASgJInoKDFRlbGVtZXRyeUdhcBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDwoHZnJvbV9tcxgCIAEoAxINCgV0b19tcxgDIAEoAxIPCgdyZWNvcmRzGAQgASgEEg4KBnJlYXNvbhgFIAEoCSpjCgRMYW5lEhQKEExBTkVfVU5TUEVDSUZJRUQQABIPCgtMQU5FX0NPTkZJRxABEhIKDkxBTkVfVEVMRU1FVFJZEAISEQoNTEFORV9ET1dOTElOSxADEg0KCUxBTkVfTElWRRAEKowBCgxCYWNrbG9nT3JkZXISHQoZQkFDS0xPR19PUkRFUl9VTlNQRUNJRklFRBAAEh0KGUJBQ0tMT0dfT1JERVJfSU5URVJMRUFWRUQQARIeChpCQUNLTE9HX09SREVSX09MREVTVF9GSVJTVBACEh4KGkJBQ0tMT0dfT1JERVJfTkVXRVNUX0ZJUlNUEAMqVgoLQ29tcHJlc3Npb24SGwoXQ09NUFJFU1NJT05fVU5TUEVDSUZJRUQQABIUChBDT01QUkVTU0lPTl9OT05FEAESFAoQQ09NUFJFU1NJT05fWlNURBACMmEKD0VkZ2VTeW5jU2VydmljZRJOCgdTZXNzaW9uEh4uc2tlcnJ5LnN5bmMudjEuU2Vzc2lvblJlcXVlc3QaHy5za2Vycnkuc3luYy52MS5TZXNzaW9uUmVzcG9uc2UoATABYgZwcm90bzM");
+  fileDesc("Chlza2Vycnkvc3luYy92MS9zeW5jLnByb3RvEg5za2Vycnkuc3luYy52MSKMAwoOU2Vzc2lvblJlcXVlc3QSJgoFaGVsbG8YASABKAsyFS5za2Vycnkuc3luYy52MS5IZWxsb0gAEiYKBWJhdGNoGAIgASgLMhUuc2tlcnJ5LnN5bmMudjEuQmF0Y2hIABIiCgNhY2sYAyABKAsyEy5za2Vycnkuc3luYy52MS5BY2tIABIkCgRwaW5nGAQgASgLMhQuc2tlcnJ5LnN5bmMudjEuUGluZ0gAEiQKBHBvbmcYBSABKAsyFC5za2Vycnkuc3luYy52MS5Qb25nSAASKQoHZ29fYXdheRgGIAEoCzIWLnNrZXJyeS5zeW5jLnYxLkdvQXdheUgAEi8KCmJsb2Jfb2ZmZXIYHiABKAsyGS5za2Vycnkuc3luYy52MS5CbG9iT2ZmZXJIABImCgVjaHVuaxgfIAEoCzIVLnNrZXJyeS5zeW5jLnYxLkNodW5rSAASLQoJY2h1bmtfYWNrGCAgASgLMhguc2tlcnJ5LnN5bmMudjEuQ2h1bmtBY2tIAEIHCgVmcmFtZSKRAwoPU2Vzc2lvblJlc3BvbnNlEioKB3dlbGNvbWUYASABKAsyFy5za2Vycnkuc3luYy52MS5XZWxjb21lSAASJgoFYmF0Y2gYAiABKAsyFS5za2Vycnkuc3luYy52MS5CYXRjaEgAEiIKA2FjaxgDIAEoCzITLnNrZXJyeS5zeW5jLnYxLkFja0gAEiQKBHBpbmcYBCABKAsyFC5za2Vycnkuc3luYy52MS5QaW5nSAASJAoEcG9uZxgFIAEoCzIULnNrZXJyeS5zeW5jLnYxLlBvbmdIABIpCgdnb19hd2F5GAYgASgLMhYuc2tlcnJ5LnN5bmMudjEuR29Bd2F5SAASLwoKYmxvYl9vZmZlchgeIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkJsb2JPZmZlckgAEiYKBWNodW5rGB8gASgLMhUuc2tlcnJ5LnN5bmMudjEuQ2h1bmtIABItCgljaHVua19hY2sYICABKAsyGC5za2Vycnkuc3luYy52MS5DaHVua0Fja0gAQgcKBWZyYW1lIrACCgVIZWxsbxIUCgxwcm90b2NvbF9taW4YASABKA0SFAoMcHJvdG9jb2xfbWF4GAIgASgNEhQKDGVkZ2VfdmVyc2lvbhgDIAEoCRIQCghzdG9yZV9pZBgEIAEoDBIoCgVsYW5lcxgFIAMoCzIZLnNrZXJyeS5zeW5jLnYxLkxhbmVPZmZlchIQCghjbG91ZF9pZBgGIAEoDBIYChBkb3dubGlua19hcHBsaWVkGAcgASgEEhUKDXdhbGxfY2xvY2tfbXMYCCABKAMSMQoMY29tcHJlc3Npb25zGAkgAygOMhsuc2tlcnJ5LnN5bmMudjEuQ29tcHJlc3Npb24SMwoNYmFja2xvZ19vcmRlchgKIAEoDjIcLnNrZXJyeS5zeW5jLnYxLkJhY2tsb2dPcmRlciJoCglMYW5lT2ZmZXISIgoEbGFuZRgBIAEoDjIULnNrZXJyeS5zeW5jLnYxLkxhbmUSEAoIbmV4dF9zZXEYAiABKAQSEgoKb2xkZXN0X3NlcRgDIAEoBBIRCglhY2tlZF9zZXEYBCABKAQipAIKB1dlbGNvbWUSEAoIcHJvdG9jb2wYASABKA0SDwoHc2Vzc2lvbhgCIAEoBBIqCgRlZGdlGAMgASgLMhwuc2tlcnJ5LnN5bmMudjEuRWRnZUlkZW50aXR5EhAKCGNsb3VkX2lkGAQgASgMEjEKCndhdGVybWFya3MYBSADKAsyHS5za2Vycnkuc3luYy52MS5MYW5lV2F0ZXJtYXJrEiYKBndpbmRvdxgGIAEoCzIWLnNrZXJyeS5zeW5jLnYxLldpbmRvdxIVCg13YWxsX2Nsb2NrX21zGAcgASgDEhUKDWNsb3VkX3ZlcnNpb24YCCABKAkSFwoPZG93bmxpbmtfcmVzdW1lGAkgASgEEhYKDmRvd25saW5rX2Fja2VkGAogASgEIk4KDEVkZ2VJZGVudGl0eRIPCgdlZGdlX2lkGAEgASgMEhEKCXRlbmFudF9pZBgCIAEoDBIMCgRuYW1lGAMgASgJEgwKBHR5cGUYBCABKAkiagoNTGFuZVdhdGVybWFyaxIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRILCgNzZXEYAiABKAQSKAoGY291cnNlGAMgAygLMhguc2tlcnJ5LnN5bmMudjEuU2VxUmFuZ2UiJwoIU2VxUmFuZ2USDQoFZmlyc3QYASABKAQSDAoEbGFzdBgCIAEoBCImCgZXaW5kb3cSDQoFYnl0ZXMYASABKA0SDQoFaXRlbXMYAiABKA0ikAEKBUJhdGNoEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEhEKCWZpcnN0X3NlcRgCIAEoBBINCgVjb3VudBgDIAEoDRIwCgtjb21wcmVzc2lvbhgEIAEoDjIbLnNrZXJyeS5zeW5jLnYxLkNvbXByZXNzaW9uEg8KB3BheWxvYWQYBSABKAwiZQoDQWNrEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEgsKA3NlcRgCIAEoBBItCgpyZWplY3Rpb25zGAMgAygLMhkuc2tlcnJ5LnN5bmMudjEuUmVqZWN0aW9uIkUKCVJlamVjdGlvbhILCgNzZXEYASABKAQSDAoEY29kZRgCIAEoCRIMCgR0ZXh0GAMgASgJEg8KB3ZlcnNpb24YBCABKAkiKAoHQmxvYlJlZhIOCgZzaGEyNTYYASABKAwSDQoFYnl0ZXMYAiABKAQiMgoJQmxvYk9mZmVyEiUKBGJsb2IYASABKAsyFy5za2Vycnkuc3luYy52MS5CbG9iUmVmImoKBUNodW5rEg4KBnNoYTI1NhgBIAEoDBIOCgZvZmZzZXQYAiABKAQSMAoLY29tcHJlc3Npb24YAyABKA4yGy5za2Vycnkuc3luYy52MS5Db21wcmVzc2lvbhIPCgdjb250ZW50GAQgASgMIjgKCENodW5rQWNrEg4KBnNoYTI1NhgBIAEoDBIOCgZvZmZzZXQYAiABKAQSDAoEZG9uZRgDIAEoCCIVCgRQaW5nEg0KBW5vbmNlGAEgASgEIhUKBFBvbmcSDQoFbm9uY2UYASABKAQiPAoGR29Bd2F5EgwKBGNvZGUYASABKAkSDAoEdGV4dBgCIAEoCRIWCg5yZXRyeV9hZnRlcl9tcxgDIAEoDSKaAQoQVGVsZW1ldHJ5UmVjb3JkcxISCgplbnRpdHlfaWRzGAEgAygMEhQKDGVudGl0eV9pbmRleBgCIAMoDRITCgt0c19kZWx0YV9tcxgDIAMoEhIPCgdrZXlfc2V0GAQgAygNEg4KBnZhbHVlcxgFIAEoCRIRCglzZXFfY291bnQYBiABKA0SEwoLc2VxX3NraXBwZWQYByADKA0iLAoFSXRlbXMSIwoFaXRlbXMYASADKAsyFC5za2Vycnkuc3luYy52MS5JdGVtIkMKBEl0ZW0SEgoKY2hhbmdlZF9tcxgBIAEoAxInCgdjaGFuZ2VzGAIgAygLMhYuc2tlcnJ5LnN5bmMudjEuQ2hhbmdlIqcDCgZDaGFuZ2USMwoMZW50aXR5X3NhdmVkGAEgASgLMhsuc2tlcnJ5LnN5bmMudjEuRW50aXR5U2F2ZWRIABI3Cg5lbnRpdHlfcmVtb3ZlZBgCIAEoCzIdLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlbW92ZWRIABI7ChBhdHRyaWJ1dGVzX3NhdmVkGAMgASgLMh8uc2tlcnJ5LnN5bmMudjEuQXR0cmlidXRlc1NhdmVkSAASPwoSYXR0cmlidXRlc19kZWxldGVkGAQgASgLMiEuc2tlcnJ5LnN5bmMudjEuQXR0cmlidXRlc0RlbGV0ZWRIABI9ChFjcmVkZW50aWFsc19zYXZlZBgFIAEoCzIgLnNrZXJyeS5zeW5jLnYxLkNyZWRlbnRpYWxzU2F2ZWRIABI1Cg10ZWxlbWV0cnlfZ2FwGAYgASgLMhwuc2tlcnJ5LnN5bmMudjEuVGVsZW1ldHJ5R2FwSAASMwoMbGFyZ2VfY2hhbmdlGB4gASgLMhsuc2tlcnJ5LnN5bmMudjEuTGFyZ2VDaGFuZ2VIAEIGCgRraW5kImIKC0xhcmdlQ2hhbmdlEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIoCgdjb250ZW50GAIgASgLMhcuc2tlcnJ5LnN5bmMudjEuQmxvYlJlZiIlCglFbnRpdHlSZWYSDAoEdHlwZRgBIAEoCRIKCgJpZBgCIAEoDCJGCgtFbnRpdHlTYXZlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDAoEYm9keRgCIAEoCSJLCg1FbnRpdHlSZW1vdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIPCgdkZWxldGVkGAIgASgIInoKD0F0dHJpYnV0ZXNTYXZlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDQoFc2NvcGUYAiABKAkSLQoKYXR0cmlidXRlcxgDIAMoCzIZLnNrZXJyeS5zeW5jLnYxLkF0dHJpYnV0ZSI7CglBdHRyaWJ1dGUSCwoDa2V5GAEgASgJEhIKCnVwZGF0ZWRfbXMYAiABKAMSDQoFdmFsdWUYAyABKAkiWwoRQXR0cmlidXRlc0RlbGV0ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEg0KBXNjb3BlGAIgASgJEgwKBGtleXMYAyADKAkifgoQQ3JlZGVudGlhbHNTYXZlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDAoEdHlwZRgCIAEoCRIWCg5jcmVkZW50aWFsc19pZBgDIAEoCRIZChFjcmVkZW50aWFsc192YWx1ZRgEIAEoCSJ6CgxUZWxlbWV0cnlHYXASKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEg8KB2Zyb21fbXMYAiABKAMSDQoFdG9fbXMYAyABKAMSDwoHcmVjb3JkcxgEIAEoBBIOCgZyZWFzb24YBSABKAkqYwoETGFuZRIUChBMQU5FX1VOU1BFQ0lGSUVEEAASDwoLTEFORV9DT05GSUcQARISCg5MQU5FX1RFTEVNRVRSWRACEhEKDUxBTkVfRE9XTkxJTksQAxINCglMQU5FX0xJVkUQBCqMAQoMQmFja2xvZ09yZGVyEh0KGUJBQ0tMT0dfT1JERVJfVU5TUEVDSUZJRUQQABIdChlCQUNLTE9HX09SREVSX0lOVEVSTEVBVkVEEAESHgoaQkFDS0xPR19PUkRFUl9PTERFU1RfRklSU1QQAhIeChpCQUNLTE9HX09SREVSX05FV0VTVF9GSVJTVBADKlYKC0NvbXByZXNzaW9uEhsKF0NPTVBSRVNTSU9OX1VOU1BFQ0lGSUVEEAASFAoQQ09NUFJFU1NJT05fTk9ORRABEhQKEENPTVBSRVNTSU9OX1pTVEQQAjJhCg9FZGdlU3luY1NlcnZpY2USTgoHU2Vzc2lvbhIeLnNrZXJyeS5zeW5jLnYxLlNlc3Npb25SZXF1ZXN0Gh8uc2tlcnJ5LnN5bmMudjEuU2Vzc2lvblJlc3BvbnNlKAEwAWIGcHJvdG8z");
 
 /**
  * What the edge sends. The first frame of a session is a Hello.
@@ -59,6 +59,24 @@ export type SessionRequest = Message<"skerry.sync.v1.SessionRequest"> & {
      */
     value: GoAway;
     case: "goAway";
+  } | {
+    /**
+     * @generated from field: skerry.sync.v1.BlobOffer blob_offer = 30;
+     */
+    value: BlobOffer;
+    case: "blobOffer";
+  } | {
+    /**
+     * @generated from field: skerry.sync.v1.Chunk chunk = 31;
+     */
+    value: Chunk;
+    case: "chunk";
+  } | {
+    /**
+     * @generated from field: skerry.sync.v1.ChunkAck chunk_ack = 32;
+     */
+    value: ChunkAck;
+    case: "chunkAck";
   } | { case: undefined; value?: undefined };
 };
 
@@ -114,6 +132,24 @@ export type SessionResponse = Message<"skerry.sync.v1.SessionResponse"> & {
      */
     value: GoAway;
     case: "goAway";
+  } | {
+    /**
+     * @generated from field: skerry.sync.v1.BlobOffer blob_offer = 30;
+     */
+    value: BlobOffer;
+    case: "blobOffer";
+  } | {
+    /**
+     * @generated from field: skerry.sync.v1.Chunk chunk = 31;
+     */
+    value: Chunk;
+    case: "chunk";
+  } | {
+    /**
+     * @generated from field: skerry.sync.v1.ChunkAck chunk_ack = 32;
+     */
+    value: ChunkAck;
+    case: "chunkAck";
   } | { case: undefined; value?: undefined };
 };
 
@@ -524,6 +560,118 @@ export const RejectionSchema: GenMessage<Rejection> = /*@__PURE__*/
   messageDesc(file_skerry_sync_v1_sync, 11);
 
 /**
+ * Content under the name of what it is.
+ *
+ * @generated from message skerry.sync.v1.BlobRef
+ */
+export type BlobRef = Message<"skerry.sync.v1.BlobRef"> & {
+  /**
+   * 32 bytes.
+   *
+   * @generated from field: bytes sha256 = 1;
+   */
+  sha256: Uint8Array;
+
+  /**
+   * @generated from field: uint64 bytes = 2;
+   */
+  bytes: bigint;
+};
+
+/**
+ * Describes the message skerry.sync.v1.BlobRef.
+ * Use `create(BlobRefSchema)` to create a new message.
+ */
+export const BlobRefSchema: GenMessage<BlobRef> = /*@__PURE__*/
+  messageDesc(file_skerry_sync_v1_sync, 12);
+
+/**
+ * A content that items behind it name; the answer is a ChunkAck that says where to go on.
+ *
+ * @generated from message skerry.sync.v1.BlobOffer
+ */
+export type BlobOffer = Message<"skerry.sync.v1.BlobOffer"> & {
+  /**
+   * @generated from field: skerry.sync.v1.BlobRef blob = 1;
+   */
+  blob?: BlobRef | undefined;
+};
+
+/**
+ * Describes the message skerry.sync.v1.BlobOffer.
+ * Use `create(BlobOfferSchema)` to create a new message.
+ */
+export const BlobOfferSchema: GenMessage<BlobOffer> = /*@__PURE__*/
+  messageDesc(file_skerry_sync_v1_sync, 13);
+
+/**
+ * A part of the content that was offered last.
+ *
+ * @generated from message skerry.sync.v1.Chunk
+ */
+export type Chunk = Message<"skerry.sync.v1.Chunk"> & {
+  /**
+   * @generated from field: bytes sha256 = 1;
+   */
+  sha256: Uint8Array;
+
+  /**
+   * Where it begins; without compression.
+   *
+   * @generated from field: uint64 offset = 2;
+   */
+  offset: bigint;
+
+  /**
+   * @generated from field: skerry.sync.v1.Compression compression = 3;
+   */
+  compression: Compression;
+
+  /**
+   * @generated from field: bytes content = 4;
+   */
+  content: Uint8Array;
+};
+
+/**
+ * Describes the message skerry.sync.v1.Chunk.
+ * Use `create(ChunkSchema)` to create a new message.
+ */
+export const ChunkSchema: GenMessage<Chunk> = /*@__PURE__*/
+  messageDesc(file_skerry_sync_v1_sync, 14);
+
+/**
+ * Everything below offset is stored by the receiver.
+ *
+ * @generated from message skerry.sync.v1.ChunkAck
+ */
+export type ChunkAck = Message<"skerry.sync.v1.ChunkAck"> & {
+  /**
+   * @generated from field: bytes sha256 = 1;
+   */
+  sha256: Uint8Array;
+
+  /**
+   * @generated from field: uint64 offset = 2;
+   */
+  offset: bigint;
+
+  /**
+   * No more is wanted: the content is there, or it is refused, as the items that name it will be.
+   *
+   * @generated from field: bool done = 3;
+   */
+  done: boolean;
+};
+
+/**
+ * Describes the message skerry.sync.v1.ChunkAck.
+ * Use `create(ChunkAckSchema)` to create a new message.
+ */
+export const ChunkAckSchema: GenMessage<ChunkAck> = /*@__PURE__*/
+  messageDesc(file_skerry_sync_v1_sync, 15);
+
+/**
  * @generated from message skerry.sync.v1.Ping
  */
 export type Ping = Message<"skerry.sync.v1.Ping"> & {
@@ -538,7 +686,7 @@ export type Ping = Message<"skerry.sync.v1.Ping"> & {
  * Use `create(PingSchema)` to create a new message.
  */
 export const PingSchema: GenMessage<Ping> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 12);
+  messageDesc(file_skerry_sync_v1_sync, 16);
 
 /**
  * @generated from message skerry.sync.v1.Pong
@@ -555,7 +703,7 @@ export type Pong = Message<"skerry.sync.v1.Pong"> & {
  * Use `create(PongSchema)` to create a new message.
  */
 export const PongSchema: GenMessage<Pong> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 13);
+  messageDesc(file_skerry_sync_v1_sync, 17);
 
 /**
  * The sender closes the session after this frame.
@@ -586,7 +734,7 @@ export type GoAway = Message<"skerry.sync.v1.GoAway"> & {
  * Use `create(GoAwaySchema)` to create a new message.
  */
 export const GoAwaySchema: GenMessage<GoAway> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 14);
+  messageDesc(file_skerry_sync_v1_sync, 18);
 
 /**
  * Telemetry in columns: record i is (entity_ids[entity_index[i]], ts, the i-th line of values).
@@ -647,7 +795,7 @@ export type TelemetryRecords = Message<"skerry.sync.v1.TelemetryRecords"> & {
  * Use `create(TelemetryRecordsSchema)` to create a new message.
  */
 export const TelemetryRecordsSchema: GenMessage<TelemetryRecords> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 15);
+  messageDesc(file_skerry_sync_v1_sync, 19);
 
 /**
  * Encoded messages of this type can be joined end to end: the result holds the items of all.
@@ -666,7 +814,7 @@ export type Items = Message<"skerry.sync.v1.Items"> & {
  * Use `create(ItemsSchema)` to create a new message.
  */
 export const ItemsSchema: GenMessage<Items> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 16);
+  messageDesc(file_skerry_sync_v1_sync, 20);
 
 /**
  * One sequence number. Its changes are applied together; none at all is allowed.
@@ -692,7 +840,7 @@ export type Item = Message<"skerry.sync.v1.Item"> & {
  * Use `create(ItemSchema)` to create a new message.
  */
 export const ItemSchema: GenMessage<Item> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 17);
+  messageDesc(file_skerry_sync_v1_sync, 21);
 
 /**
  * @generated from message skerry.sync.v1.Change
@@ -737,6 +885,12 @@ export type Change = Message<"skerry.sync.v1.Change"> & {
      */
     value: TelemetryGap;
     case: "telemetryGap";
+  } | {
+    /**
+     * @generated from field: skerry.sync.v1.LargeChange large_change = 30;
+     */
+    value: LargeChange;
+    case: "largeChange";
   } | { case: undefined; value?: undefined };
 };
 
@@ -745,7 +899,33 @@ export type Change = Message<"skerry.sync.v1.Change"> & {
  * Use `create(ChangeSchema)` to create a new message.
  */
 export const ChangeSchema: GenMessage<Change> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 18);
+  messageDesc(file_skerry_sync_v1_sync, 22);
+
+/**
+ * A change that is too large for a batch.
+ *
+ * @generated from message skerry.sync.v1.LargeChange
+ */
+export type LargeChange = Message<"skerry.sync.v1.LargeChange"> & {
+  /**
+   * @generated from field: skerry.sync.v1.EntityRef entity = 1;
+   */
+  entity?: EntityRef | undefined;
+
+  /**
+   * A Change, encoded.
+   *
+   * @generated from field: skerry.sync.v1.BlobRef content = 2;
+   */
+  content?: BlobRef | undefined;
+};
+
+/**
+ * Describes the message skerry.sync.v1.LargeChange.
+ * Use `create(LargeChangeSchema)` to create a new message.
+ */
+export const LargeChangeSchema: GenMessage<LargeChange> = /*@__PURE__*/
+  messageDesc(file_skerry_sync_v1_sync, 23);
 
 /**
  * @generated from message skerry.sync.v1.EntityRef
@@ -771,7 +951,7 @@ export type EntityRef = Message<"skerry.sync.v1.EntityRef"> & {
  * Use `create(EntityRefSchema)` to create a new message.
  */
 export const EntityRefSchema: GenMessage<EntityRef> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 19);
+  messageDesc(file_skerry_sync_v1_sync, 24);
 
 /**
  * @generated from message skerry.sync.v1.EntitySaved
@@ -795,7 +975,7 @@ export type EntitySaved = Message<"skerry.sync.v1.EntitySaved"> & {
  * Use `create(EntitySavedSchema)` to create a new message.
  */
 export const EntitySavedSchema: GenMessage<EntitySaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 20);
+  messageDesc(file_skerry_sync_v1_sync, 25);
 
 /**
  * @generated from message skerry.sync.v1.EntityRemoved
@@ -819,7 +999,7 @@ export type EntityRemoved = Message<"skerry.sync.v1.EntityRemoved"> & {
  * Use `create(EntityRemovedSchema)` to create a new message.
  */
 export const EntityRemovedSchema: GenMessage<EntityRemoved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 21);
+  messageDesc(file_skerry_sync_v1_sync, 26);
 
 /**
  * @generated from message skerry.sync.v1.AttributesSaved
@@ -848,7 +1028,7 @@ export type AttributesSaved = Message<"skerry.sync.v1.AttributesSaved"> & {
  * Use `create(AttributesSavedSchema)` to create a new message.
  */
 export const AttributesSavedSchema: GenMessage<AttributesSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 22);
+  messageDesc(file_skerry_sync_v1_sync, 27);
 
 /**
  * @generated from message skerry.sync.v1.Attribute
@@ -877,7 +1057,7 @@ export type Attribute = Message<"skerry.sync.v1.Attribute"> & {
  * Use `create(AttributeSchema)` to create a new message.
  */
 export const AttributeSchema: GenMessage<Attribute> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 23);
+  messageDesc(file_skerry_sync_v1_sync, 28);
 
 /**
  * @generated from message skerry.sync.v1.AttributesDeleted
@@ -904,7 +1084,7 @@ export type AttributesDeleted = Message<"skerry.sync.v1.AttributesDeleted"> & {
  * Use `create(AttributesDeletedSchema)` to create a new message.
  */
 export const AttributesDeletedSchema: GenMessage<AttributesDeleted> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 24);
+  messageDesc(file_skerry_sync_v1_sync, 29);
 
 /**
  * @generated from message skerry.sync.v1.CredentialsSaved
@@ -938,7 +1118,7 @@ export type CredentialsSaved = Message<"skerry.sync.v1.CredentialsSaved"> & {
  * Use `create(CredentialsSavedSchema)` to create a new message.
  */
 export const CredentialsSavedSchema: GenMessage<CredentialsSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 25);
+  messageDesc(file_skerry_sync_v1_sync, 30);
 
 /**
  * Telemetry of an entity that the edge removed before it was sent, because its disk was full.
@@ -981,7 +1161,7 @@ export type TelemetryGap = Message<"skerry.sync.v1.TelemetryGap"> & {
  * Use `create(TelemetryGapSchema)` to create a new message.
  */
 export const TelemetryGapSchema: GenMessage<TelemetryGap> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 26);
+  messageDesc(file_skerry_sync_v1_sync, 31);
 
 /**
  * A lane is an ordered stream of items. LANE_TELEMETRY and LANE_LIVE share one numbering, the others have their own; each is from 1
