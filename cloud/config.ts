@@ -93,6 +93,13 @@ export const CLOUD_SETTINGS = {
     description: "Password of that administrator; a flag is visible in the list of processes",
     default: "made at random and printed once",
   },
+  contentMaxMib: {
+    flag: "content-max-mib",
+    variable: "SKERRY_CLOUD_CONTENT_MAX_MIB",
+    placeholder: "MIB",
+    description: "The largest content of an item that is taken from an edge",
+    default: "512",
+  },
   logLevel: {
     flag: "log-level",
     variable: "SKERRY_LOG_LEVEL",
@@ -120,6 +127,8 @@ export interface CloudConfig {
   readonly adminEmail: string;
   /** null: make one and print it. */
   readonly adminPassword: (() => string) | null;
+  /** The largest content of an item that is taken from an edge. */
+  readonly contentBytesMax: number;
   readonly logLevel: LogLevel;
 }
 
@@ -146,6 +155,7 @@ export function readCloudConfig(input: CloudConfigInput): CloudConfig {
     tls,
     adminEmail: readEmail(values, problems),
     adminPassword: readPassword(values, problems),
+    contentBytesMax: readMib(values, problems) * 1024 * 1024,
     logLevel: readLogLevel(values, problems),
   };
   if (tls === null && !isInsecure) {
@@ -238,6 +248,18 @@ function readPort(name: "httpPort" | "rpcPort", values: Values, problems: string
   if (/^\d{1,5}$/.test(given.text) && port <= 65_535) return port;
   problems.push(`${name} (${given.origin}): expected a number from 0 to 65535, got ${given.text.slice(0, 64)}`);
   return 0;
+}
+
+const MIB_MAX = 65_536;
+
+function readMib(values: Values, problems: string[]): number {
+  const given = values.get("contentMaxMib");
+  const mib = Number(given?.text ?? CLOUD_SETTINGS.contentMaxMib.default);
+  if (Number.isInteger(mib) && mib >= 1 && mib <= MIB_MAX) return mib;
+  problems.push(
+    `contentMaxMib (${given?.origin ?? ""}): expected a whole number from 1 to ${MIB_MAX}, got ${given?.text.slice(0, 64) ?? ""}`,
+  );
+  return 1;
 }
 
 function readSwitch(values: Values, problems: string[]): boolean {

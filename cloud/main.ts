@@ -12,14 +12,17 @@ import { openExternalDatabase } from "../shared/postgres/external.ts";
 import { findPostgresPackage } from "../shared/postgres/package-source.ts";
 import { startPostgresServer } from "../shared/postgres/server.ts";
 import { readArguments, readEnv, readTextFile, writeLine, writeLog } from "../shared/runtime/env.ts";
+import { createSha256 } from "../shared/runtime/hash.ts";
 import { serveHttp } from "../shared/runtime/http-server.ts";
 import { createPasswordHasher } from "../shared/runtime/password.ts";
 import { listenForShutdown } from "../shared/runtime/signals.ts";
 import { systemClock as clock } from "../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../shared/runtime/system-random.ts";
+import { removeUnusedBlobs } from "../shared/store/blob-store.ts";
 import type { Queryable } from "../shared/store/unit-of-work.ts";
 import { createCloudApi } from "./api/cloud-api.ts";
 import { describeSettings, readCloudConfig, type CloudConfig } from "./config.ts";
+import { runBlobUpkeep } from "./jobs/blob-upkeep.ts";
 import { startReplica, type Replica } from "./replica.ts";
 import { startRpcServer } from "./runtime/rpc-server.ts";
 import { openCloudStores, type CloudStores } from "./store/cloud-stores.ts";
@@ -90,7 +93,8 @@ async function runCloud(config: CloudConfig): Promise<void> {
   const { ends } = replica;
   const cloudVersion = CLOUD_VERSION;
   const storeDeps = { db, cloudId, cloudVersion, replicaId, hashEdgeSecret, onDownlinks, ends, clock, random, log };
-  const store = createSessionStore(storeDeps);
+  const blobs = { createHasher: createSha256, blobBytesMax: config.contentBytesMax };
+  const store = createSessionStore({ ...storeDeps, ...blobs });
   const watch = watchEdges({ db, live, metrics, clock, log });
   const { reports, traffic } = watch;
   const window = UPLINK_WINDOW;
@@ -104,7 +108,9 @@ async function runCloud(config: CloudConfig): Promise<void> {
 
   writeLine(JSON.stringify({ event: "ready", http: http.url, rpc: rpc.url }));
   log.info("Cloud is ready", { http: http.url, rpc: rpc.url, replicaId, version: CLOUD_VERSION });
-  await runTasks({ ...replica.tasks, ...watch.tasks }, shutdown.drain);
+  const removeUnused = (nowMs: number): Promise<number> => removeUnusedBlobs(db, nowMs);
+  const blobUpkeep = (signal: AbortSignal): Promise<void> => runBlobUpkeep({ removeUnused, clock, log }, signal);
+  await runTasks({ ...replica.tasks, ...watch.tasks, blobUpkeep }, shutdown.drain);
   log.info("Cloud stops: requests under way may end");
 }
 

@@ -82,5 +82,14 @@ export const MIGRATIONS: readonly Migration[] = [
       "CREATE TABLE \"edge_report\" (\n\t\"edge_id\" uuid PRIMARY KEY NOT NULL,\n\t\"session\" bigint DEFAULT 0 NOT NULL,\n\t\"reported_ms\" bigint,\n\t\"body\" json,\n\t\"refused_code\" text,\n\t\"refused_text\" text,\n\t\"refused_ms\" bigint,\n\t\"downlink_counted\" bigint DEFAULT 0 NOT NULL\n);",
       "CREATE TABLE \"edge_session\" (\n\t\"edge_id\" uuid NOT NULL,\n\t\"session\" bigint NOT NULL,\n\t\"replica_id\" uuid NOT NULL,\n\t\"edge_version\" text NOT NULL,\n\t\"connected_ms\" bigint NOT NULL,\n\t\"disconnected_ms\" bigint,\n\t\"reason\" text,\n\tCONSTRAINT \"edge_session_edge_id_session_pk\" PRIMARY KEY(\"edge_id\",\"session\")\n);"
     ]
+  },
+  {
+    "id": "0006_blobs",
+    "hash": "62f4bccf2ae54258b11bb478e77ddd829dcaf854794461a922dca942c6960609",
+    "statements": [
+      "CREATE TABLE \"blob\" (\n\t\"owner_id\" uuid NOT NULL,\n\t\"sha256\" text NOT NULL,\n\t\"total_bytes\" bigint NOT NULL,\n\t\"received_bytes\" bigint NOT NULL,\n\t\"is_complete\" boolean NOT NULL,\n\t\"used_ms\" bigint NOT NULL,\n\tCONSTRAINT \"blob_owner_id_sha256_pk\" PRIMARY KEY(\"owner_id\",\"sha256\")\n);",
+      "CREATE TABLE \"blob_chunk\" (\n\t\"owner_id\" uuid NOT NULL,\n\t\"sha256\" text NOT NULL,\n\t\"start\" bigint NOT NULL,\n\t\"content\" \"bytea\" NOT NULL,\n\tCONSTRAINT \"blob_chunk_owner_id_sha256_start_pk\" PRIMARY KEY(\"owner_id\",\"sha256\",\"start\")\n);",
+      "-- By hand: parts of a chunk are read without the rest, and zstd compresses on the wire.\nALTER TABLE \"blob_chunk\" ALTER COLUMN \"content\" SET STORAGE EXTERNAL;"
+    ]
   }
 ];

@@ -54,5 +54,15 @@ export const MIGRATIONS: readonly Migration[] = [
     "statements": [
       "ALTER TABLE \"uplink_cursor\" ADD COLUMN \"ahead\" \"int8multirange\" DEFAULT '{}' NOT NULL;"
     ]
+  },
+  {
+    "id": "0004_blobs",
+    "hash": "bc464fddb50b5d88959e937f2473f61f38ae229d017a02c674ba9178f6a12d55",
+    "statements": [
+      "CREATE TABLE \"blob\" (\n\t\"owner_id\" uuid NOT NULL,\n\t\"sha256\" text NOT NULL,\n\t\"total_bytes\" bigint NOT NULL,\n\t\"received_bytes\" bigint NOT NULL,\n\t\"is_complete\" boolean NOT NULL,\n\t\"used_ms\" bigint NOT NULL,\n\tCONSTRAINT \"blob_owner_id_sha256_pk\" PRIMARY KEY(\"owner_id\",\"sha256\")\n);",
+      "CREATE TABLE \"blob_chunk\" (\n\t\"owner_id\" uuid NOT NULL,\n\t\"sha256\" text NOT NULL,\n\t\"start\" bigint NOT NULL,\n\t\"content\" \"bytea\" NOT NULL,\n\tCONSTRAINT \"blob_chunk_owner_id_sha256_start_pk\" PRIMARY KEY(\"owner_id\",\"sha256\",\"start\")\n);",
+      "-- By hand: parts of a chunk are read without the rest, and zstd compresses on the wire.\nALTER TABLE \"blob_chunk\" ALTER COLUMN \"content\" SET STORAGE EXTERNAL;",
+      "CREATE TABLE \"outbox_blob\" (\n\t\"lane\" text NOT NULL,\n\t\"seq\" bigint NOT NULL,\n\t\"sha256\" text NOT NULL,\n\t\"total_bytes\" bigint NOT NULL,\n\tCONSTRAINT \"outbox_blob_lane_seq_sha256_pk\" PRIMARY KEY(\"lane\",\"seq\",\"sha256\")\n);"
+    ]
   }
 ];

@@ -149,6 +149,12 @@ export const EDGE_SETTINGS = {
     range: { min: 1, max: 86_400_000 },
     description: "Difference between the clocks of edge and cloud from which on it is a warning",
   }),
+  contentMaxMib: integerSetting({
+    placeholder: "MIB",
+    default: 512,
+    range: { min: 1, max: 65_536 },
+    description: "The largest content of an item that is taken from the cloud",
+  }),
   logLevel: choiceSetting<LogLevel>({
     placeholder: "LEVEL",
     choices: LOG_LEVELS,

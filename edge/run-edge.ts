@@ -13,6 +13,7 @@ import { startPostgresServer } from "../shared/postgres/server.ts";
 import type { RestApp } from "../shared/rest/app.ts";
 import { errorResponse } from "../shared/rest/errors.ts";
 import { writeLine, writeLog } from "../shared/runtime/env.ts";
+import { createSha256 } from "../shared/runtime/hash.ts";
 import { reachableHost, serveHttp } from "../shared/runtime/http-server.ts";
 import { createPasswordHasher } from "../shared/runtime/password.ts";
 import { listenForShutdown } from "../shared/runtime/signals.ts";
@@ -39,6 +40,7 @@ import { findPostgresDistribution } from "./runtime/postgres-distribution.ts";
 import { privateFiles } from "./runtime/private-files.ts";
 import { RUNTIME_NAME } from "./runtime/runtime-name.ts";
 import { listenTcp } from "./runtime/tcp-server.ts";
+import { runBlobUpkeep } from "./store/blob-upkeep.ts";
 import { createCloudEvents, readOutboxState } from "./store/cloud-event-list.ts";
 import { createDeviceData } from "./store/device-data.ts";
 import type { EdgeStores } from "./store/edge-stores.ts";
@@ -71,7 +73,17 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
   const onOutbox = (lane: UplinkLane): void => link?.wake(lane);
   const watch = await openDiskWatch(config, log);
   const disk = watch?.guard;
-  const storeDeps = { database, migrations: MIGRATIONS, clock, random, log, onOutbox };
+  const blobBytesMax = config.contentMaxMib * 1024 * 1024;
+  const storeDeps = {
+    database,
+    migrations: MIGRATIONS,
+    clock,
+    random,
+    createHasher: createSha256,
+    blobBytesMax,
+    log,
+    onOutbox,
+  };
   const stores = stack.use(await openEdgeStores({ ...storeDeps, ...(disk === undefined ? {} : { disk }) }));
   await showFirstPassword(config, stores);
   const readOutbox = shareAnswer(() => readOutboxState(stores, (lane) => stores.groupCommit.nextSeq(lane)));
@@ -134,6 +146,7 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
         const sentTelemetrySeq = (): number => link?.status().sentSeq.telemetry ?? 0;
         return runEdgeMaintenance({ config, stores, watch, sentTelemetrySeq, clock, log }, signal);
       },
+      blobUpkeep: (signal) => runBlobUpkeep({ sql: stores.sql, clock, log }, signal),
       mqtt: (signal) => mqtt.run(signal),
       syncMonitor: (signal) => (link === null ? untilAborted(signal) : monitor.run(signal)),
       link: (signal) => (link === null ? untilAborted(signal) : link.run(signal)),
@@ -269,7 +282,7 @@ interface LinkParts {
 function createCloudLink({ config, stores, log, metrics, onChange }: LinkParts): Link | null {
   const { cloudUrl, edgeKey, edgeSecret, tlsCa } = config;
   if (cloudUrl === null || edgeKey === null || edgeSecret === null) return null;
-  const { db, groupCommit, instance, outbox, parked, registry } = stores;
+  const { blobs, db, groupCommit, instance, outbox, parked, registry } = stores;
   const address = { url: cloudUrl, edgeKey, edgeSecret: () => edgeSecret.reveal(), caPem: tlsCa ?? undefined };
   return createLink({
     storeId: instance.id,
@@ -279,6 +292,7 @@ function createCloudLink({ config, stores, log, metrics, onChange }: LinkParts):
       db,
       outbox,
       parked,
+      blobs,
       groupCommit,
       edgeVersion: EDGE_VERSION,
       clock,

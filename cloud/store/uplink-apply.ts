@@ -6,6 +6,7 @@ import type { ApplyContext, ApplyResult } from "../../shared/store/apply-change.
 import { applyChange } from "../../shared/store/apply-change.ts";
 import type { ApplyMode } from "../../shared/store/apply-items.ts";
 import { applyFastThenCareful, applyItem } from "../../shared/store/apply-items.ts";
+import type { BlobStore } from "../../shared/store/blob-store.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { Rejection } from "../../shared/sync/frames.ts";
@@ -13,6 +14,7 @@ import { lastSeqOf } from "../../shared/sync/frames.ts";
 import { createRejection } from "../../shared/sync/rejections.ts";
 import { decodeItems } from "../../shared/wire/changes-codec.ts";
 import { decompress } from "../../shared/wire/compression.ts";
+import { bringBackLarge } from "../../shared/wire/large-changes.ts";
 import { addAssignment, removeAssignment } from "./assignment-store.ts";
 import { recordChanges, runTransaction, toEvent } from "./downlink-store.ts";
 import { commitRange } from "./edge-session-store.ts";
@@ -30,8 +32,13 @@ export interface AppliedUplink {
   readonly edgeIds: readonly Uuid[];
 }
 
+export interface UplinkDeps extends StoreDeps {
+  /** Contents that came from this edge. */
+  readonly blobs: Pick<BlobStore, "readWhole">;
+}
+
 /** @throws AppError SESSION_FENCED, PROTOCOL_ERROR, DATABASE_UNAVAILABLE; nothing is applied then */
-export async function applyUplink(db: Queryable, deps: StoreDeps, uplink: Uplink): Promise<AppliedUplink> {
+export async function applyUplink(db: Queryable, deps: UplinkDeps, uplink: Uplink): Promise<AppliedUplink> {
   try {
     if (uplink.origin.lane === "config") return await applyItems(db, deps, uplink);
     return { rejections: await applyTelemetry(db, deps, uplink), edgeIds: [] };
@@ -40,13 +47,13 @@ export async function applyUplink(db: Queryable, deps: StoreDeps, uplink: Uplink
   }
 }
 
-function applyItems(db: Queryable, deps: StoreDeps, uplink: Uplink): Promise<AppliedUplink> {
+function applyItems(db: Queryable, deps: UplinkDeps, uplink: Uplink): Promise<AppliedUplink> {
   return applyFastThenCareful((mode) => runTransaction(db, (tx) => applyOnce(tx, deps, { ...uplink, mode })));
 }
 
 async function applyOnce(
   tx: Queryable,
-  deps: StoreDeps,
+  deps: UplinkDeps,
   { origin, batches, mode }: Uplink & { readonly mode: ApplyMode },
 ): Promise<AppliedUplink> {
   const { cloudVersion, edgeId, edgeName, tenantId } = origin;
@@ -55,13 +62,15 @@ async function applyOnce(
   const followUps: Change[] = [];
   for (const batch of batches) {
     await commitRange(tx, origin, { first: batch.firstSeq, last: lastSeqOf(batch) });
-    for (const [index, item] of decodeItems(decompress(batch), batch.count).entries()) {
+    for (const [index, sent] of decodeItems(decompress(batch), batch.count).entries()) {
+      const { item, refusal } = await bringBackLarge(sent, (ref, bytesMax) => deps.blobs.readWhole(tx, ref, bytesMax));
       const context: ApplyContext = { from: "edge", tenantId, edgeName, changedMs: item.changedMs };
       const gaps = item.changes.filter((change) => change.kind === "telemetry-gap");
       await saveGaps(tx, gaps, { edgeId, removedMs: item.changedMs });
       const others = gaps.length === 0 ? item.changes : item.changes.filter(({ kind }) => kind !== "telemetry-gap");
       const outcome = await applyItem(tx, {
         item: { ...item, changes: others },
+        refusal,
         mode,
         apply: (inner, change) => applyFromEdge(inner, deps, { origin, change, context }),
       });

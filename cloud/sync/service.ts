@@ -22,7 +22,7 @@ import type {
 } from "../../shared/sync/frames.ts";
 import { PROTOCOL_MAX, PROTOCOL_MIN, uplinkLaneOf } from "../../shared/sync/frames.ts";
 import type { OutgoingBatch } from "../../shared/sync/sender.ts";
-import type { LoadRequest, SessionHandle, SessionPorts, Settled } from "../../shared/sync/session-driver.ts";
+import type { BlobPorts, LoadRequest, SessionHandle, SessionPorts, Settled } from "../../shared/sync/session-driver.ts";
 import { driveSession } from "../../shared/sync/session-driver.ts";
 import type { Opening } from "../../shared/sync/session-state.ts";
 import { findSender } from "../../shared/sync/session-state.ts";
@@ -65,6 +65,8 @@ export interface SessionStore {
   open(caller: EdgeCaller, hello: Hello): Promise<OpenedEdgeSession>;
   /** Stores that the session ended, later if the database does not answer. */
   close(edgeId: Uuid, session: number, reason: string): Promise<void>;
+  /** What comes from the edge, and what goes to it. */
+  blobs(caller: EdgeCaller): BlobPorts;
   applyUplink(source: UplinkSource, batches: readonly Batch[]): Promise<readonly Rejection[]>;
   readDownlinks(
     caller: EdgeCaller,
@@ -138,6 +140,7 @@ async function* decodeAll(requests: AsyncIterable<SessionRequest>): AsyncIterabl
 }
 
 class CloudSessionPorts implements SessionPorts {
+  readonly blobs: BlobPorts;
   readonly #caller: EdgeCaller;
   readonly #deps: SyncServiceDeps;
   #handle: SessionHandle | null = null;
@@ -146,6 +149,7 @@ class CloudSessionPorts implements SessionPorts {
   #opened: (OpenedEdgeSession & { readonly storeId: Uuid }) | null = null;
 
   constructor(caller: EdgeCaller, deps: SyncServiceDeps) {
+    this.blobs = deps.store.blobs(caller);
     this.#caller = caller;
     this.#deps = deps;
   }

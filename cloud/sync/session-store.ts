@@ -1,9 +1,12 @@
+import type { BlobRef, Hasher } from "../../shared/core/blob-ref.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { createToken } from "../../shared/core/random.ts";
 import type { Change } from "../../shared/entities/change.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { orDatabaseError } from "../../shared/postgres/connect.ts";
+import type { BlobStore } from "../../shared/store/blob-store.ts";
+import { createBlobStore } from "../../shared/store/blob-store.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { OutgoingBatch } from "../../shared/sync/sender.ts";
@@ -11,6 +14,7 @@ import type { LoadRequest } from "../../shared/sync/session-driver.ts";
 import type { EncodableItem } from "../../shared/wire/changes-codec.ts";
 import { encodeItems } from "../../shared/wire/changes-codec.ts";
 import { compress } from "../../shared/wire/compression.ts";
+import { takeOutLarge } from "../../shared/wire/large-changes.ts";
 import { loadEntityChanges } from "../store/downlink-source.ts";
 import { readDownlinks } from "../store/downlink-store.ts";
 import { isDeletedEdge, noteRefusal } from "../store/edge-report-store.ts";
@@ -32,6 +36,10 @@ export interface SessionStoreDeps extends StoreDeps {
   readonly replicaId: Uuid;
   readonly cloudVersion: string;
   readonly hashEdgeSecret: (routingKey: string, secret: string) => string;
+  /** SHA-256. */
+  readonly createHasher: () => Hasher;
+  /** The largest content that is taken from an edge. */
+  readonly blobBytesMax: number;
   /** Downlinks were committed for these edges. */
   readonly onDownlinks: (edgeIds: readonly Uuid[]) => void;
   readonly ends: Pick<SessionEnds, "store">;
@@ -47,6 +55,7 @@ export function createSessionStore(deps: SessionStoreDeps): SessionStore {
     );
   // Hashing something for unknown keys too keeps the answer's time from telling which keys exist.
   const nobody = createToken(deps.random, 20);
+  const blobsOf = (ownerId: Uuid): BlobStore => createBlobStore(deps, { ownerId, bytesMax: deps.blobBytesMax });
   return {
     authenticate: async (routingKey, secret) => {
       const secretHash = hashEdgeSecret(routingKey || nobody, secret);
@@ -64,14 +73,23 @@ export function createSessionStore(deps: SessionStoreDeps): SessionStore {
     noteRefusal: (edgeId, error) => note({ edgeId }, error),
     close: (edgeId, session, reason) => deps.ends.store(edgeId, { session, reason, nowMs: clock.nowMs() }),
     applyUplink: async (source, batches) => {
-      const applied = await applyUplink(db, deps, {
-        origin: { ...source, edgeName: source.name, cloudVersion: deps.cloudVersion },
-        batches,
-      });
+      const uplinkDeps = { ...deps, blobs: blobsOf(source.edgeId) };
+      const origin = { ...source, edgeName: source.name, cloudVersion: deps.cloudVersion };
+      const applied = await applyUplink(db, uplinkDeps, { origin, batches });
       if (applied.edgeIds.length > 0) deps.onDownlinks(applied.edgeIds);
       return applied.rejections;
     },
-    readDownlinks: (caller, request) => orDatabaseError(readDownlinkBatch(db, caller, request)),
+    readDownlinks: (caller, request) =>
+      orDatabaseError(readDownlinkBatch({ db, blobs: blobsOf(caller.tenantId) }, caller, request)),
+    blobs: ({ edgeId, tenantId }) => {
+      const received = blobsOf(edgeId);
+      const made = blobsOf(tenantId);
+      return {
+        open: (ref) => orDatabaseError(received.open(ref)),
+        write: (chunks) => orDatabaseError(received.write(chunks)),
+        read: (range) => orDatabaseError(made.read(range)),
+      };
+    },
     settleDownlinks: (edgeId, session, seq, rejections) =>
       orDatabaseError(settleDownlinks(db, { edgeId, session, seq, rejections, nowMs: clock.nowMs() })),
   };
@@ -79,7 +97,7 @@ export function createSessionStore(deps: SessionStoreDeps): SessionStore {
 
 /** Rows name entities; what is sent is their state of now, which never is older than the row. */
 async function readDownlinkBatch(
-  db: Queryable,
+  { db, blobs }: { readonly db: Queryable; readonly blobs: BlobStore },
   caller: EdgeCaller,
   request: LoadRequest,
 ): Promise<{ readonly batches: readonly OutgoingBatch[]; readonly drained: boolean }> {
@@ -90,13 +108,22 @@ async function readDownlinkBatch(
   const items: EncodableItem[] = [];
   const withoutRepeats = createRepeatFilter();
   let bytes = 0;
+  let named: readonly BlobRef[] = [];
   const bytesMax = Math.min(request.bytesMax, request.frameBytesMax) * COMPRESSION_RATIO;
-  for (let next = 0; next < rows.length && bytes <= bytesMax; next += LOADS_AT_ONCE) {
+  for (let next = 0; next < rows.length && bytes <= bytesMax && named.length === 0; next += LOADS_AT_ONCE) {
     const part = rows.slice(next, next + LOADS_AT_ONCE);
     const loaded = await Promise.all(part.map((row) => loadEntityChanges(db, row)));
     for (const [index, read] of loaded.entries()) {
       const changes = withoutRepeats(read);
-      items.push({ changedMs: part[index]?.createdMs ?? 0, changes });
+      const sent = await db.transaction((tx) => takeOutLarge(changes, (content) => blobs.put(tx, content)));
+      // An item that waits for its contents goes alone, so that it holds up none before it.
+      if (sent.blobs.length > 0 && items.length > 0) {
+        bytes = Infinity;
+        break;
+      }
+      items.push({ changedMs: part[index]?.createdMs ?? 0, changes: sent.changes });
+      named = sent.blobs;
+      if (named.length > 0) break;
       bytes += changes.reduce((sum, change) => sum + (change.kind === "entity-saved" ? change.body.length : 200), 0);
     }
   }
@@ -107,6 +134,7 @@ async function readDownlinkBatch(
     firstSeq: first.seq,
     count: items.length,
     configSeq: 0,
+    blobs: named,
     ...payload,
   };
   return { batches: [batch], drained: rows.length < limit && items.length === rows.length };

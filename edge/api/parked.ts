@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { AppError } from "../../shared/core/errors.ts";
-import type { Change } from "../../shared/entities/change.ts";
+import type { SentChange } from "../../shared/entities/change.ts";
 import { pageSchema } from "../../shared/entities/fields.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { mapPage, pageQuery, toPageRequest } from "../../shared/rest/pages.ts";
@@ -178,9 +178,11 @@ function bodyOf(content: ParkedContent): Record<string, unknown> | null {
   }
 }
 
-function changeToBody(change: Change): Record<string, unknown> {
+function changeToBody(change: SentChange): Record<string, unknown> {
   const { kind } = change;
   switch (change.kind) {
+    case "large-change":
+      return { kind, bytes: change.content.bytes };
     case "entity-saved":
       return { kind, entity: JSON.parse(change.body) };
     case "entity-removed":

@@ -3,6 +3,7 @@ import type { Change } from "../../shared/entities/change.ts";
 import { applyChange } from "../../shared/store/apply-change.ts";
 import type { ApplyMode } from "../../shared/store/apply-items.ts";
 import { applyFastThenCareful, applyItem } from "../../shared/store/apply-items.ts";
+import type { BlobStore } from "../../shared/store/blob-store.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import type { Outcome, Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
 import type { Batch, Rejection } from "../../shared/sync/frames.ts";
@@ -10,6 +11,7 @@ import { lastSeqOf } from "../../shared/sync/frames.ts";
 import { createRejection } from "../../shared/sync/rejections.ts";
 import { decodeItems } from "../../shared/wire/changes-codec.ts";
 import { decompress } from "../../shared/wire/compression.ts";
+import { bringBackLarge } from "../../shared/wire/large-changes.ts";
 import { storeDownlinkRejections } from "./downlink-rejections.ts";
 import type { Site } from "./site-store.ts";
 import { moveDownlinkApplied } from "./site-store.ts";
@@ -21,6 +23,8 @@ export interface AppliedDownlinks {
 }
 
 export interface DownlinkDeps extends StoreDeps {
+  /** Contents that came from the cloud. */
+  readonly blobs: Pick<BlobStore, "readWhole">;
   /** Version of this program, for what it refuses. */
   readonly edgeVersion: string;
 }
@@ -48,10 +52,11 @@ async function applyOnce(
   for (const batch of batches) {
     const { tenantId, name: edgeName } = await moveDownlinkSequence(tx, batch.firstSeq - 1, lastSeqOf(batch));
     const items = decodeItems(decompress(batch), batch.count);
-    for (const [index, item] of items.entries()) {
+    for (const [index, sent] of items.entries()) {
+      const { item, refusal } = await bringBackLarge(sent, (ref, bytesMax) => deps.blobs.readWhole(tx, ref, bytesMax));
       const context = { from: "cloud", tenantId, edgeName, changedMs: item.changedMs } as const;
       const apply = (inner: Queryable, change: Change) => applyChange(inner, deps, { change, context });
-      const outcome = await applyItem(tx, { item, mode, apply });
+      const outcome = await applyItem(tx, { item, refusal, mode, apply });
       if (outcome.kind === "rejected")
         rejections.push(createRejection(batch.firstSeq + index, outcome, deps.edgeVersion));
       else {

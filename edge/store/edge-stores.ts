@@ -1,3 +1,4 @@
+import type { Hasher } from "../../shared/core/blob-ref.ts";
 import type { Clock } from "../../shared/core/clock.ts";
 import type { Random } from "../../shared/core/random.ts";
 import type { Log } from "../../shared/observe/log.ts";
@@ -6,6 +7,8 @@ import type { Migration } from "../../shared/postgres/migrate.ts";
 import { runMigrations } from "../../shared/postgres/migrate.ts";
 import type { PoolDatabase } from "../../shared/postgres/pool.ts";
 import { openPool } from "../../shared/postgres/pool.ts";
+import type { BlobStore } from "../../shared/store/blob-store.ts";
+import { createBlobStore } from "../../shared/store/blob-store.ts";
 import type { Instance } from "../../shared/store/instance-store.ts";
 import { ensureInstance } from "../../shared/store/instance-store.ts";
 import { openDb } from "../../shared/store/open-db.ts";
@@ -33,6 +36,7 @@ export interface EdgeStores extends AsyncDisposable {
   readonly groupCommit: GroupCommit;
   readonly outbox: Outbox;
   readonly parked: ParkedItems;
+  readonly blobs: BlobStore;
   readonly registry: DeviceRegistry;
   readSite(): Promise<Site>;
 }
@@ -42,6 +46,10 @@ export interface EdgeStoresDeps {
   readonly migrations: readonly Migration[];
   readonly clock: Clock;
   readonly random: Random;
+  /** SHA-256. */
+  readonly createHasher: () => Hasher;
+  /** The largest content that is taken from the cloud. */
+  readonly blobBytesMax: number;
   readonly log: Log;
   /** Rows were committed to the outbox. */
   readonly onOutbox: (lane: UplinkLane) => void;
@@ -74,8 +82,13 @@ export async function openEdgeStores(deps: EdgeStoresDeps): Promise<EdgeStores> 
   const instance = await ensureInstance(db, { clock, random });
   const site = await openSite(db);
   const registry = createDeviceRegistry(db);
+  const blobs = createBlobStore(
+    { db, clock, createHasher: deps.createHasher },
+    { ownerId: instance.id, bytesMax: deps.blobBytesMax },
+  );
   const groupCommit = await createGroupCommit({
     sql: writerSql,
+    blobs,
     clock,
     log,
     onFailed: (error) => deps.disk?.noteFailure(error),
@@ -94,7 +107,8 @@ export async function openEdgeStores(deps: EdgeStoresDeps): Promise<EdgeStores> 
     instance,
     groupCommit,
     outbox: createOutbox(sql),
-    parked: createParkedItems({ db, groupCommit }),
+    parked: createParkedItems({ db, groupCommit, blobs }),
+    blobs,
     registry,
     readSite: () => readSite(db),
     [Symbol.asyncDispose]: () => closing.disposeAsync(),

@@ -11,6 +11,7 @@ import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import type { Sql } from "../../shared/postgres/connect.ts";
 import { databaseError, isDataError, sqlStateOf, UNIQUE_VIOLATION } from "../../shared/postgres/connect.ts";
+import type { BlobStore } from "../../shared/store/blob-store.ts";
 import { runStatementIn } from "../../shared/store/statement.ts";
 import {
   INSERT_TELEMETRY_CTES,
@@ -83,6 +84,7 @@ export interface GroupCommit extends UnitOfWork {
 export interface GroupCommitDeps {
   /** A pool of one connection that nobody else uses. */
   readonly sql: Sql;
+  readonly blobs: Pick<BlobStore, "put">;
   readonly clock: Clock;
   readonly log: Log;
   /** Called after each commit, outside the transaction; must not throw. */
@@ -99,7 +101,10 @@ export interface Committed {
 }
 
 /** Sequences that the next rows will get. */
-type LanePlaces = Readonly<Record<UplinkLane, number>>;
+interface LanePlaces extends Readonly<Record<UplinkLane, number>> {
+  /** The last item of config that made an entity. */
+  readonly made: number;
+}
 
 interface Work {
   readonly perform: (tx: Queryable) => Promise<EdgeOutcome<unknown>>;
@@ -124,7 +129,7 @@ class GroupWriter implements GroupCommit {
   readonly #deps: GroupCommitDeps;
   readonly #db: Queryable;
   readonly #wakeUp = new WakeUp();
-  #next: LanePlaces = { config: 1, telemetry: 1 };
+  #next: LanePlaces = { config: 1, telemetry: 1, made: 0 };
   readonly #partitionsUpTo: Record<UplinkLane, number> = { config: 0, telemetry: 0 };
   readonly #queue: Group[] = [];
   readonly #latest = new LatestValues();
@@ -299,6 +304,9 @@ class GroupWriter implements GroupCommit {
       this.#next = { ...this.#next, [lane]: (row?.last ?? 0) + 1 };
       await this.#ensurePartitions(lane, 0);
     }
+    const [made] = await sql<{ seq: number | null }[]>`
+      select max(first_seq) as seq from cloud_event where lane = 'config' and action = 'ADDED'`;
+    this.#next = { ...this.#next, made: made?.seq ?? 0 };
     this.#sequencesKnown = true;
     await this.#readLatest();
   }
@@ -471,14 +479,15 @@ class GroupWriter implements GroupCommit {
     { changes, resend }: Pick<EdgeOutcome<unknown>, "changes" | "resend">,
     next: LanePlaces,
   ): Promise<LanePlaces> {
-    const config = await insertConfigEvents(tx, changes, { firstSeq: next.config, nowMs: this.#deps.clock.nowMs() });
-    if (resend === undefined || resend.tsMs.length === 0) return { ...next, config };
-    await runStatementIn(tx)(WRITE_TELEMETRY_EVENT, telemetryEvent(resend, this.#eventPlace({ ...next, config })));
-    return { config, telemetry: next.telemetry + resend.tsMs.length };
+    const written = await insertConfigEvents(tx, this.#deps, { changes, firstSeq: next.config });
+    const behind: LanePlaces = { ...next, config: written.nextSeq, made: written.madeSeq ?? next.made };
+    if (resend === undefined || resend.tsMs.length === 0) return behind;
+    await runStatementIn(tx)(WRITE_TELEMETRY_EVENT, telemetryEvent(resend, this.#eventPlace(behind)));
+    return { ...behind, telemetry: next.telemetry + resend.tsMs.length };
   }
 
   #eventPlace(next: LanePlaces): EventPlace {
-    return { firstSeq: next.telemetry, configSeq: next.config - 1, nowMs: this.#deps.clock.nowMs() };
+    return { firstSeq: next.telemetry, configSeq: next.made, nowMs: this.#deps.clock.nowMs() };
   }
 
   async #ensurePartitions(lane: UplinkLane, items: number): Promise<void> {

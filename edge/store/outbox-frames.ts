@@ -1,3 +1,4 @@
+import type { BlobRef } from "../../shared/core/blob-ref.ts";
 import { concatColumns, recordsBetween } from "../../shared/entities/telemetry-columns.ts";
 import type { OutgoingBatch, WantedLoad } from "../../shared/sync/sender.ts";
 import type { Compressed } from "../../shared/wire/compression.ts";
@@ -30,19 +31,25 @@ export function telemetryBatches(rows: readonly OutboxRow[], request: WantedLoad
   return batches;
 }
 
-/** Encoded items can be joined end to end, so that one frame carries many rows. */
+/** Encoded items can be joined end to end, so that one frame carries many rows. One that waits for its contents holds up none before it. */
 export function configBatches(
   rows: readonly OutboxRow[],
+  blobs: ReadonlyMap<number, readonly BlobRef[]>,
   { itemsMax, frameBytesMax }: WantedLoad,
 ): readonly OutgoingBatch[] {
   const batches: OutgoingBatch[] = [];
   let joined: OutboxRow[] = [];
   let bytes = 0;
   for (const row of rows.slice(0, itemsMax)) {
-    if (joined.length > 0 && bytes + row.payload.length > frameBytesMax) {
+    const named = blobs.get(row.firstSeq);
+    if (joined.length > 0 && (named !== undefined || bytes + row.payload.length > frameBytesMax)) {
       batches.push(configBatch(joined));
       joined = [];
       bytes = 0;
+    }
+    if (named !== undefined) {
+      batches.push({ ...configBatch([row]), blobs: named });
+      continue;
     }
     joined.push(row);
     bytes += row.payload.length;

@@ -1,18 +1,21 @@
+import type { Clock } from "../../shared/core/clock.ts";
 import type { Change } from "../../shared/entities/change.ts";
 import type { TelemetryColumns } from "../../shared/entities/telemetry-columns.ts";
+import type { BlobStore } from "../../shared/store/blob-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { encodeItems } from "../../shared/wire/changes-codec.ts";
 import { compress } from "../../shared/wire/compression.ts";
+import { takeOutLarge } from "../../shared/wire/large-changes.ts";
 import { encodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
 import { eventAction } from "./event-action.ts";
-import { cloudEvent } from "./schema.ts";
+import { cloudEvent, outboxBlob } from "./schema.ts";
 
 // The rows of cloud_event, as the group commit writes them.
 
 /** Where in the outbox a record batch goes. */
 export interface EventPlace {
   readonly firstSeq: number;
-  /** The last config sequence before it. */
+  /** The last config sequence before it that made an entity: telemetry waits for no item that only changes one, however large. */
   readonly configSeq: number;
   readonly nowMs: number;
 }
@@ -38,26 +41,46 @@ export function telemetryEvent(
   return [firstSeq, lastSeq, Math.round(nowMs), configSeq, tsMinMs, tsMaxMs, compression, payload];
 }
 
-/** A row per change; gaps share one. @returns the sequence behind the last */
+export interface ConfigRowDeps {
+  readonly blobs: Pick<BlobStore, "put">;
+  readonly clock: Clock;
+}
+
+export interface WrittenConfig {
+  /** The sequence behind the last row. */
+  readonly nextSeq: number;
+  /** The last row that made an entity; null: none did. */
+  readonly madeSeq: number | null;
+}
+
+/** A row per change; gaps share one. Large changes go to the contents. */
 export async function insertConfigEvents(
   tx: Queryable,
-  changes: readonly Change[],
-  { firstSeq, nowMs }: Omit<EventPlace, "configSeq">,
-): Promise<number> {
-  const changedMs = Math.round(nowMs);
-  const rows = itemsOf(changes).map((item, index) => ({
-    lane: "config",
-    firstSeq: firstSeq + index,
-    lastSeq: firstSeq + index,
-    createdMs: changedMs,
-    entityType: item.first.entity.type,
-    entityId: item.changes.length === 1 ? item.first.entity.id : null,
-    action: eventAction(item.first),
-    configSeq: 0,
-    ...compress(encodeItems([{ changedMs, changes: item.changes }])),
-  }));
+  { blobs, clock }: ConfigRowDeps,
+  { changes, firstSeq }: { readonly changes: readonly Change[]; readonly firstSeq: number },
+): Promise<WrittenConfig> {
+  const changedMs = Math.round(clock.nowMs());
+  const rows: (typeof cloudEvent.$inferInsert)[] = [];
+  for (const item of itemsOf(changes)) {
+    const seq = firstSeq + rows.length;
+    const sent = await takeOutLarge(item.changes, (content) => blobs.put(tx, content));
+    const named = sent.blobs.map(({ sha256, bytes }) => ({ lane: "config", seq, sha256, totalBytes: bytes }));
+    if (named.length > 0) await tx.insert(outboxBlob).values(named);
+    rows.push({
+      lane: "config",
+      firstSeq: seq,
+      lastSeq: seq,
+      createdMs: changedMs,
+      entityType: item.first.entity.type,
+      entityId: item.changes.length === 1 ? item.first.entity.id : null,
+      action: eventAction(item.first),
+      configSeq: 0,
+      ...compress(encodeItems([{ changedMs, changes: sent.changes }])),
+    });
+  }
   if (rows.length > 0) await tx.insert(cloudEvent).values(rows);
-  return firstSeq + rows.length;
+  const made = rows.findLast(({ action }) => action === "ADDED");
+  return { nextSeq: firstSeq + rows.length, madeSeq: made?.firstSeq ?? null };
 }
 
 interface ItemChanges {

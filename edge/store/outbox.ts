@@ -1,3 +1,4 @@
+import type { BlobRef } from "../../shared/core/blob-ref.ts";
 import type { SeqRange } from "../../shared/core/seq-range.ts";
 import { addRange, intersectRanges, overlaps, prefixEnd, rangesAbove, SEQ_MAX } from "../../shared/core/seq-range.ts";
 import { Turns } from "../../shared/core/turns.ts";
@@ -74,9 +75,7 @@ export function createOutbox(sql: Sql): Outbox {
     range: (lane) => readRange(sql, lane),
     read: async (lane, request) => {
       const batches =
-        lane === "config"
-          ? configBatches(await readRows(sql, lane, request), request)
-          : await turns.take(() => readTelemetry(request));
+        lane === "config" ? await readConfig(sql, request) : await turns.take(() => readTelemetry(request));
       return { batches, drained: batches.length === 0 };
     },
     settle: async (lane, settled) => {
@@ -121,6 +120,20 @@ async function readRows(
     ) as summed
     where before < ${bytesMax} and first_seq <= ${Math.min(upToSeq, afterSeq + itemsMax)}
     order by first_seq`;
+}
+
+async function readConfig(sql: Sql, request: WantedLoad): Promise<readonly OutgoingBatch[]> {
+  const rows = await readRows(sql, "config", request);
+  return configBatches(rows, await readBlobs(sql, rows), request);
+}
+
+/** Contents that these rows of config name, by sequence. */
+async function readBlobs(sql: Sql, rows: readonly OutboxRow[]): Promise<ReadonlyMap<number, readonly BlobRef[]>> {
+  const first = rows[0]?.firstSeq ?? 0;
+  const last = rows.at(-1)?.lastSeq ?? 0;
+  const named = await sql<(BlobRef & { seq: number })[]>`
+    select seq, sha256, total_bytes as bytes from outbox_blob where lane = 'config' and seq between ${first} and ${last}`;
+  return Map.groupBy(named, ({ seq }) => seq);
 }
 
 /** @returns up to where everything is committed now */

@@ -1,10 +1,11 @@
 import { and, asc, eq, gt, inArray, isNull, lte, ne, sql } from "drizzle-orm";
 import type { Uuid } from "../../shared/core/ids.ts";
-import type { Change } from "../../shared/entities/change.ts";
+import type { Change, SentChange } from "../../shared/entities/change.ts";
 import { isEntityType } from "../../shared/entities/entity-types.ts";
 import type { TelemetryColumns } from "../../shared/entities/telemetry-columns.ts";
 import { concatColumns } from "../../shared/entities/telemetry-columns.ts";
 import { attributesSaved, readAttributeRows } from "../../shared/store/attribute-store.ts";
+import type { BlobStore } from "../../shared/store/blob-store.ts";
 import { credentialsSaved, findCredentials } from "../../shared/store/device-store.ts";
 import type { Page, PageRequest } from "../../shared/store/entity-store.ts";
 import { entitySaved, findEntity, toPage } from "../../shared/store/entity-store.ts";
@@ -12,6 +13,7 @@ import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { UplinkLane } from "../../shared/sync/frames.ts";
 import { UPLINK_LANES } from "../../shared/sync/frames.ts";
 import { decodeItems } from "../../shared/wire/changes-codec.ts";
+import { bringBackLarge } from "../../shared/wire/large-changes.ts";
 import { decodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
 import type { EdgeOutcome, GroupCommit } from "./group-commit.ts";
 import { cloudEvent, parkedItem } from "./schema.ts";
@@ -22,7 +24,7 @@ import { cloudEvent, parkedItem } from "./schema.ts";
 /** What is parked, as far as this program can read it. */
 export type ParkedContent =
   /** `more`: of the same item, as the gaps of one removal are. */
-  | { readonly kind: "change"; readonly change: Change; readonly more?: readonly Change[] }
+  | { readonly kind: "change"; readonly change: SentChange; readonly more?: readonly SentChange[] }
   | { readonly kind: "record"; readonly entityId: Uuid; readonly tsMs: number; readonly values: string }
   | { readonly kind: "unreadable" };
 
@@ -64,18 +66,19 @@ export interface ParkedItems {
 export interface ParkedItemsDeps {
   readonly db: Queryable;
   readonly groupCommit: Pick<GroupCommit, "run">;
+  readonly blobs: Pick<BlobStore, "readWhole">;
 }
 
 /** Items that one transaction replays: devices wait for it. */
 const REPLAYED_AT_ONCE: Readonly<Record<UplinkLane, number>> = { config: 100, telemetry: 2_000 };
 
-export function createParkedItems({ db, groupCommit }: ParkedItemsDeps): ParkedItems {
+export function createParkedItems(deps: ParkedItemsDeps): ParkedItems {
+  const { db } = deps;
   return {
     list: (filter, page) => listParked(db, filter, page),
-    replay: (filter) => replayAll(db, groupCommit, filter),
+    replay: (filter) => replayAll(deps, filter),
     discard: (filter) => db.transaction((tx) => discard(tx, filter)),
-    replayUnsupported: (cloudVersion) =>
-      replayAll(db, groupCommit, { code: "UNSUPPORTED_ITEM", notRefusedBy: cloudVersion }),
+    replayUnsupported: (cloudVersion) => replayAll(deps, { code: "UNSUPPORTED_ITEM", notRefusedBy: cloudVersion }),
   };
 }
 
@@ -120,11 +123,7 @@ interface ReplayFilter extends ParkedFilter {
 }
 
 /** What is refused again meanwhile is left for the next time. */
-async function replayAll(
-  db: Queryable,
-  groupCommit: Pick<GroupCommit, "run">,
-  filter: ReplayFilter,
-): Promise<ReplayResult> {
+async function replayAll({ blobs, db, groupCommit }: ParkedItemsDeps, filter: ReplayFilter): Promise<ReplayResult> {
   let total: ReplayResult = { replayed: 0, kept: 0 };
   for (const lane of UPLINK_LANES) {
     if (filter.lane !== undefined && filter.lane !== lane) continue;
@@ -136,7 +135,7 @@ async function replayAll(
     const upTo = newest?.seq ?? 0;
     for (let after = 0; after < upTo;) {
       const range: ReplayRange = { ...ofLane, after, upTo };
-      const { last, ...part } = await groupCommit.run((tx) => replayRange(tx, range));
+      const { last, ...part } = await groupCommit.run((tx) => replayRange(tx, blobs, range));
       total = { replayed: total.replayed + part.replayed, kept: total.kept + part.kept };
       after = last ?? upTo;
     }
@@ -152,6 +151,7 @@ interface ReplayRange extends ReplayFilter {
 
 async function replayRange(
   tx: Queryable,
+  blobs: Pick<BlobStore, "readWhole">,
   range: ReplayRange,
 ): Promise<EdgeOutcome<ReplayResult & { readonly last: number | null }>> {
   const { lane, after, upTo } = range;
@@ -169,7 +169,11 @@ async function replayRange(
     const content = readContent(lane, payload);
     if (content.kind === "record") records.push(decodeTelemetry(payload, 1));
     else {
-      const refused = content.kind === "change" ? [content.change, ...(content.more ?? [])] : [];
+      const sent = content.kind === "change" ? [content.change, ...(content.more ?? [])] : [];
+      const { item } = await bringBackLarge({ changedMs: 0, changes: sent, unknown: 0 }, (ref, bytesMax) =>
+        blobs.readWhole(tx, ref, bytesMax),
+      );
+      const refused = item.changes;
       const current = (await Promise.all(refused.map((change) => findCurrent(tx, change)))).filter(
         (change) => change !== null,
       );

@@ -38,7 +38,7 @@ export const cloudEvent = pgTable(
     entityType: text("entity_type"),
     entityId: uuid("entity_id"),
     action: text("action").notNull(),
-    /** telemetry: the last config sequence committed before this row; it is sent after that one, so that its devices exist. */
+    /** telemetry: the last config sequence before this row that made an entity; it is sent after that one, so that its devices exist. */
     configSeq: sequence("config_seq"),
     /** telemetry: range of measurement times in the batch. */
     tsMinMs: bigint("ts_min_ms", { mode: "number" }),
@@ -114,3 +114,14 @@ export const retentionMark = pgTable("retention_mark", {
   /** Bytes per partition of telemetry: one that has grown since holds newer records. */
   history: json("history").notNull(),
 });
+/** Contents that items of the outbox name; they are kept for as long as the item is there, or parked. */
+export const outboxBlob = pgTable(
+  "outbox_blob",
+  {
+    lane: text("lane").notNull(),
+    seq: sequence("seq"),
+    sha256: text("sha256").notNull(),
+    totalBytes: sequence("total_bytes"),
+  },
+  (table) => [primaryKey({ columns: [table.lane, table.seq, table.sha256] })],
+);

@@ -1,6 +1,7 @@
 import type { Change } from "../../shared/entities/change.ts";
 import type { Metrics } from "../../shared/observe/metrics.ts";
 import { orDatabaseError } from "../../shared/postgres/connect.ts";
+import type { BlobStore } from "../../shared/store/blob-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { Ack, Welcome } from "../../shared/sync/frames.ts";
 import { UPLINK_LANES } from "../../shared/sync/frames.ts";
@@ -17,6 +18,7 @@ export interface LinkStoreDeps extends DownlinkDeps {
   readonly db: Queryable;
   readonly outbox: Outbox;
   readonly parked: Pick<ParkedItems, "replayUnsupported">;
+  readonly blobs: BlobStore;
   readonly groupCommit: GroupCommit;
   readonly metrics: Pick<Metrics, "counter">;
   /** Changes that came from the cloud were committed. */
@@ -41,6 +43,11 @@ export function createLinkStore(deps: LinkStoreDeps): LinkStore {
     settle: async (lane, settled) => {
       await orDatabaseError(outbox.settle(lane, settled));
       rejected.inc({ lane }, settled.rejections.length);
+    },
+    blobs: {
+      open: (ref) => orDatabaseError(deps.blobs.open(ref)),
+      write: (chunks) => orDatabaseError(deps.blobs.write(chunks)),
+      read: (range) => orDatabaseError(deps.blobs.read(range)),
     },
     applyDownlinks: async (batches) => {
       const { effects, rejections } = await orDatabaseError(applyDownlinks(groupCommit, deps, batches));

@@ -22,7 +22,13 @@ import type {
 } from "../../shared/sync/frames.ts";
 import { PROTOCOL_MAX, PROTOCOL_MIN, uplinkLaneOf } from "../../shared/sync/frames.ts";
 import type { OutgoingBatch, WantedLoad } from "../../shared/sync/sender.ts";
-import type { SessionEnd, SessionHandle, SessionPorts, SessionTransport } from "../../shared/sync/session-driver.ts";
+import type {
+  BlobPorts,
+  SessionEnd,
+  SessionHandle,
+  SessionPorts,
+  SessionTransport,
+} from "../../shared/sync/session-driver.ts";
 import { driveSession } from "../../shared/sync/session-driver.ts";
 import type { Opening } from "../../shared/sync/session-state.ts";
 import { startEdgeSession } from "../../shared/sync/session.ts";
@@ -85,6 +91,7 @@ export interface LinkStore {
     request: WantedLoad,
   ): Promise<{ readonly batches: readonly OutgoingBatch[]; readonly drained: boolean }>;
   settle(lane: UplinkLane, settled: CommittedItems): Promise<void>;
+  readonly blobs: BlobPorts;
   /** One transaction: the changes and the downlink sequence. */
   applyDownlinks(batches: readonly Batch[]): Promise<readonly Rejection[]>;
 }
@@ -252,6 +259,7 @@ class EdgeLink implements Link {
         return { batches: batches.map((batch) => ({ ...batch, lane })), drained };
       },
       apply: (_lane, batches) => store.applyDownlinks(batches),
+      blobs: store.blobs,
       settle: (lane, { committed, rejections }) =>
         store.settle(uplinkLaneOf(lane), { committed, rejections, nowMs: clock.nowMs() }),
     };

@@ -43,6 +43,8 @@ export const ERROR_CODES = {
   STORE_MISMATCH: "The two databases do not continue each other, as after restoring a backup. See docs/operations.md.",
   UNSUPPORTED_ITEM:
     "The peer sent a kind of item that this version does not know. It is parked; upgrade this side and replay it.",
+  CONTENT_MISSING:
+    "The content of a large item did not arrive whole, or its SHA-256 is another. It is parked; send it again.",
   INSECURE_TRANSPORT:
     "The secret would travel in plain text to another host. Use an https:// address, or accept the risk with --insecure.",
   NO_ROUTE: "The cloud can't be reached. Check the address, the name server, the firewall and the network.",

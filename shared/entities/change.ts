@@ -1,3 +1,4 @@
+import type { BlobRef } from "../core/blob-ref.ts";
 import type { Uuid } from "../core/ids.ts";
 import type { AttributeEntry, AttributeScope } from "./attributes.ts";
 
@@ -71,6 +72,16 @@ export type Change =
   | CredentialsSaved
   | TelemetryGap;
 
+/** A change that is too large for a batch. Its content is the change, encoded. */
+export interface LargeChange {
+  readonly kind: "large-change";
+  readonly entity: EntityRef;
+  readonly content: BlobRef;
+}
+
+/** What travels in an item. */
+export type SentChange = Change | LargeChange;
+
 /**
  * What one sequence number of a lane stands for: changes that are applied together. `unknown` counts the changes of a kind
  * that this version does not know; such an item is parked, never dropped.
@@ -80,4 +91,9 @@ export interface ChangeItem {
   readonly changedMs: number;
   readonly changes: readonly Change[];
   readonly unknown: number;
+}
+
+/** An item on its way: large changes are not in it, but named. */
+export interface SentItem extends Omit<ChangeItem, "changes"> {
+  readonly changes: readonly SentChange[];
 }

@@ -49,24 +49,27 @@ export async function applyFastThenCareful<T>(attempt: (mode: ApplyMode) => Prom
 
 export interface ItemWork {
   readonly item: ChangeItem;
+  /** Why a part of the item is not there; null: it is whole. */
+  readonly refusal: Refusal | null;
   readonly mode: ApplyMode;
   readonly apply: (tx: Queryable, change: Change) => Promise<ApplyResult>;
 }
 
 /** Applies the changes of one item, or none of them. @throws what ends the attempt */
 export async function applyItem(tx: Queryable, work: ItemWork): Promise<ItemOutcome> {
-  const { item, mode } = work;
+  const { item, mode, refusal } = work;
   if (item.unknown > 0) {
     const text = `${item.unknown} changes are of a kind that this version does not know`;
     return { kind: "rejected", code: "UNSUPPORTED_ITEM", text };
   }
+  if (refusal !== null) return { kind: "rejected", ...refusal };
   if (mode === "fast") return applyChanges(tx, work);
   try {
     return await tx.transaction((inner) => applyChanges(inner, work));
   } catch (thrown) {
-    const refusal = thrown instanceof ItemRefused ? thrown.refusal : refusalOf(thrown);
-    if (refusal === null) throw thrown;
-    return { kind: "rejected", ...refusal };
+    const reason = thrown instanceof ItemRefused ? thrown.refusal : refusalOf(thrown);
+    if (reason === null) throw thrown;
+    return { kind: "rejected", ...reason };
   }
 }
 

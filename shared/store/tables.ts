@@ -18,6 +18,8 @@ const timeMs = (name: string) => bigint(name, { mode: "number" }).notNull();
 /** jsonb as text: numbers keep their kind (21 and 21.0) and their digits, which JSON.parse would lose. */
 const canonicalJson = customType<{ data: string; driverData: string }>({ dataType: () => "jsonb" });
 
+const bytes = customType<{ data: Uint8Array; driverData: Uint8Array }>({ dataType: () => "bytea" });
+
 /** One row, made with the database: what this installation is, whatever its addresses are. */
 export const instance = pgTable("instance", {
   /** The edge's store_id, or the cloud's cloud_id in the sync protocol. */
@@ -132,4 +134,33 @@ export const telemetryLatest = pgTable(
     value: canonicalJson("value").notNull(),
   },
   (table) => [primaryKey({ columns: [table.entityId, table.key] })],
+);
+
+/** Contents that travel in chunks, named by what they are; see blob-store.ts. */
+export const blob = pgTable(
+  "blob",
+  {
+    ownerId: uuid("owner_id").notNull(),
+    /** Lower-case hex digits. */
+    sha256: text("sha256").notNull(),
+    totalBytes: bigint("total_bytes", { mode: "number" }).notNull(),
+    /** Chunks lie from 0 up to here. */
+    receivedBytes: bigint("received_bytes", { mode: "number" }).notNull(),
+    /** All bytes are there and were compared with the hash. */
+    isComplete: boolean("is_complete").notNull(),
+    usedMs: timeMs("used_ms"),
+  },
+  (table) => [primaryKey({ columns: [table.ownerId, table.sha256] })],
+);
+
+export const blobChunk = pgTable(
+  "blob_chunk",
+  {
+    ownerId: uuid("owner_id").notNull(),
+    sha256: text("sha256").notNull(),
+    /** Offset of its first byte. */
+    start: bigint("start", { mode: "number" }).notNull(),
+    content: bytes("content").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.ownerId, table.sha256, table.start] })],
 );

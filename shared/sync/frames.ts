@@ -1,3 +1,4 @@
+import type { BlobRef } from "../core/blob-ref.ts";
 import { AppError } from "../core/errors.ts";
 import type { Uuid } from "../core/ids.ts";
 import type { SeqRange } from "../core/seq-range.ts";
@@ -136,6 +137,30 @@ export interface Rejection {
   readonly version: string;
 }
 
+/** A content that items behind it name. The answer is a ChunkAck that says where to go on. */
+export interface BlobOffer {
+  readonly type: "blob-offer";
+  readonly blob: BlobRef;
+}
+
+/** A part of the content that was offered last. */
+export interface Chunk {
+  readonly type: "chunk";
+  readonly sha256: string;
+  readonly offset: number;
+  /** At least one byte; compressed on the wire where that helps. */
+  readonly content: Uint8Array;
+}
+
+/** Everything below `offset` is stored by the receiver. */
+export interface ChunkAck {
+  readonly type: "chunk-ack";
+  readonly sha256: string;
+  readonly offset: number;
+  /** No more is wanted: the content is there, or it is refused, as the items that name it will be. */
+  readonly isDone: boolean;
+}
+
 export interface Ping {
   readonly type: "ping";
   readonly nonce: number;
@@ -160,7 +185,7 @@ export interface GoAway {
   readonly retryAfterMs: number;
 }
 
-export type Frame = Hello | Welcome | Batch | Ack | Ping | Pong | Status | GoAway;
+export type Frame = Hello | Welcome | Batch | Ack | BlobOffer | Chunk | ChunkAck | Ping | Pong | Status | GoAway;
 
 /** The last sequence of a batch. */
 export function lastSeqOf(batch: Pick<Batch, "firstSeq" | "count">): number {

@@ -1,3 +1,4 @@
+import type { BlobRef } from "../core/blob-ref.ts";
 import type { SeqRange } from "../core/seq-range.ts";
 import { SEQ_MAX } from "../core/seq-range.ts";
 import { courseBehind, faultOf } from "./course.ts";
@@ -39,6 +40,8 @@ export interface SenderState {
 export interface OutgoingBatch extends Batch {
   /** The batch may go out only after this sequence of the config lane has; 0 when it depends on nothing. */
   readonly configSeq: number;
+  /** Contents that its items name; the peer is done with them before the batch goes out. @default none */
+  readonly blobs?: readonly BlobRef[];
 }
 
 /** Where a lane that goes out begins. */
@@ -143,11 +146,11 @@ export function wake(sender: SenderState): SenderState {
   }
 }
 
-/** Takes the staged batches that may go out now: in order, inside the window, after the config that they depend on. */
+/** Takes the staged batches that may go out now: in order, inside the window, up to the first one that `mayGo` holds back. */
 export function takeSendable(
   sender: SenderState,
   granted: Window,
-  configSent: number,
+  mayGo: (batch: OutgoingBatch) => boolean,
   nowMs: number,
 ): { readonly sender: SenderState; readonly batches: readonly OutgoingBatch[] } {
   if (sender.staged.length === 0) return { sender, batches: [] };
@@ -161,7 +164,7 @@ export function takeSendable(
     const isPaced = inFlightBytes < window.bytes;
     const fits = isPaced && inFlightBytes + bytes <= granted.bytes && inFlightItems + batch.count <= granted.items;
     // A batch larger than the window travels alone.
-    if (batch.configSeq > configSent || (!fits && inFlight.length > 0)) break;
+    if (!mayGo(batch) || (!fits && inFlight.length > 0)) break;
     if (inFlight.length === 0) progressMs = nowMs;
     sent = lastSeqOf(batch);
     inFlightBytes += bytes;

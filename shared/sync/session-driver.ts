@@ -1,3 +1,4 @@
+import type { BlobRef } from "../core/blob-ref.ts";
 import type { Clock } from "../core/clock.ts";
 import { createDeferred } from "../core/deferred.ts";
 import type { ErrorCode } from "../core/errors.ts";
@@ -5,6 +6,8 @@ import { AppError } from "../core/errors.ts";
 import type { SeqRange } from "../core/seq-range.ts";
 import { addRange } from "../core/seq-range.ts";
 import type { Log } from "../observe/log.ts";
+import type { BlobProgress, WantedWrite } from "./blob-receiver.ts";
+import type { WantedChunk } from "./blob-sender.ts";
 import type { EdgeReport } from "./edge-report.ts";
 import type { Batch, Frame, Hello, Lane, Rejection, Welcome } from "./frames.ts";
 import type { OutgoingBatch, WantedLoad } from "./sender.ts";
@@ -23,6 +26,17 @@ export interface SessionPorts {
   settle(lane: Lane, settled: Settled): Promise<void>;
   /** Keeps what the edge told last of itself; must not throw. @default it is dropped */
   note?(report: EdgeReport): void;
+  readonly blobs: BlobPorts;
+}
+
+/** Contents that travel in chunks. */
+export interface BlobPorts {
+  /** What is here of a content that the peer has. */
+  open(blob: BlobRef): Promise<BlobProgress>;
+  /** Stores chunks; behind the last one compares the hash, and keeps nothing when it is another. */
+  write(write: WantedWrite): Promise<{ readonly isDone: boolean }>;
+  /** Null: it is not here any more. */
+  read(wanted: WantedChunk): Promise<Uint8Array | null>;
 }
 
 export interface LoadRequest extends WantedLoad {
@@ -151,6 +165,15 @@ class SessionDriver implements SessionHandle {
         return;
       case "note":
         ports.note?.(effect.report);
+        return;
+      case "open-blob":
+        this.#report(ports.blobs.open(effect.blob), (progress) => ({ type: "blob-opened", ...progress }));
+        return;
+      case "write-chunks":
+        this.#report(ports.blobs.write(effect), ({ isDone }) => ({ type: "chunks-written", isDone }));
+        return;
+      case "read-chunk":
+        this.#report(ports.blobs.read(effect), (content) => ({ type: "chunk-read", content }));
         return;
       case "close":
         void this.#finish(effect);

@@ -1,8 +1,10 @@
+import { forgetBlobs, isDelivered } from "./blob-sender.ts";
 import type { Ack, Batch, Lane, LaneCourse } from "./frames.ts";
 import { LANES } from "./frames.ts";
 import { applyFinished, arrived, createReceiver, takeApplicable } from "./receiver.ts";
 import { createAcks } from "./rejections.ts";
 import { acknowledged, createSender, loadFinished, loadStarted, takeSendable, wake, wantedLoad } from "./sender.ts";
+import { onBlobOffer, pumpBlobs } from "./session-blobs.ts";
 import type { SessionEffect, SessionEvent, SessionState, Step } from "./session-state.ts";
 import {
   APPLY_ITEMS_MAX,
@@ -26,6 +28,7 @@ export function onOpened(state: SessionState, { opening }: Event<"opened">, nowM
     senders: inLaneOrder(opening.sending).map((sending) => createSender(sending, nowMs)),
     receivers: inLaneOrder(opening.receiving).map(({ lane, course }) => createReceiver(lane, course)),
     held: [],
+    heldOffer: null,
     lastReceivedMs: nowMs,
   };
   const first = opening.welcome === null ? opening.missedAcks : [opening.welcome, ...opening.missedAcks];
@@ -36,7 +39,8 @@ export function onOpened(state: SessionState, { opening }: Event<"opened">, nowM
     const next = frame.type === "batch" ? onBatch(step.state, frame, nowMs) : onAck(step.state, frame, nowMs);
     step = prepend(step.effects, next);
   }
-  return step;
+  if (state.heldOffer === null || step.state.phase !== "live") return step;
+  return prepend(step.effects, onBlobOffer(step.state, state.heldOffer));
 }
 
 function inLaneOrder<T extends LaneCourse>(items: readonly T[]): readonly T[] {
@@ -87,6 +91,14 @@ export function onWoken(state: SessionState, { lane }: Event<"woken">, nowMs: nu
   return pump(updateSender(state, lane, wake), nowMs);
 }
 
+/** The same handler, after which the lanes and the contents go on. */
+export function thenPump<O>(handler: (state: SessionState, occurrence: O, nowMs: number) => Step) {
+  return (state: SessionState, occurrence: O, nowMs: number): Step => {
+    const step = handler(state, occurrence, nowMs);
+    return step.state.phase === "live" ? prepend(step.effects, pump(step.state, nowMs)) : step;
+  };
+}
+
 /** Starts whatever can go on: sends, loads and one apply, in the order of the lanes. */
 function pump(state: SessionState, nowMs: number): Step {
   const effects: SessionEffect[] = [];
@@ -102,6 +114,7 @@ function pump(state: SessionState, nowMs: number): Step {
       effects.push({ type: "apply", lane: receiver.lane, batches });
     }
   }
+  next = pumpBlobs(next, nowMs, effects);
   return { state: next, effects };
 }
 
@@ -110,9 +123,18 @@ function pumpSender(state: SessionState, lane: Lane, nowMs: number, effects: Ses
   if (before === undefined) return state;
   const config = findSender(state, "config");
   const configSent = config?.sent ?? Number.MAX_SAFE_INTEGER;
-  const { sender, batches } = takeSendable(before, state.window, configSent, nowMs);
-  for (const { configSeq: _, ...batch } of batches) effects.push({ type: "send", frame: batch });
-  let next = sender === before ? state : replaceSender(state, sender);
+  const { sender, batches } = takeSendable(
+    before,
+    state.window,
+    ({ configSeq, blobs = [] }) => configSeq <= configSent && isDelivered(state.blobSender, blobs),
+    nowMs,
+  );
+  let { blobSender } = state;
+  for (const { configSeq: _, blobs = [], ...batch } of batches) {
+    effects.push({ type: "send", frame: batch });
+    blobSender = forgetBlobs(blobSender, blobs);
+  }
+  let next = sender === before ? { ...state, blobSender } : replaceSender({ ...state, blobSender }, sender);
   // Telemetry that waits for config that was not looked for yet: look.
   const blockedBy = sender.staged[0]?.configSeq ?? 0;
   if (lane !== "config" && config !== undefined && blockedBy > config.loaded && config.mode === "drained") {

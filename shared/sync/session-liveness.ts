@@ -1,4 +1,3 @@
-import type { Lane } from "./frames.ts";
 import type { SessionState, SessionEffect, Step } from "./session-state.ts";
 import { fail, stay } from "./session-state.ts";
 
@@ -9,6 +8,8 @@ export const PING_AFTER_MS = 10_000;
 export const PONG_WITHIN_MS = 5_000;
 export const GREETING_WITHIN_MS = 15_000;
 export const ACK_WITHIN_MS = 60_000;
+/** Behind the last chunk a content is read again for its hash; no storage reads slower than this. */
+const VERIFIED_BYTES_PER_MS = 4 * 1024;
 
 /** When the next tick is due, monotonic ms; the driver may tick more often. */
 export function nextTickMs(state: SessionState): number {
@@ -18,12 +19,17 @@ export function nextTickMs(state: SessionState): number {
 }
 
 /** The peer applies lanes in their order, so an acknowledgement of an earlier lane explains the silence of a later one. */
-function stallDeadlines(state: SessionState): readonly { readonly lane: Lane; readonly atMs: number }[] {
+function stallDeadlines(state: SessionState): readonly { readonly what: string; readonly atMs: number }[] {
   let progressMs = -Infinity;
-  const deadlines: { readonly lane: Lane; readonly atMs: number }[] = [];
+  const deadlines: { readonly what: string; readonly atMs: number }[] = [];
   for (const sender of state.senders) {
     progressMs = Math.max(progressMs, sender.progressMs);
-    if (sender.inFlight.length > 0) deadlines.push({ lane: sender.lane, atMs: progressMs + ACK_WITHIN_MS });
+    if (sender.inFlight.length > 0) deadlines.push({ what: `Lane ${sender.lane}`, atMs: progressMs + ACK_WITHIN_MS });
+  }
+  const { transfer } = state.blobSender;
+  if (transfer !== null) {
+    const patienceMs = ACK_WITHIN_MS + transfer.blob.bytes / VERIFIED_BYTES_PER_MS;
+    deadlines.push({ what: "A content", atMs: transfer.progressMs + patienceMs });
   }
   return deadlines;
 }
@@ -34,7 +40,7 @@ export function onTick(state: SessionState, _tick: unknown, nowMs: number): Step
   if (state.phase !== "live") return fail(state, "LINK_DOWN", "The peer did not open the session in time", 0);
   const stalled = stallDeadlines(state).find(({ atMs }) => nowMs >= atMs);
   if (stalled !== undefined) {
-    return fail(state, "STALLED", `Lane ${stalled.lane} was not acknowledged for ${ACK_WITHIN_MS} ms`);
+    return fail(state, "STALLED", `${stalled.what} was not acknowledged for ${ACK_WITHIN_MS} ms`);
   }
   if (state.pingSentMs !== null)
     return fail(state, "LINK_DOWN", `The peer was silent for ${PING_AFTER_MS + PONG_WITHIN_MS} ms`);

@@ -1,7 +1,10 @@
+import type { BlobRef } from "../core/blob-ref.ts";
 import type { ErrorCode } from "../core/errors.ts";
 import type { SeqRange } from "../core/seq-range.ts";
+import type { BlobProgress, BlobReceiverState, WantedWrite } from "./blob-receiver.ts";
+import type { BlobSenderState, WantedChunk } from "./blob-sender.ts";
 import type { EdgeReport } from "./edge-report.ts";
-import type { Ack, Batch, Frame, Hello, Lane, LaneCourse, Rejection, Welcome, Window } from "./frames.ts";
+import type { Ack, Batch, BlobOffer, Frame, Hello, Lane, LaneCourse, Rejection, Welcome, Window } from "./frames.ts";
 import type { ReceiverState } from "./receiver.ts";
 import type { LaneSending, OutgoingBatch, SenderState, WantedLoad } from "./sender.ts";
 
@@ -14,7 +17,8 @@ import type { LaneSending, OutgoingBatch, SenderState, WantedLoad } from "./send
 //   live      lanes run
 //   closed    final; every event is ignored
 //
-// Limits: frames of a lane lie inside the window; one load per lane, one apply per session, at most one unanswered ping.
+// Limits: frames of a lane lie inside the window, chunks too; one load per lane, one apply per session, one content per direction, at
+// most one unanswered ping.
 
 export type Role = "edge" | "cloud";
 
@@ -26,8 +30,12 @@ export interface SessionState {
   readonly window: Window;
   readonly senders: readonly SenderState[];
   readonly receivers: readonly ReceiverState[];
+  readonly blobSender: BlobSenderState;
+  readonly blobReceiver: BlobReceiverState;
   /** Batches and acks that came while opening. */
   readonly held: readonly (Batch | Ack)[];
+  /** The content that was offered while opening. */
+  readonly heldOffer: BlobOffer | null;
   /** When the peer was last heard; while opening, when its first frame came. */
   readonly lastReceivedMs: number;
   readonly pingSentMs: number | null;
@@ -45,6 +53,10 @@ export type SessionEvent =
       readonly drained: boolean;
     }
   | { readonly type: "applied"; readonly lane: Lane; readonly rejections: readonly Rejection[] }
+  | ({ readonly type: "blob-opened" } & BlobProgress)
+  | { readonly type: "chunks-written"; readonly isDone: boolean }
+  /** Null: the content is not there any more. */
+  | { readonly type: "chunk-read"; readonly content: Uint8Array | null }
   /** Rows were committed to the outbox of a lane. */
   | { readonly type: "woken"; readonly lane: Lane }
   /** The edge has something to tell of itself. */
@@ -82,6 +94,12 @@ export type SessionEffect =
     }
   /** The edge told this of itself: keep the newest. */
   | { readonly type: "note"; readonly report: EdgeReport }
+  /** Look how much of a content is here. Report `blob-opened`. */
+  | { readonly type: "open-blob"; readonly blob: BlobRef }
+  /** Store chunks; behind the last one compare the hash. Report `chunks-written`. */
+  | ({ readonly type: "write-chunks" } & WantedWrite)
+  /** Read a part of a content. Report `chunk-read`. */
+  | ({ readonly type: "read-chunk" } & WantedChunk)
   | { readonly type: "close"; readonly code: string; readonly text: string; readonly retryAfterMs: number };
 
 export interface Step {

@@ -1,5 +1,8 @@
-import type { Ack, Batch, Frame, GoAway, Hello, Ping, Status, Welcome } from "./frames.ts";
-import { onAck, onApplied, onBatch, onLoaded, onOpened, onWoken } from "./session-lanes.ts";
+import { createBlobReceiver } from "./blob-receiver.ts";
+import { createBlobSender } from "./blob-sender.ts";
+import type { Ack, Batch, BlobOffer, Frame, GoAway, Hello, Ping, Status, Welcome } from "./frames.ts";
+import { onBlobOffer, onBlobOpened, onChunk, onChunkAck, onChunkRead, onChunksWritten } from "./session-blobs.ts";
+import { onAck, onApplied, onBatch, onLoaded, onOpened, onWoken, thenPump } from "./session-lanes.ts";
 import { onTick } from "./session-liveness.ts";
 import type { Phase, Role, SessionEvent, SessionState, Step } from "./session-state.ts";
 import { fail, HELD_ACKS_MAX, send, stay } from "./session-state.ts";
@@ -7,7 +10,7 @@ import { fail, HELD_ACKS_MAX, send, stay } from "./session-state.ts";
 // One session of the sync protocol, as a pure machine for either end: (state, event) -> { state, effects }.
 // SPEC.md in this folder is its text; the names are the same. Phases, events and effects are in session-state.ts.
 //
-// Limits: frames of a lane lie inside the window; one load per lane, one apply per session, at most one unanswered ping.
+// Limits: see session-state.ts.
 
 /** The edge speaks first. */
 export function startEdgeSession(hello: Hello, nowMs: number): Step {
@@ -43,6 +46,9 @@ const TRANSITIONS = {
     welcome: onFirstFrame,
     batch: refuseFirst,
     ack: refuseFirst,
+    "blob-offer": refuseFirst,
+    chunk: refuseFirst,
+    "chunk-ack": refuseFirst,
     ping: refuseFirst,
     pong: refuseFirst,
     status: refuseFirst,
@@ -50,6 +56,9 @@ const TRANSITIONS = {
     opened: stay,
     loaded: stay,
     applied: stay,
+    "blob-opened": stay,
+    "chunks-written": stay,
+    "chunk-read": stay,
     woken: stay,
     report: stay,
     tick: onTick,
@@ -60,6 +69,9 @@ const TRANSITIONS = {
     welcome: refuseEarly,
     batch: onEarlyWork,
     ack: onEarlyWork,
+    "blob-offer": onEarlyOffer,
+    chunk: refuseEarly,
+    "chunk-ack": refuseEarly,
     ping: onEarlyPing,
     pong: refuseEarly,
     status: refuseEarly,
@@ -67,6 +79,9 @@ const TRANSITIONS = {
     opened: onOpened,
     loaded: stay,
     applied: stay,
+    "blob-opened": stay,
+    "chunks-written": stay,
+    "chunk-read": stay,
     woken: stay,
     report: stay,
     tick: onTick,
@@ -77,6 +92,9 @@ const TRANSITIONS = {
     welcome: refuseLate,
     batch: onBatch,
     ack: onAck,
+    "blob-offer": onBlobOffer,
+    chunk: thenPump(onChunk),
+    "chunk-ack": thenPump(onChunkAck),
     ping: answer,
     pong: stay,
     status: onStatus,
@@ -84,6 +102,9 @@ const TRANSITIONS = {
     opened: stay,
     loaded: onLoaded,
     applied: onApplied,
+    "blob-opened": onBlobOpened,
+    "chunks-written": thenPump(onChunksWritten),
+    "chunk-read": thenPump(onChunkRead),
     woken: onWoken,
     report: onReport,
     tick: onTick,
@@ -94,6 +115,9 @@ const TRANSITIONS = {
     welcome: stay,
     batch: stay,
     ack: stay,
+    "blob-offer": stay,
+    chunk: stay,
+    "chunk-ack": stay,
     ping: stay,
     pong: stay,
     status: stay,
@@ -101,6 +125,9 @@ const TRANSITIONS = {
     opened: stay,
     loaded: stay,
     applied: stay,
+    "blob-opened": stay,
+    "chunks-written": stay,
+    "chunk-read": stay,
     woken: stay,
     report: stay,
     tick: stay,
@@ -126,7 +153,10 @@ function createSession(role: Role, nowMs: number): SessionState {
     window: { bytes: 0, items: 0 },
     senders: [],
     receivers: [],
+    blobSender: createBlobSender(),
+    blobReceiver: createBlobReceiver(),
     held: [],
+    heldOffer: null,
     lastReceivedMs: nowMs,
     pingSentMs: null,
     nextNonce: 1,
@@ -157,6 +187,11 @@ function onEarlyWork(state: SessionState, frame: Batch | Ack): Step {
   if (fits && held.length - batches.length <= HELD_ACKS_MAX) return stay({ ...state, held });
   const text = `Frames before the session was open exceed ${HELD_ACKS_MAX} acks or the window of ${state.window.items} items`;
   return fail(state, "PROTOCOL_ERROR", text);
+}
+
+function onEarlyOffer(state: SessionState, offer: BlobOffer): Step {
+  if (state.role !== "edge" || state.heldOffer !== null) return refuseEarly(state, offer);
+  return stay({ ...state, heldOffer: offer });
 }
 
 function onEarlyPing(state: SessionState, ping: Ping): Step {

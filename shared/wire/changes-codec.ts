@@ -3,18 +3,18 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { AppError } from "../core/errors.ts";
 import { uuidToBytes } from "../core/ids.ts";
 import { isAttributeScope } from "../entities/attributes.ts";
-import type { Change, ChangeItem, EntityRef } from "../entities/change.ts";
+import type { Change, EntityRef, SentChange, SentItem } from "../entities/change.ts";
 import { GAP_REASONS } from "../entities/change.ts";
 import type { CanonicalJson } from "../entities/telemetry.ts";
-import { numberFromWire, uuidFromWire } from "./checked.ts";
+import { blobFromWire, numberFromWire, uuidFromWire } from "./checked.ts";
 import {
   type Change as ChangeMessage,
-  type ChangeSchema,
+  ChangeSchema,
   type EntityRef as EntityRefMessage,
   ItemsSchema,
 } from "./gen/skerry/sync/v1/sync_pb.ts";
 
-export type EncodableItem = Omit<ChangeItem, "unknown">;
+export type EncodableItem = Omit<SentItem, "unknown">;
 
 /** Encoded items can be joined end to end. */
 export function encodeItems(items: readonly EncodableItem[]): Uint8Array {
@@ -25,7 +25,7 @@ export function encodeItems(items: readonly EncodableItem[]): Uint8Array {
 }
 
 /** @throws AppError PROTOCOL_ERROR when the bytes are not `count` items or an item is malformed */
-export function decodeItems(bytes: Uint8Array, count: number): readonly ChangeItem[] {
+export function decodeItems(bytes: Uint8Array, count: number): readonly SentItem[] {
   let message;
   try {
     message = fromBinary(ItemsSchema, bytes);
@@ -42,9 +42,30 @@ export function decodeItems(bytes: Uint8Array, count: number): readonly ChangeIt
   });
 }
 
-function changeMessage(change: Change): MessageInitShape<typeof ChangeSchema> {
+export function encodeChange(change: Change): Uint8Array {
+  return toBinary(ChangeSchema, create(ChangeSchema, changeMessage(change)));
+}
+
+/** Null for a kind that this version does not know. @throws AppError PROTOCOL_ERROR when it is malformed */
+export function decodeChange(bytes: Uint8Array): Change | null {
+  let message;
+  try {
+    message = fromBinary(ChangeSchema, bytes);
+  } catch (error) {
+    throw new AppError("PROTOCOL_ERROR", "Content is not a Change message", { cause: error });
+  }
+  const change = changeFromMessage(message);
+  return change?.kind === "large-change" ? null : change;
+}
+
+function changeMessage(change: SentChange): MessageInitShape<typeof ChangeSchema> {
   const entity = { type: change.entity.type, id: uuidToBytes(change.entity.id) };
   switch (change.kind) {
+    case "large-change": {
+      const { sha256, bytes } = change.content;
+      const content = { sha256: Uint8Array.fromHex(sha256), bytes: BigInt(bytes) };
+      return { kind: { case: "largeChange", value: { entity, content } } };
+    }
     case "entity-saved":
       return { kind: { case: "entitySaved", value: { entity, body: change.body } } };
     case "entity-removed":
@@ -77,7 +98,7 @@ function changeMessage(change: Change): MessageInitShape<typeof ChangeSchema> {
 }
 
 /** Null for a kind that this version does not know. */
-function changeFromMessage({ kind }: ChangeMessage): Change | null {
+function changeFromMessage({ kind }: ChangeMessage): SentChange | null {
   switch (kind.case) {
     case "entitySaved":
       return { kind: "entity-saved", entity: refFrom(kind.value.entity), body: kind.value.body };
@@ -122,6 +143,8 @@ function changeFromMessage({ kind }: ChangeMessage): Change | null {
         reason,
       };
     }
+    case "largeChange":
+      return { kind: "large-change", entity: refFrom(kind.value.entity), content: blobFromWire(kind.value.content) };
     case undefined:
       return null;
   }

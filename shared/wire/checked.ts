@@ -1,3 +1,4 @@
+import type { BlobRef } from "../core/blob-ref.ts";
 import { AppError } from "../core/errors.ts";
 import type { Uuid } from "../core/ids.ts";
 import { uuidFromBytes } from "../core/ids.ts";
@@ -8,6 +9,18 @@ import { uuidFromBytes } from "../core/ids.ts";
 export function uuidFromWire(bytes: Uint8Array): Uuid {
   if (bytes.length !== 16) throw new AppError("PROTOCOL_ERROR", `A uuid has 16 bytes, got ${bytes.length}`);
   return uuidFromBytes(bytes);
+}
+
+/** @throws AppError PROTOCOL_ERROR unless there are 32 bytes */
+export function sha256FromWire(bytes: Uint8Array): string {
+  if (bytes.length !== 32) throw new AppError("PROTOCOL_ERROR", `A SHA-256 has 32 bytes, got ${bytes.length}`);
+  return bytes.toHex();
+}
+
+/** @throws AppError PROTOCOL_ERROR when there is none or it is malformed */
+export function blobFromWire(message: { readonly sha256: Uint8Array; readonly bytes: bigint } | undefined): BlobRef {
+  if (message === undefined) throw new AppError("PROTOCOL_ERROR", "A content is not named");
+  return { sha256: sha256FromWire(message.sha256), bytes: numberFromWire(message.bytes) };
 }
 
 /** @throws AppError PROTOCOL_ERROR when the number can't be held exactly */

@@ -18,14 +18,14 @@ export function compress(bytes: Uint8Array): Compressed {
   return payload.length < bytes.length ? { compression: "zstd", payload } : { compression: "none", payload: bytes };
 }
 
-/** @throws AppError PROTOCOL_ERROR when the payload is not what `compression` says */
-export function decompress({ compression, payload }: Compressed): Uint8Array {
+/** @throws AppError PROTOCOL_ERROR when the payload is not what `compression` says, or more than `bytesMax` */
+export function decompress({ compression, payload }: Compressed, bytesMax = PAYLOAD_BYTES_MAX): Uint8Array {
   switch (compression) {
     case "none":
       return payload;
     case "zstd":
       try {
-        return zstdDecompressSync(payload, { maxOutputLength: PAYLOAD_BYTES_MAX });
+        return zstdDecompressSync(payload, { maxOutputLength: bytesMax });
       } catch (error) {
         throw new AppError("PROTOCOL_ERROR", "Payload is not valid zstd", { cause: error });
       }

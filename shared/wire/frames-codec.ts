@@ -2,9 +2,11 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { AppError } from "../core/errors.ts";
 import { uuidToBytes } from "../core/ids.ts";
 import { SEQ_MAX } from "../core/seq-range.ts";
+import { CHUNK_BYTES_MAX } from "../sync/blob-sender.ts";
 import type {
   BacklogOrder,
   Batch,
+  Chunk,
   Compression,
   Frame,
   Hello,
@@ -15,9 +17,11 @@ import type {
   Welcome,
 } from "../sync/frames.ts";
 import { REJECTION_CODE_MAX, REJECTION_TEXT_MAX } from "../sync/rejections.ts";
-import { numberFromWire, uuidFromWire } from "./checked.ts";
+import { blobFromWire, numberFromWire, sha256FromWire, uuidFromWire } from "./checked.ts";
+import { compress, decompress } from "./compression.ts";
 import type {
   Batch as BatchMessage,
+  Chunk as ChunkMessage,
   Hello as HelloMessage,
   LaneWatermark as LaneWatermarkMessage,
   SessionRequest,
@@ -102,6 +106,18 @@ function commonMessage(frame: CommonFrame) {
       const rejections = frame.rejections.map((rejection) => ({ ...rejection, seq: BigInt(rejection.seq) }));
       return { case: "ack" as const, value: { lane: LANE_TO_WIRE[frame.lane], seq: BigInt(frame.seq), rejections } };
     }
+    case "blob-offer": {
+      const { sha256, bytes } = frame.blob;
+      const blob = { sha256: Uint8Array.fromHex(sha256), bytes: BigInt(bytes) };
+      return { case: "blobOffer" as const, value: { blob } };
+    }
+    case "chunk":
+      return { case: "chunk" as const, value: chunkMessage(frame) };
+    case "chunk-ack": {
+      const { sha256, offset, isDone: done } = frame;
+      const value = { sha256: Uint8Array.fromHex(sha256), offset: BigInt(offset), done };
+      return { case: "chunkAck" as const, value };
+    }
     case "ping":
       return { case: "ping" as const, value: { nonce: BigInt(frame.nonce) } };
     case "pong":
@@ -126,6 +142,14 @@ function commonFrom(frame: CommonMessage | SessionResponse["frame"]): Frame | nu
       }));
       return { type: "ack", lane: laneFrom(frame.value.lane), seq: numberFromWire(frame.value.seq), rejections };
     }
+    case "blobOffer":
+      return { type: "blob-offer", blob: blobFromWire(frame.value.blob) };
+    case "chunk":
+      return chunkFrom(frame.value);
+    case "chunkAck": {
+      const { sha256, offset, done } = frame.value;
+      return { type: "chunk-ack", sha256: sha256FromWire(sha256), offset: numberFromWire(offset), isDone: done };
+    }
     case "ping":
       return { type: "ping", nonce: numberFromWire(frame.value.nonce) };
     case "pong":
@@ -148,6 +172,26 @@ function batchFrom(message: BatchMessage): Batch {
     count: message.count,
     compression: compressionFrom(message.compression),
     payload: message.payload,
+  };
+}
+
+function chunkMessage({ sha256, offset, content }: Chunk) {
+  const { compression, payload } = compress(content);
+  return {
+    sha256: Uint8Array.fromHex(sha256),
+    offset: BigInt(offset),
+    compression: COMPRESSION_TO_WIRE[compression],
+    content: payload as Uint8Array<ArrayBuffer>, // never shared memory: of the database driver or zlib
+  };
+}
+
+function chunkFrom({ sha256, offset, compression, content }: ChunkMessage): Chunk {
+  const compressed = { compression: compressionFrom(compression), payload: content };
+  return {
+    type: "chunk",
+    sha256: sha256FromWire(sha256),
+    offset: numberFromWire(offset),
+    content: decompress(compressed, CHUNK_BYTES_MAX),
   };
 }
 

@@ -14,6 +14,7 @@ import { dialCloud } from "../../edge/sync/transport.ts";
 import { createUuid, type Uuid } from "../../shared/core/ids.ts";
 import { silentLog } from "../../shared/observe/log.ts";
 import { createMetrics } from "../../shared/observe/metrics.ts";
+import { createSha256 } from "../../shared/runtime/hash.ts";
 import { systemClock as clock } from "../../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../../shared/runtime/system-random.ts";
 import { saveDevice } from "../../shared/store/device-store.ts";
@@ -74,6 +75,8 @@ async function startTestReplica(): Promise<TestReplica> {
     onDownlinks,
     ends,
     log,
+    createHasher: createSha256,
+    blobBytesMax: 1_024,
   });
   const window = { bytes: 1_000_000, items: 1_000 };
   const { reports, traffic } = watchEdges({ db, live, clock, log, metrics });
@@ -181,8 +184,17 @@ test("createSessionStore() says that the database is away, without the statement
   const db = openDb(away.sql);
   const ends = { store: () => Promise.resolve() };
   const ids = { cloudId: CLOUD_ID, cloudVersion: "test", replicaId: CLOUD_ID };
-  const others = { hashEdgeSecret, onDownlinks: () => undefined, ends, log: silentLog };
-  const store = createSessionStore({ ...deps, ...ids, db, ...others });
+  const contents = { createHasher: createSha256, blobBytesMax: 1_024 };
+  const store = createSessionStore({
+    ...deps,
+    ...ids,
+    ...contents,
+    db,
+    hashEdgeSecret,
+    onDownlinks: () => undefined,
+    ends,
+    log: silentLog,
+  });
   const edge = { edgeId: CLOUD_ID, tenantId, name: "Edge", type: "default", secretHash: "" };
   const request = { lane: "downlink", afterSeq: 0, upToSeq: 9, bytesMax: 1, itemsMax: 1, frameBytesMax: 1 } as const;
   for (const work of [

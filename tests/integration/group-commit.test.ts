@@ -6,7 +6,7 @@ import { silentLog } from "../../shared/observe/log.ts";
 import { closeSql, openSql, type Sql } from "../../shared/postgres/connect.ts";
 import { systemClock } from "../../shared/runtime/system-clock.ts";
 import { systemRandom } from "../../shared/runtime/system-random.ts";
-import { startTestPostgres, type TestDatabase, type TestPostgres } from "../support/postgres.ts";
+import { createTestBlobs, startTestPostgres, type TestDatabase, type TestPostgres } from "../support/postgres.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const WRITER = "test writer";
@@ -23,6 +23,7 @@ beforeAll(async () => {
   writerSql = openSql(database.connection, { applicationName: WRITER, max: 1, arrays: false }, silentLog);
   groupCommit = await createGroupCommit({
     sql: writerSql,
+    blobs: createTestBlobs(database),
     clock: systemClock,
     log: silentLog,
     onCommitted: () => undefined,

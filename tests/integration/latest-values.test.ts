@@ -5,6 +5,7 @@ import { openEdgeStores, type EdgeStores } from "../../edge/store/edge-stores.ts
 import { createUuid } from "../../shared/core/ids.ts";
 import type { CanonicalJson, TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import { silentLog } from "../../shared/observe/log.ts";
+import { createSha256 } from "../../shared/runtime/hash.ts";
 import { systemClock } from "../../shared/runtime/system-clock.ts";
 import { systemRandom } from "../../shared/runtime/system-random.ts";
 import { readLatest } from "../../shared/store/telemetry-store.ts";
@@ -24,6 +25,8 @@ const open = (): Promise<EdgeStores> =>
     clock: systemClock,
     random: systemRandom,
     log: silentLog,
+    createHasher: createSha256,
+    blobBytesMax: 1,
     onOutbox: () => undefined,
   });
 

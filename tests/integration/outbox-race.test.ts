@@ -21,7 +21,7 @@ import { decodeItems } from "../../shared/wire/changes-codec.ts";
 import { decompress } from "../../shared/wire/compression.ts";
 import { decodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
 import { Dice } from "../sim/dice.ts";
-import { startTestPostgres, type TestPostgres } from "../support/postgres.ts";
+import { createTestBlobs, startTestPostgres, type TestPostgres } from "../support/postgres.ts";
 
 // Writers whose transactions overlap and commit in another order than they began, against a reader that never looks below
 // its cursor. Each writer counts, so that a row that was missed, repeated or came too late is seen.
@@ -169,6 +169,7 @@ describe("cloud_event under 16 submitters", () => {
     const tenantId = createUuid(clock, random);
     const groupCommit = await createGroupCommit({
       sql: writerSql,
+      blobs: createTestBlobs(database),
       clock,
       log: silentLog,
       onCommitted: () => undefined,

@@ -11,7 +11,7 @@ import { systemRandom } from "../../shared/runtime/system-random.ts";
 import type { OutgoingBatch } from "../../shared/sync/sender.ts";
 import { decompress } from "../../shared/wire/compression.ts";
 import { decodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
-import { startTestPostgres, type TestPostgres } from "../support/postgres.ts";
+import { createTestBlobs, startTestPostgres, type TestPostgres } from "../support/postgres.ts";
 
 let postgres: TestPostgres;
 let writerSql: Sql;
@@ -25,7 +25,13 @@ beforeAll(async () => {
   postgres = await startTestPostgres();
   const database = await postgres.createDatabase("edge");
   writerSql = openSql(database.connection, { applicationName: "test writer", max: 1, arrays: false }, silentLog);
-  const deps = { sql: writerSql, clock: systemClock, log: silentLog, onCommitted: () => undefined };
+  const deps = {
+    sql: writerSql,
+    blobs: createTestBlobs(database),
+    clock: systemClock,
+    log: silentLog,
+    onCommitted: () => undefined,
+  };
   groupCommit = await createGroupCommit(deps);
   outbox = createOutbox(database.sql);
   running = groupCommit.runLoop(stop.signal);

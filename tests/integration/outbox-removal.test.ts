@@ -9,7 +9,7 @@ import { createOutbox, type Outbox } from "../../edge/store/outbox.ts";
 import { ensureFirstHistory } from "../../edge/store/retention.ts";
 import { createUuid, type Uuid } from "../../shared/core/ids.ts";
 import { SEQ_MAX } from "../../shared/core/seq-range.ts";
-import type { ChangeItem, TelemetryGap } from "../../shared/entities/change.ts";
+import type { SentItem, TelemetryGap } from "../../shared/entities/change.ts";
 import type { CanonicalJson, TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import { silentLog } from "../../shared/observe/log.ts";
 import { closeSql, openSql, type Sql } from "../../shared/postgres/connect.ts";
@@ -19,7 +19,7 @@ import { lastSeqOf } from "../../shared/sync/frames.ts";
 import { decodeItems } from "../../shared/wire/changes-codec.ts";
 import { decompress } from "../../shared/wire/compression.ts";
 import { decodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
-import { startTestPostgres, type TestDatabase, type TestPostgres } from "../support/postgres.ts";
+import { createTestBlobs, startTestPostgres, type TestDatabase, type TestPostgres } from "../support/postgres.ts";
 
 const NOW_MS = Date.UTC(2026, 10, 24, 12);
 const DEVICES: readonly Uuid[] = [createUuid(systemClock, systemRandom), createUuid(systemClock, systemRandom)];
@@ -44,6 +44,7 @@ beforeEach(async () => {
   closing.defer(() => closeSql(writer));
   groupCommit = await createGroupCommit({
     sql: writer,
+    blobs: createTestBlobs(database),
     clock: systemClock,
     log: silentLog,
     onCommitted: () => undefined,
@@ -98,7 +99,7 @@ async function readWaiting(afterSeq = 0): Promise<Waiting> {
   }
 }
 
-async function readGapItems(): Promise<readonly ChangeItem[]> {
+async function readGapItems(): Promise<readonly SentItem[]> {
   const { batches } = await outbox.read("config", { ...READ_ALL, afterSeq: 0, itemsMax: 50_000 });
   return batches.flatMap((batch) => decodeItems(decompress(batch), batch.count));
 }

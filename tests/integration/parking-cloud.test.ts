@@ -13,6 +13,7 @@ import type { Batch, Hello, Rejection, UplinkLane } from "../../shared/sync/fram
 import { encodeItems } from "../../shared/wire/changes-codec.ts";
 import { compress } from "../../shared/wire/compression.ts";
 import { encodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
+import { createTestBlobs } from "../support/postgres.ts";
 import { startTestCloud, type TestCloud } from "../support/test-cloud.ts";
 
 let cloud: TestCloud;
@@ -71,7 +72,7 @@ class Speaker {
     const { session, storeId } = this;
     const batch: Batch = { type: "batch", lane, firstSeq: this.next[lane], count, ...compress(payload) };
     const origin = { edgeId, storeId, lane, session, tenantId, edgeName, cloudVersion: "2.0.0" };
-    const deps = { clock: cloud.clock, random };
+    const deps = { clock: cloud.clock, random, blobs: createTestBlobs(cloud.database) };
     const { rejections } = await applyUplink(cloud.database.db, deps, { origin, batches: [batch] });
     this.next[lane] += count;
     return rejections;

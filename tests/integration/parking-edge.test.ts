@@ -9,20 +9,21 @@ import { createLinkStore } from "../../edge/sync/link-store.ts";
 import type { LinkStore } from "../../edge/sync/link.ts";
 import { createUuid, NULL_UUID, type Uuid } from "../../shared/core/ids.ts";
 import { SEQ_MAX } from "../../shared/core/seq-range.ts";
-import type { Change } from "../../shared/entities/change.ts";
+import type { Change, SentChange } from "../../shared/entities/change.ts";
 import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
 import { silentLog } from "../../shared/observe/log.ts";
 import { createMetrics } from "../../shared/observe/metrics.ts";
 import { closeSql, openSql, type Sql } from "../../shared/postgres/connect.ts";
 import { systemClock as clock } from "../../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../../shared/runtime/system-random.ts";
+import type { BlobStore } from "../../shared/store/blob-store.ts";
 import { findCredentials, saveDevice } from "../../shared/store/device-store.ts";
 import { deleteEntity, findEntity } from "../../shared/store/entity-store.ts";
 import type { Batch, Rejection, UplinkLane, Welcome } from "../../shared/sync/frames.ts";
 import { decodeItems, encodeItems } from "../../shared/wire/changes-codec.ts";
 import { compress, decompress } from "../../shared/wire/compression.ts";
 import { decodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
-import { startTestPostgres, type TestDatabase, type TestPostgres } from "../support/postgres.ts";
+import { createTestBlobs, startTestPostgres, type TestDatabase, type TestPostgres } from "../support/postgres.ts";
 
 const deps = { clock, random, edgeVersion: "1.0.0" };
 const cloudId = createUuid(clock, random);
@@ -30,6 +31,7 @@ let postgres: TestPostgres;
 let database: TestDatabase;
 let writerSql: Sql;
 let groupCommit: GroupCommit;
+let blobs: BlobStore;
 let outbox: Outbox;
 let parked: ParkedItems;
 let link: LinkStore;
@@ -46,13 +48,15 @@ beforeEach(async () => {
   database = await postgres.createDatabase("edge");
   const { connection, db, sql } = database;
   writerSql = openSql(connection, { applicationName: "writer", max: 1, arrays: false }, silentLog);
-  groupCommit = await createGroupCommit({ sql: writerSql, clock, log: silentLog, onCommitted: () => undefined });
+  blobs = createTestBlobs(database);
+  groupCommit = await createGroupCommit({ sql: writerSql, blobs, clock, log: silentLog, onCommitted: () => undefined });
   stop = new AbortController();
   running = groupCommit.runLoop(stop.signal);
   outbox = createOutbox(sql);
-  parked = createParkedItems({ db, groupCommit });
+  parked = createParkedItems({ db, groupCommit, blobs });
   link = createLinkStore({
     ...deps,
+    blobs,
     metrics: createMetrics(),
     db,
     outbox,
@@ -111,7 +115,7 @@ async function readLane(lane: UplinkLane, afterSeq: number) {
   return batches;
 }
 
-async function readChanges(afterSeq: number): Promise<readonly Change[]> {
+async function readChanges(afterSeq: number): Promise<readonly SentChange[]> {
   const batches = await readLane("config", afterSeq);
   return batches.flatMap((batch) => decodeItems(decompress(batch), batch.count).flatMap(({ changes }) => changes));
 }
@@ -197,7 +201,13 @@ describe("parked records", () => {
     await groupCommit.saveTelemetry([record(entityId, 6)]);
     expect((await readLane("telemetry", 7)).map(({ firstSeq }) => firstSeq)).toEqual([8]);
     // The numbers are those of the database, also after a start.
-    const next = await createGroupCommit({ sql: writerSql, clock, log: silentLog, onCommitted: () => undefined });
+    const next = await createGroupCommit({
+      sql: writerSql,
+      blobs,
+      clock,
+      log: silentLog,
+      onCommitted: () => undefined,
+    });
     expect(next.nextSeq("telemetry")).toBe(9);
   });
 
@@ -278,7 +288,7 @@ describe("applyDownlinks()", () => {
       [deviceSaved(last, "Last"), credentialsSaved(last, Buffer.from(random.bytes(6_000)).toString("hex"))],
       [credentialsSaved(first, "token 2")],
     );
-    const { rejections } = await applyDownlinks(groupCommit, deps, [batch]);
+    const { rejections } = await applyDownlinks(groupCommit, { ...deps, blobs }, [batch]);
     expect(rejections).toEqual([
       expect.objectContaining({ seq: 2, code: "ALREADY_EXISTS", version: "1.0.0" }),
       expect.objectContaining({ seq: 3, code: "INVALID_ARGUMENT", text: expect.stringContaining("54000") }),
@@ -298,7 +308,7 @@ describe("applyDownlinks()", () => {
 
   test("forgets what it refused of another history of downlinks", async () => {
     await link.welcome(welcome(), EVERYTHING);
-    await applyDownlinks(groupCommit, deps, [batchOf(1, [credentialsSaved(half, "x")])]);
+    await applyDownlinks(groupCommit, { ...deps, blobs }, [batchOf(1, [credentialsSaved(half, "x")])]);
     const { missedAcks } = await link.welcome(
       welcome({ cloudId: half, downlinkResume: 1, downlinkAcked: 1 }),
       EVERYTHING,

@@ -11,6 +11,7 @@ import { silentLog } from "../../shared/observe/log.ts";
 import type { Sql, TransactionSql } from "../../shared/postgres/connect.ts";
 import { openExternalDatabase } from "../../shared/postgres/external.ts";
 import { openPool, type Pool } from "../../shared/postgres/pool.ts";
+import { createSha256 } from "../../shared/runtime/hash.ts";
 import { systemClock } from "../../shared/runtime/system-clock.ts";
 import { systemRandom } from "../../shared/runtime/system-random.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
@@ -194,6 +195,8 @@ test("createGroupCommit() goes on after each loss of the database, its sequences
     clock: systemClock,
     random: systemRandom,
     log: silentLog,
+    createHasher: createSha256,
+    blobBytesMax: 1,
     onOutbox: () => undefined,
   });
   const stop = new AbortController();

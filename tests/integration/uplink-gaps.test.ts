@@ -12,6 +12,7 @@ import type { Batch, UplinkLane } from "../../shared/sync/frames.ts";
 import { encodeItems } from "../../shared/wire/changes-codec.ts";
 import { compress } from "../../shared/wire/compression.ts";
 import { encodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
+import { createTestBlobs } from "../support/postgres.ts";
 import { addCustomerUser, startTestCloud, type TestCloud } from "../support/test-cloud.ts";
 
 const deps = { clock, random };
@@ -63,10 +64,14 @@ function apply(lane: UplinkLane, batches: readonly Omit<Batch, "type" | "lane">[
     edgeName: "Edge",
     cloudVersion: "1",
   };
-  return applyUplink(cloud.database.db, deps, {
-    origin,
-    batches: batches.map((batch) => ({ type: "batch", lane, ...batch })),
-  });
+  return applyUplink(
+    cloud.database.db,
+    { ...deps, blobs: createTestBlobs(cloud.database) },
+    {
+      origin,
+      batches: batches.map((batch) => ({ type: "batch", lane, ...batch })),
+    },
+  );
 }
 
 /** A row of `count` numbers of which the records at `keep` are left; every third is of a device that is not here. */

@@ -122,7 +122,7 @@ class Lane {
   }
 
   #send(): void {
-    const { sender, batches } = takeSendable(this.sender, WINDOW, this.configSent, 0);
+    const { sender, batches } = takeSendable(this.sender, WINDOW, ({ configSeq }) => configSeq <= this.configSent, 0);
     for (const batch of batches) expect(batch.configSeq).toBeLessThanOrEqual(this.configSent);
     this.sender = sender;
     this.sentRows = [...this.sentRows, ...batches];
@@ -256,10 +256,10 @@ describe("a sender", () => {
     expect(loadFinished(loadStarted(sender), [], true)).toBeNull();
     const first = present(loadFinished(loadStarted(sender), [row(21, 10)], true));
     expect(first.mode).toBe("more");
-    const sent = takeSendable(first, WINDOW, 0, 0).sender;
+    const sent = takeSendable(first, WINDOW, () => true, 0).sender;
     expect(wantedLoad(sent, WINDOW)).toMatchObject({ afterSeq: 10, upToSeq: 15 });
     const second = present(loadFinished(loadStarted(sent), [row(11, 5)], false));
-    const all = takeSendable(second, WINDOW, 0, 0).sender;
+    const all = takeSendable(second, WINDOW, () => true, 0).sender;
     expect(wantedLoad(all, WINDOW)).toBeNull();
     expect(acknowledged(all, 15, 0)?.committed).toMatchObject([
       { first: 21, last: 30 },

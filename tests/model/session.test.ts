@@ -57,6 +57,7 @@ function take(pair: SessionPair, step: PairStep): void {
 
 const seqs = fc.integer({ min: -1, max: 5 });
 
+const hashes = fc.constantFrom("ab".repeat(32), "cd".repeat(32));
 const frames: fc.Arbitrary<Frame> = fc.oneof(
   fc.constant(HELLO),
   fc.constant(WELCOME),
@@ -69,6 +70,14 @@ const frames: fc.Arbitrary<Frame> = fc.oneof(
     payload: fc.uint8Array({ maxLength: 10 }),
   }),
   fc.record({ type: fc.constant("ack"), lane: lanes, seq: seqs, rejections: fc.constant([]) }),
+  fc.record({ type: fc.constant("blob-offer"), blob: fc.record({ sha256: hashes, bytes: fc.nat(20) }) }),
+  fc.record({
+    type: fc.constant("chunk"),
+    sha256: hashes,
+    offset: fc.nat(20),
+    content: fc.uint8Array({ maxLength: 10 }),
+  }),
+  fc.record({ type: fc.constant("chunk-ack"), sha256: hashes, offset: fc.nat(20), isDone: fc.boolean() }),
   fc.record({ type: fc.constantFrom("ping", "pong"), nonce: fc.nat() }),
   fc.record({
     type: fc.constant("go-away"),
@@ -83,6 +92,9 @@ const events: fc.Arbitrary<SessionEvent> = fc.oneof(
   fc.record({ type: fc.constant("woken"), lane: lanes }),
   fc.record({ type: fc.constant("applied"), lane: lanes, rejections: fc.constant([]) }),
   fc.record({ type: fc.constant("loaded"), lane: lanes, batches: fc.constant([]), drained: fc.boolean() }),
+  fc.record({ type: fc.constant("blob-opened"), offset: fc.nat(20), isDone: fc.boolean() }),
+  fc.record({ type: fc.constant("chunks-written"), isDone: fc.boolean() }),
+  fc.record({ type: fc.constant("chunk-read"), content: fc.option(fc.uint8Array({ maxLength: 10 })) }),
   fc.record({ type: fc.constant("tick") }),
   fc.record({
     type: fc.constant("opened"),

@@ -72,6 +72,7 @@ export class SimCloudProcess {
       },
       load: (request) => store.readDownlinks(request),
       apply: (lane, batches) => store.applyUplink({ ...current(), lane: uplinkLaneOf(lane) }, batches),
+      blobs: store.blobs,
       settle: (_lane, { seq, rejections }) => store.settleDownlinks(current().session, seq, rejections),
       committed: (lane) => store.committed(current().storeId, uplinkLaneOf(lane)),
       ended: () => {

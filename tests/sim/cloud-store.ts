@@ -1,3 +1,4 @@
+import type { BlobRef } from "../../shared/core/blob-ref.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { SeqRange } from "../../shared/core/seq-range.ts";
@@ -17,6 +18,7 @@ import { lastSeqOf } from "../../shared/sync/frames.ts";
 import { createMissedAcks } from "../../shared/sync/rejections.ts";
 import type { OutgoingBatch } from "../../shared/sync/sender.ts";
 import type { LoadRequest } from "../../shared/sync/session-driver.ts";
+import { SimBlobs } from "./blobs.ts";
 import type { Checker } from "./checker.ts";
 import { Violation } from "./checker.ts";
 import {
@@ -24,6 +26,8 @@ import {
   deviceOfRecord,
   DOWNLINK_NUMBERS,
   encodeNumbers,
+  entityContent,
+  isLargeEntity,
   isRefusedRecord,
   readConfigContent,
   refuse,
@@ -77,6 +81,7 @@ export class SimCloudStore {
   failed = new Set<number>();
   /** A full sync covers what was refused up to here. */
   coveredUpTo = 0;
+  readonly blobs = new SimBlobs();
   /** Version of each entity. */
   entities = new Map<number, number>();
   #uplinks = new Map<string, Uplink>();
@@ -111,6 +116,7 @@ export class SimCloudStore {
 
   restore(backup: Backup): void {
     this.isSetBack = true;
+    this.blobs.loseParts(0);
     this.session = backup.session;
     this.storeId = backup.storeId;
     this.downlinkLast = backup.downlinkLast;
@@ -222,6 +228,8 @@ export class SimCloudStore {
       if (content === REMOVED) continue;
       const { kind, device } =
         lane === "config" ? readConfigContent(content) : { kind: "telemetry", device: deviceOfRecord(content) };
+      if (kind === "large" && !this.blobs.isWhole(content))
+        throw new Violation("contents before items", `${lane} ${seq} names a content that is not here whole`);
       const key = `${storeId} ${device}`;
       if (kind === "create") this.#devices.add(key);
       else if (kind === "gap") continue;
@@ -245,10 +253,17 @@ export class SimCloudStore {
     readonly drained: boolean;
   } {
     const numbers: number[] = [];
+    const blobs: BlobRef[] = [];
     for (let seq = afterSeq + 1; seq <= afterSeq + itemsMax && numbers.length * 4 < bytesMax; seq += 1) {
       const event = this.#events.get(seq);
       if (event === undefined) break;
-      numbers.push(event.row, event.entity, this.entities.get(event.entity) ?? 0);
+      const version = this.entities.get(event.entity) ?? 0;
+      const isLarge = isLargeEntity(event.entity);
+      if (isLarge && numbers.length > 0) break;
+      numbers.push(event.row, event.entity, version);
+      if (!isLarge) continue;
+      blobs.push(this.blobs.make(entityContent(event.entity, version)));
+      break;
     }
     const count = numbers.length / DOWNLINK_NUMBERS;
     if (count === 0) return { batches: [], drained: true };
@@ -261,6 +276,7 @@ export class SimCloudStore {
       compression: "none",
       payload,
       configSeq: 0,
+      blobs,
     };
     return { batches: [batch], drained: !this.#events.has(afterSeq + count + 1) };
   }

@@ -40,10 +40,10 @@ export const REJECTIONS_PER_ACK = 2;
 /** Stands where a record was that the edge removed to make room. */
 export const REMOVED = -1;
 
-/** A config item makes a device, changes one, is one that the cloud refuses, or tells of removed records. */
-export type ConfigKind = "create" | "update" | "refused" | "gap";
+/** A config item makes a device, changes one, is one that the cloud refuses, tells of removed records, or changes one so much that it travels in chunks. */
+export type ConfigKind = "create" | "update" | "refused" | "gap" | "large";
 
-const KINDS: readonly ConfigKind[] = ["create", "update", "refused", "gap"];
+const KINDS: readonly ConfigKind[] = ["create", "update", "refused", "gap", "large"];
 
 export function configContent(kind: ConfigKind, device: number, number: number): number {
   return (number * KINDS.length + KINDS.indexOf(kind)) * DEVICE_SPAN + device;
@@ -56,6 +56,16 @@ export function readConfigContent(content: number): { readonly kind: ConfigKind;
 
 /** Numbers per downlink item: its row, its entity, the entity's version when it was read. */
 export const DOWNLINK_NUMBERS = 3;
+
+/** Entities whose state travels in chunks. */
+export function isLargeEntity(entity: number): boolean {
+  return entity % 12 === 0;
+}
+
+/** Which content the state of a large entity is. */
+export function entityContent(entity: number, version: number): number {
+  return version * 16 + entity;
+}
 
 /** Rows that edges refuse for good. */
 export function isRefusedDownlink(row: number): boolean {

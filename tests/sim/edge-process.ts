@@ -115,6 +115,7 @@ export class SimEdgeProcess {
         return { batches: batches.map((batch) => ({ ...batch, lane })), drained };
       },
       apply: (_lane, batches: readonly Batch[]) => store.applyDownlinks(batches, this.#world.cloud.store),
+      blobs: store.blobs,
       settle: (lane, { committed, rejections }) => store.settle(uplinkLaneOf(lane), committed, rejections),
       committed: () => [{ first: 1, last: store.downlinkApplied }],
       ended: (end) => {

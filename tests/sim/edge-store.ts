@@ -7,6 +7,7 @@ import type { Ack, Batch, Hello, LaneOffer, Rejection, UplinkLane, Welcome } fro
 import { lastSeqOf, UPLINK_LANES } from "../../shared/sync/frames.ts";
 import { createMissedAcks } from "../../shared/sync/rejections.ts";
 import type { OutgoingBatch, WantedLoad } from "../../shared/sync/sender.ts";
+import { SimBlobs } from "./blobs.ts";
 import type { Checker } from "./checker.ts";
 import { Violation } from "./checker.ts";
 import type { SimCloudStore } from "./cloud-store.ts";
@@ -17,7 +18,10 @@ import {
   DEVICES_MAX,
   DOWNLINK_NUMBERS,
   encodeNumbers,
+  entityContent,
+  isLargeEntity,
   isRefusedDownlink,
+  readConfigContent,
   recordContent,
   refuse,
   REJECTIONS_PER_ACK,
@@ -47,6 +51,7 @@ export class SimEdgeStore {
   refused = new Set<number>();
   /** Those of which the cloud may not know. */
   #rejections: Rejection[] = [];
+  readonly blobs = new SimBlobs();
   /** Rows of the downlink that took effect here. */
   #downlinks = new Set<number>();
   #rows: Record<UplinkLane, Row[]> = { config: [], telemetry: [] };
@@ -90,6 +95,7 @@ export class SimEdgeStore {
 
   loseVolatile(): void {
     this.#cursor = { ...this.#durableCursor };
+    this.blobs.loseParts(0.5);
   }
 
   flush(): void {
@@ -193,7 +199,13 @@ export class SimEdgeStore {
       return { drained, batches: found.map((row) => this.telemetryBatch(row, afterSeq, upToSeq)) };
     const [first] = found;
     if (first === undefined) return { drained, batches: [] };
-    const joined = found.slice(0, itemsMax).flatMap((row) => row.contents);
+    const rows = found.slice(0, itemsMax);
+    const large = rows.findIndex(isLarge);
+    if (large === 0) {
+      const blobs = first.contents.map((content) => this.blobs.make(content));
+      return { drained, batches: [{ ...batchOf("config", first.firstSeq, first.contents, 0), blobs }] };
+    }
+    const joined = rows.slice(0, large === -1 ? rows.length : large).flatMap((row) => row.contents);
     return { drained, batches: [batchOf("config", first.firstSeq, joined, 0)] };
   }
 
@@ -244,6 +256,8 @@ export class SimEdgeStore {
         if (this.#downlinks.has(row))
           throw new Violation("downlink at most once", `row ${row}, sequence ${seq}, took effect twice`);
         this.#downlinks.add(row);
+        if (isLargeEntity(entity) && !this.blobs.isWhole(entityContent(entity, version)))
+          throw new Violation("contents before items", `downlink ${seq} names a content that is not here whole`);
         if (isRefusedDownlink(row)) {
           rejections.push(refuse(seq));
           this.refused.add(seq);
@@ -287,4 +301,9 @@ function batchOf(lane: UplinkLane, firstSeq: number, contents: readonly number[]
     payload: encodeNumbers(contents),
     configSeq,
   };
+}
+
+function isLarge({ contents }: Row): boolean {
+  const [content] = contents;
+  return content !== undefined && readConfigContent(content).kind === "large";
 }

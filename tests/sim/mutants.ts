@@ -177,6 +177,13 @@ export const MUTANTS: readonly Mutant[] = [
     const receivers = state.receivers.toSorted((left, right) => (left.lane < right.lane ? 1 : -1));
     return advanceSession({ ...state, receivers }, event, nowMs);
   }),
+  cloudStore("goes on with a content behind what arrived of it", (store) => {
+    store.blobs.resumeAt = (incoming) => {
+      if (incoming.received > 0 && !incoming.isComplete)
+        incoming.received = Math.min(incoming.received + 400, incoming.bytes.length - 4);
+      return incoming.received;
+    };
+  }),
   cloudStore("commits sequences before the effects", (store) => {
     const apply = store.applyUplink.bind(store);
     let calls = 0;

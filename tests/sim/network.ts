@@ -1,3 +1,4 @@
+import { rankOf } from "../../shared/sync/frame-queue.ts";
 import type { Frame } from "../../shared/sync/frames.ts";
 import { LANES } from "../../shared/sync/frames.ts";
 import type { Role } from "../../shared/sync/session-state.ts";
@@ -65,7 +66,7 @@ export class Stream {
       return;
     }
     const { delayMs, jitterMs } = this.#weather;
-    const rank = frame.type === "batch" ? LANES.indexOf(frame.lane) + 1 : 0;
+    const rank = rankOf(frame);
     const atMs = Math.max(
       nowMs + delayMs + this.#dice.between(0, jitterMs),
       direction.stalledUntilMs,

@@ -13,6 +13,7 @@ import type {
   SessionState,
   Step,
 } from "../../shared/sync/session-state.ts";
+import type { SimBlobs } from "./blobs.ts";
 import { Violation } from "./checker.ts";
 import type { Stream, StreamEnd } from "./network.ts";
 import type { Simulation } from "./simulation.ts";
@@ -23,6 +24,7 @@ export interface SimPorts {
   load(request: LoadRequest): { readonly batches: readonly OutgoingBatch[]; readonly drained: boolean };
   apply(lane: Lane, batches: readonly Batch[]): readonly Rejection[];
   settle(lane: Lane, settled: Settled): void;
+  readonly blobs: SimBlobs;
   /** What this side has committed of a lane. */
   committed(lane: Lane): readonly SeqRange[];
   /** Everything that the session began is done. */
@@ -139,6 +141,15 @@ export class SimSessionEnd implements StreamEnd {
       }
       case "note":
         // Nothing in the protocol depends on it.
+        return;
+      case "open-blob":
+        this.#work(() => ({ type: "blob-opened", ...ports.blobs.open(effect.blob) }));
+        return;
+      case "write-chunks":
+        this.#work(() => ({ type: "chunks-written", ...ports.blobs.write(effect) }));
+        return;
+      case "read-chunk":
+        this.#work(() => ({ type: "chunk-read", content: ports.blobs.read(effect) }));
         return;
       case "close":
         this.#world.sessionClosed(this.role, effect);

@@ -51,8 +51,11 @@ export class Workload {
   writeOnEdge(store: SimEdgeStore): void {
     const { dice } = this.#world;
     if (store.devices === 0 || dice.chance(0.2)) {
-      const kind = dice.chance(0.5) ? "create" : dice.chance(0.8) ? "update" : "refused";
-      store.writeConfig(store.devices === 0 ? "create" : kind, dice.whole(1, Math.max(1, store.devices)));
+      const kind = dice.chance(0.5) ? "create" : dice.pick(["update", "update", "update", "large", "refused"] as const);
+      store.writeConfig(
+        store.devices === 0 || kind === undefined ? "create" : kind,
+        dice.whole(1, Math.max(1, store.devices)),
+      );
       return;
     }
     const records = dice.chance(0.1) ? dice.whole(10, 80) : dice.whole(1, 6);

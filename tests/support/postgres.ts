@@ -1,10 +1,15 @@
 import { MIGRATIONS as CLOUD_MIGRATIONS } from "../../drizzle/cloud.gen.ts";
 import { MIGRATIONS as EDGE_MIGRATIONS } from "../../drizzle/edge.gen.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
+import { NULL_UUID } from "../../shared/core/ids.ts";
 import { silentLog } from "../../shared/observe/log.ts";
 import { closeSql, openSql, type PostgresConnection, type Sql } from "../../shared/postgres/connect.ts";
 import { runMigrations, type DatabaseKind } from "../../shared/postgres/migrate.ts";
 import { startPostgresServer, type PostgresServer } from "../../shared/postgres/server.ts";
+import { createSha256 } from "../../shared/runtime/hash.ts";
 import { systemClock } from "../../shared/runtime/system-clock.ts";
+import type { BlobStore } from "../../shared/store/blob-store.ts";
+import { createBlobStore } from "../../shared/store/blob-store.ts";
 import { openDb } from "../../shared/store/open-db.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { createTestDir, kill, SOURCE, untilStatus } from "../integration/postgres-support.ts";
@@ -66,4 +71,10 @@ export async function startTestPostgres(): Promise<TestPostgres> {
     },
     [Symbol.asyncDispose]: () => closing.disposeAsync(),
   };
+}
+
+/** Contents of one owner in this database, up to 512 MiB each. */
+export function createTestBlobs({ db }: TestDatabase, ownerId: Uuid = NULL_UUID): BlobStore {
+  const deps = { db, clock: systemClock, createHasher: createSha256 };
+  return createBlobStore(deps, { ownerId, bytesMax: 512 * 1024 * 1024 });
 }

@@ -17,6 +17,11 @@ const IDLE: SessionPorts = {
   load: () => Promise.resolve({ batches: [], drained: true }),
   apply: () => Promise.resolve([]),
   settle: () => Promise.resolve(),
+  blobs: {
+    open: () => Promise.resolve({ offset: 0, isDone: true }),
+    write: () => Promise.resolve({ isDone: true }),
+    read: () => Promise.resolve(null),
+  },
 };
 
 /** An edge's session whose peer is the test. */

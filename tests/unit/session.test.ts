@@ -146,7 +146,7 @@ describe("a sender", () => {
     const loading = loadStarted(createSender({ lane: "config", course: inOrderFrom(11), missed: [] }, 5));
     const loaded = loadFinished(loading, [outgoing({ lane: "config", firstSeq: 11, count: 1 })], false);
     if (loaded === null) throw new Error("The load was refused");
-    const { sender } = takeSendable(loaded, WELCOME.window, 0, 5);
+    const { sender } = takeSendable(loaded, WELCOME.window, () => true, 5);
     expect(acknowledged(sender, 10, 99)?.sender.progressMs).toBe(5);
     expect(acknowledged(sender, 11, 99)?.sender.progressMs).toBe(99);
   });

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { AppError } from "../../shared/core/errors.ts";
 import { uuidFromBytes } from "../../shared/core/ids.ts";
 import { ATTRIBUTE_SCOPES } from "../../shared/entities/attributes.ts";
-import type { Change, ChangeItem } from "../../shared/entities/change.ts";
+import type { SentChange, SentItem } from "../../shared/entities/change.ts";
 import { GAP_REASONS } from "../../shared/entities/change.ts";
 import type { TelemetryColumns } from "../../shared/entities/telemetry-columns.ts";
 import { recordsBetween, thinRecords } from "../../shared/entities/telemetry-columns.ts";
@@ -30,6 +30,14 @@ const text = fc.string({ unit: "grapheme", maxLength: 20 });
 const timeMs = fc.maxSafeInteger();
 const lane = fc.constantFrom(...LANES);
 
+const sha256 = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => bytes.toHex());
+const blob = fc.record({ sha256, bytes: seq });
+/** Some of it large and alike, so that it is compressed. */
+const chunkContent = fc.oneof(
+  fc.uint8Array({ minLength: 1 }),
+  fc.nat(255).map((byte) => new Uint8Array(5_000).fill(byte)),
+);
+
 const frame: fc.Arbitrary<Frame> = fc.oneof(
   fc.record({
     type: fc.constant("batch" as const),
@@ -45,6 +53,9 @@ const frame: fc.Arbitrary<Frame> = fc.oneof(
     seq,
     rejections: fc.array(fc.record({ seq, code: text, text, version: text })),
   }),
+  fc.record({ type: fc.constant("blob-offer" as const), blob }),
+  fc.record({ type: fc.constant("chunk" as const), sha256, offset: seq, content: chunkContent }),
+  fc.record({ type: fc.constant("chunk-ack" as const), sha256, offset: seq, isDone: fc.boolean() }),
   fc.record({ type: fc.constantFrom("ping" as const, "pong" as const), nonce: seq }),
   fc.record({ type: fc.constant("go-away" as const), code: text, text, retryAfterMs: fc.nat() }),
 );
@@ -54,7 +65,8 @@ const scope = fc.constantFrom(...ATTRIBUTE_SCOPES);
 const value = fc.json().map((json) => json as CanonicalJson);
 const attributes = fc.array(fc.record({ key: text, value, updatedMs: timeMs }));
 
-const change: fc.Arbitrary<Change> = fc.oneof(
+const change: fc.Arbitrary<SentChange> = fc.oneof(
+  fc.record({ kind: fc.constant("large-change" as const), entity, content: blob }),
   fc.record({ kind: fc.constant("entity-saved" as const), entity, body: fc.json() }),
   fc.record({ kind: fc.constant("entity-removed" as const), entity, deleted: fc.boolean() }),
   fc.record({ kind: fc.constant("attributes-saved" as const), entity, scope, attributes }),
@@ -157,7 +169,7 @@ describe("frames", () => {
 });
 
 describe("items", () => {
-  const known = (list: readonly EncodableItem[]): ChangeItem[] => list.map((item) => ({ ...item, unknown: 0 }));
+  const known = (list: readonly EncodableItem[]): SentItem[] => list.map((item) => ({ ...item, unknown: 0 }));
 
   test("stay the same through the wire", () => {
     fc.assert(fc.property(items, (sent) => expect(decodeItems(encodeItems(sent), sent.length)).toEqual(known(sent))));

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file skerry/sync/v1/sync.proto.
  */
 export const file_skerry_sync_v1_sync: GenFile = /*@__PURE__*/
-  fileDesc("Chlza2Vycnkvc3luYy92MS9zeW5jLnByb3RvEg5za2Vycnkuc3luYy52MSKuAgoOU2Vzc2lvblJlcXVlc3QSJgoFaGVsbG8YASABKAsyFS5za2Vycnkuc3luYy52MS5IZWxsb0gAEiYKBWJhdGNoGAIgASgLMhUuc2tlcnJ5LnN5bmMudjEuQmF0Y2hIABIiCgNhY2sYAyABKAsyEy5za2Vycnkuc3luYy52MS5BY2tIABIkCgRwaW5nGAQgASgLMhQuc2tlcnJ5LnN5bmMudjEuUGluZ0gAEiQKBHBvbmcYBSABKAsyFC5za2Vycnkuc3luYy52MS5Qb25nSAASKQoHZ29fYXdheRgGIAEoCzIWLnNrZXJyeS5zeW5jLnYxLkdvQXdheUgAEigKBnN0YXR1cxgUIAEoCzIWLnNrZXJyeS5zeW5jLnYxLlN0YXR1c0gAQgcKBWZyYW1lIokCCg9TZXNzaW9uUmVzcG9uc2USKgoHd2VsY29tZRgBIAEoCzIXLnNrZXJyeS5zeW5jLnYxLldlbGNvbWVIABImCgViYXRjaBgCIAEoCzIVLnNrZXJyeS5zeW5jLnYxLkJhdGNoSAASIgoDYWNrGAMgASgLMhMuc2tlcnJ5LnN5bmMudjEuQWNrSAASJAoEcGluZxgEIAEoCzIULnNrZXJyeS5zeW5jLnYxLlBpbmdIABIkCgRwb25nGAUgASgLMhQuc2tlcnJ5LnN5bmMudjEuUG9uZ0gAEikKB2dvX2F3YXkYBiABKAsyFi5za2Vycnkuc3luYy52MS5Hb0F3YXlIAEIHCgVmcmFtZSKwAgoFSGVsbG8SFAoMcHJvdG9jb2xfbWluGAEgASgNEhQKDHByb3RvY29sX21heBgCIAEoDRIUCgxlZGdlX3ZlcnNpb24YAyABKAkSEAoIc3RvcmVfaWQYBCABKAwSKAoFbGFuZXMYBSADKAsyGS5za2Vycnkuc3luYy52MS5MYW5lT2ZmZXISEAoIY2xvdWRfaWQYBiABKAwSGAoQZG93bmxpbmtfYXBwbGllZBgHIAEoBBIVCg13YWxsX2Nsb2NrX21zGAggASgDEjEKDGNvbXByZXNzaW9ucxgJIAMoDjIbLnNrZXJyeS5zeW5jLnYxLkNvbXByZXNzaW9uEjMKDWJhY2tsb2dfb3JkZXIYCiABKA4yHC5za2Vycnkuc3luYy52MS5CYWNrbG9nT3JkZXIiaAoJTGFuZU9mZmVyEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEhAKCG5leHRfc2VxGAIgASgEEhIKCm9sZGVzdF9zZXEYAyABKAQSEQoJYWNrZWRfc2VxGAQgASgEIqQCCgdXZWxjb21lEhAKCHByb3RvY29sGAEgASgNEg8KB3Nlc3Npb24YAiABKAQSKgoEZWRnZRgDIAEoCzIcLnNrZXJyeS5zeW5jLnYxLkVkZ2VJZGVudGl0eRIQCghjbG91ZF9pZBgEIAEoDBIxCgp3YXRlcm1hcmtzGAUgAygLMh0uc2tlcnJ5LnN5bmMudjEuTGFuZVdhdGVybWFyaxImCgZ3aW5kb3cYBiABKAsyFi5za2Vycnkuc3luYy52MS5XaW5kb3cSFQoNd2FsbF9jbG9ja19tcxgHIAEoAxIVCg1jbG91ZF92ZXJzaW9uGAggASgJEhcKD2Rvd25saW5rX3Jlc3VtZRgJIAEoBBIWCg5kb3dubGlua19hY2tlZBgKIAEoBCJOCgxFZGdlSWRlbnRpdHkSDwoHZWRnZV9pZBgBIAEoDBIRCgl0ZW5hbnRfaWQYAiABKAwSDAoEbmFtZRgDIAEoCRIMCgR0eXBlGAQgASgJImoKDUxhbmVXYXRlcm1hcmsSIgoEbGFuZRgBIAEoDjIULnNrZXJyeS5zeW5jLnYxLkxhbmUSCwoDc2VxGAIgASgEEigKBmNvdXJzZRgDIAMoCzIYLnNrZXJyeS5zeW5jLnYxLlNlcVJhbmdlIicKCFNlcVJhbmdlEg0KBWZpcnN0GAEgASgEEgwKBGxhc3QYAiABKAQiJgoGV2luZG93Eg0KBWJ5dGVzGAEgASgNEg0KBWl0ZW1zGAIgASgNIpABCgVCYXRjaBIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRIRCglmaXJzdF9zZXEYAiABKAQSDQoFY291bnQYAyABKA0SMAoLY29tcHJlc3Npb24YBCABKA4yGy5za2Vycnkuc3luYy52MS5Db21wcmVzc2lvbhIPCgdwYXlsb2FkGAUgASgMImUKA0FjaxIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRILCgNzZXEYAiABKAQSLQoKcmVqZWN0aW9ucxgDIAMoCzIZLnNrZXJyeS5zeW5jLnYxLlJlamVjdGlvbiJFCglSZWplY3Rpb24SCwoDc2VxGAEgASgEEgwKBGNvZGUYAiABKAkSDAoEdGV4dBgDIAEoCRIPCgd2ZXJzaW9uGAQgASgJIhUKBFBpbmcSDQoFbm9uY2UYASABKAQiFQoEUG9uZxINCgVub25jZRgBIAEoBCKsAQoGU3RhdHVzEhUKDXdhbGxfY2xvY2tfbXMYASABKAMSKgoFbGFuZXMYAiADKAsyGy5za2Vycnkuc3luYy52MS5MYW5lQmFja2xvZxIUCgxwYXJrZWRfaXRlbXMYAyABKAQSJAoFcXVvdGEYBCABKA4yFS5za2Vycnkuc3luYy52MS5RdW90YRINCgVzdGF0ZRgFIAEoCRIUCgxzdGF0ZV9mb3JfbXMYBiABKAQihAEKC0xhbmVCYWNrbG9nEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEg0KBWl0ZW1zGAIgASgEEhIKBWJ5dGVzGAMgASgESACIAQESFgoJb2xkZXN0X21zGAQgASgDSAGIAQFCCAoGX2J5dGVzQgwKCl9vbGRlc3RfbXMiPAoGR29Bd2F5EgwKBGNvZGUYASABKAkSDAoEdGV4dBgCIAEoCRIWCg5yZXRyeV9hZnRlcl9tcxgDIAEoDSKaAQoQVGVsZW1ldHJ5UmVjb3JkcxISCgplbnRpdHlfaWRzGAEgAygMEhQKDGVudGl0eV9pbmRleBgCIAMoDRITCgt0c19kZWx0YV9tcxgDIAMoEhIPCgdrZXlfc2V0GAQgAygNEg4KBnZhbHVlcxgFIAEoCRIRCglzZXFfY291bnQYBiABKA0SEwoLc2VxX3NraXBwZWQYByADKA0iLAoFSXRlbXMSIwoFaXRlbXMYASADKAsyFC5za2Vycnkuc3luYy52MS5JdGVtIkMKBEl0ZW0SEgoKY2hhbmdlZF9tcxgBIAEoAxInCgdjaGFuZ2VzGAIgAygLMhYuc2tlcnJ5LnN5bmMudjEuQ2hhbmdlIvICCgZDaGFuZ2USMwoMZW50aXR5X3NhdmVkGAEgASgLMhsuc2tlcnJ5LnN5bmMudjEuRW50aXR5U2F2ZWRIABI3Cg5lbnRpdHlfcmVtb3ZlZBgCIAEoCzIdLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlbW92ZWRIABI7ChBhdHRyaWJ1dGVzX3NhdmVkGAMgASgLMh8uc2tlcnJ5LnN5bmMudjEuQXR0cmlidXRlc1NhdmVkSAASPwoSYXR0cmlidXRlc19kZWxldGVkGAQgASgLMiEuc2tlcnJ5LnN5bmMudjEuQXR0cmlidXRlc0RlbGV0ZWRIABI9ChFjcmVkZW50aWFsc19zYXZlZBgFIAEoCzIgLnNrZXJyeS5zeW5jLnYxLkNyZWRlbnRpYWxzU2F2ZWRIABI1Cg10ZWxlbWV0cnlfZ2FwGAYgASgLMhwuc2tlcnJ5LnN5bmMudjEuVGVsZW1ldHJ5R2FwSABCBgoEa2luZCIlCglFbnRpdHlSZWYSDAoEdHlwZRgBIAEoCRIKCgJpZBgCIAEoDCJGCgtFbnRpdHlTYXZlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDAoEYm9keRgCIAEoCSJLCg1FbnRpdHlSZW1vdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIPCgdkZWxldGVkGAIgASgIInoKD0F0dHJpYnV0ZXNTYXZlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDQoFc2NvcGUYAiABKAkSLQoKYXR0cmlidXRlcxgDIAMoCzIZLnNrZXJyeS5zeW5jLnYxLkF0dHJpYnV0ZSI7CglBdHRyaWJ1dGUSCwoDa2V5GAEgASgJEhIKCnVwZGF0ZWRfbXMYAiABKAMSDQoFdmFsdWUYAyABKAkiWwoRQXR0cmlidXRlc0RlbGV0ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEg0KBXNjb3BlGAIgASgJEgwKBGtleXMYAyADKAkifgoQQ3JlZGVudGlhbHNTYXZlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDAoEdHlwZRgCIAEoCRIWCg5jcmVkZW50aWFsc19pZBgDIAEoCRIZChFjcmVkZW50aWFsc192YWx1ZRgEIAEoCSJ6CgxUZWxlbWV0cnlHYXASKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEg8KB2Zyb21fbXMYAiABKAMSDQoFdG9fbXMYAyABKAMSDwoHcmVjb3JkcxgEIAEoBBIOCgZyZWFzb24YBSABKAkqYwoETGFuZRIUChBMQU5FX1VOU1BFQ0lGSUVEEAASDwoLTEFORV9DT05GSUcQARISCg5MQU5FX1RFTEVNRVRSWRACEhEKDUxBTkVfRE9XTkxJTksQAxINCglMQU5FX0xJVkUQBCqMAQoMQmFja2xvZ09yZGVyEh0KGUJBQ0tMT0dfT1JERVJfVU5TUEVDSUZJRUQQABIdChlCQUNLTE9HX09SREVSX0lOVEVSTEVBVkVEEAESHgoaQkFDS0xPR19PUkRFUl9PTERFU1RfRklSU1QQAhIeChpCQUNLTE9HX09SREVSX05FV0VTVF9GSVJTVBADKlYKC0NvbXByZXNzaW9uEhsKF0NPTVBSRVNTSU9OX1VOU1BFQ0lGSUVEEAASFAoQQ09NUFJFU1NJT05fTk9ORRABEhQKEENPTVBSRVNTSU9OX1pTVEQQAipQCgVRdW90YRIVChFRVU9UQV9VTlNQRUNJRklFRBAAEgwKCFFVT1RBX09LEAESEgoOUVVPVEFfVEhJTk5JTkcQAhIOCgpRVU9UQV9GVUxMEAMyYQoPRWRnZVN5bmNTZXJ2aWNlEk4KB1Nlc3Npb24SHi5za2Vycnkuc3luYy52MS5TZXNzaW9uUmVxdWVzdBofLnNrZXJyeS5zeW5jLnYxLlNlc3Npb25SZXNwb25zZSgBMAFiBnByb3RvMw");
+  fileDesc("Chlza2Vycnkvc3luYy92MS9zeW5jLnByb3RvEg5za2Vycnkuc3luYy52MSK2AwoOU2Vzc2lvblJlcXVlc3QSJgoFaGVsbG8YASABKAsyFS5za2Vycnkuc3luYy52MS5IZWxsb0gAEiYKBWJhdGNoGAIgASgLMhUuc2tlcnJ5LnN5bmMudjEuQmF0Y2hIABIiCgNhY2sYAyABKAsyEy5za2Vycnkuc3luYy52MS5BY2tIABIkCgRwaW5nGAQgASgLMhQuc2tlcnJ5LnN5bmMudjEuUGluZ0gAEiQKBHBvbmcYBSABKAsyFC5za2Vycnkuc3luYy52MS5Qb25nSAASKQoHZ29fYXdheRgGIAEoCzIWLnNrZXJyeS5zeW5jLnYxLkdvQXdheUgAEigKBnN0YXR1cxgUIAEoCzIWLnNrZXJyeS5zeW5jLnYxLlN0YXR1c0gAEi8KCmJsb2Jfb2ZmZXIYHiABKAsyGS5za2Vycnkuc3luYy52MS5CbG9iT2ZmZXJIABImCgVjaHVuaxgfIAEoCzIVLnNrZXJyeS5zeW5jLnYxLkNodW5rSAASLQoJY2h1bmtfYWNrGCAgASgLMhguc2tlcnJ5LnN5bmMudjEuQ2h1bmtBY2tIAEIHCgVmcmFtZSKRAwoPU2Vzc2lvblJlc3BvbnNlEioKB3dlbGNvbWUYASABKAsyFy5za2Vycnkuc3luYy52MS5XZWxjb21lSAASJgoFYmF0Y2gYAiABKAsyFS5za2Vycnkuc3luYy52MS5CYXRjaEgAEiIKA2FjaxgDIAEoCzITLnNrZXJyeS5zeW5jLnYxLkFja0gAEiQKBHBpbmcYBCABKAsyFC5za2Vycnkuc3luYy52MS5QaW5nSAASJAoEcG9uZxgFIAEoCzIULnNrZXJyeS5zeW5jLnYxLlBvbmdIABIpCgdnb19hd2F5GAYgASgLMhYuc2tlcnJ5LnN5bmMudjEuR29Bd2F5SAASLwoKYmxvYl9vZmZlchgeIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkJsb2JPZmZlckgAEiYKBWNodW5rGB8gASgLMhUuc2tlcnJ5LnN5bmMudjEuQ2h1bmtIABItCgljaHVua19hY2sYICABKAsyGC5za2Vycnkuc3luYy52MS5DaHVua0Fja0gAQgcKBWZyYW1lIrACCgVIZWxsbxIUCgxwcm90b2NvbF9taW4YASABKA0SFAoMcHJvdG9jb2xfbWF4GAIgASgNEhQKDGVkZ2VfdmVyc2lvbhgDIAEoCRIQCghzdG9yZV9pZBgEIAEoDBIoCgVsYW5lcxgFIAMoCzIZLnNrZXJyeS5zeW5jLnYxLkxhbmVPZmZlchIQCghjbG91ZF9pZBgGIAEoDBIYChBkb3dubGlua19hcHBsaWVkGAcgASgEEhUKDXdhbGxfY2xvY2tfbXMYCCABKAMSMQoMY29tcHJlc3Npb25zGAkgAygOMhsuc2tlcnJ5LnN5bmMudjEuQ29tcHJlc3Npb24SMwoNYmFja2xvZ19vcmRlchgKIAEoDjIcLnNrZXJyeS5zeW5jLnYxLkJhY2tsb2dPcmRlciJoCglMYW5lT2ZmZXISIgoEbGFuZRgBIAEoDjIULnNrZXJyeS5zeW5jLnYxLkxhbmUSEAoIbmV4dF9zZXEYAiABKAQSEgoKb2xkZXN0X3NlcRgDIAEoBBIRCglhY2tlZF9zZXEYBCABKAQipAIKB1dlbGNvbWUSEAoIcHJvdG9jb2wYASABKA0SDwoHc2Vzc2lvbhgCIAEoBBIqCgRlZGdlGAMgASgLMhwuc2tlcnJ5LnN5bmMudjEuRWRnZUlkZW50aXR5EhAKCGNsb3VkX2lkGAQgASgMEjEKCndhdGVybWFya3MYBSADKAsyHS5za2Vycnkuc3luYy52MS5MYW5lV2F0ZXJtYXJrEiYKBndpbmRvdxgGIAEoCzIWLnNrZXJyeS5zeW5jLnYxLldpbmRvdxIVCg13YWxsX2Nsb2NrX21zGAcgASgDEhUKDWNsb3VkX3ZlcnNpb24YCCABKAkSFwoPZG93bmxpbmtfcmVzdW1lGAkgASgEEhYKDmRvd25saW5rX2Fja2VkGAogASgEIk4KDEVkZ2VJZGVudGl0eRIPCgdlZGdlX2lkGAEgASgMEhEKCXRlbmFudF9pZBgCIAEoDBIMCgRuYW1lGAMgASgJEgwKBHR5cGUYBCABKAkiagoNTGFuZVdhdGVybWFyaxIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRILCgNzZXEYAiABKAQSKAoGY291cnNlGAMgAygLMhguc2tlcnJ5LnN5bmMudjEuU2VxUmFuZ2UiJwoIU2VxUmFuZ2USDQoFZmlyc3QYASABKAQSDAoEbGFzdBgCIAEoBCImCgZXaW5kb3cSDQoFYnl0ZXMYASABKA0SDQoFaXRlbXMYAiABKA0ikAEKBUJhdGNoEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEhEKCWZpcnN0X3NlcRgCIAEoBBINCgVjb3VudBgDIAEoDRIwCgtjb21wcmVzc2lvbhgEIAEoDjIbLnNrZXJyeS5zeW5jLnYxLkNvbXByZXNzaW9uEg8KB3BheWxvYWQYBSABKAwiZQoDQWNrEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEgsKA3NlcRgCIAEoBBItCgpyZWplY3Rpb25zGAMgAygLMhkuc2tlcnJ5LnN5bmMudjEuUmVqZWN0aW9uIkUKCVJlamVjdGlvbhILCgNzZXEYASABKAQSDAoEY29kZRgCIAEoCRIMCgR0ZXh0GAMgASgJEg8KB3ZlcnNpb24YBCABKAkiKAoHQmxvYlJlZhIOCgZzaGEyNTYYASABKAwSDQoFYnl0ZXMYAiABKAQiMgoJQmxvYk9mZmVyEiUKBGJsb2IYASABKAsyFy5za2Vycnkuc3luYy52MS5CbG9iUmVmImoKBUNodW5rEg4KBnNoYTI1NhgBIAEoDBIOCgZvZmZzZXQYAiABKAQSMAoLY29tcHJlc3Npb24YAyABKA4yGy5za2Vycnkuc3luYy52MS5Db21wcmVzc2lvbhIPCgdjb250ZW50GAQgASgMIjgKCENodW5rQWNrEg4KBnNoYTI1NhgBIAEoDBIOCgZvZmZzZXQYAiABKAQSDAoEZG9uZRgDIAEoCCIVCgRQaW5nEg0KBW5vbmNlGAEgASgEIhUKBFBvbmcSDQoFbm9uY2UYASABKAQirAEKBlN0YXR1cxIVCg13YWxsX2Nsb2NrX21zGAEgASgDEioKBWxhbmVzGAIgAygLMhsuc2tlcnJ5LnN5bmMudjEuTGFuZUJhY2tsb2cSFAoMcGFya2VkX2l0ZW1zGAMgASgEEiQKBXF1b3RhGAQgASgOMhUuc2tlcnJ5LnN5bmMudjEuUXVvdGESDQoFc3RhdGUYBSABKAkSFAoMc3RhdGVfZm9yX21zGAYgASgEIoQBCgtMYW5lQmFja2xvZxIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRINCgVpdGVtcxgCIAEoBBISCgVieXRlcxgDIAEoBEgAiAEBEhYKCW9sZGVzdF9tcxgEIAEoA0gBiAEBQggKBl9ieXRlc0IMCgpfb2xkZXN0X21zIjwKBkdvQXdheRIMCgRjb2RlGAEgASgJEgwKBHRleHQYAiABKAkSFgoOcmV0cnlfYWZ0ZXJfbXMYAyABKA0imgEKEFRlbGVtZXRyeVJlY29yZHMSEgoKZW50aXR5X2lkcxgBIAMoDBIUCgxlbnRpdHlfaW5kZXgYAiADKA0SEwoLdHNfZGVsdGFfbXMYAyADKBISDwoHa2V5X3NldBgEIAMoDRIOCgZ2YWx1ZXMYBSABKAkSEQoJc2VxX2NvdW50GAYgASgNEhMKC3NlcV9za2lwcGVkGAcgAygNIiwKBUl0ZW1zEiMKBWl0ZW1zGAEgAygLMhQuc2tlcnJ5LnN5bmMudjEuSXRlbSJDCgRJdGVtEhIKCmNoYW5nZWRfbXMYASABKAMSJwoHY2hhbmdlcxgCIAMoCzIWLnNrZXJyeS5zeW5jLnYxLkNoYW5nZSKnAwoGQ2hhbmdlEjMKDGVudGl0eV9zYXZlZBgBIAEoCzIbLnNrZXJyeS5zeW5jLnYxLkVudGl0eVNhdmVkSAASNwoOZW50aXR5X3JlbW92ZWQYAiABKAsyHS5za2Vycnkuc3luYy52MS5FbnRpdHlSZW1vdmVkSAASOwoQYXR0cmlidXRlc19zYXZlZBgDIAEoCzIfLnNrZXJyeS5zeW5jLnYxLkF0dHJpYnV0ZXNTYXZlZEgAEj8KEmF0dHJpYnV0ZXNfZGVsZXRlZBgEIAEoCzIhLnNrZXJyeS5zeW5jLnYxLkF0dHJpYnV0ZXNEZWxldGVkSAASPQoRY3JlZGVudGlhbHNfc2F2ZWQYBSABKAsyIC5za2Vycnkuc3luYy52MS5DcmVkZW50aWFsc1NhdmVkSAASNQoNdGVsZW1ldHJ5X2dhcBgGIAEoCzIcLnNrZXJyeS5zeW5jLnYxLlRlbGVtZXRyeUdhcEgAEjMKDGxhcmdlX2NoYW5nZRgeIAEoCzIbLnNrZXJyeS5zeW5jLnYxLkxhcmdlQ2hhbmdlSABCBgoEa2luZCJiCgtMYXJnZUNoYW5nZRIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSKAoHY29udGVudBgCIAEoCzIXLnNrZXJyeS5zeW5jLnYxLkJsb2JSZWYiJQoJRW50aXR5UmVmEgwKBHR5cGUYASABKAkSCgoCaWQYAiABKAwiRgoLRW50aXR5U2F2ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEgwKBGJvZHkYAiABKAkiSwoNRW50aXR5UmVtb3ZlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDwoHZGVsZXRlZBgCIAEoCCJ6Cg9BdHRyaWJ1dGVzU2F2ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEg0KBXNjb3BlGAIgASgJEi0KCmF0dHJpYnV0ZXMYAyADKAsyGS5za2Vycnkuc3luYy52MS5BdHRyaWJ1dGUiOwoJQXR0cmlidXRlEgsKA2tleRgBIAEoCRISCgp1cGRhdGVkX21zGAIgASgDEg0KBXZhbHVlGAMgASgJIlsKEUF0dHJpYnV0ZXNEZWxldGVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhINCgVzY29wZRgCIAEoCRIMCgRrZXlzGAMgAygJIn4KEENyZWRlbnRpYWxzU2F2ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEgwKBHR5cGUYAiABKAkSFgoOY3JlZGVudGlhbHNfaWQYAyABKAkSGQoRY3JlZGVudGlhbHNfdmFsdWUYBCABKAkiegoMVGVsZW1ldHJ5R2FwEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIPCgdmcm9tX21zGAIgASgDEg0KBXRvX21zGAMgASgDEg8KB3JlY29yZHMYBCABKAQSDgoGcmVhc29uGAUgASgJKmMKBExhbmUSFAoQTEFORV9VTlNQRUNJRklFRBAAEg8KC0xBTkVfQ09ORklHEAESEgoOTEFORV9URUxFTUVUUlkQAhIRCg1MQU5FX0RPV05MSU5LEAMSDQoJTEFORV9MSVZFEAQqjAEKDEJhY2tsb2dPcmRlchIdChlCQUNLTE9HX09SREVSX1VOU1BFQ0lGSUVEEAASHQoZQkFDS0xPR19PUkRFUl9JTlRFUkxFQVZFRBABEh4KGkJBQ0tMT0dfT1JERVJfT0xERVNUX0ZJUlNUEAISHgoaQkFDS0xPR19PUkRFUl9ORVdFU1RfRklSU1QQAypWCgtDb21wcmVzc2lvbhIbChdDT01QUkVTU0lPTl9VTlNQRUNJRklFRBAAEhQKEENPTVBSRVNTSU9OX05PTkUQARIUChBDT01QUkVTU0lPTl9aU1REEAIqUAoFUXVvdGESFQoRUVVPVEFfVU5TUEVDSUZJRUQQABIMCghRVU9UQV9PSxABEhIKDlFVT1RBX1RISU5OSU5HEAISDgoKUVVPVEFfRlVMTBADMmEKD0VkZ2VTeW5jU2VydmljZRJOCgdTZXNzaW9uEh4uc2tlcnJ5LnN5bmMudjEuU2Vzc2lvblJlcXVlc3QaHy5za2Vycnkuc3luYy52MS5TZXNzaW9uUmVzcG9uc2UoATABYgZwcm90bzM");
 
 /**
  * What the edge sends. The first frame of a session is a Hello.
@@ -65,6 +65,24 @@ export type SessionRequest = Message<"skerry.sync.v1.SessionRequest"> & {
      */
     value: Status;
     case: "status";
+  } | {
+    /**
+     * @generated from field: skerry.sync.v1.BlobOffer blob_offer = 30;
+     */
+    value: BlobOffer;
+    case: "blobOffer";
+  } | {
+    /**
+     * @generated from field: skerry.sync.v1.Chunk chunk = 31;
+     */
+    value: Chunk;
+    case: "chunk";
+  } | {
+    /**
+     * @generated from field: skerry.sync.v1.ChunkAck chunk_ack = 32;
+     */
+    value: ChunkAck;
+    case: "chunkAck";
   } | { case: undefined; value?: undefined };
 };
 
@@ -120,6 +138,24 @@ export type SessionResponse = Message<"skerry.sync.v1.SessionResponse"> & {
      */
     value: GoAway;
     case: "goAway";
+  } | {
+    /**
+     * @generated from field: skerry.sync.v1.BlobOffer blob_offer = 30;
+     */
+    value: BlobOffer;
+    case: "blobOffer";
+  } | {
+    /**
+     * @generated from field: skerry.sync.v1.Chunk chunk = 31;
+     */
+    value: Chunk;
+    case: "chunk";
+  } | {
+    /**
+     * @generated from field: skerry.sync.v1.ChunkAck chunk_ack = 32;
+     */
+    value: ChunkAck;
+    case: "chunkAck";
   } | { case: undefined; value?: undefined };
 };
 
@@ -530,6 +566,118 @@ export const RejectionSchema: GenMessage<Rejection> = /*@__PURE__*/
   messageDesc(file_skerry_sync_v1_sync, 11);
 
 /**
+ * Content under the name of what it is.
+ *
+ * @generated from message skerry.sync.v1.BlobRef
+ */
+export type BlobRef = Message<"skerry.sync.v1.BlobRef"> & {
+  /**
+   * 32 bytes.
+   *
+   * @generated from field: bytes sha256 = 1;
+   */
+  sha256: Uint8Array;
+
+  /**
+   * @generated from field: uint64 bytes = 2;
+   */
+  bytes: bigint;
+};
+
+/**
+ * Describes the message skerry.sync.v1.BlobRef.
+ * Use `create(BlobRefSchema)` to create a new message.
+ */
+export const BlobRefSchema: GenMessage<BlobRef> = /*@__PURE__*/
+  messageDesc(file_skerry_sync_v1_sync, 12);
+
+/**
+ * A content that items behind it name; the answer is a ChunkAck that says where to go on.
+ *
+ * @generated from message skerry.sync.v1.BlobOffer
+ */
+export type BlobOffer = Message<"skerry.sync.v1.BlobOffer"> & {
+  /**
+   * @generated from field: skerry.sync.v1.BlobRef blob = 1;
+   */
+  blob?: BlobRef | undefined;
+};
+
+/**
+ * Describes the message skerry.sync.v1.BlobOffer.
+ * Use `create(BlobOfferSchema)` to create a new message.
+ */
+export const BlobOfferSchema: GenMessage<BlobOffer> = /*@__PURE__*/
+  messageDesc(file_skerry_sync_v1_sync, 13);
+
+/**
+ * A part of the content that was offered last.
+ *
+ * @generated from message skerry.sync.v1.Chunk
+ */
+export type Chunk = Message<"skerry.sync.v1.Chunk"> & {
+  /**
+   * @generated from field: bytes sha256 = 1;
+   */
+  sha256: Uint8Array;
+
+  /**
+   * Where it begins; without compression.
+   *
+   * @generated from field: uint64 offset = 2;
+   */
+  offset: bigint;
+
+  /**
+   * @generated from field: skerry.sync.v1.Compression compression = 3;
+   */
+  compression: Compression;
+
+  /**
+   * @generated from field: bytes content = 4;
+   */
+  content: Uint8Array;
+};
+
+/**
+ * Describes the message skerry.sync.v1.Chunk.
+ * Use `create(ChunkSchema)` to create a new message.
+ */
+export const ChunkSchema: GenMessage<Chunk> = /*@__PURE__*/
+  messageDesc(file_skerry_sync_v1_sync, 14);
+
+/**
+ * Everything below offset is stored by the receiver.
+ *
+ * @generated from message skerry.sync.v1.ChunkAck
+ */
+export type ChunkAck = Message<"skerry.sync.v1.ChunkAck"> & {
+  /**
+   * @generated from field: bytes sha256 = 1;
+   */
+  sha256: Uint8Array;
+
+  /**
+   * @generated from field: uint64 offset = 2;
+   */
+  offset: bigint;
+
+  /**
+   * No more is wanted: the content is there, or it is refused, as the items that name it will be.
+   *
+   * @generated from field: bool done = 3;
+   */
+  done: boolean;
+};
+
+/**
+ * Describes the message skerry.sync.v1.ChunkAck.
+ * Use `create(ChunkAckSchema)` to create a new message.
+ */
+export const ChunkAckSchema: GenMessage<ChunkAck> = /*@__PURE__*/
+  messageDesc(file_skerry_sync_v1_sync, 15);
+
+/**
  * @generated from message skerry.sync.v1.Ping
  */
 export type Ping = Message<"skerry.sync.v1.Ping"> & {
@@ -544,7 +692,7 @@ export type Ping = Message<"skerry.sync.v1.Ping"> & {
  * Use `create(PingSchema)` to create a new message.
  */
 export const PingSchema: GenMessage<Ping> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 12);
+  messageDesc(file_skerry_sync_v1_sync, 16);
 
 /**
  * @generated from message skerry.sync.v1.Pong
@@ -561,7 +709,7 @@ export type Pong = Message<"skerry.sync.v1.Pong"> & {
  * Use `create(PongSchema)` to create a new message.
  */
 export const PongSchema: GenMessage<Pong> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 13);
+  messageDesc(file_skerry_sync_v1_sync, 17);
 
 /**
  * How the edge is, for operators: nothing in the protocol depends on it.
@@ -609,7 +757,7 @@ export type Status = Message<"skerry.sync.v1.Status"> & {
  * Use `create(StatusSchema)` to create a new message.
  */
 export const StatusSchema: GenMessage<Status> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 14);
+  messageDesc(file_skerry_sync_v1_sync, 18);
 
 /**
  * @generated from message skerry.sync.v1.LaneBacklog
@@ -647,7 +795,7 @@ export type LaneBacklog = Message<"skerry.sync.v1.LaneBacklog"> & {
  * Use `create(LaneBacklogSchema)` to create a new message.
  */
 export const LaneBacklogSchema: GenMessage<LaneBacklog> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 15);
+  messageDesc(file_skerry_sync_v1_sync, 19);
 
 /**
  * The sender closes the session after this frame.
@@ -678,7 +826,7 @@ export type GoAway = Message<"skerry.sync.v1.GoAway"> & {
  * Use `create(GoAwaySchema)` to create a new message.
  */
 export const GoAwaySchema: GenMessage<GoAway> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 16);
+  messageDesc(file_skerry_sync_v1_sync, 20);
 
 /**
  * Telemetry in columns: record i is (entity_ids[entity_index[i]], ts, the i-th line of values).
@@ -739,7 +887,7 @@ export type TelemetryRecords = Message<"skerry.sync.v1.TelemetryRecords"> & {
  * Use `create(TelemetryRecordsSchema)` to create a new message.
  */
 export const TelemetryRecordsSchema: GenMessage<TelemetryRecords> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 17);
+  messageDesc(file_skerry_sync_v1_sync, 21);
 
 /**
  * Encoded messages of this type can be joined end to end: the result holds the items of all.
@@ -758,7 +906,7 @@ export type Items = Message<"skerry.sync.v1.Items"> & {
  * Use `create(ItemsSchema)` to create a new message.
  */
 export const ItemsSchema: GenMessage<Items> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 18);
+  messageDesc(file_skerry_sync_v1_sync, 22);
 
 /**
  * One sequence number. Its changes are applied together; none at all is allowed.
@@ -784,7 +932,7 @@ export type Item = Message<"skerry.sync.v1.Item"> & {
  * Use `create(ItemSchema)` to create a new message.
  */
 export const ItemSchema: GenMessage<Item> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 19);
+  messageDesc(file_skerry_sync_v1_sync, 23);
 
 /**
  * @generated from message skerry.sync.v1.Change
@@ -829,6 +977,12 @@ export type Change = Message<"skerry.sync.v1.Change"> & {
      */
     value: TelemetryGap;
     case: "telemetryGap";
+  } | {
+    /**
+     * @generated from field: skerry.sync.v1.LargeChange large_change = 30;
+     */
+    value: LargeChange;
+    case: "largeChange";
   } | { case: undefined; value?: undefined };
 };
 
@@ -837,7 +991,33 @@ export type Change = Message<"skerry.sync.v1.Change"> & {
  * Use `create(ChangeSchema)` to create a new message.
  */
 export const ChangeSchema: GenMessage<Change> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 20);
+  messageDesc(file_skerry_sync_v1_sync, 24);
+
+/**
+ * A change that is too large for a batch.
+ *
+ * @generated from message skerry.sync.v1.LargeChange
+ */
+export type LargeChange = Message<"skerry.sync.v1.LargeChange"> & {
+  /**
+   * @generated from field: skerry.sync.v1.EntityRef entity = 1;
+   */
+  entity?: EntityRef | undefined;
+
+  /**
+   * A Change, encoded.
+   *
+   * @generated from field: skerry.sync.v1.BlobRef content = 2;
+   */
+  content?: BlobRef | undefined;
+};
+
+/**
+ * Describes the message skerry.sync.v1.LargeChange.
+ * Use `create(LargeChangeSchema)` to create a new message.
+ */
+export const LargeChangeSchema: GenMessage<LargeChange> = /*@__PURE__*/
+  messageDesc(file_skerry_sync_v1_sync, 25);
 
 /**
  * @generated from message skerry.sync.v1.EntityRef
@@ -863,7 +1043,7 @@ export type EntityRef = Message<"skerry.sync.v1.EntityRef"> & {
  * Use `create(EntityRefSchema)` to create a new message.
  */
 export const EntityRefSchema: GenMessage<EntityRef> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 21);
+  messageDesc(file_skerry_sync_v1_sync, 26);
 
 /**
  * @generated from message skerry.sync.v1.EntitySaved
@@ -887,7 +1067,7 @@ export type EntitySaved = Message<"skerry.sync.v1.EntitySaved"> & {
  * Use `create(EntitySavedSchema)` to create a new message.
  */
 export const EntitySavedSchema: GenMessage<EntitySaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 22);
+  messageDesc(file_skerry_sync_v1_sync, 27);
 
 /**
  * @generated from message skerry.sync.v1.EntityRemoved
@@ -911,7 +1091,7 @@ export type EntityRemoved = Message<"skerry.sync.v1.EntityRemoved"> & {
  * Use `create(EntityRemovedSchema)` to create a new message.
  */
 export const EntityRemovedSchema: GenMessage<EntityRemoved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 23);
+  messageDesc(file_skerry_sync_v1_sync, 28);
 
 /**
  * @generated from message skerry.sync.v1.AttributesSaved
@@ -940,7 +1120,7 @@ export type AttributesSaved = Message<"skerry.sync.v1.AttributesSaved"> & {
  * Use `create(AttributesSavedSchema)` to create a new message.
  */
 export const AttributesSavedSchema: GenMessage<AttributesSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 24);
+  messageDesc(file_skerry_sync_v1_sync, 29);
 
 /**
  * @generated from message skerry.sync.v1.Attribute
@@ -969,7 +1149,7 @@ export type Attribute = Message<"skerry.sync.v1.Attribute"> & {
  * Use `create(AttributeSchema)` to create a new message.
  */
 export const AttributeSchema: GenMessage<Attribute> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 25);
+  messageDesc(file_skerry_sync_v1_sync, 30);
 
 /**
  * @generated from message skerry.sync.v1.AttributesDeleted
@@ -996,7 +1176,7 @@ export type AttributesDeleted = Message<"skerry.sync.v1.AttributesDeleted"> & {
  * Use `create(AttributesDeletedSchema)` to create a new message.
  */
 export const AttributesDeletedSchema: GenMessage<AttributesDeleted> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 26);
+  messageDesc(file_skerry_sync_v1_sync, 31);
 
 /**
  * @generated from message skerry.sync.v1.CredentialsSaved
@@ -1030,7 +1210,7 @@ export type CredentialsSaved = Message<"skerry.sync.v1.CredentialsSaved"> & {
  * Use `create(CredentialsSavedSchema)` to create a new message.
  */
 export const CredentialsSavedSchema: GenMessage<CredentialsSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 27);
+  messageDesc(file_skerry_sync_v1_sync, 32);
 
 /**
  * Telemetry of an entity that the edge removed before it was sent, because its disk was full.
@@ -1073,7 +1253,7 @@ export type TelemetryGap = Message<"skerry.sync.v1.TelemetryGap"> & {
  * Use `create(TelemetryGapSchema)` to create a new message.
  */
 export const TelemetryGapSchema: GenMessage<TelemetryGap> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 28);
+  messageDesc(file_skerry_sync_v1_sync, 33);
 
 /**
  * A lane is an ordered stream of items. LANE_TELEMETRY and LANE_LIVE share one numbering, the others have their own; each is from 1

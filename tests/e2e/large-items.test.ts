@@ -1,0 +1,146 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
+import { readFile, writeFile } from "node:fs/promises";
+import { waitForDrain, waitForLink } from "../support/edge-status.ts";
+import type { CloudProcess, EdgeProcess } from "../support/processes.ts";
+import type { RestClient } from "../support/rest-client.ts";
+import type { TcpProxy } from "../support/tcp-proxy.ts";
+import { startTcpProxy } from "../support/tcp-proxy.ts";
+import { createTestBed, withTestBed, type TestBed } from "../support/test-bed.ts";
+import { waitFor } from "../support/wait-for.ts";
+import { expectHistory, makeReadings } from "./expect-history.ts";
+
+let shared: TestBed;
+let cloud: CloudProcess;
+
+beforeAll(async () => {
+  shared = await createTestBed();
+  cloud = await shared.startCloud();
+});
+afterAll(async () => await shared[Symbol.asyncDispose]());
+
+const SIZE_BYTES = 12 * 1024 * 1024;
+const LINK_BYTES_PER_S = 4 * 1024 * 1024;
+const SLOW_BYTES_PER_S = 256 * 1024;
+const CUTS = 3;
+const WIRE_BYTES_MAX = SIZE_BYTES * 1.3;
+/** Sending reads chunks; what it leaves for the collector differs with the load of the machine. */
+const SENDING_MEMORY_BYTES_MAX = 80 * 1024 * 1024;
+/** Applying takes the device as a whole, a dozen times over: as bytes, text, record, statement, event. */
+const APPLYING_MEMORY_BYTES_MAX = 192 * 1024 * 1024;
+
+interface LargeDevice {
+  readonly id: { readonly id: string };
+  readonly name: string;
+  readonly version: number;
+  readonly additionalInfo: { readonly manual: string } | null;
+}
+
+/** Text that compresses to three fourths of it at best. */
+function makeManual(): string {
+  return randomBytes((SIZE_BYTES / 4) * 3).toString("base64");
+}
+
+async function makeLargeDevice(api: RestClient, name: string, manual: string): Promise<string> {
+  const device = await api.request<LargeDevice>("POST", "/api/device", { name, additionalInfo: { manual } });
+  return device.id.id;
+}
+
+async function hasManual(api: RestClient, deviceId: string, manual: string): Promise<boolean> {
+  try {
+    const device = await api.request<LargeDevice>("GET", `/api/device/${deviceId}`);
+    return device.additionalInfo?.manual === manual;
+  } catch {
+    return false;
+  }
+}
+
+/** Cuts the link after each of some random amounts of bytes. @returns bytes on the wire until `isDone` */
+async function cutWhile(proxy: TcpProxy, edge: EdgeProcess, isDone: () => Promise<boolean>): Promise<number> {
+  const startBytes = proxy.bytes;
+  for (let cut = 0; cut < CUTS; cut += 1) {
+    const until = proxy.bytes + SIZE_BYTES * (0.1 + Math.random() * 0.15);
+    await waitFor("bytes to cut behind", () => Promise.resolve(proxy.bytes >= until), { deadlineMs: 30_000 });
+    proxy.cut();
+    await waitForLink(edge);
+  }
+  await waitFor("the large device", isDone, { deadlineMs: 60_000 });
+  return proxy.bytes - startBytes;
+}
+
+/** Peak of what the process had in memory since the last call, and what it has now. */
+async function readMemory(pid: number): Promise<{ readonly peakBytes: number; readonly nowBytes: number }> {
+  const text = await readFile(`/proc/${pid}/status`, "utf8");
+  await writeFile(`/proc/${pid}/clear_refs`, "5");
+  const read = (name: string): number => Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(text)?.[1]) * 1024;
+  return { peakBytes: read("VmHWM"), nowBytes: read("VmRSS") };
+}
+
+describe("a device of 12 MB", () => {
+  test("goes down in chunks, resumed after each cut, with bounded memory", async () => {
+    await withTestBed(
+      async (bed) => {
+        const proxy = bed.use(await startTcpProxy(cloud.addresses.rpc));
+        const { cloudApi, edge, edgeApi, edgeId } = await bed.startSite(cloud, { cloudUrl: proxy.url });
+        const manual = makeManual();
+        const deviceId = await makeLargeDevice(cloudApi, "Large down", manual);
+        proxy.setLink({ bytesPerS: LINK_BYTES_PER_S });
+        const { nowBytes } = await readMemory(edge.pid);
+        await cloudApi.assignDevice(edgeId, deviceId);
+        const isApplied = async (): Promise<boolean> =>
+          (await cloudApi.edgeEvents(edgeId)).some((event) => event.entityId === deviceId && event.state === "applied");
+        const wireBytes = await cutWhile(proxy, edge, isApplied);
+        const { peakBytes } = await readMemory(edge.pid);
+        expect(await hasManual(edgeApi, deviceId, manual)).toBe(true);
+        console.log(JSON.stringify({ down: wireBytes / SIZE_BYTES, memoryMb: (peakBytes - nowBytes) / 1e6 }));
+        expect(wireBytes).toBeLessThan(WIRE_BYTES_MAX);
+        expect(peakBytes - nowBytes).toBeLessThan(APPLYING_MEMORY_BYTES_MAX);
+      },
+      { shared },
+    );
+  }, 120_000);
+
+  test("goes up in chunks, resumed after each cut, with bounded memory", async () => {
+    await withTestBed(
+      async (bed) => {
+        const proxy = bed.use(await startTcpProxy(cloud.addresses.rpc));
+        const { cloudApi, edge, edgeApi } = await bed.startSite(cloud, { cloudUrl: proxy.url });
+        await waitForDrain(edge);
+        const manual = makeManual();
+        proxy.setLink({ bytesPerS: LINK_BYTES_PER_S });
+        const deviceId = await makeLargeDevice(edgeApi, "Large up", manual);
+        const { nowBytes } = await readMemory(edge.pid);
+        const wireBytes = await cutWhile(proxy, edge, () => hasManual(cloudApi, deviceId, manual));
+        const { peakBytes } = await readMemory(edge.pid);
+        await waitForDrain(edge);
+        console.log(JSON.stringify({ up: wireBytes / SIZE_BYTES, memoryMb: (peakBytes - nowBytes) / 1e6 }));
+        expect(wireBytes).toBeLessThan(WIRE_BYTES_MAX);
+        expect(peakBytes - nowBytes).toBeLessThan(SENDING_MEMORY_BYTES_MAX);
+      },
+      { shared },
+    );
+  }, 120_000);
+
+  test("holds up no telemetry while it goes up", async () => {
+    await withTestBed(
+      async (bed) => {
+        const proxy = bed.use(await startTcpProxy(cloud.addresses.rpc));
+        const { cloudApi, edge, edgeApi } = await bed.startSite(cloud, { cloudUrl: proxy.url });
+        const { id, token } = await edgeApi.createDevice("Large meanwhile");
+        await waitForDrain(edge);
+        const mqtt = await bed.connectDevice(edge, token);
+        const manual = makeManual();
+        proxy.setLink({ bytesPerS: SLOW_BYTES_PER_S });
+        const device = await edgeApi.request<LargeDevice>("GET", `/api/device/${id}`);
+        await edgeApi.request("POST", "/api/device", { ...device, additionalInfo: { manual } });
+        const readings = makeReadings(20);
+        await Promise.all(readings.map((reading) => mqtt.sendTelemetry(reading)));
+        await expectHistory(cloudApi, id, readings);
+        expect(await hasManual(cloudApi, id, manual)).toBe(false);
+        proxy.setLink({});
+        await waitFor("the large device", () => hasManual(cloudApi, id, manual), { deadlineMs: 60_000 });
+      },
+      { shared },
+    );
+  }, 120_000);
+});
