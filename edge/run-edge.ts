@@ -34,7 +34,7 @@ import { parseDiskQuota, walMaxMb } from "./disk-quota.ts";
 import { registerEdgeMetrics } from "./edge-metrics.ts";
 import { releaseMemoryOnce } from "./release-memory.ts";
 import type { DiskWatch } from "./run-maintenance.ts";
-import { createDiskState, openDiskWatch, runEdgeMaintenance } from "./run-maintenance.ts";
+import { createDiskState, openDiskGuard, openDiskWatch, runEdgeMaintenance } from "./run-maintenance.ts";
 import { releaseMemory, usedProcessorMs } from "./runtime/memory.ts";
 import { findPostgresDistribution } from "./runtime/postgres-distribution.ts";
 import { privateFiles } from "./runtime/private-files.ts";
@@ -68,11 +68,11 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
   using shutdown = listenForShutdown();
   await using stack = new AsyncDisposableStack();
 
+  const disk = await openDiskGuard(config, log);
   const database = stack.use(await openDatabase(config, log, shutdown.drain));
   let link: Link | null = null;
   const onOutbox = (lane: UplinkLane): void => link?.wake(lane);
-  const watch = await openDiskWatch(config, log);
-  const disk = watch?.guard;
+  const watch = await openDiskWatch(config, disk);
   const blobBytesMax = config.contentMaxMib * 1024 * 1024;
   const storeDeps = {
     database,
@@ -84,7 +84,7 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
     log,
     onOutbox,
   };
-  const stores = stack.use(await openEdgeStores({ ...storeDeps, ...(disk === undefined ? {} : { disk }) }));
+  const stores = stack.use(await openEdgeStores({ ...storeDeps, ...(disk === null ? {} : { disk }) }));
   await showFirstPassword(config, stores);
   const readOutbox = shareAnswer(() => readOutboxState(stores, (lane) => stores.groupCommit.nextSeq(lane)));
   const monitor = createSyncMonitor(

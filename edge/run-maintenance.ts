@@ -22,11 +22,17 @@ export interface DiskWatch {
   readonly quotaBytes: number | null;
 }
 
-/** @returns null when the database, and with it the data, is on another machine */
-export async function openDiskWatch(config: EdgeConfig, log: Log): Promise<DiskWatch | null> {
+/** Before the database starts. @returns null when it, and with it the data, is on another machine */
+export async function openDiskGuard(config: EdgeConfig, log: Log): Promise<DiskGuard | null> {
   if (config.databaseUrl !== null) return null;
   const guard = createDiskGuard(createDiskPorts(config.dataDir), log);
-  await guard.check();
+  await guard.enterIfFull();
+  return guard;
+}
+
+/** Once the database has started, and its files are there to be measured. */
+export async function openDiskWatch(config: EdgeConfig, guard: DiskGuard | null): Promise<DiskWatch | null> {
+  if (guard === null) return null;
   const quota = parseDiskQuota(config.diskQuota) ?? { kind: "off" };
   return { guard, quotaBytes: quotaBytes(quota, await measureDisk(config.dataDir)) };
 }

@@ -55,9 +55,11 @@ export function createDiskPorts(dir: string): DiskPorts {
   const path = join(dir, RESERVE_NAME);
   return {
     freeBytes: async () => {
-      const { bavail, bsize } = await statfs(await databaseDir(dir));
-      return bavail * bsize;
+      // Before the first start there is no directory, and nothing of ours in it.
+      const disk = await statfs(await databaseDir(dir)).catch(() => null);
+      return disk === null ? Number.MAX_SAFE_INTEGER : disk.bavail * disk.bsize;
     },
+    hasReserve: async () => (await stat(path).catch(() => undefined)) !== undefined,
     makeReserve: async (bytes) => {
       if ((await stat(path).catch(() => undefined))?.size === bytes) return;
       await writeWhole(`${path}.new`, bytes);

@@ -11,6 +11,7 @@ import type { Log } from "../../shared/observe/log.ts";
 export interface DiskPorts {
   /** Of the file system that the data is on. */
   freeBytes(): Promise<number>;
+  hasReserve(): Promise<boolean>;
   /** Makes the file that holds `bytes` of room; without effect when it is there. @throws when there is no room */
   makeReserve(bytes: number): Promise<void>;
   dropReserve(): Promise<void>;
@@ -30,7 +31,9 @@ export interface DiskGuard {
   refusal(): AppError | null;
   /** A commit failed. */
   noteFailure(error: AppError): void;
-  /** Looks at the disk. */
+  /** Gives up the reserve if the disk is full; before the database starts, which needs some room for it. */
+  enterIfFull(): Promise<void>;
+  /** Looks at the disk, and makes the reserve where there is room. */
   check(): Promise<void>;
 }
 
@@ -38,7 +41,12 @@ export function createDiskGuard(ports: DiskPorts, log: Log): DiskGuard {
   let isFull = false;
   let failed = false;
 
-  const enterFull = async (freeBytes: number): Promise<void> => {
+  const enterIfFull = async (): Promise<void> => {
+    const freeBytes = await ports.freeBytes();
+    // Room that the reserve would take is none, as after a restart on a full disk.
+    const missingBytes = (await ports.hasReserve()) ? 0 : RESERVE_BYTES;
+    if (!failed && freeBytes - missingBytes >= FULL_BELOW_BYTES) return;
+    failed = false;
     isFull = true;
     log.error("The disk is full: devices are refused until there is room", { freeBytes });
     await ports.dropReserve();
@@ -68,17 +76,16 @@ export function createDiskGuard(ports: DiskPorts, log: Log): DiskGuard {
     noteFailure: ({ code }) => {
       failed ||= code === "DISK_FULL";
     },
+    enterIfFull,
     check: async () => {
-      const freeBytes = await ports.freeBytes();
-      if (isFull) {
-        failed = false;
-        if (freeBytes > RESERVE_BYTES + ROOMY_ABOVE_BYTES) await leaveFull(freeBytes);
-      } else if (failed || freeBytes < FULL_BELOW_BYTES) {
-        failed = false;
-        await enterFull(freeBytes);
-      } else {
-        await ports.makeReserve(RESERVE_BYTES);
+      if (!isFull) {
+        await enterIfFull();
+        if (!isFull) await ports.makeReserve(RESERVE_BYTES);
+        return;
       }
+      failed = false;
+      const freeBytes = await ports.freeBytes();
+      if (freeBytes > RESERVE_BYTES + ROOMY_ABOVE_BYTES) await leaveFull(freeBytes);
     },
   };
 }

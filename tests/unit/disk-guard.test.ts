@@ -16,6 +16,7 @@ function createDisk(roomBytes: number) {
   const guard = createDiskGuard(
     {
       freeBytes: () => Promise.resolve(freeBytes()),
+      hasReserve: () => Promise.resolve(disk.reserveBytes > 0),
       makeReserve: (bytes) => {
         if (disk.reserveBytes === 0 && freeBytes() < bytes) return Promise.reject(new Error("ENOSPC"));
         disk.reserveBytes = bytes;
@@ -53,6 +54,22 @@ test("gives the room up on a full disk, refuses devices, and comes back by itsel
   expect([guard.isFull, disk.reserveBytes]).toEqual([false, RESERVE_BYTES]);
 });
 
+test("gives the room up before the database starts on a full disk, and makes none before", async () => {
+  const { disk, guard } = createDisk(500 * MB);
+  await guard.enterIfFull();
+  expect([guard.isFull, disk.reserveBytes]).toEqual([false, 0]);
+  disk.reserveBytes = RESERVE_BYTES;
+  disk.roomBytes = RESERVE_BYTES + MB;
+  await guard.enterIfFull();
+  expect([guard.isFull, disk.reserveBytes]).toEqual([true, 0]);
+});
+
+test("is still full after a restart without the reserve, as long as that would take the room that is left", async () => {
+  const { disk, guard } = createDisk(RESERVE_BYTES + 4 * MB);
+  await guard.enterIfFull();
+  expect([guard.isFull, disk.reserveBytes]).toEqual([true, 0]);
+});
+
 test("believes the database when that finds no room, whatever the system says", async () => {
   const { disk, guard } = createDisk(500 * MB);
   await guard.check();
@@ -70,6 +87,7 @@ test("stays full when the reserve can't be made, and leaves nothing of it behind
   const guard = createDiskGuard(
     {
       freeBytes: () => Promise.resolve(made === 0 ? MB : 500 * MB),
+      hasReserve: () => Promise.resolve(false),
       makeReserve: () => Promise.reject(new Error("ENOSPC")),
       dropReserve: () => Promise.resolve(void dropped.push(made)),
     },
