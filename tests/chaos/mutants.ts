@@ -82,9 +82,9 @@ export const MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: "cloud/sync/session-store.ts",
-        find: "const applied = await applyUplink(db, deps, { origin: { ...source, edgeName: source.name }, batches });",
+        find: "const applied = await applyUplink(db, uplinkDeps, { origin, batches });",
         replace: `const applied = { edgeIds: [], rejections: [] };
-      applyUplink(db, deps, { origin: { ...source, edgeName: source.name }, batches }).catch(() => undefined);`,
+      applyUplink(db, uplinkDeps, { origin, batches }).catch(() => undefined);`,
       },
     ],
   },

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
-import { rm, statfs, writeFile } from "node:fs/promises";
+import { rm, statfs, appendFile } from "node:fs/promises";
 import { join } from "node:path";
 import { countTelemetryRows } from "../bench/database.ts";
 import { readEdgeStatus, waitForDrain } from "../support/edge-status.ts";
@@ -93,6 +93,7 @@ describe("full disk", () => {
         expect(await publish(edge, device.token, Date.now(), 100)).toBe(200);
         await waitForDrain(edge);
 
+        await waitFor("the reserve", async () => (await readDisk(edge)).reserveBytes > 0, { deadlineMs: 60_000 });
         await disk.fill();
         const isRefused = async (): Promise<boolean> => (await publish(edge, device.token, Date.now(), 10)) === 507;
         await waitFor("devices to be refused", isRefused, { deadlineMs: 30_000 });
@@ -123,6 +124,7 @@ describe("full disk", () => {
 
 const BALLAST = "ballast";
 const LEFT_BYTES = 4e6;
+const PIECE_BYTES = 1_048_576;
 
 interface SmallDisk extends AsyncDisposable {
   readonly path: string;
@@ -137,8 +139,13 @@ async function mountSmallDisk(path: string): Promise<SmallDisk> {
   return {
     path,
     fill: async () => {
-      const { bavail, bsize } = await statfs(path);
-      await writeFile(join(path, BALLAST), new Uint8Array(bavail * bsize - LEFT_BYTES));
+      // A piece at a time: the edge writes meanwhile.
+      for (;;) {
+        const { bavail, bsize } = await statfs(path);
+        const roomBytes = bavail * bsize - LEFT_BYTES;
+        if (roomBytes <= 0) return;
+        await appendFile(join(path, BALLAST), new Uint8Array(Math.min(roomBytes, PIECE_BYTES)));
+      }
     },
     empty: () => rm(join(path, BALLAST)),
     [Symbol.asyncDispose]: async () => void execFileSync("umount", ["--lazy", path]),
