@@ -9,8 +9,8 @@ import { createMissedAcks } from "../../shared/sync/rejections.ts";
 import type { UplinkPosition } from "./edge-session-store.ts";
 import { edgeUplinkRejection } from "./schema.ts";
 
-// What this cloud refused of edges: written with the watermark that passes it, told again until the edge's cursor is beyond.
-// An edge sends no more than a window above its cursor, so no more than that is ever told again.
+// What this cloud refused of edges: written with the commit that passes it, told again until the edge's cursor is beyond: for a window
+// above it, and while a backlog drains for what is ahead of it.
 
 /** Rejections of a lane that stay for people when the edge has heard of them. */
 const KEPT_FOR_PEOPLE = 1_000;
