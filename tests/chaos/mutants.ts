@@ -82,9 +82,13 @@ export const MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: "cloud/sync/session-store.ts",
-        find: "const applied = await applyUplink(db, uplinkDeps, { origin, batches });",
-        replace: `const applied = { edgeIds: [], rejections: [] };
-      applyUplink(db, uplinkDeps, { origin, batches }).catch(() => undefined);`,
+        find: 'import { applyUplink } from "../store/uplink-apply.ts";\n',
+        replace: `import { applyUplink as applyLate } from "../store/uplink-apply.ts";
+const applyUplink: typeof applyLate = (...args) => {
+  applyLate(...args).catch(() => undefined);
+  return Promise.resolve({ edgeIds: [], rejections: [] });
+};
+`,
       },
     ],
   },
