@@ -97,9 +97,9 @@ export const MUTANTS: readonly Mutant[] = [
       {
         file: "cloud/store/uplink-telemetry.ts",
         find: `  return db.transaction(async (tx) => {
-    const { newestSeq } = await commitRange(tx, origin, { first: firstSeq, last: lastSeq });
+    const { newestSeq } = await commitRange(tx, origin, { first: firstSeq, last: lastSeq }, tagOfRecords(columns));
 `,
-        replace: `  const commit = () => commitRange(db, origin, { first: firstSeq, last: lastSeq });
+        replace: `  const commit = () => commitRange(db, origin, { first: firstSeq, last: lastSeq }, tagOfRecords(columns));
   return db.transaction(async (tx) => {
     const newestSeq = 0;
 `,
