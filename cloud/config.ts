@@ -100,6 +100,14 @@ export const CLOUD_SETTINGS = {
     description: "The largest content of an item that is taken from an edge",
     default: "512",
   },
+  roundsEveryS: {
+    flag: "rounds-every-s",
+    variable: "SKERRY_CLOUD_ROUNDS_EVERY_S",
+    placeholder: "SECONDS",
+    description:
+      "Time between two comparisons of what a connected edge holds with what it should, beside those at each connect",
+    default: "300",
+  },
   logLevel: {
     flag: "log-level",
     variable: "SKERRY_LOG_LEVEL",
@@ -129,6 +137,7 @@ export interface CloudConfig {
   readonly adminPassword: (() => string) | null;
   /** The largest content of an item that is taken from an edge. */
   readonly contentBytesMax: number;
+  readonly roundsEveryMs: number;
   readonly logLevel: LogLevel;
 }
 
@@ -156,6 +165,7 @@ export function readCloudConfig(input: CloudConfigInput): CloudConfig {
     adminEmail: readEmail(values, problems),
     adminPassword: readPassword(values, problems),
     contentBytesMax: readMib(values, problems) * 1024 * 1024,
+    roundsEveryMs: readRoundsEveryMs(values, problems),
     logLevel: readLogLevel(values, problems),
   };
   if (tls === null && !isInsecure) {
@@ -279,6 +289,8 @@ function readEmail(values: Values, problems: string[]): string {
   return given.text;
 }
 
+/** A day. */
+const ROUNDS_EVERY_S_MAX = 86_400;
 /** As in the password policy of the REST API. */
 const PASSWORD_LENGTH_MIN = 6;
 
@@ -290,6 +302,16 @@ function readPassword(values: Values, problems: string[]): (() => string) | null
     );
   }
   return hidden(given?.text);
+}
+
+function readRoundsEveryMs(values: Values, problems: string[]): number {
+  const given = values.get("roundsEveryS");
+  const seconds = Number(given?.text ?? CLOUD_SETTINGS.roundsEveryS.default);
+  if (Number.isInteger(seconds) && seconds >= 1 && seconds <= ROUNDS_EVERY_S_MAX) return seconds * 1_000;
+  problems.push(
+    `roundsEveryS (${given?.origin ?? ""}): expected seconds from 1 to ${ROUNDS_EVERY_S_MAX}, got ${given?.text.slice(0, 64) ?? ""}`,
+  );
+  return ROUNDS_EVERY_S_MAX * 1_000;
 }
 
 function readLogLevel(values: Values, problems: string[]): LogLevel {

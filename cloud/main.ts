@@ -4,6 +4,7 @@ import { AppError, ERROR_CODES } from "../shared/core/errors.ts";
 import { createUuid, type Uuid } from "../shared/core/ids.ts";
 import { runTasks } from "../shared/core/lifecycle.ts";
 import { createToken } from "../shared/core/random.ts";
+import { Turns } from "../shared/core/turns.ts";
 import { createLog, type Log } from "../shared/observe/log.ts";
 import { createMetrics, type Metrics } from "../shared/observe/metrics.ts";
 import { databaseError } from "../shared/postgres/connect.ts";
@@ -42,6 +43,8 @@ const DRAIN_MS = 5_000;
 const FAREWELL_MS = 1_000;
 /** When edges come back after a stop if there is nobody else to go to, so that a restart finds its port free. */
 const RETRY_AFTER_MS = 1_000;
+/** Digests that are read or compared side by side, over all edges. */
+const DIGESTS_AT_ONCE = 4;
 /** What an edge may send beyond the last acknowledgement. */
 const UPLINK_WINDOW = { bytes: 16 * 1024 * 1024, items: 200_000 };
 
@@ -97,8 +100,9 @@ async function runCloud(config: CloudConfig): Promise<void> {
   const store = createSessionStore({ ...storeDeps, ...blobs });
   const watch = watchEdges({ db, live, metrics, clock, log });
   const { reports, traffic } = watch;
-  const window = UPLINK_WINDOW;
-  const service = { store, live, signals, traffic, reports, cloudId, cloudVersion, window, clock, log };
+  const turns = new Turns(DIGESTS_AT_ONCE);
+  const settings = { cloudId, cloudVersion, window: UPLINK_WINDOW, roundsEveryMs: config.roundsEveryMs };
+  const service = { store, live, signals, traffic, reports, turns, ...settings, clock, log };
   const rpc = await startRpcServer({ ...config.rpc, ...tls, routes: (router) => registerSyncService(router, service) });
   stack.defer(async () => {
     rpc.stopListening();

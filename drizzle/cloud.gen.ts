@@ -91,5 +91,21 @@ export const MIGRATIONS: readonly Migration[] = [
       "CREATE TABLE \"blob_chunk\" (\n\t\"owner_id\" uuid NOT NULL,\n\t\"sha256\" text NOT NULL,\n\t\"start\" bigint NOT NULL,\n\t\"content\" \"bytea\" NOT NULL,\n\tCONSTRAINT \"blob_chunk_owner_id_sha256_start_pk\" PRIMARY KEY(\"owner_id\",\"sha256\",\"start\")\n);",
       "-- By hand: parts of a chunk are read without the rest, and zstd compresses on the wire.\nALTER TABLE \"blob_chunk\" ALTER COLUMN \"content\" SET STORAGE EXTERNAL;"
     ]
+  },
+  {
+    "id": "0007_identity-and-digests",
+    "hash": "619d0f6d77cd26d39d27173ed8bebee285660cb18ddb5933073e65748f312b9c",
+    "statements": [
+      "ALTER TABLE \"edge_sync\" ADD COLUMN \"machine_id\" uuid;",
+      "ALTER TABLE \"edge_sync\" ADD COLUMN \"displaced_machines\" json;",
+      "ALTER TABLE \"edge_sync\" ADD COLUMN \"conflict_ms\" bigint;",
+      "ALTER TABLE \"edge_sync\" ADD COLUMN \"notice\" text;",
+      "ALTER TABLE \"edge_sync\" ADD COLUMN \"notice_ms\" bigint;",
+      "ALTER TABLE \"edge_sync\" ADD COLUMN \"sync_requested\" bigint DEFAULT 0 NOT NULL;",
+      "ALTER TABLE \"edge_sync\" ADD COLUMN \"sync_completed\" bigint DEFAULT 0 NOT NULL;",
+      "ALTER TABLE \"edge_sync\" ADD COLUMN \"sync_result\" json;",
+      "ALTER TABLE \"edge_uplink\" ADD COLUMN \"tag\" text;",
+      "ALTER TABLE \"edge_uplink\" ADD COLUMN \"tag_seq\" bigint DEFAULT 0 NOT NULL;"
+    ]
   }
 ];

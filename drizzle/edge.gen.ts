@@ -64,5 +64,14 @@ export const MIGRATIONS: readonly Migration[] = [
       "-- By hand: parts of a chunk are read without the rest, and zstd compresses on the wire.\nALTER TABLE \"blob_chunk\" ALTER COLUMN \"content\" SET STORAGE EXTERNAL;",
       "CREATE TABLE \"outbox_blob\" (\n\t\"lane\" text NOT NULL,\n\t\"seq\" bigint NOT NULL,\n\t\"sha256\" text NOT NULL,\n\t\"total_bytes\" bigint NOT NULL,\n\tCONSTRAINT \"outbox_blob_lane_seq_sha256_pk\" PRIMARY KEY(\"lane\",\"seq\",\"sha256\")\n);"
     ]
+  },
+  {
+    "id": "0005_identity-and-digests",
+    "hash": "a5ca2203a65749a878814108776d46542100b24ac2602b5e6cfd6d9b0f8833fb",
+    "statements": [
+      "ALTER TABLE \"site\" ADD COLUMN \"downlink_tag\" uuid;",
+      "ALTER TABLE \"site\" ADD COLUMN \"first_config_seq\" bigint DEFAULT 1 NOT NULL;",
+      "ALTER TABLE \"site\" ADD COLUMN \"first_telemetry_seq\" bigint DEFAULT 1 NOT NULL;"
+    ]
   }
 ];

@@ -1,6 +1,7 @@
 import { MIGRATIONS } from "../drizzle/edge.gen.ts";
 import { shareAnswer } from "../shared/core/deferred.ts";
 import type { AppError } from "../shared/core/errors.ts";
+import { createUuid } from "../shared/core/ids.ts";
 import { runTasks, untilAborted } from "../shared/core/lifecycle.ts";
 import type { Log } from "../shared/observe/log.ts";
 import { createLog } from "../shared/observe/log.ts";
@@ -282,10 +283,10 @@ interface LinkParts {
 function createCloudLink({ config, stores, log, metrics, onChange }: LinkParts): Link | null {
   const { cloudUrl, edgeKey, edgeSecret, tlsCa } = config;
   if (cloudUrl === null || edgeKey === null || edgeSecret === null) return null;
-  const { blobs, db, groupCommit, instance, outbox, parked, registry } = stores;
+  const { blobs, db, groupCommit, outbox, parked, registry } = stores;
   const address = { url: cloudUrl, edgeKey, edgeSecret: () => edgeSecret.reveal(), caPem: tlsCa ?? undefined };
   return createLink({
-    storeId: instance.id,
+    machineId: createUuid(clock, random),
     edgeVersion: EDGE_VERSION,
     backlogOrder: config.backlogOrder,
     store: createLinkStore({

@@ -13,6 +13,7 @@ import {
 } from "../../shared/entities/fields.ts";
 import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
 import type { AttributeRow } from "../../shared/store/attribute-store.ts";
+import { CONFLICT_SHOWN_MS } from "../store/edge-identity.ts";
 import type { Edge, EdgeSave, EdgeStatus } from "../store/edge-store.ts";
 import { currentSkewMs, edgeSyncSchema, edgeSyncToRest } from "./edge-sync-status.ts";
 
@@ -63,6 +64,15 @@ const statusSchema = z
     lastSeenTime: z.int().nullable(),
     clockSkewMs: z.int().nullable(),
     sync: edgeSyncSchema.nullable(),
+    syncInProgress: z.boolean(),
+    warning: z
+      .enum(["CLONED"])
+      .nullable()
+      .meta({ description: "CLONED: another machine with the identity of this edge was refused a short while ago" }),
+    notice: z
+      .object({ time: z.int(), text: z.string() })
+      .nullable()
+      .meta({ description: "What did not continue where it ended when a session began, last time" }),
     downlinksWaiting: z.int().meta({ description: "Downlinks that the edge has not acknowledged" }),
   })
   .meta({ id: "EdgeStatus" });
@@ -131,19 +141,27 @@ export function presenceToRest({ status, nowMs }: Presence): z.input<typeof stat
     lastSeenTime: isConnected ? nowMs : (disconnectedMs ?? connectedMs),
     clockSkewMs: status === undefined ? null : currentSkewMs(status),
     sync: edgeSyncToRest(status, nowMs),
+    syncInProgress: status?.isSyncInProgress ?? false,
+    warning: status !== undefined && isCloned(status, nowMs) ? "CLONED" : null,
+    notice: status?.notice ?? null,
     downlinksWaiting: status === undefined ? 0 : status.downlinkLast - status.downlinkAcked,
   };
 }
 
+function isCloned({ conflictMs }: EdgeStatus, nowMs: number): boolean {
+  return conflictMs !== null && nowMs - conflictMs < CONFLICT_SHOWN_MS;
+}
+
 /** Server attributes that dashboards read of an edge; made from its presence, so that they can't contradict it. */
 export function presenceAttributes(edgeId: Uuid, presence: Presence): AttributeRow[] {
-  const { state, lastConnectTime, lastDisconnectTime, edgeVersion } = presenceToRest(presence);
+  const { state, lastConnectTime, lastDisconnectTime, edgeVersion, syncInProgress } = presenceToRest(presence);
   const updatedMs = Math.max(lastConnectTime ?? 0, lastDisconnectTime ?? 0);
   const values: Readonly<Record<string, boolean | number | string | null>> = {
     active: state === "connected",
     edgeVersion,
     lastConnectTime,
     lastDisconnectTime,
+    syncInProgress,
   };
   return Object.entries(values).flatMap(([key, value]) =>
     value === null

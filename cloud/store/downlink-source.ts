@@ -1,11 +1,8 @@
 import type { AttributeScope } from "../../shared/entities/attributes.ts";
-import { ATTRIBUTE_SCOPES, isAttributeScope } from "../../shared/entities/attributes.ts";
+import { isAttributeScope } from "../../shared/entities/attributes.ts";
 import type { Change, EntityRef } from "../../shared/entities/change.ts";
-import { isEntityType } from "../../shared/entities/entity-types.ts";
-import { attributesSaved, readAttributeRows } from "../../shared/store/attribute-store.ts";
-import { credentialsSaved, findCredentials } from "../../shared/store/device-store.ts";
-import { entitySaved, findEntityWithProfile } from "../../shared/store/entity-store.ts";
-import type { ProfileType } from "../../shared/store/profile-store.ts";
+import { isProfileType } from "../../shared/entities/entity-types.ts";
+import { loadAttributes, loadCredentials, loadEntity, loadRecord } from "../../shared/store/entity-state.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { isAssigned } from "./assignment-store.ts";
 import type { EdgeEvent } from "./downlink-store.ts";
@@ -15,6 +12,7 @@ import type { EdgeEvent } from "./downlink-store.ts";
  * - ADDED, ASSIGNED_TO_EDGE: the entity with all that is its own: profile, record, credentials, attributes
  * - UPDATED: profile and record
  * - CREDENTIALS_UPDATED, ATTRIBUTES_UPDATED: just these
+ * - ENTITY_MERGE_REQUEST: the question for an entity that only the edge has
  *
  * Empty when the entity is gone or no longer on the edge: the row that removes it there follows, or was sent before.
  */
@@ -27,6 +25,8 @@ export async function loadEntityChanges(db: Queryable, event: EdgeEvent): Promis
       return [{ kind: "entity-removed", entity: ref, deleted: false }];
     case "ATTRIBUTES_DELETED":
       return loadDeleted(ref, event);
+    case "ENTITY_MERGE_REQUEST":
+      return [{ kind: "entity-wanted", entity: ref }];
     default:
       break;
   }
@@ -39,7 +39,7 @@ async function loadState(db: Queryable, ref: EntityRef, event: EdgeEvent): Promi
   switch (event.action) {
     case "ADDED":
     case "ASSIGNED_TO_EDGE":
-      return (await Promise.all([loadRecord(db, ref), loadCredentials(db, ref), loadAttributes(db, ref, {})])).flat();
+      return loadEntity(db, ref);
     case "UPDATED":
       return loadRecord(db, ref);
     case "CREDENTIALS_UPDATED":
@@ -49,41 +49,14 @@ async function loadState(db: Queryable, ref: EntityRef, event: EdgeEvent): Promi
       return named === null ? [] : loadAttributes(db, ref, { scopes: [named.scope], keys: named.keys });
     }
     default:
-      event.action satisfies "DELETED" | "UNASSIGNED_FROM_EDGE" | "ATTRIBUTES_DELETED";
+      event.action satisfies "DELETED" | "UNASSIGNED_FROM_EDGE" | "ATTRIBUTES_DELETED" | "ENTITY_MERGE_REQUEST";
       return [];
   }
 }
 
 /** Profiles are assigned to nobody; they go with what refers to them. */
 async function isWanted(db: Queryable, { type, edgeId, entityId }: EdgeEvent): Promise<boolean> {
-  return isProfile(type) || (await isAssigned(db, { edgeId, entityId }));
-}
-
-function isProfile(type: string): type is ProfileType {
-  return type === "DEVICE_PROFILE" || type === "ASSET_PROFILE";
-}
-
-/** The profile first: the edge makes none up when it finds it. */
-async function loadRecord(db: Queryable, { type, id }: EntityRef): Promise<Change[]> {
-  return isEntityType(type) ? (await findEntityWithProfile(db, { type, id })).map(entitySaved) : [];
-}
-
-async function loadCredentials(db: Queryable, { type, id }: EntityRef): Promise<Change[]> {
-  if (type !== "DEVICE") return [];
-  const credentials = await findCredentials(db, id);
-  return credentials === null ? [] : [credentialsSaved(credentials)];
-}
-
-async function loadAttributes(
-  db: Queryable,
-  ref: EntityRef,
-  filter: { readonly scopes?: readonly AttributeScope[]; readonly keys?: readonly string[] },
-): Promise<Change[]> {
-  const rows = await readAttributeRows(db, { entityId: ref.id, ...filter });
-  return ATTRIBUTE_SCOPES.flatMap((scope) => {
-    const entries = rows.filter((row) => row.scope === scope);
-    return entries.length === 0 ? [] : [attributesSaved(ref, scope, entries)];
-  });
+  return isProfileType(type) || (await isAssigned(db, { edgeId, entityId }));
 }
 
 function loadDeleted(ref: EntityRef, event: EdgeEvent): Change[] {

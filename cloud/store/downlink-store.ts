@@ -8,7 +8,7 @@ import { sqlStateOf } from "../../shared/postgres/connect.ts";
 import { arrayParam } from "../../shared/store/array-param.ts";
 import { toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
 import type { Outcome, Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
-import { edgeAssignment, edgeEvent, edgeEventAck, edgeEventRejection } from "./schema.ts";
+import { edgeAssignment, edgeEvent, edgeEventAck, edgeEventRejection, edgePastAssignment, edgeSync } from "./schema.ts";
 
 // The downlink outbox. Sequences are given under the lock of the edge's row in edge_sync, which is held until the commit: they follow
 // the order of commits and have no gaps, so a reader that asks for what is above its cursor misses nothing. Rows of several edges are
@@ -24,6 +24,7 @@ export const EDGE_EVENT_ACTIONS = [
   "CREDENTIALS_UPDATED",
   "ASSIGNED_TO_EDGE",
   "UNASSIGNED_FROM_EDGE",
+  "ENTITY_MERGE_REQUEST",
 ] as const;
 export type EdgeEventAction = (typeof EDGE_EVENT_ACTIONS)[number];
 
@@ -71,7 +72,12 @@ export async function recordChanges(
   if (deleted.length > 0) {
     // One that was made again under its id keeps its edges.
     const isGone = sql`not exists (select from entity e where e.id = ${edgeAssignment.entityId})`;
-    await tx.delete(edgeAssignment).where(and(inArray(edgeAssignment.entityId, deleted), isGone));
+    const ended = await tx
+      .delete(edgeAssignment)
+      .where(and(inArray(edgeAssignment.entityId, deleted), isGone))
+      .returning({ edgeId: edgeAssignment.edgeId, entityId: edgeAssignment.entityId });
+    const past = ended.map((assignment) => ({ ...assignment, endedMs: Math.round(nowMs) }));
+    if (past.length > 0) await tx.insert(edgePastAssignment).values(past).onConflictDoNothing();
   }
   return edgeIds;
 }
@@ -131,6 +137,8 @@ export function toEvent(change: Change): EntityEvent {
       return { type, entityId, action: "CREDENTIALS_UPDATED", body: null };
     case "telemetry-gap":
       throw new AppError("INTERNAL", "A gap in telemetry never goes down");
+    case "entity-wanted":
+      return { type, entityId, action: "ENTITY_MERGE_REQUEST", body: null };
     default:
       return change satisfies never;
   }
@@ -197,8 +205,8 @@ export interface CloudUnitOfWork extends UnitOfWork {
   runEvents<T>(
     work: (tx: Queryable) => Promise<{ readonly result: T; readonly events: readonly EdgeEvent[] }>,
   ): Promise<T>;
-  /** Has everything that is assigned to the edge sent again. */
-  requestFullSync(edgeId: Uuid): Promise<void>;
+  /** Has the edge compared with what it should hold; `full`: has everything that is assigned sent again first. */
+  requestSync(edgeId: Uuid, options: { readonly full: boolean }): Promise<void>;
 }
 
 /** @param onCommitted is called after the commit with the edges that got a row; it must not throw */
@@ -222,11 +230,15 @@ export function createCloudUnitOfWork(
         const { result, events } = await work(tx);
         return { result, edgeIds: await recordEvents(tx, events, { nowMs: clock.nowMs() }) };
       }),
-    requestFullSync: (edgeId) =>
-      commit(async (tx) => ({
-        result: undefined,
-        edgeIds: (await requestFullSync(tx, { clock }, edgeId)) ? [edgeId] : [],
-      })),
+    requestSync: (edgeId, { full }) =>
+      commit(async (tx) => {
+        await tx
+          .update(edgeSync)
+          .set({ syncRequested: sql`${edgeSync.syncRequested} + 1` })
+          .where(eq(edgeSync.edgeId, edgeId));
+        if (full) await requestFullSync(tx, { clock }, edgeId);
+        return { result: undefined, edgeIds: [edgeId] };
+      }),
   };
 }
 

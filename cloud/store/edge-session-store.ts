@@ -3,12 +3,14 @@ import type { Clock } from "../../shared/core/clock.ts";
 import { AppError, type ErrorCode } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { SeqRange } from "../../shared/core/seq-range.ts";
-import { addRange, gapsBelow, prefixEnd } from "../../shared/core/seq-range.ts";
+import { addRange, gapsBelow, prefixEnd, unionOf } from "../../shared/core/seq-range.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { inOrderFrom, planTelemetry } from "../../shared/sync/course.ts";
-import type { Ack, Hello, LaneCourse, LaneOffer, Rejection, UplinkLane } from "../../shared/sync/frames.ts";
+import type { Ack, Hello, LaneCourse, LaneOffer, LaneTag, Rejection, UplinkLane } from "../../shared/sync/frames.ts";
+import type { ItemTag } from "../../shared/wire/item-tag.ts";
 import { replayUnsupported } from "./downlink-replay.ts";
 import { requestFullSync, runTransaction } from "./downlink-store.ts";
+import { admitMachine, CONFLICT_RETRY_MS, resumeDownlinks } from "./edge-identity.ts";
 import { edge, edgeEventAck, edgeEventRejection, edgeSync, edgeUplink } from "./schema.ts";
 import { recordConnect, recordFence } from "./session-history.ts";
 import { findMissedAcks, type OpenedLane } from "./uplink-rejections.ts";
@@ -29,6 +31,8 @@ export interface OpenedSession {
   /** Whether another replica held the session before, and may not know yet that it is over. */
   readonly isTakenOver: boolean;
   readonly courses: readonly LaneCourse[];
+  /** What the newest item of each lane is whose tag is known. */
+  readonly tags: readonly LaneTag[];
   readonly downlinkResume: number;
   /** The last downlink whose acknowledgement was stored here. */
   readonly downlinkAcked: number;
@@ -54,33 +58,40 @@ export async function findEdgeByCredentials(
  * Makes `hello` the newest session of the edge and says where its lanes go on. Waits for what an older session is committing.
  *
  * @throws AppError NOT_FOUND when the edge was deleted, UNAUTHENTICATED when its secret was changed since the account was read,
- *   STORE_MISMATCH when the edge's database is older than what it sent before
+ *   IDENTITY_CONFLICT when another machine speaks for the edge, STORE_MISMATCH when the edge's database is older than what it sent before
  */
-export function openSession(
+export async function openSession(
   db: Queryable,
   account: EdgeAccount,
   hello: Hello,
   deps: { readonly cloudId: Uuid; readonly replicaId: Uuid; readonly clock: Clock },
 ): Promise<OpenedSession> {
-  return runTransaction(db, async (tx) => {
+  const opened = await runTransaction(db, async (tx) => {
     const { edgeId } = account;
     const nowMs = Math.round(deps.clock.nowMs());
     const [before] = await tx.select().from(edgeSync).where(eq(edgeSync.edgeId, edgeId)).for("update");
     if (before === undefined) throw new AppError("NOT_FOUND", "The edge was deleted in the cloud");
     await guardSecret(tx, account);
+    const machine = admitMachine(before, hello.machineId, nowMs);
+    if (machine === null) {
+      await tx.update(edgeSync).set({ conflictMs: nowMs }).where(eq(edgeSync.edgeId, edgeId));
+      return null;
+    }
     const session = before.session + 1;
     await tx.update(edgeUplink).set({ session }).where(eq(edgeUplink.edgeId, edgeId));
     const courses: LaneCourse[] = [];
     const lanes: OpenedLane[] = [];
+    const tags: LaneTag[] = [];
     const notes: string[] = [];
     for (const offer of hello.lanes) {
-      const { committed, note } = await openLane(tx, { edgeId, storeId: hello.storeId, session, offer });
+      const { committed, tag, note } = await openLane(tx, { edgeId, storeId: hello.storeId, session, offer });
       courses.push(...planLanes(offer, committed, hello));
       lanes.push({ lane: offer.lane, ackedSeq: offer.ackedSeq, committed });
+      if (tag !== null) tags.push({ lane: offer.lane, ...tag });
       if (note !== null) notes.push(note);
     }
     const missedAcks = await findMissedAcks(tx, { edgeId, storeId: hello.storeId, lanes, nowMs });
-    const resume = resumeDownlinks(hello, before, deps.cloudId);
+    const resume = await resumeDownlinks(tx, hello, { before, cloudId: deps.cloudId });
     // A full sync covers what was refused before it; else the edge says again what was not heard here.
     const downlinkAcked = resume.fullSync ? resume.seq : Math.min(before.downlinkAcked, resume.seq);
     if (resume.note !== null) notes.push(resume.note);
@@ -97,6 +108,9 @@ export function openSession(
         downlinkLast: Math.max(before.downlinkLast, resume.seq),
         downlinkAcked,
         downlinkSent: resume.seq,
+        machineId: machine.machineId,
+        displacedMachines: [...machine.displacedMachines],
+        ...(notes.length === 0 ? {} : { notice: notes.join("; "), noticeMs: nowMs }),
       })
       .where(eq(edgeSync.edgeId, edgeId));
     const { edgeVersion } = hello;
@@ -105,7 +119,12 @@ export function openSession(
     const isTakenOver = before.replicaId !== null && before.replicaId !== deps.replicaId;
     const replayed = await replayUnsupported(tx, { edgeId, edgeVersion: hello.edgeVersion, nowMs });
     if (replayed > 0) notes.push(`${replayed} downlinks that version ${hello.edgeVersion} may know are sent again`);
-    return { session, isTakenOver, courses, downlinkResume: resume.seq, downlinkAcked, missedAcks, notes };
+    return { session, isTakenOver, courses, tags, downlinkResume: resume.seq, downlinkAcked, missedAcks, notes };
+  });
+  // That it was refused is kept all the same.
+  if (opened !== null) return opened;
+  throw new AppError("IDENTITY_CONFLICT", "Another machine with the identity of this edge is connected", {
+    retryAfterMs: CONFLICT_RETRY_MS,
   });
 }
 
@@ -157,17 +176,21 @@ function planLanes(
   return [{ lane, course: inOrderFrom(prefixEnd(committed) + 1) }];
 }
 
-async function openLane(
-  tx: Queryable,
-  { edgeId, storeId, session, offer }: LaneOpening,
-): Promise<{ readonly committed: readonly SeqRange[]; readonly note: string | null }> {
-  const { lane, nextSeq, oldestSeq } = offer;
-  // The row of a store that was never seen begins with nothing.
+interface OpenedUplink {
+  readonly committed: readonly SeqRange[];
+  /** Of the newest sequence whose tag is known. */
+  readonly tag: Pick<LaneTag, "seq" | "tag"> | null;
+  readonly note: string | null;
+}
+
+async function openLane(tx: Queryable, { edgeId, storeId, session, offer }: LaneOpening): Promise<OpenedUplink> {
+  const { lane, nextSeq, oldestSeq, firstSeq } = offer;
+  // What is below the first sequence of a store that was never seen belongs to the one before it.
   const [row] = await tx
     .insert(edgeUplink)
-    .values({ edgeId, storeId, lane, session })
+    .values({ edgeId, storeId, lane, session, committed: unionOf([{ first: 1, last: firstSeq - 1 }]) })
     .onConflictDoUpdate({ target: [edgeUplink.edgeId, edgeUplink.storeId, edgeUplink.lane], set: { session } })
-    .returning({ committed: edgeUplink.committed });
+    .returning({ committed: edgeUplink.committed, tag: edgeUplink.tag, tagSeq: edgeUplink.tagSeq });
   const before = row?.committed ?? [];
   const newest = before.at(-1)?.last ?? 0;
   if (newest >= nextSeq) {
@@ -177,48 +200,15 @@ async function openLane(
     );
   }
   const lost = gapsBelow(before, oldestSeq);
-  if (lost.length === 0) return { committed: before, note: null };
+  const tag = row === undefined || row.tag === null ? null : { seq: row.tagSeq, tag: row.tag };
+  if (lost.length === 0) return { committed: before, tag, note: null };
   const committed = lost.reduce(addRange, before);
   await tx
     .update(edgeUplink)
     .set({ committed })
     .where(and(eq(edgeUplink.edgeId, edgeId), eq(edgeUplink.storeId, storeId), eq(edgeUplink.lane, lane)));
   const names = lost.map(({ first, last }) => `${first} to ${last}`).join(", ");
-  return { committed, note: `Lane ${lane} has a gap: ${names} are no longer on the edge` };
-}
-
-interface DownlinkResume {
-  readonly seq: number;
-  readonly fullSync: boolean;
-  readonly note: string | null;
-}
-
-/** Where downlinks go on; a full sync where the edge's database and this one don't continue each other. */
-function resumeDownlinks(hello: Hello, before: typeof edgeSync.$inferSelect, cloudId: Uuid): DownlinkResume {
-  const { downlinkLast, storeId } = before;
-  if (storeId === null && hello.cloudId === null) return { seq: 0, fullSync: false, note: null };
-  // What the edge counts of this very database must never be given out again, even when a backup forgot about it.
-  const last = hello.cloudId === cloudId ? Math.max(downlinkLast, hello.downlinkApplied) : downlinkLast;
-  if (storeId !== hello.storeId)
-    return {
-      seq: last,
-      fullSync: true,
-      note: "The edge has a new database: everything assigned is sent again",
-    };
-  if (hello.cloudId !== cloudId)
-    return {
-      seq: last,
-      fullSync: true,
-      note: "The edge knew another cloud database: everything assigned is sent again",
-    };
-  if (hello.downlinkApplied > downlinkLast) {
-    return {
-      seq: hello.downlinkApplied,
-      fullSync: true,
-      note: "This database is older than what the edge received: everything assigned is sent again",
-    };
-  }
-  return { seq: hello.downlinkApplied, fullSync: false, note: null };
+  return { committed, tag, note: `Lane ${lane} has a gap: ${names} are no longer on the edge` };
 }
 
 export interface UplinkPosition {
@@ -229,7 +219,7 @@ export interface UplinkPosition {
 }
 
 /**
- * Commits sequences in the transaction that applies them; the row stays locked until it commits.
+ * Commits sequences in the transaction that applies them; the row stays locked until it commits. The newest `tag` is kept.
  *
  * @returns the newest sequence that is committed with it
  * @throws AppError SESSION_FENCED when the session is not the newest, a part of the range is committed already, or an item of config
@@ -239,11 +229,17 @@ export async function commitRange(
   tx: Queryable,
   position: UplinkPosition,
   { first, last }: SeqRange,
+  tag: ItemTag | null,
 ): Promise<{ readonly newestSeq: number }> {
+  const tagSeq = tag === null ? 0 : first + tag.offset;
   const range = sql`int8multirange(int8range(${first}, ${last + 1}))`;
   const [row] = await tx
     .update(edgeUplink)
-    .set({ committed: sql`${edgeUplink.committed} + ${range}` })
+    .set({
+      committed: sql`${edgeUplink.committed} + ${range}`,
+      tag: sql`case when ${tagSeq}::bigint > ${edgeUplink.tagSeq} then ${tag?.tag ?? null}::text else ${edgeUplink.tag} end`,
+      tagSeq: sql`greatest(${edgeUplink.tagSeq}, ${tagSeq}::bigint)`,
+    })
     .where(
       and(
         eq(edgeUplink.edgeId, position.edgeId),

@@ -322,6 +322,11 @@ export interface EdgeStatus {
   readonly report: KeptReport | null;
   /** The last attempt to connect that was refused since it was connected. */
   readonly refusal: { readonly code: string; readonly text: string | null; readonly atMs: number } | null;
+  /** When a machine was refused last because another one has the identity of this edge. */
+  readonly conflictMs: number | null;
+  readonly notice: { readonly text: string; readonly time: number } | null;
+  /** Somebody asked for a digest round that was not run yet. */
+  readonly isSyncInProgress: boolean;
 }
 
 export async function readEdgeStatuses(db: Queryable, edgeIds: readonly Uuid[]): Promise<Map<Uuid, EdgeStatus>> {
@@ -352,11 +357,14 @@ function selectStatuses(db: Queryable) {
 type StatusRow = Awaited<ReturnType<typeof selectStatuses>>[number];
 
 function toStatus({ sync, report, downlinkOldestMs }: StatusRow): EdgeStatus {
+  const { notice, noticeMs, syncRequested, syncCompleted, ...row } = sync;
   const { refusedCode = null, refusedMs = null, refusedText = null } = report ?? {};
   return {
-    ...sync,
-    edgeId: sync.edgeId as Uuid,
-    isConnected: sync.replicaId !== null,
+    ...row,
+    edgeId: row.edgeId as Uuid, // written from a Uuid
+    isConnected: row.replicaId !== null,
+    notice: notice === null ? null : { text: notice, time: noticeMs ?? 0 },
+    isSyncInProgress: syncRequested > syncCompleted,
     downlinkOldestMs,
     report: parseReport(report),
     refusal:

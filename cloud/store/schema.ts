@@ -53,7 +53,7 @@ export const edgeAssignment = pgTable(
   ],
 );
 
-/** Assignments that ended: what an edge measured before it heard of that still arrives. */
+/** Assignments that ended: what an edge measured before it heard of that still arrives, and what it still holds is surplus. */
 export const edgePastAssignment = pgTable(
   "edge_past_assignment",
   {
@@ -98,6 +98,19 @@ export const edgeSync = pgTable("edge_sync", {
   disconnectedMs: bigint("disconnected_ms", { mode: "number" }),
   /** Why the last session ended, or why the edge is refused: a code of shared/core/errors.ts. */
   reason: text("reason"),
+  /** The process that the newest session speaks for, and those that it took over from; see edge-identity.ts. */
+  machineId: uuid("machine_id"),
+  displacedMachines: json("displaced_machines"),
+  /** When a machine was refused last because another one has its identity. */
+  conflictMs: bigint("conflict_ms", { mode: "number" }),
+  /** What did not continue where it ended when a session began, for people. */
+  notice: text("notice"),
+  noticeMs: bigint("notice_ms", { mode: "number" }),
+  /** Digest rounds that people asked for, and the last of them that was run. */
+  syncRequested: sequence("sync_requested").default(0),
+  syncCompleted: sequence("sync_completed").default(0),
+  /** The newest digest round, a SyncResult. */
+  syncResult: json("sync_result"),
 });
 
 /** Per database of an edge and numbering what is committed here; written in the transaction that applies. */
@@ -111,6 +124,9 @@ export const edgeUplink = pgTable(
     committed: seqRanges("committed")
       .notNull()
       .default(sql`'{}'`),
+    /** What the newest sequence that is committed was (shared/wire/item-tag.ts): in another history the number is of another item. */
+    tag: text("tag"),
+    tagSeq: sequence("tag_seq").default(0),
     /** Fencing number of the session that may commit; a newer session overwrites it in every row of the edge. */
     session: sequence("session"),
   },

@@ -16,25 +16,29 @@ export interface SessionNews {
   readonly session: number | null;
   readonly downlinkLast: number;
   readonly downlinkSent: number;
+  /** Somebody asked for a digest round that was not run yet. */
+  readonly isRoundWanted: boolean;
 }
 
-/** Of these sessions: those that are not the newest of their edge, and those with downlinks that were not acknowledged. */
+/** Of these sessions: those that are not the newest of their edge, with downlinks that were not acknowledged, or asked for a round. */
 export async function findSessionNews(db: Queryable, held: readonly SessionRef[]): Promise<SessionNews[]> {
   const rows = await db.execute<{
     edge_id: Uuid;
     session: number | null;
     downlink_last: number | null;
     downlink_sent: number | null;
+    is_round_wanted: boolean | null;
   }>(sql`
-    select h.edge_id, s.session, s.downlink_last, s.downlink_sent
+    select h.edge_id, s.session, s.downlink_last, s.downlink_sent, s.sync_requested > s.sync_completed as is_round_wanted
     from unnest(${edgeIdsOf(held)}, ${sessionsOf(held)}) as h (edge_id, session)
     left join edge_sync s on s.edge_id = h.edge_id
-    where s.session is distinct from h.session or s.downlink_last > s.downlink_acked`);
+    where s.session is distinct from h.session or s.downlink_last > s.downlink_acked or s.sync_requested > s.sync_completed`);
   return rows.map((row) => ({
     edgeId: row.edge_id,
     session: row.session,
     downlinkLast: row.downlink_last ?? 0,
     downlinkSent: row.downlink_sent ?? 0,
+    isRoundWanted: row.is_round_wanted ?? false,
   }));
 }
 

@@ -14,6 +14,7 @@ import { lastSeqOf } from "../../shared/sync/frames.ts";
 import { createRejection } from "../../shared/sync/rejections.ts";
 import { decodeItems } from "../../shared/wire/changes-codec.ts";
 import { decompress } from "../../shared/wire/compression.ts";
+import { tagOfItems } from "../../shared/wire/item-tag.ts";
 import { bringBackLarge } from "../../shared/wire/large-changes.ts";
 import { addAssignment, removeAssignment } from "./assignment-store.ts";
 import { recordChanges, runTransaction, toEvent } from "./downlink-store.ts";
@@ -61,8 +62,9 @@ async function applyOnce(
   const effects: Change[] = [];
   const followUps: Change[] = [];
   for (const batch of batches) {
-    await commitRange(tx, origin, { first: batch.firstSeq, last: lastSeqOf(batch) });
-    for (const [index, sent] of decodeItems(decompress(batch), batch.count).entries()) {
+    const items = decodeItems(decompress(batch), batch.count);
+    await commitRange(tx, origin, { first: batch.firstSeq, last: lastSeqOf(batch) }, tagOfItems(items));
+    for (const [index, sent] of items.entries()) {
       const { item, refusal } = await bringBackLarge(sent, (ref, bytesMax) => deps.blobs.readWhole(tx, ref, bytesMax));
       const context: ApplyContext = { from: "edge", tenantId, edgeName, changedMs: item.changedMs };
       const gaps = item.changes.filter((change) => change.kind === "telemetry-gap");

@@ -14,6 +14,7 @@ import type { Rejection } from "../../shared/sync/frames.ts";
 import { lastSeqOf } from "../../shared/sync/frames.ts";
 import { createRejection } from "../../shared/sync/rejections.ts";
 import { decompress } from "../../shared/wire/compression.ts";
+import { tagOfRecords } from "../../shared/wire/item-tag.ts";
 import { decodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
 import { commitRange } from "./edge-session-store.ts";
 import { edgeAssignment, edgePastAssignment } from "./schema.ts";
@@ -91,7 +92,7 @@ function writeUplinkTelemetry(db: Queryable, work: TelemetryWork): Promise<reado
   const { cloudVersion } = origin;
   const count = columns.tsMs.length;
   return db.transaction(async (tx) => {
-    const { newestSeq } = await commitRange(tx, origin, { first: firstSeq, last: lastSeq });
+    const { newestSeq } = await commitRange(tx, origin, { first: firstSeq, last: lastSeq }, tagOfRecords(columns));
     // What a backlog brings is older than what came before it: the values that are there stay.
     const merge = newestSeq > lastSeq ? writeOlderTelemetry : writeTelemetry;
     const seqOf = (position: number): number => firstSeq + (columns.sparse?.offsets[position] ?? position);

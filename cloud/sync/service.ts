@@ -4,6 +4,7 @@ import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { unionOf } from "../../shared/core/seq-range.ts";
 import { stateOfEnding } from "../../shared/core/sync-states.ts";
+import type { Turns } from "../../shared/core/turns.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { inOrderFrom } from "../../shared/sync/course.ts";
 import type { EdgeReport } from "../../shared/sync/edge-report.ts";
@@ -15,6 +16,7 @@ import type {
   Hello,
   Lane,
   LaneCourse,
+  LaneTag,
   Rejection,
   UplinkLane,
   Welcome,
@@ -35,6 +37,7 @@ import type { EdgeReports } from "../jobs/edge-reports.ts";
 import type { EdgeSignals } from "./edge-signals.ts";
 import type { EdgeTraffic } from "./edge-traffic.ts";
 import type { LiveSessions } from "./live-sessions.ts";
+import { createEdgeRounds, roundsEveryMs, type EdgeRounds, type RoundStore } from "./rounds.ts";
 
 // The cloud's end of the sync protocol: authenticates the call, then runs the session machine over the cloud's stores.
 
@@ -52,6 +55,7 @@ export interface OpenedEdgeSession {
   /** Whether another replica held the session before, and may not know yet that it is over. */
   readonly isTakenOver: boolean;
   readonly courses: readonly LaneCourse[];
+  readonly tags: readonly LaneTag[];
   readonly downlinkResume: number;
   readonly downlinkAcked: number;
   readonly missedAcks: readonly Ack[];
@@ -59,7 +63,7 @@ export interface OpenedEdgeSession {
 }
 
 /** What the service needs of the cloud's stores. */
-export interface SessionStore {
+export interface SessionStore extends RoundStore {
   /** @throws AppError UNAUTHENTICATED, with the same text for an unknown key and a wrong secret */
   authenticate(routingKey: string, secret: string): Promise<EdgeCaller>;
   open(caller: EdgeCaller, hello: Hello): Promise<OpenedEdgeSession>;
@@ -68,13 +72,17 @@ export interface SessionStore {
   /** What comes from the edge, and what goes to it. */
   blobs(caller: EdgeCaller): BlobPorts;
   applyUplink(source: UplinkSource, batches: readonly Batch[]): Promise<readonly Rejection[]>;
-  readDownlinks(
-    caller: EdgeCaller,
-    request: LoadRequest,
-  ): Promise<{ readonly batches: readonly OutgoingBatch[]; readonly drained: boolean }>;
+  readDownlinks(caller: EdgeCaller, request: LoadRequest): Promise<LoadedDownlinks>;
   settleDownlinks(edgeId: Uuid, session: number, seq: number, rejections: readonly Rejection[]): Promise<void>;
   /** Writes down for its operator that the edge was not let in; must not throw. */
   noteRefusal(edgeId: Uuid, error: AppError): void;
+}
+
+export interface LoadedDownlinks {
+  readonly batches: readonly OutgoingBatch[];
+  readonly drained: boolean;
+  /** Number of the newest request of people for a digest round; looked up when there was nothing else. */
+  readonly roundRequest: number | null;
 }
 
 export interface UplinkSource extends EdgeCaller {
@@ -92,6 +100,9 @@ export interface SyncServiceDeps {
   readonly cloudId: Uuid;
   readonly cloudVersion: string;
   readonly window: Window;
+  /** Between two digest rounds of an edge, about. */
+  readonly roundsEveryMs: number;
+  readonly turns: Turns;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -143,6 +154,7 @@ class CloudSessionPorts implements SessionPorts {
   readonly blobs: BlobPorts;
   readonly #caller: EdgeCaller;
   readonly #deps: SyncServiceDeps;
+  readonly rounds: EdgeRounds;
   #handle: SessionHandle | null = null;
   /** Last downlink that is known to be on the edge. */
   #settledSeq = 0;
@@ -152,6 +164,7 @@ class CloudSessionPorts implements SessionPorts {
     this.blobs = deps.store.blobs(caller);
     this.#caller = caller;
     this.#deps = deps;
+    this.rounds = createEdgeRounds(caller.edgeId, deps);
   }
 
   attach(handle: SessionHandle): void {
@@ -193,6 +206,7 @@ class CloudSessionPorts implements SessionPorts {
       ],
       receiving: opened.courses,
       missedAcks: opened.missedAcks,
+      roundsEveryMs: roundsEveryMs(edgeId, this.#deps.roundsEveryMs),
       welcome: {
         type: "welcome",
         protocol,
@@ -204,6 +218,7 @@ class CloudSessionPorts implements SessionPorts {
         cloudId,
         cloudVersion,
         courses: opened.courses,
+        tags: opened.tags,
         window,
         wallClockMs: clock.nowMs(),
         downlinkResume: opened.downlinkResume,
@@ -212,8 +227,10 @@ class CloudSessionPorts implements SessionPorts {
     };
   }
 
-  load(request: LoadRequest) {
-    return this.#deps.store.readDownlinks(this.#caller, request);
+  async load(request: LoadRequest) {
+    const { roundRequest, ...loaded } = await this.#deps.store.readDownlinks(this.#caller, request);
+    if (roundRequest !== null && roundRequest > this.rounds.request) this.#handle?.wantRound();
+    return loaded;
   }
 
   async apply(lane: Lane, batches: readonly Batch[]): Promise<readonly Rejection[]> {

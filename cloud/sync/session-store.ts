@@ -19,8 +19,9 @@ import { loadEntityChanges } from "../store/downlink-source.ts";
 import { readDownlinks } from "../store/downlink-store.ts";
 import { isDeletedEdge, noteRefusal } from "../store/edge-report-store.ts";
 import { findEdgeByCredentials, openSession, settleDownlinks } from "../store/edge-session-store.ts";
+import { completeRound, readCloudDigest, readSyncRequests, repairDifferences } from "../store/reconcile-store.ts";
 import { applyUplink } from "../store/uplink-apply.ts";
-import type { EdgeCaller, SessionStore } from "./service.ts";
+import type { EdgeCaller, LoadedDownlinks, SessionStore } from "./service.ts";
 import type { SessionEnds } from "./session-ends.ts";
 
 /** Rows whose entities are read side by side. */
@@ -90,6 +91,14 @@ export function createSessionStore(deps: SessionStoreDeps): SessionStore {
         read: (range) => orDatabaseError(made.read(range)),
       };
     },
+    readDigest: (edgeId) => orDatabaseError(readCloudDigest(db, edgeId)),
+    repair: async (edgeId, entries, isNew) => {
+      const repairing = repairDifferences(db, { edgeId, entries }, { nowMs: clock.nowMs(), isNew });
+      const repaired = await orDatabaseError(repairing);
+      if (repaired.isRecorded) deps.onDownlinks([edgeId]);
+      return repaired.found;
+    },
+    completeRound: (edgeId, result) => orDatabaseError(completeRound(db, edgeId, { ...result, nowMs: clock.nowMs() })),
     settleDownlinks: (edgeId, session, seq, rejections) =>
       orDatabaseError(settleDownlinks(db, { edgeId, session, seq, rejections, nowMs: clock.nowMs() })),
   };
@@ -100,11 +109,15 @@ async function readDownlinkBatch(
   { db, blobs }: { readonly db: Queryable; readonly blobs: BlobStore },
   caller: EdgeCaller,
   request: LoadRequest,
-): Promise<{ readonly batches: readonly OutgoingBatch[]; readonly drained: boolean }> {
+): Promise<LoadedDownlinks> {
   const limit = Math.min(request.itemsMax, DOWNLINK_ROWS_MAX);
   const rows = await readDownlinks(db, caller.edgeId, { afterSeq: request.afterSeq, limit });
   const [first] = rows;
-  if (first === undefined) return { batches: [], drained: true };
+  if (first === undefined) {
+    // Woken for something else, maybe.
+    const { requested, completed } = await readSyncRequests(db, caller.edgeId);
+    return { batches: [], drained: true, roundRequest: requested > completed ? requested : null };
+  }
   const items: EncodableItem[] = [];
   const withoutRepeats = createRepeatFilter();
   let bytes = 0;
@@ -114,14 +127,17 @@ async function readDownlinkBatch(
     const part = rows.slice(next, next + LOADS_AT_ONCE);
     const loaded = await Promise.all(part.map((row) => loadEntityChanges(db, row)));
     for (const [index, read] of loaded.entries()) {
-      const changes = withoutRepeats(read);
+      const row = part[index];
+      // A repair says all, so that the edge knows what is not said.
+      const isRepair = row?.body?.["repair"] === true;
+      const changes = isRepair ? read : withoutRepeats(read);
       const sent = await db.transaction((tx) => takeOutLarge(changes, (content) => blobs.put(tx, content)));
       // An item that waits for its contents goes alone, so that it holds up none before it.
       if (sent.blobs.length > 0 && items.length > 0) {
         bytes = Infinity;
         break;
       }
-      items.push({ changedMs: part[index]?.createdMs ?? 0, changes: sent.changes });
+      items.push({ changedMs: row?.createdMs ?? 0, changes: sent.changes, isRepair });
       named = sent.blobs;
       if (named.length > 0) break;
       bytes += changes.reduce((sum, change) => sum + (change.kind === "entity-saved" ? change.body.length : 200), 0);
@@ -135,9 +151,11 @@ async function readDownlinkBatch(
     count: items.length,
     configSeq: 0,
     blobs: named,
+    tag: rows[items.length - 1]?.id,
     ...payload,
   };
-  return { batches: [batch], drained: rows.length < limit && items.length === rows.length };
+  const drained = rows.length < limit && items.length === rows.length;
+  return { batches: [batch], drained, roundRequest: null };
 }
 
 /** Leaves out what the batch says already: the profile that every device with it brings along. */

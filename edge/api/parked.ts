@@ -195,6 +195,8 @@ function changeToBody(change: SentChange): Record<string, unknown> {
       return { kind, scope: change.scope, keys: change.keys };
     case "credentials-saved":
       return { kind, credentialsType: change.credentialsType };
+    case "entity-wanted":
+      return { kind };
     case "telemetry-gap":
       return { kind, startTs: change.fromMs, endTs: change.toMs, records: change.records, reason: change.reason };
   }

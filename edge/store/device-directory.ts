@@ -90,6 +90,7 @@ function toEvent(change: Change): DeviceEvent | null {
       return { kind: "access-ended", deviceId };
     case "entity-saved":
     case "telemetry-gap":
+    case "entity-wanted":
       return null;
   }
 }

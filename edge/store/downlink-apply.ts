@@ -13,6 +13,7 @@ import { decodeItems } from "../../shared/wire/changes-codec.ts";
 import { decompress } from "../../shared/wire/compression.ts";
 import { bringBackLarge } from "../../shared/wire/large-changes.ts";
 import { storeDownlinkRejections } from "./downlink-rejections.ts";
+import { beginRepair, endRepair } from "./repair.ts";
 import type { Site } from "./site-store.ts";
 import { moveDownlinkApplied } from "./site-store.ts";
 
@@ -50,18 +51,24 @@ async function applyOnce(
   const effects: Change[] = [];
   const followUps: Change[] = [];
   for (const batch of batches) {
-    const { tenantId, name: edgeName } = await moveDownlinkSequence(tx, batch.firstSeq - 1, lastSeqOf(batch));
+    const { tenantId, name: edgeName } = await moveDownlinkSequence(tx, batch);
     const items = decodeItems(decompress(batch), batch.count);
     for (const [index, sent] of items.entries()) {
       const { item, refusal } = await bringBackLarge(sent, (ref, bytesMax) => deps.blobs.readWhole(tx, ref, bytesMax));
       const context = { from: "cloud", tenantId, edgeName, changedMs: item.changedMs } as const;
       const apply = (inner: Queryable, change: Change) => applyChange(inner, deps, { change, context });
-      const outcome = await applyItem(tx, { item, refusal, mode, apply });
+      const repair = item.isRepair === true ? await beginRepair(tx, item.changes) : null;
+      const merged = { ...item, changes: repair?.changes ?? item.changes };
+      const outcome = await applyItem(tx, { item: merged, refusal, mode, apply });
       if (outcome.kind === "rejected")
         rejections.push(createRejection(batch.firstSeq + index, outcome, deps.edgeVersion));
       else {
         effects.push(...outcome.effects);
         followUps.push(...outcome.followUps);
+        if (repair === null) continue;
+        const rest = await endRepair(tx, repair);
+        effects.push(...rest.effects);
+        followUps.push(...rest.followUps);
       }
     }
   }
@@ -69,8 +76,9 @@ async function applyOnce(
   return { result: { rejections, effects }, changes: followUps };
 }
 
-async function moveDownlinkSequence(tx: Queryable, from: number, to: number): Promise<Site> {
-  const moved = await moveDownlinkApplied(tx, from, to);
+async function moveDownlinkSequence(tx: Queryable, batch: Batch): Promise<Site> {
+  const from = batch.firstSeq - 1;
+  const moved = await moveDownlinkApplied(tx, { from, to: lastSeqOf(batch), tag: batch.tag ?? null });
   if (moved === null)
     throw new AppError("PROTOCOL_ERROR", `Downlinks go on after ${from}, but something else was applied here`);
   return moved;

@@ -15,6 +15,8 @@ export function eventAction(change: Change): string {
       return "CREDENTIALS_UPDATED";
     case "telemetry-gap":
       return "TELEMETRY_GAP";
+    case "entity-wanted":
+      return "ENTITY_MERGE_REQUEST";
   }
 }
 

@@ -1,18 +1,27 @@
 import type { BlobRef } from "../../shared/core/blob-ref.ts";
 import type { SeqRange } from "../../shared/core/seq-range.ts";
-import { addRange, intersectRanges, overlaps, prefixEnd, rangesAbove, SEQ_MAX } from "../../shared/core/seq-range.ts";
+import {
+  addRange,
+  includesRange,
+  intersectRanges,
+  overlaps,
+  prefixEnd,
+  rangesAbove,
+  SEQ_MAX,
+} from "../../shared/core/seq-range.ts";
 import { Turns } from "../../shared/core/turns.ts";
 import type { TelemetryColumns } from "../../shared/entities/telemetry-columns.ts";
 import { concatColumns } from "../../shared/entities/telemetry-columns.ts";
 import type { Sql, TransactionSql } from "../../shared/postgres/connect.ts";
 import { formatSeqRanges, parseSeqRanges } from "../../shared/store/seq-ranges.ts";
-import type { Rejection, UplinkLane } from "../../shared/sync/frames.ts";
+import type { LaneTag, Rejection, UplinkLane } from "../../shared/sync/frames.ts";
 import type { OutgoingBatch, WantedLoad } from "../../shared/sync/sender.ts";
 import { compress, decompress } from "../../shared/wire/compression.ts";
+import { tagOfPayload } from "../../shared/wire/item-tag.ts";
 import { decodeTelemetry, encodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
 import type { OutboxRow } from "./outbox-frames.ts";
 import { configBatches, telemetryBatches } from "./outbox-frames.ts";
-import { parkItems } from "./park-items.ts";
+import { parkItems, readItems } from "./park-items.ts";
 
 // Reading, settling and merging of cloud_event. Rows are written by the group commit alone (group-commit.ts), partitions are made
 // and dropped in outbox-partitions.ts, unsent records removed in outbox-removal.ts.
@@ -31,10 +40,14 @@ export interface LaneRange {
   readonly oldestSeq: number;
   /** Everything up to it is committed by the cloud. */
   readonly ackedSeq: number;
+  /** The first that belongs to the store id of now. */
+  readonly firstSeq: number;
 }
 
 export interface Outbox {
   range(lane: UplinkLane): Promise<LaneRange>;
+  /** Whether the cloud's item is the one with this number here, or an acknowledged one that is no longer there. */
+  isSame(item: LaneTag): Promise<boolean>;
   /** Batches in the range asked for, at least one if there is any; `drained` when there is none. */
   read(
     lane: UplinkLane,
@@ -73,6 +86,11 @@ export function createOutbox(sql: Sql): Outbox {
   };
   return {
     range: (lane) => readRange(sql, lane),
+    isSame: async ({ lane, seq, tag }) => {
+      const payload = (await readItems(sql, lane, [seq])).get(seq);
+      const own = payload === undefined ? null : tagOfPayload(lane, payload);
+      return own === null ? includesRange(await readCommitted(sql, lane), { first: seq, last: seq }) : own === tag;
+    },
     read: async (lane, request) => {
       const batches =
         lane === "config" ? await readConfig(sql, request) : await turns.take(() => readTelemetry(request));
@@ -93,13 +111,15 @@ export function createOutbox(sql: Sql): Outbox {
 }
 
 async function readRange(sql: Sql, lane: UplinkLane): Promise<LaneRange> {
-  const [row] = await sql<{ first: number | null; last: number | null; acked: number | null }[]>`
+  const [row] = await sql<{ first: number | null; last: number | null; acked: number | null; own: number | null }[]>`
     select (select min(first_seq) from cloud_event where lane = ${lane}) as first,
       (select last_seq from cloud_event where lane = ${lane} order by first_seq desc limit 1) as last,
-      (select acked_seq from uplink_cursor where lane = ${lane}) as acked`;
+      (select acked_seq from uplink_cursor where lane = ${lane}) as acked,
+      (select case ${lane} when 'config' then first_config_seq else first_telemetry_seq end from site) as own`;
   const ackedSeq = row?.acked ?? 0;
+  const firstSeq = row?.own ?? 1;
   const nextSeq = Math.max(row?.last ?? 0, ackedSeq) + 1;
-  return { nextSeq, oldestSeq: row?.first ?? nextSeq, ackedSeq };
+  return { nextSeq, oldestSeq: Math.max(row?.first ?? nextSeq, firstSeq), ackedSeq, firstSeq };
 }
 
 async function readRows(

@@ -1,7 +1,7 @@
 import { AppError } from "../../shared/core/errors.ts";
 import type { TelemetryColumns } from "../../shared/entities/telemetry-columns.ts";
 import { positionOfSeq } from "../../shared/entities/telemetry-columns.ts";
-import type { TransactionSql } from "../../shared/postgres/connect.ts";
+import type { Sql, TransactionSql } from "../../shared/postgres/connect.ts";
 import type { Rejection, UplinkLane } from "../../shared/sync/frames.ts";
 import { decodeItems, encodeItems } from "../../shared/wire/changes-codec.ts";
 import type { Compressed } from "../../shared/wire/compression.ts";
@@ -48,8 +48,8 @@ interface Row extends Compressed {
 }
 
 /** Each item alone, uncompressed. Those that are no longer in the outbox are left out. */
-async function readItems(
-  tx: TransactionSql,
+export async function readItems(
+  tx: Sql | TransactionSql,
   lane: UplinkLane,
   seqs: readonly number[],
 ): Promise<ReadonlyMap<number, Uint8Array>> {

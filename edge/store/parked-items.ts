@@ -216,6 +216,7 @@ async function findCurrent(tx: Queryable, change: Change): Promise<Change | null
       return keys.length === 0 ? null : { ...change, keys };
     }
     case "telemetry-gap":
+    case "entity-wanted":
       return change;
   }
 }

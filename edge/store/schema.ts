@@ -19,6 +19,11 @@ export const site = pgTable("site", {
   cloudId: uuid("cloud_id"),
   /** Last downlink sequence applied; moved in the transaction that applies. */
   downlinkApplied: sequence("downlink_applied"),
+  /** Identity of the row with that sequence in the cloud; null when that is not known. */
+  downlinkTag: uuid("downlink_tag"),
+  /** The first sequences of the outbox that belong to this store id; those before belong to the one that it replaced. */
+  firstConfigSeq: sequence("first_config_seq").default(1),
+  firstTelemetrySeq: sequence("first_telemetry_seq").default(1),
 });
 
 /**

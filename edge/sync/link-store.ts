@@ -1,3 +1,4 @@
+import { createUuid } from "../../shared/core/ids.ts";
 import type { Change } from "../../shared/entities/change.ts";
 import type { Metrics } from "../../shared/observe/metrics.ts";
 import { orDatabaseError } from "../../shared/postgres/connect.ts";
@@ -5,13 +6,14 @@ import type { BlobStore } from "../../shared/store/blob-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { Ack, Welcome } from "../../shared/sync/frames.ts";
 import { UPLINK_LANES } from "../../shared/sync/frames.ts";
+import { answerDigest } from "../store/digest-answer.ts";
 import type { DownlinkDeps } from "../store/downlink-apply.ts";
 import { applyDownlinks } from "../store/downlink-apply.ts";
 import { recallDownlinkRejections } from "../store/downlink-rejections.ts";
 import type { GroupCommit } from "../store/group-commit.ts";
 import type { Outbox } from "../store/outbox.ts";
 import type { ParkedItems } from "../store/parked-items.ts";
-import { readSite, saveSite } from "../store/site-store.ts";
+import { readSite, readStoreId, renewStore, saveSite } from "../store/site-store.ts";
 import type { LinkStore } from "./link.ts";
 
 export interface LinkStoreDeps extends DownlinkDeps {
@@ -32,6 +34,9 @@ export function createLinkStore(deps: LinkStoreDeps): LinkStore {
   const answered = deps.metrics.counter("skerry_downlinks_applied_total", ["result"]);
   return {
     greeting: () => orDatabaseError(readGreeting(deps)),
+    renewStore: () => orDatabaseError(renewStore(deps.db, createUuid(deps.clock, deps.random))),
+    isSame: (item) => orDatabaseError(outbox.isSame(item)),
+    answerDigest: (question) => orDatabaseError(answerDigest(deps.db, question)),
     welcome: async (welcome, committed) => {
       for (const lane of UPLINK_LANES) await orDatabaseError(outbox.keepCommitted(lane, committed[lane]));
       // Through the one writer: a work under way belongs to one tenant or the other, never to both.
@@ -62,8 +67,8 @@ export function createLinkStore(deps: LinkStoreDeps): LinkStore {
 
 async function readGreeting({ db, outbox }: LinkStoreDeps): Promise<Awaited<ReturnType<LinkStore["greeting"]>>> {
   const lanes = await Promise.all(UPLINK_LANES.map(async (lane) => ({ lane, ...(await outbox.range(lane)) })));
-  const { cloudId, downlinkApplied } = await readSite(db);
-  return { lanes, cloudId, downlinkApplied };
+  const { cloudId, downlinkApplied, downlinkTag } = await readSite(db);
+  return { storeId: await readStoreId(db), lanes, cloudId, downlinkApplied, downlinkTag };
 }
 
 /** Who this edge is, and where its downlinks go on. @returns the acks that the cloud has missed */

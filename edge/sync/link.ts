@@ -13,9 +13,12 @@ import type {
   BacklogOrder,
   Batch,
   Course,
+  DigestAnswer,
+  DigestQuestion,
   Hello,
   Lane,
   LaneOffer,
+  LaneTag,
   Rejection,
   UplinkLane,
   Welcome,
@@ -73,10 +76,17 @@ export interface Link {
 /** What the link needs of the edge's stores. */
 export interface LinkStore {
   greeting(): Promise<{
+    readonly storeId: Uuid;
     readonly lanes: readonly LaneOffer[];
     readonly cloudId: Uuid | null;
     readonly downlinkApplied: number;
+    readonly downlinkTag: Uuid | null;
   }>;
+  /** From now on this is another database to the cloud, whose outbox begins where the cloud's last acknowledgement was. */
+  renewStore(): Promise<void>;
+  /** Whether the cloud's item is the one with this number here, or an acknowledged one that is no longer there. */
+  isSame(item: LaneTag): Promise<boolean>;
+  answerDigest(question: DigestQuestion): Promise<DigestAnswer>;
   /**
    * Keeps what the cloud says of this edge; nothing of `committed` that the cloud does not have stays known.
    *
@@ -103,7 +113,8 @@ export interface CommittedItems {
 }
 
 export interface LinkDeps {
-  readonly storeId: Uuid;
+  /** Of this process, made anew at each start. */
+  readonly machineId: Uuid;
   readonly edgeVersion: string;
   readonly backlogOrder: BacklogOrder;
   readonly store: LinkStore;
@@ -197,11 +208,23 @@ class EdgeLink implements Link {
       // A session that fails again and again right after it became live must not be tried without a pause.
       const wasStable = end.wasLive && clock.monotonicMs() - begunMs > STABLE_AFTER_MS;
       attempt = wasStable ? 0 : attempt + 1;
+      if (end.code === "STORE_MISMATCH") await this.#renewStore(end.text);
       const delayMs = reconnectDelayMs(end, { attempt, wasStable }, random);
       this.#status = { ...this.#status, nextAttemptMs: clock.nowMs() + delayMs };
       this.#move(isRefusal(end.code) ? "refused" : "waiting", { code: end.code, text: end.text });
       await clock.sleep(delayMs, signal).catch(() => undefined);
       this.#status = { ...this.#status, nextAttemptMs: null };
+    }
+  }
+
+  /** The database was set back: what it numbers from now on is not what the cloud knows under these numbers. */
+  async #renewStore(reason: string): Promise<void> {
+    const { log, store } = this.#deps;
+    try {
+      await store.renewStore();
+      log.warn("The database continues another history; it goes on under a new store id", { reason });
+    } catch (error) {
+      log.warn("The store id was not renewed; it is tried again", { error: AppError.from(error) });
     }
   }
 
@@ -233,14 +256,14 @@ class EdgeLink implements Link {
   }
 
   async #hello(): Promise<Hello> {
-    const { backlogOrder, clock, edgeVersion, store, storeId } = this.#deps;
+    const { backlogOrder, clock, edgeVersion, machineId, store } = this.#deps;
     const greeting = await store.greeting();
     return {
       type: "hello",
       protocolMin: PROTOCOL_MIN,
       protocolMax: PROTOCOL_MAX,
       edgeVersion,
-      storeId,
+      machineId,
       wallClockMs: clock.nowMs(),
       backlogOrder,
       ...greeting,
@@ -262,11 +285,13 @@ class EdgeLink implements Link {
       blobs: store.blobs,
       settle: (lane, { committed, rejections }) =>
         store.settle(uplinkLaneOf(lane), { committed, rejections, nowMs: clock.nowMs() }),
+      rounds: { role: "edge", answer: (question) => store.answerDigest(question) },
     };
   }
 
   async #open(hello: Hello, welcome: Welcome): Promise<Opening> {
     const { clock, store } = this.#deps;
+    await this.#checkHistory(welcome);
     const { courses, downlinkResume, session, wallClockMs, window } = welcome;
     const known = hello.lanes.map((offer) => ({
       ...offer,
@@ -292,6 +317,18 @@ class EdgeLink implements Link {
       welcome: null,
       missedAcks,
     };
+  }
+
+  /** @throws AppError STORE_MISMATCH when what the cloud has last is something else than what has this number here */
+  async #checkHistory({ tags }: Welcome): Promise<void> {
+    for (const item of tags) {
+      if (await this.#deps.store.isSame(item)) continue;
+      const { lane, seq } = item;
+      throw new AppError(
+        "STORE_MISMATCH",
+        `Item ${seq} of lane ${lane} is not the one that the cloud has: this database was restored from a backup, or copied`,
+      );
+    }
   }
 
   #move(state: LinkStatus["state"], reason: LinkStatus["reason"]): void {

@@ -40,7 +40,10 @@ export const ERROR_CODES = {
   PEER_UNSUPPORTED: "The peer speaks no version of the protocol that this program knows. Upgrade the older side.",
   SESSION_FENCED:
     "A newer session of the same edge took over. If it repeats, two machines use one identity: give one its own edge.",
-  STORE_MISMATCH: "The two databases do not continue each other, as after restoring a backup. See docs/operations.md.",
+  IDENTITY_CONFLICT:
+    "Another machine uses this edge's identity, and the cloud keeps to that one. Stop one of them, or give one its own edge.",
+  STORE_MISMATCH:
+    "The edge's database does not continue what the cloud has of it, as after restoring a backup. The edge goes on under a new store id by itself.",
   UNSUPPORTED_ITEM:
     "The peer sent a kind of item that this version does not know. It is parked; upgrade this side and replay it.",
   CONTENT_MISSING:

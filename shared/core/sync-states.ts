@@ -12,12 +12,12 @@ export const SYNC_STATES = {
     action: "Bring the link back so that the backlog drains, or give the edge more room.",
   },
   IDENTITY_CONFLICT: {
-    cause: "Another session with the key of this edge took over: two machines use one identity.",
-    action: "Give the copy an edge of its own in the cloud and an empty data directory.",
+    cause: "Another machine with the key of this edge took over, and the cloud keeps to that one.",
+    action: "Stop one of them, or give the copy an edge of its own in the cloud and an empty data directory.",
   },
   STORE_MISMATCH: {
-    cause: "The databases of edge and cloud do not continue each other, as after restoring a backup.",
-    action: "Start the edge with an empty data directory; everything assigned is sent again.",
+    cause: "The database of the edge does not continue what the cloud has of it, as after restoring a backup.",
+    action: "Nothing: the edge goes on under a new store id, and both sides are compared.",
   },
   EDGE_DELETED: {
     cause: "The edge was deleted in the cloud.",

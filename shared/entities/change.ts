@@ -60,6 +60,12 @@ export interface TelemetryGap {
   readonly reason: GapReason;
 }
 
+/** The cloud does not know an entity of the edge, and asks for all of it. */
+export interface EntityWanted {
+  readonly kind: "entity-wanted";
+  readonly entity: EntityRef;
+}
+
 /**
  * What happened to an entity: the unit that stores return, outboxes keep and the sync protocol carries.
  * Telemetry is not a change; it travels in its own lane.
@@ -70,7 +76,8 @@ export type Change =
   | AttributesSaved
   | AttributesDeleted
   | CredentialsSaved
-  | TelemetryGap;
+  | TelemetryGap
+  | EntityWanted;
 
 /** A change that is too large for a batch. Its content is the change, encoded. */
 export interface LargeChange {
@@ -91,6 +98,8 @@ export interface ChangeItem {
   readonly changedMs: number;
   readonly changes: readonly Change[];
   readonly unknown: number;
+  /** The changes are all that the cloud has of one entity; see edge/store/repair.ts. @default false */
+  readonly isRepair?: boolean;
 }
 
 /** An item on its way: large changes are not in it, but named. */

@@ -17,6 +17,11 @@ export const ASSIGNABLE_TYPES = ["DEVICE", "ASSET"] as const;
 
 export type AssignableType = (typeof ASSIGNABLE_TYPES)[number];
 
+/** Kinds that go with what refers to them. */
+export function isProfileType(text: string): text is "DEVICE_PROFILE" | "ASSET_PROFILE" {
+  return text === "DEVICE_PROFILE" || text === "ASSET_PROFILE";
+}
+
 export function isEntityType(text: string): text is EntityType {
   return (ENTITY_TYPES as readonly string[]).includes(text);
 }

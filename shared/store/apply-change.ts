@@ -17,6 +17,7 @@ import { TEXT_LENGTH_MAX } from "../entities/fields.ts";
 import { KEY_LENGTH_MAX, splitValues } from "../entities/values.ts";
 import { attributesSaved, putAttributes, readAttributeRows } from "./attribute-store.ts";
 import { credentialsSaved, lockCredentialsFor, putCredentials } from "./device-store.ts";
+import { loadEntity } from "./entity-state.ts";
 import {
   entitySaved,
   eraseEntity,
@@ -64,7 +65,7 @@ export type ApplyResult =
   | { readonly kind: "rejected"; readonly code: ErrorCode; readonly text: string };
 
 /** Applies one change inside the caller's transaction. @throws what fails the whole batch */
-export function applyChange(
+export async function applyChange(
   tx: Queryable,
   deps: StoreDeps,
   args: { readonly change: Change; readonly context: ApplyContext },
@@ -82,7 +83,11 @@ export function applyChange(
     case "credentials-saved":
       return applyCredentialsSaved(tx, deps, { change, context });
     case "telemetry-gap":
-      return Promise.resolve(rejected("UNSUPPORTED_ITEM", "A gap in telemetry is noted by the cloud alone"));
+      return rejected("UNSUPPORTED_ITEM", "A gap in telemetry is noted by the cloud alone");
+    case "entity-wanted":
+      return context.from === "cloud"
+        ? applied([], await loadEntity(tx, change.entity))
+        : rejected("UNSUPPORTED_ITEM", "Entities are asked for by the cloud only");
     default:
       return change satisfies never;
   }

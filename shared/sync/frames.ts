@@ -65,6 +65,10 @@ export interface Hello {
   /** The cloud database that `downlinkApplied` counts for; null before the first session. */
   readonly cloudId: Uuid | null;
   readonly downlinkApplied: number;
+  /** Of the batch that ended at `downlinkApplied`; null when that is not known. */
+  readonly downlinkTag: Uuid | null;
+  /** Made anew by each process: two that come back in turn are two machines with one identity. Null: an edge that tells none. */
+  readonly machineId: Uuid | null;
   readonly wallClockMs: number;
   /** In which order the edge wants to send telemetry that waited. */
   readonly backlogOrder: BacklogOrder;
@@ -78,6 +82,8 @@ export interface LaneOffer {
   readonly oldestSeq: number;
   /** Everything up to it is known to the edge to be committed, and what of it was rejected. */
   readonly ackedSeq: number;
+  /** The first sequence that belongs to this store: one that was renewed goes on with the numbers of the one before. */
+  readonly firstSeq: number;
 }
 
 export interface Welcome {
@@ -93,12 +99,22 @@ export interface Welcome {
   readonly cloudVersion: string;
   /** What the edge sends in this session: everything that the cloud has not committed. */
   readonly courses: readonly LaneCourse[];
+  /** Lanes of which it is not known are left out. */
+  readonly tags: readonly LaneTag[];
   readonly window: Window;
   readonly wallClockMs: number;
   /** The edge goes on with this as its applied downlink sequence. */
   readonly downlinkResume: number;
   /** The last downlink of which the cloud knows that it was committed, and what of it was rejected; at most `downlinkResume`. */
   readonly downlinkAcked: number;
+}
+
+/** What the newest item is that the cloud has of a lane, so that the edge knows its own. */
+export interface LaneTag {
+  readonly lane: UplinkLane;
+  readonly seq: number;
+  /** See shared/wire/item-tag.ts. */
+  readonly tag: string;
 }
 
 /** How much may be sent beyond the last acknowledgement, at most. */
@@ -115,6 +131,8 @@ export interface Batch {
   readonly count: number;
   readonly compression: Compression;
   readonly payload: Uint8Array;
+  /** Downlinks: identity of the last row in the batch. */
+  readonly tag?: Uuid | undefined;
 }
 
 /**
@@ -185,7 +203,75 @@ export interface GoAway {
   readonly retryAfterMs: number;
 }
 
-export type Frame = Hello | Welcome | Batch | Ack | BlobOffer | Chunk | ChunkAck | Ping | Pong | Status | GoAway;
+/** What the cloud wants on the edge, per type of entities; see digest.ts. */
+export interface Digest {
+  readonly type: "digest";
+  /** Counts the rounds of a session. */
+  readonly round: number;
+  readonly types: readonly TypeDigest[];
+}
+
+export interface TypeDigest {
+  readonly entityType: string;
+  /** The hashes of all entities in a bucket, joined by XOR; a power of two of them. */
+  readonly buckets: readonly bigint[];
+}
+
+/** Where the edge holds something else than the Digest of this round says; no types: nowhere. */
+export interface DigestDiff {
+  readonly type: "digest-diff";
+  readonly round: number;
+  readonly types: readonly TypeBuckets[];
+}
+
+/** Some of the buckets into which the entities of a type are divided. */
+export interface TypeBuckets {
+  readonly entityType: string;
+  readonly bucketCount: number;
+  readonly buckets: readonly number[];
+}
+
+export interface EntriesWanted {
+  readonly type: "entries-wanted";
+  readonly round: number;
+  readonly buckets: TypeBuckets;
+}
+
+/** Everything that the edge holds in these buckets. */
+export interface Entries {
+  readonly type: "entries";
+  readonly round: number;
+  readonly buckets: TypeBuckets;
+  /** The last downlink that was applied when the edge looked. */
+  readonly downlinkApplied: number;
+  readonly entries: readonly DigestEntry[];
+  /** Entities of which something is on its way to the cloud, or parked. */
+  readonly busyIds: readonly Uuid[];
+}
+
+export interface DigestEntry {
+  readonly id: Uuid;
+  readonly hash: bigint;
+}
+
+/** Frames of a digest round that the edge answers, and its answers. */
+export type DigestQuestion = Digest | EntriesWanted;
+export type DigestAnswer = DigestDiff | Entries;
+
+export type Frame =
+  | Hello
+  | Welcome
+  | Batch
+  | Ack
+  | BlobOffer
+  | Chunk
+  | ChunkAck
+  | Ping
+  | Pong
+  | Status
+  | GoAway
+  | DigestQuestion
+  | DigestAnswer;
 
 /** The last sequence of a batch. */
 export function lastSeqOf(batch: Pick<Batch, "firstSeq" | "count">): number {

@@ -8,8 +8,20 @@ import { addRange } from "../core/seq-range.ts";
 import type { Log } from "../observe/log.ts";
 import type { BlobProgress, WantedWrite } from "./blob-receiver.ts";
 import type { WantedChunk } from "./blob-sender.ts";
+import type { RoundCounts, RoundResult } from "./digest-round.ts";
 import type { EdgeReport } from "./edge-report.ts";
-import type { Batch, Frame, Hello, Lane, Rejection, Welcome } from "./frames.ts";
+import type {
+  Batch,
+  DigestAnswer,
+  DigestQuestion,
+  Entries,
+  Frame,
+  Hello,
+  Lane,
+  Rejection,
+  TypeDigest,
+  Welcome,
+} from "./frames.ts";
 import type { OutgoingBatch, WantedLoad } from "./sender.ts";
 import { nextTickMs } from "./session-liveness.ts";
 import type { Opening, SessionEffect, SessionEvent, SessionState, Step } from "./session-state.ts";
@@ -27,6 +39,7 @@ export interface SessionPorts {
   /** Keeps what the edge told last of itself; must not throw. @default it is dropped */
   note?(report: EdgeReport): void;
   readonly blobs: BlobPorts;
+  readonly rounds: RoundPorts;
 }
 
 /** Contents that travel in chunks. */
@@ -37,6 +50,22 @@ export interface BlobPorts {
   write(write: WantedWrite): Promise<{ readonly isDone: boolean }>;
   /** Null: it is not here any more. */
   read(wanted: WantedChunk): Promise<Uint8Array | null>;
+}
+
+/** The databases' side of digest rounds. */
+export type RoundPorts = CloudRoundPorts | EdgeRoundPorts;
+
+export interface CloudRoundPorts {
+  readonly role: "cloud";
+  readDigest(): Promise<{ readonly request: number; readonly types: readonly TypeDigest[] }>;
+  /** Writes downlinks for what differs. @returns how much that was */
+  repair(entries: Entries): Promise<RoundCounts>;
+  ended(result: RoundResult): Promise<void>;
+}
+
+export interface EdgeRoundPorts {
+  readonly role: "edge";
+  answer(question: DigestQuestion): Promise<DigestAnswer>;
 }
 
 export interface LoadRequest extends WantedLoad {
@@ -75,6 +104,8 @@ export interface SessionHandle {
   wake(lane: Lane): void;
   /** Of an edge: tells the cloud, if the session is live. */
   report(report: EdgeReport): void;
+  /** Cloud: a digest round is to begin as soon as downlinks are applied. */
+  wantRound(): void;
   stop(code: ErrorCode, text: string, retryAfterMs?: number): void;
 }
 
@@ -92,6 +123,8 @@ export function driveSession(first: Step, deps: SessionDriverDeps): SessionHandl
   driver.start();
   return driver;
 }
+
+type RoundWork = Extract<SessionEffect, { type: "read-digest" | "repair" | "round-ended" | "answer" }>;
 
 class SessionDriver implements SessionHandle {
   readonly #deps: SessionDriverDeps;
@@ -128,6 +161,10 @@ class SessionDriver implements SessionHandle {
 
   report(report: EdgeReport): void {
     this.#dispatch({ type: "report", report });
+  }
+
+  wantRound(): void {
+    this.#dispatch({ type: "round", event: { type: "wanted" } });
   }
 
   stop(code: ErrorCode, text: string, retryAfterMs = 0): void {
@@ -175,19 +212,52 @@ class SessionDriver implements SessionHandle {
       case "read-chunk":
         this.#report(ports.blobs.read(effect), (content) => ({ type: "chunk-read", content }));
         return;
+      case "read-digest":
+      case "repair":
+      case "round-ended":
+      case "answer":
+        this.#performRound(effect, ports.rounds);
+        return;
       case "close":
         void this.#finish(effect);
         return;
     }
   }
 
+  #performRound(effect: RoundWork, rounds: RoundPorts): void {
+    if (rounds.role === "edge") {
+      if (effect.type === "answer")
+        this.#report(rounds.answer(effect.question), (answer) => ({ type: "answered", answer }));
+      return;
+    }
+    switch (effect.type) {
+      case "read-digest":
+        this.#report(rounds.readDigest(), (read) => ({ type: "round", event: { type: "digest-read", ...read } }));
+        return;
+      case "repair":
+        this.#report(rounds.repair(effect.entries), (found) => ({ type: "round", event: { type: "repaired", found } }));
+        return;
+      case "round-ended":
+        this.#keep(rounds.ended(effect.result).catch((thrown: unknown) => this.#fail(thrown)));
+        return;
+      case "answer":
+        return;
+    }
+  }
+
   #report<T>(work: Promise<T>, toEvent: (result: T) => SessionEvent): void {
-    const reported = work.then(
-      (result) => this.#dispatch(toEvent(result)),
-      (thrown: unknown) => this.#fail(thrown),
+    this.#keep(
+      work.then(
+        (result) => this.#dispatch(toEvent(result)),
+        (thrown: unknown) => this.#fail(thrown),
+      ),
     );
-    this.#working.add(reported);
-    void reported.finally(() => this.#working.delete(reported));
+  }
+
+  /** The session ends only after `work`. */
+  #keep(work: Promise<void>): void {
+    this.#working.add(work);
+    void work.finally(() => this.#working.delete(work));
   }
 
   #fail(thrown: unknown): void {

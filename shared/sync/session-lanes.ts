@@ -1,10 +1,12 @@
 import { forgetBlobs, isDelivered } from "./blob-sender.ts";
+import { createRounds } from "./digest-round.ts";
 import type { Ack, Batch, Lane, LaneCourse } from "./frames.ts";
 import { LANES } from "./frames.ts";
 import { applyFinished, arrived, createReceiver, takeApplicable } from "./receiver.ts";
 import { createAcks } from "./rejections.ts";
 import { acknowledged, createSender, loadFinished, loadStarted, takeSendable, wake, wantedLoad } from "./sender.ts";
 import { onBlobOffer, pumpBlobs } from "./session-blobs.ts";
+import { onQuestion } from "./session-rounds.ts";
 import type { SessionEffect, SessionEvent, SessionState, Step } from "./session-state.ts";
 import {
   APPLY_ITEMS_MAX,
@@ -29,6 +31,7 @@ export function onOpened(state: SessionState, { opening }: Event<"opened">, nowM
     receivers: inLaneOrder(opening.receiving).map(({ lane, course }) => createReceiver(lane, course)),
     held: [],
     heldOffer: null,
+    rounds: opening.roundsEveryMs === undefined ? null : createRounds(opening.roundsEveryMs, nowMs),
     lastReceivedMs: nowMs,
   };
   const first = opening.welcome === null ? opening.missedAcks : [opening.welcome, ...opening.missedAcks];
@@ -36,11 +39,21 @@ export function onOpened(state: SessionState, { opening }: Event<"opened">, nowM
   let step = prepend(greeting, pump(live, nowMs));
   for (const frame of state.held) {
     if (step.state.phase !== "live") break;
-    const next = frame.type === "batch" ? onBatch(step.state, frame, nowMs) : onAck(step.state, frame, nowMs);
-    step = prepend(step.effects, next);
+    step = prepend(step.effects, onHeld(step.state, frame, nowMs));
   }
   if (state.heldOffer === null || step.state.phase !== "live") return step;
   return prepend(step.effects, onBlobOffer(step.state, state.heldOffer));
+}
+
+function onHeld(state: SessionState, frame: SessionState["held"][number], nowMs: number): Step {
+  switch (frame.type) {
+    case "batch":
+      return onBatch(state, frame, nowMs);
+    case "ack":
+      return onAck(state, frame, nowMs);
+    case "digest":
+      return onQuestion(state, frame);
+  }
 }
 
 function inLaneOrder<T extends LaneCourse>(items: readonly T[]): readonly T[] {

@@ -1,3 +1,4 @@
+import { nextRoundLookMs } from "./session-rounds.ts";
 import type { SessionState, SessionEffect, Step } from "./session-state.ts";
 import { fail, stay } from "./session-state.ts";
 
@@ -14,8 +15,12 @@ const VERIFIED_BYTES_PER_MS = 4 * 1024;
 /** When the next tick is due, monotonic ms; the driver may tick more often. */
 export function nextTickMs(state: SessionState): number {
   if (state.phase === "greeting" || state.phase === "opening") return state.lastReceivedMs + GREETING_WITHIN_MS;
-  const pingDue = state.pingSentMs === null ? state.lastReceivedMs + PING_AFTER_MS : state.pingSentMs + PONG_WITHIN_MS;
-  return Math.min(pingDue, ...stallDeadlines(state).map(({ atMs }) => atMs));
+  return Math.min(pingDueMs(state), nextRoundLookMs(state), ...stallDeadlines(state).map(({ atMs }) => atMs));
+}
+
+/** When the next ping, or the answer to the last one, is due. */
+function pingDueMs({ lastReceivedMs, pingSentMs }: SessionState): number {
+  return pingSentMs === null ? lastReceivedMs + PING_AFTER_MS : pingSentMs + PONG_WITHIN_MS;
 }
 
 /** The peer applies lanes in their order, so an acknowledgement of an earlier lane explains the silence of a later one. */
@@ -42,6 +47,8 @@ export function onTick(state: SessionState, _tick: unknown, nowMs: number): Step
   if (stalled !== undefined) {
     return fail(state, "STALLED", `${stalled.what} was not acknowledged for ${ACK_WITHIN_MS} ms`);
   }
+  // A digest round may be due, which is looked at after every step.
+  if (nowMs < pingDueMs(state)) return stay(state);
   if (state.pingSentMs !== null)
     return fail(state, "LINK_DOWN", `The peer was silent for ${PING_AFTER_MS + PONG_WITHIN_MS} ms`);
   const ping: SessionEffect = { type: "send", frame: { type: "ping", nonce: state.nextNonce } };

@@ -3,8 +3,23 @@ import type { ErrorCode } from "../core/errors.ts";
 import type { SeqRange } from "../core/seq-range.ts";
 import type { BlobProgress, BlobReceiverState, WantedWrite } from "./blob-receiver.ts";
 import type { BlobSenderState, WantedChunk } from "./blob-sender.ts";
+import type { RoundEffect, RoundEvent, RoundState } from "./digest-round.ts";
 import type { EdgeReport } from "./edge-report.ts";
-import type { Ack, Batch, BlobOffer, Frame, Hello, Lane, LaneCourse, Rejection, Welcome, Window } from "./frames.ts";
+import type {
+  Ack,
+  Batch,
+  BlobOffer,
+  Digest,
+  DigestAnswer,
+  DigestQuestion,
+  Frame,
+  Hello,
+  Lane,
+  LaneCourse,
+  Rejection,
+  Welcome,
+  Window,
+} from "./frames.ts";
 import type { ReceiverState } from "./receiver.ts";
 import type { LaneSending, OutgoingBatch, SenderState, WantedLoad } from "./sender.ts";
 
@@ -18,7 +33,7 @@ import type { LaneSending, OutgoingBatch, SenderState, WantedLoad } from "./send
 //   closed    final; every event is ignored
 //
 // Limits: frames of a lane lie inside the window, chunks too; one load per lane, one apply per session, one content per direction, at
-// most one unanswered ping.
+// most one unanswered ping; an edge works on QUESTIONS_MAX questions of digest rounds.
 
 export type Role = "edge" | "cloud";
 
@@ -32,10 +47,14 @@ export interface SessionState {
   readonly receivers: readonly ReceiverState[];
   readonly blobSender: BlobSenderState;
   readonly blobReceiver: BlobReceiverState;
-  /** Batches and acks that came while opening. */
-  readonly held: readonly (Batch | Ack)[];
+  /** Batches, acks and digests that came while opening. */
+  readonly held: readonly (Batch | Ack | Digest)[];
   /** The content that was offered while opening. */
   readonly heldOffer: BlobOffer | null;
+  /** Digest rounds; null on the edge, and in the cloud until it is live. */
+  readonly rounds: RoundState | null;
+  /** Questions of the cloud that are being answered. */
+  readonly answering: number;
   /** When the peer was last heard; while opening, when its first frame came. */
   readonly lastReceivedMs: number;
   readonly pingSentMs: number | null;
@@ -61,6 +80,10 @@ export type SessionEvent =
   | { readonly type: "woken"; readonly lane: Lane }
   /** The edge has something to tell of itself. */
   | { readonly type: "report"; readonly report: EdgeReport }
+  /** Cloud: something of a digest round was done, or a round is wanted. */
+  | { readonly type: "round"; readonly event: Exclude<RoundEvent, { readonly type: "answered" }> }
+  /** Edge: a question is answered. */
+  | { readonly type: "answered"; readonly answer: DigestAnswer }
   | { readonly type: "tick" }
   /** Local work failed, or this side wants to stop: tell the peer and close. */
   | { readonly type: "stop"; readonly code: ErrorCode; readonly text: string; readonly retryAfterMs?: number };
@@ -73,6 +96,8 @@ export interface Opening {
   readonly welcome: Welcome | null;
   /** Of lanes that come in: what the peer does not know to be committed yet. */
   readonly missedAcks: readonly Ack[];
+  /** Cloud: the time between two digest rounds. @default no rounds */
+  readonly roundsEveryMs?: number;
 }
 
 export type SessionEffect =
@@ -100,6 +125,10 @@ export type SessionEffect =
   | ({ readonly type: "write-chunks" } & WantedWrite)
   /** Read a part of a content. Report `chunk-read`. */
   | ({ readonly type: "read-chunk" } & WantedChunk)
+  /** Cloud: see RoundEffect. Report `round`. */
+  | Exclude<RoundEffect, { readonly type: "send" }>
+  /** Edge: read what the question is about. Report `answered`. */
+  | { readonly type: "answer"; readonly question: DigestQuestion }
   | { readonly type: "close"; readonly code: string; readonly text: string; readonly retryAfterMs: number };
 
 export interface Step {
@@ -109,7 +138,9 @@ export interface Step {
 
 /** Items applied in one transaction, beyond the first batch. */
 export const APPLY_ITEMS_MAX = 20_000;
-/** Acks that an edge holds while it opens: each stands for what a lost one held. */
+/** Questions of the cloud that wait for their answer; one is usual, another when it gave up the first. */
+export const QUESTIONS_MAX = 4;
+/** Acks that an edge holds while it opens, each for what a lost one held; a digest counts like one. */
 export const HELD_ACKS_MAX = 1_000;
 
 export function findSender(state: SessionState, lane: Lane): SenderState | undefined {

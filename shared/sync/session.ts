@@ -1,9 +1,10 @@
 import { createBlobReceiver } from "./blob-receiver.ts";
 import { createBlobSender } from "./blob-sender.ts";
-import type { Ack, Batch, BlobOffer, Frame, GoAway, Hello, Ping, Status, Welcome } from "./frames.ts";
+import type { Ack, Batch, BlobOffer, Digest, Frame, GoAway, Hello, Ping, Status, Welcome } from "./frames.ts";
 import { onBlobOffer, onBlobOpened, onChunk, onChunkAck, onChunkRead, onChunksWritten } from "./session-blobs.ts";
 import { onAck, onApplied, onBatch, onLoaded, onOpened, onWoken, thenPump } from "./session-lanes.ts";
 import { onTick } from "./session-liveness.ts";
+import { onAnswer, onAnswered, onQuestion, onRound, withDueRound } from "./session-rounds.ts";
 import type { Phase, Role, SessionEvent, SessionState, Step } from "./session-state.ts";
 import { fail, HELD_ACKS_MAX, send, stay } from "./session-state.ts";
 
@@ -23,6 +24,10 @@ export function startCloudSession(nowMs: number): Step {
 
 /** The whole protocol. `nowMs` is monotonic. */
 export function advanceSession(state: SessionState, event: SessionEvent, nowMs: number): Step {
+  return withDueRound(advance(state, event, nowMs), nowMs);
+}
+
+function advance(state: SessionState, event: SessionEvent, nowMs: number): Step {
   if (event.type !== "frame") return handle(state, event, nowMs);
   // What comes while opening does not put off its deadline.
   const isHeard = state.phase === "greeting" || state.phase === "live";
@@ -52,6 +57,10 @@ const TRANSITIONS = {
     ping: refuseFirst,
     pong: refuseFirst,
     status: refuseFirst,
+    digest: refuseFirst,
+    "entries-wanted": refuseFirst,
+    "digest-diff": refuseFirst,
+    entries: refuseFirst,
     "go-away": closeOn,
     opened: stay,
     loaded: stay,
@@ -61,6 +70,8 @@ const TRANSITIONS = {
     "chunk-read": stay,
     woken: stay,
     report: stay,
+    round: stay,
+    answered: stay,
     tick: onTick,
     stop: onStop,
   },
@@ -75,6 +86,10 @@ const TRANSITIONS = {
     ping: onEarlyPing,
     pong: refuseEarly,
     status: refuseEarly,
+    digest: onEarlyWork,
+    "entries-wanted": refuseEarly,
+    "digest-diff": refuseEarly,
+    entries: refuseEarly,
     "go-away": closeOn,
     opened: onOpened,
     loaded: stay,
@@ -84,6 +99,8 @@ const TRANSITIONS = {
     "chunk-read": stay,
     woken: stay,
     report: stay,
+    round: stay,
+    answered: stay,
     tick: onTick,
     stop: onStop,
   },
@@ -98,6 +115,10 @@ const TRANSITIONS = {
     ping: answer,
     pong: stay,
     status: onStatus,
+    digest: onQuestion,
+    "entries-wanted": onQuestion,
+    "digest-diff": onAnswer,
+    entries: onAnswer,
     "go-away": closeOn,
     opened: stay,
     loaded: onLoaded,
@@ -107,6 +128,8 @@ const TRANSITIONS = {
     "chunk-read": thenPump(onChunkRead),
     woken: onWoken,
     report: onReport,
+    round: onRound,
+    answered: onAnswered,
     tick: onTick,
     stop: onStop,
   },
@@ -121,6 +144,10 @@ const TRANSITIONS = {
     ping: stay,
     pong: stay,
     status: stay,
+    digest: stay,
+    "entries-wanted": stay,
+    "digest-diff": stay,
+    entries: stay,
     "go-away": stay,
     opened: stay,
     loaded: stay,
@@ -130,6 +157,8 @@ const TRANSITIONS = {
     "chunk-read": stay,
     woken: stay,
     report: stay,
+    round: stay,
+    answered: stay,
     tick: stay,
     stop: stay,
   },
@@ -157,6 +186,8 @@ function createSession(role: Role, nowMs: number): SessionState {
     blobReceiver: createBlobReceiver(),
     held: [],
     heldOffer: null,
+    rounds: null,
+    answering: 0,
     lastReceivedMs: nowMs,
     pingSentMs: null,
     nextNonce: 1,
@@ -178,7 +209,7 @@ function firstFrameFor({ role }: SessionState): "hello" | "welcome" {
 }
 
 /** An edge may hear more of the cloud before its own database work is done; a cloud that did not answer yet may not. */
-function onEarlyWork(state: SessionState, frame: Batch | Ack): Step {
+function onEarlyWork(state: SessionState, frame: Batch | Ack | Digest): Step {
   if (state.role !== "edge") return refuseEarly(state, frame);
   const held = [...state.held, frame];
   const batches = held.filter((one) => one.type === "batch");

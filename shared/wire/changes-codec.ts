@@ -19,7 +19,11 @@ export type EncodableItem = Omit<SentItem, "unknown">;
 /** Encoded items can be joined end to end. */
 export function encodeItems(items: readonly EncodableItem[]): Uint8Array {
   const message = create(ItemsSchema, {
-    items: items.map((item) => ({ changedMs: BigInt(item.changedMs), changes: item.changes.map(changeMessage) })),
+    items: items.map(({ changedMs, changes, isRepair = false }) => ({
+      changedMs: BigInt(changedMs),
+      changes: changes.map(changeMessage),
+      repair: isRepair,
+    })),
   });
   return toBinary(ItemsSchema, message);
 }
@@ -38,7 +42,12 @@ export function decodeItems(bytes: Uint8Array, count: number): readonly SentItem
   return message.items.map((item) => {
     const changes = item.changes.map(changeFromMessage);
     const known = changes.filter((change) => change !== null);
-    return { changedMs: numberFromWire(item.changedMs), changes: known, unknown: changes.length - known.length };
+    return {
+      changedMs: numberFromWire(item.changedMs),
+      changes: known,
+      unknown: changes.length - known.length,
+      ...(item.repair ? { isRepair: true } : {}),
+    };
   });
 }
 
@@ -94,6 +103,8 @@ function changeMessage(change: SentChange): MessageInitShape<typeof ChangeSchema
       const value = { entity, fromMs: BigInt(fromMs), toMs: BigInt(toMs), records: BigInt(records), reason };
       return { kind: { case: "telemetryGap", value } };
     }
+    case "entity-wanted":
+      return { kind: { case: "entityWanted", value: { entity } } };
   }
 }
 
@@ -145,6 +156,8 @@ function changeFromMessage({ kind }: ChangeMessage): SentChange | null {
     }
     case "largeChange":
       return { kind: "large-change", entity: refFrom(kind.value.entity), content: blobFromWire(kind.value.content) };
+    case "entityWanted":
+      return { kind: "entity-wanted", entity: refFrom(kind.value.entity) };
     case undefined:
       return null;
   }

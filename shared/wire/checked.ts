@@ -1,7 +1,7 @@
 import type { BlobRef } from "../core/blob-ref.ts";
 import { AppError } from "../core/errors.ts";
 import type { Uuid } from "../core/ids.ts";
-import { uuidFromBytes } from "../core/ids.ts";
+import { uuidFromBytes, uuidToBytes } from "../core/ids.ts";
 
 // What a peer sends is its fault when it is wrong: PROTOCOL_ERROR, whatever the part that finds it would say.
 
@@ -9,6 +9,16 @@ import { uuidFromBytes } from "../core/ids.ts";
 export function uuidFromWire(bytes: Uint8Array): Uuid {
   if (bytes.length !== 16) throw new AppError("PROTOCOL_ERROR", `A uuid has 16 bytes, got ${bytes.length}`);
   return uuidFromBytes(bytes);
+}
+
+/** No bytes stand for none. */
+export function uuidBytesOrNone(uuid: Uuid | null | undefined): Uint8Array<ArrayBuffer> {
+  return uuid === null || uuid === undefined ? new Uint8Array() : uuidToBytes(uuid);
+}
+
+/** @throws AppError PROTOCOL_ERROR unless there are 16 bytes or none */
+export function uuidFromBytesOrNone(bytes: Uint8Array): Uuid | null {
+  return bytes.length === 0 ? null : uuidFromWire(bytes);
 }
 
 /** @throws AppError PROTOCOL_ERROR unless there are 32 bytes */

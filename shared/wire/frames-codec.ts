@@ -1,93 +1,114 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { AppError } from "../core/errors.ts";
-import { uuidToBytes } from "../core/ids.ts";
-import { SEQ_MAX } from "../core/seq-range.ts";
 import { CHUNK_BYTES_MAX } from "../sync/blob-sender.ts";
-import type {
-  BacklogOrder,
-  Batch,
-  Chunk,
-  Compression,
-  Frame,
-  Hello,
-  Lane,
-  LaneCourse,
-  Status,
-  UplinkLane,
-  Welcome,
-} from "../sync/frames.ts";
+import type { Batch, Chunk, Compression, Frame } from "../sync/frames.ts";
 import { REJECTION_CODE_MAX, REJECTION_TEXT_MAX } from "../sync/rejections.ts";
-import { blobFromWire, numberFromWire, sha256FromWire, uuidFromWire } from "./checked.ts";
+import { blobFromWire, numberFromWire, sha256FromWire, uuidBytesOrNone, uuidFromWire } from "./checked.ts";
 import { compress, decompress } from "./compression.ts";
+import {
+  diffFrom,
+  diffMessage,
+  digestFrom,
+  digestMessage,
+  entriesFrom,
+  entriesMessage,
+  wantedFrom,
+  wantedMessage,
+} from "./digest-codec.ts";
 import type {
   Batch as BatchMessage,
   Chunk as ChunkMessage,
-  Hello as HelloMessage,
-  LaneWatermark as LaneWatermarkMessage,
   SessionRequest,
   SessionRequestSchema,
   SessionResponse,
   SessionResponseSchema,
-  Welcome as WelcomeMessage,
 } from "./gen/skerry/sync/v1/sync_pb.ts";
-import {
-  BacklogOrder as WireBacklogOrder,
-  Compression as WireCompression,
-  Lane as WireLane,
-} from "./gen/skerry/sync/v1/sync_pb.ts";
+import { Compression as WireCompression } from "./gen/skerry/sync/v1/sync_pb.ts";
+import { helloFrom, helloMessage, VERSION_MAX, welcomeFrom, welcomeMessage } from "./greeting-codec.ts";
+import { LANE_TO_WIRE, laneFrom } from "./lane-codec.ts";
 import { statusFrom, statusMessage } from "./report-codec.ts";
 
 // Frames of the protocol to protobuf and back. Both directions share all frames but the greeting.
-
-const LANE_TO_WIRE = {
-  config: WireLane.CONFIG,
-  live: WireLane.LIVE,
-  telemetry: WireLane.TELEMETRY,
-  downlink: WireLane.DOWNLINK,
-} as const satisfies Record<Lane, WireLane>;
-
-const VERSION_MAX = 64;
 
 const COMPRESSION_TO_WIRE = {
   none: WireCompression.NONE,
   zstd: WireCompression.ZSTD,
 } as const satisfies Record<Compression, WireCompression>;
 
-const ORDER_TO_WIRE = {
-  interleaved: WireBacklogOrder.INTERLEAVED,
-  "oldest-first": WireBacklogOrder.OLDEST_FIRST,
-  "newest-first": WireBacklogOrder.NEWEST_FIRST,
-} as const satisfies Record<BacklogOrder, WireBacklogOrder>;
-
 export function encodeRequest(frame: Frame): MessageInitShape<typeof SessionRequestSchema> {
-  if (frame.type === "welcome") throw new AppError("INTERNAL", "An edge does not send a Welcome");
-  if (frame.type === "hello") return { frame: { case: "hello", value: helloMessage(frame) } };
-  if (frame.type === "status") return { frame: { case: "status", value: statusMessage(frame.report) } };
-  return { frame: commonMessage(frame) };
+  switch (frame.type) {
+    case "hello":
+      return { frame: { case: "hello", value: helloMessage(frame) } };
+    case "status":
+      return { frame: { case: "status", value: statusMessage(frame.report) } };
+    case "digest-diff":
+      return { frame: { case: "digestDiff", value: diffMessage(frame) } };
+    case "entries":
+      return { frame: { case: "entries", value: entriesMessage(frame) } };
+    case "welcome":
+    case "digest":
+    case "entries-wanted":
+      throw new AppError("INTERNAL", `An edge does not send frame ${frame.type}`);
+    default:
+      return { frame: commonMessage(frame) };
+  }
 }
 
 export function encodeResponse(frame: Frame): MessageInitShape<typeof SessionResponseSchema> {
-  if (frame.type === "hello" || frame.type === "status") {
-    throw new AppError("INTERNAL", `A cloud does not send a frame ${frame.type}`);
+  switch (frame.type) {
+    case "welcome":
+      return { frame: { case: "welcome", value: welcomeMessage(frame) } };
+    case "digest":
+      return { frame: { case: "digest", value: digestMessage(frame) } };
+    case "entries-wanted":
+      return { frame: { case: "entriesWanted", value: wantedMessage(frame) } };
+    case "hello":
+    case "status":
+    case "digest-diff":
+    case "entries":
+      throw new AppError("INTERNAL", `A cloud does not send frame ${frame.type}`);
+    default:
+      return { frame: commonMessage(frame) };
   }
-  return { frame: frame.type === "welcome" ? { case: "welcome", value: welcomeMessage(frame) } : commonMessage(frame) };
 }
 
 /** Null for a frame that this version does not know: it is skipped. @throws AppError PROTOCOL_ERROR on malformed content */
 export function decodeRequest(message: SessionRequest): Frame | null {
   const { frame } = message;
-  if (frame.case === "status") return { type: "status", report: statusFrom(frame.value) };
-  return frame.case === "hello" ? helloFrom(frame.value) : commonFrom(frame);
+  switch (frame.case) {
+    case "hello":
+      return helloFrom(frame.value);
+    case "status":
+      return { type: "status", report: statusFrom(frame.value) };
+    case "digestDiff":
+      return diffFrom(frame.value);
+    case "entries":
+      return entriesFrom(frame.value);
+    default:
+      return commonFrom(frame);
+  }
 }
 
 /** Null for a frame that this version does not know: it is skipped. @throws AppError PROTOCOL_ERROR on malformed content */
 export function decodeResponse(message: SessionResponse): Frame | null {
   const { frame } = message;
-  return frame.case === "welcome" ? welcomeFrom(frame.value) : commonFrom(frame);
+  switch (frame.case) {
+    case "welcome":
+      return welcomeFrom(frame.value);
+    case "digest":
+      return digestFrom(frame.value);
+    case "entriesWanted":
+      return wantedFrom(frame.value);
+    default:
+      return commonFrom(frame);
+  }
 }
 
-type CommonFrame = Exclude<Frame, Hello | Welcome | Status>;
-type CommonMessage = Exclude<SessionRequest["frame"], { case: "hello" } | { case: "status" }>;
+type CommonFrame = Extract<
+  Frame,
+  { type: "batch" | "ack" | "ping" | "pong" | "go-away" | "blob-offer" | "chunk" | "chunk-ack" }
+>;
+type CommonMessage = Exclude<SessionRequest["frame"], { case: "hello" | "status" | "digestDiff" | "entries" }>;
 
 function commonMessage(frame: CommonFrame) {
   switch (frame.type) {
@@ -100,6 +121,7 @@ function commonMessage(frame: CommonFrame) {
           count: frame.count,
           compression: COMPRESSION_TO_WIRE[frame.compression],
           payload: frame.payload as Uint8Array<ArrayBuffer>, // never shared memory: made by zlib, protobuf or the driver
+          tag: uuidBytesOrNone(frame.tag),
         },
       };
     case "ack": {
@@ -129,7 +151,7 @@ function commonMessage(frame: CommonFrame) {
   }
 }
 
-function commonFrom(frame: CommonMessage | SessionResponse["frame"]): Frame | null {
+function commonFrom(frame: CommonMessage): Frame | null {
   switch (frame.case) {
     case "batch":
       return batchFrom(frame.value);
@@ -158,7 +180,6 @@ function commonFrom(frame: CommonMessage | SessionResponse["frame"]): Frame | nu
       const { code, text, retryAfterMs } = frame.value;
       return { type: "go-away", code, text, retryAfterMs };
     }
-    case "welcome":
     case undefined:
       return null;
   }
@@ -172,6 +193,7 @@ function batchFrom(message: BatchMessage): Batch {
     count: message.count,
     compression: compressionFrom(message.compression),
     payload: message.payload,
+    ...(message.tag.length === 0 ? {} : { tag: uuidFromWire(message.tag) }),
   };
 }
 
@@ -193,135 +215,6 @@ function chunkFrom({ sha256, offset, compression, content }: ChunkMessage): Chun
     offset: numberFromWire(offset),
     content: decompress(compressed, CHUNK_BYTES_MAX),
   };
-}
-
-function helloMessage(hello: Hello) {
-  return {
-    protocolMin: hello.protocolMin,
-    protocolMax: hello.protocolMax,
-    edgeVersion: hello.edgeVersion,
-    storeId: uuidToBytes(hello.storeId),
-    lanes: hello.lanes.map((offer) => ({
-      lane: LANE_TO_WIRE[offer.lane],
-      nextSeq: BigInt(offer.nextSeq),
-      oldestSeq: BigInt(offer.oldestSeq),
-      ackedSeq: BigInt(offer.ackedSeq),
-    })),
-    cloudId: hello.cloudId === null ? new Uint8Array() : uuidToBytes(hello.cloudId),
-    downlinkApplied: BigInt(hello.downlinkApplied),
-    wallClockMs: BigInt(Math.round(hello.wallClockMs)),
-    compressions: [WireCompression.NONE, WireCompression.ZSTD],
-    backlogOrder: ORDER_TO_WIRE[hello.backlogOrder],
-  };
-}
-
-function helloFrom(message: HelloMessage): Hello {
-  return {
-    type: "hello",
-    protocolMin: message.protocolMin,
-    protocolMax: message.protocolMax,
-    edgeVersion: message.edgeVersion.slice(0, VERSION_MAX),
-    storeId: uuidFromWire(message.storeId),
-    lanes: message.lanes.map((offer) => ({
-      lane: uplinkLaneFrom(offer.lane),
-      nextSeq: numberFromWire(offer.nextSeq),
-      oldestSeq: numberFromWire(offer.oldestSeq),
-      ackedSeq: numberFromWire(offer.ackedSeq),
-    })),
-    cloudId: message.cloudId.length === 0 ? null : uuidFromWire(message.cloudId),
-    downlinkApplied: numberFromWire(message.downlinkApplied),
-    wallClockMs: numberFromWire(message.wallClockMs),
-    backlogOrder: orderFrom(message.backlogOrder),
-  };
-}
-
-function welcomeMessage(welcome: Welcome) {
-  return {
-    protocol: welcome.protocol,
-    session: BigInt(welcome.session),
-    edge: {
-      edgeId: uuidToBytes(welcome.edgeId),
-      tenantId: uuidToBytes(welcome.tenantId),
-      name: welcome.edgeName,
-      type: welcome.edgeType,
-    },
-    cloudId: uuidToBytes(welcome.cloudId),
-    watermarks: welcome.courses.map(courseMessage),
-    window: welcome.window,
-    wallClockMs: BigInt(Math.round(welcome.wallClockMs)),
-    cloudVersion: welcome.cloudVersion,
-    downlinkResume: BigInt(welcome.downlinkResume),
-    downlinkAcked: BigInt(welcome.downlinkAcked),
-  };
-}
-
-function welcomeFrom(message: WelcomeMessage): Welcome {
-  const { edge, window } = message;
-  if (edge === undefined || window === undefined)
-    throw new AppError("PROTOCOL_ERROR", "Welcome names no edge or no window");
-  return {
-    type: "welcome",
-    protocol: message.protocol,
-    session: numberFromWire(message.session),
-    edgeId: uuidFromWire(edge.edgeId),
-    tenantId: uuidFromWire(edge.tenantId),
-    edgeName: edge.name,
-    edgeType: edge.type,
-    cloudId: uuidFromWire(message.cloudId),
-    cloudVersion: message.cloudVersion.slice(0, VERSION_MAX),
-    courses: message.watermarks.map(courseFrom),
-    window: { bytes: window.bytes, items: window.items },
-    wallClockMs: numberFromWire(message.wallClockMs),
-    downlinkResume: numberFromWire(message.downlinkResume),
-    downlinkAcked: numberFromWire(message.downlinkAcked),
-  };
-}
-
-function courseMessage({ lane, course }: LaneCourse) {
-  return {
-    lane: LANE_TO_WIRE[lane],
-    seq: BigInt((course[0]?.first ?? 1) - 1),
-    course: course.map(({ first, last }) => ({ first: BigInt(first), last: BigInt(last) })),
-  };
-}
-
-function courseFrom({ lane, seq, course }: LaneWatermarkMessage): LaneCourse {
-  const runs = course.map(({ first, last }) => ({ first: numberFromWire(first), last: numberFromWire(last) }));
-  const inOrder = { first: numberFromWire(seq) + 1, last: SEQ_MAX };
-  return { lane: laneFrom(lane), course: runs.length === 0 ? [inOrder] : runs };
-}
-
-function laneFrom(lane: WireLane): Lane {
-  switch (lane) {
-    case WireLane.CONFIG:
-      return "config";
-    case WireLane.LIVE:
-      return "live";
-    case WireLane.TELEMETRY:
-      return "telemetry";
-    case WireLane.DOWNLINK:
-      return "downlink";
-    default:
-      throw new AppError("PROTOCOL_ERROR", `Lane ${lane} is not known`);
-  }
-}
-
-function uplinkLaneFrom(wire: WireLane): UplinkLane {
-  const lane = laneFrom(wire);
-  if (lane === "config" || lane === "telemetry") return lane;
-  throw new AppError("PROTOCOL_ERROR", `Lane ${lane} has no numbers of its own that go up`);
-}
-
-/** An order of a newer edge is a wish that this version does not know. */
-function orderFrom(order: WireBacklogOrder): BacklogOrder {
-  switch (order) {
-    case WireBacklogOrder.INTERLEAVED:
-      return "interleaved";
-    case WireBacklogOrder.NEWEST_FIRST:
-      return "newest-first";
-    default:
-      return "oldest-first";
-  }
 }
 
 function compressionFrom(compression: WireCompression): Compression {

@@ -38,7 +38,7 @@ export interface WholeItem {
 
 /** Puts large changes back in their places. `read` gives null for a content that is not there or is larger than `bytesMax`. */
 export async function bringBackLarge(
-  { changedMs, changes, unknown }: SentItem,
+  { changes, unknown, ...item }: SentItem,
   read: (content: BlobRef, bytesMax: number) => Promise<Uint8Array | null>,
 ): Promise<WholeItem> {
   const whole: Change[] = [];
@@ -61,7 +61,7 @@ export async function bringBackLarge(
       refusal ??= { code: "INVALID_PAYLOAD", text: thrown.message };
     }
   }
-  return { item: { changedMs, changes: whole, unknown: unknown + unknownLarge }, refusal };
+  return { item: { ...item, changes: whole, unknown: unknown + unknownLarge }, refusal };
 }
 
 function missing({ sha256, bytes }: BlobRef): { readonly code: ErrorCode; readonly text: string } {
@@ -78,6 +78,7 @@ function lengthOf(change: Change): number {
     case "attributes-saved":
       return change.attributes.reduce((sum, { value }) => sum + value.length, 0);
     case "entity-removed":
+    case "entity-wanted":
     case "attributes-deleted":
     case "credentials-saved":
     case "telemetry-gap":

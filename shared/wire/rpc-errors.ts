@@ -17,6 +17,7 @@ const TO_GRPC: Partial<Record<ErrorCode, Code>> = {
   TOO_MANY_REQUESTS: Code.ResourceExhausted,
   PEER_UNSUPPORTED: Code.FailedPrecondition,
   SESSION_FENCED: Code.Aborted,
+  IDENTITY_CONFLICT: Code.FailedPrecondition,
   DATABASE_UNAVAILABLE: Code.Unavailable,
   CANCELLED: Code.Canceled,
 };

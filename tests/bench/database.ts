@@ -1,6 +1,5 @@
-import { realpathSync } from "node:fs";
-import { join } from "node:path";
-import postgres from "postgres";
+import type { Sql } from "postgres";
+import { connectToDatabase } from "../support/database.ts";
 
 /**
  * Rows in the telemetry table of a running edge or cloud, asked from its own PostgreSQL: the REST interface reads some
@@ -34,17 +33,7 @@ async function askNumber(dataDir: string, statement: string): Promise<number> {
   });
 }
 
-async function withDatabase<T>(dataDir: string, body: (sql: postgres.Sql) => Promise<T>): Promise<T> {
-  const sql = postgres({
-    host: realpathSync(join(dataDir, "postgres/run")),
-    user: "skerry",
-    database: "postgres",
-    max: 1,
-    connection: { application_name: "skerry-bench", statement_timeout: 120_000 },
-  });
-  try {
-    return await body(sql);
-  } finally {
-    await sql.end();
-  }
+async function withDatabase<T>(dataDir: string, body: (sql: Sql) => Promise<T>): Promise<T> {
+  await using sql = connectToDatabase(dataDir);
+  return await body(sql);
 }

@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 import { ensureEdgeBinary } from "../support/edge-binary.ts";
 import { assign } from "./assign.ts";
 import { binarySizeArm64 } from "./binary-size-arm64.ts";
+import { digest } from "./digest.ts";
 import { drainMillion } from "./drain-million.ts";
 import { drainMosquittoBridge } from "./drain-mosquitto-bridge.ts";
 import { drainRatio } from "./drain-ratio.ts";
@@ -29,6 +30,7 @@ const MEASURES: readonly Measure[] = [
   wireBytes,
   assign,
   reconnectIdle,
+  digest,
   edgeIdlePss,
   start,
   startBacklog,

@@ -101,9 +101,9 @@ const applyUplink: typeof applyLate = (...args) => {
       {
         file: "cloud/store/uplink-telemetry.ts",
         find: `  return db.transaction(async (tx) => {
-    const { newestSeq } = await commitRange(tx, origin, { first: firstSeq, last: lastSeq });
+    const { newestSeq } = await commitRange(tx, origin, { first: firstSeq, last: lastSeq }, tagOfRecords(columns));
 `,
-        replace: `  const commit = () => commitRange(db, origin, { first: firstSeq, last: lastSeq });
+        replace: `  const commit = () => commitRange(db, origin, { first: firstSeq, last: lastSeq }, tagOfRecords(columns));
   return db.transaction(async (tx) => {
     const newestSeq = 0;
 `,

@@ -8,7 +8,7 @@ import { removeUnusedBlobs, UNUSED_KEPT_MS } from "../../shared/store/blob-store
 import { inOrderFrom } from "../../shared/sync/course.ts";
 import { FrameQueue } from "../../shared/sync/frame-queue.ts";
 import type { Batch, Frame } from "../../shared/sync/frames.ts";
-import type { BlobPorts, SessionHandle, SessionPorts } from "../../shared/sync/session-driver.ts";
+import type { BlobPorts, RoundPorts, SessionHandle, SessionPorts } from "../../shared/sync/session-driver.ts";
 import { driveSession } from "../../shared/sync/session-driver.ts";
 import { startCloudSession, startEdgeSession } from "../../shared/sync/session.ts";
 import { createTestBlobs, startTestPostgres, type TestDatabase, type TestPostgres } from "../support/postgres.ts";
@@ -60,7 +60,11 @@ function startTransfer(blob: BlobRef, from: BlobPorts, to: BlobPorts): Transfer 
   const received = Promise.withResolvers<void>();
   const [up, down] = [new FrameQueue(), new FrameQueue()];
   let bytes = 0;
-  const idle = { apply: () => Promise.resolve([]), settle: () => Promise.resolve() };
+  const rounds: RoundPorts = {
+    role: "edge",
+    answer: ({ round }) => Promise.resolve({ type: "digest-diff", round, types: [] }),
+  };
+  const idle = { apply: () => Promise.resolve([]), settle: () => Promise.resolve(), rounds };
   const nothing = () => Promise.resolve({ batches: [], drained: true });
   const edgePorts: SessionPorts = {
     ...idle,

@@ -158,7 +158,7 @@ describe("a session", () => {
     expect(fence).toBe(2);
     expect(await statusOf(account)).toMatchObject({ isConnected: false, reason: "UNAUTHENTICATED" });
     const position = { edgeId, storeId: edgeId, lane: "config", session: 1 } as const;
-    expect((await failureOf(commitRange(db, position, { first: 1, last: 1 }))).code).toBe("SESSION_FENCED");
+    expect((await failureOf(commitRange(db, position, { first: 1, last: 1 }, null))).code).toBe("SESSION_FENCED");
     expect((await failureOf(open(account, newId()))).code).toBe("UNAUTHENTICATED");
     const { secretHash: _, ...rest } = account;
     const [row] = await database.sql<{ hash: string }[]>`select secret_hash as hash from edge where id = ${edgeId}`;
@@ -173,9 +173,9 @@ describe("a session", () => {
     const held = [older.edgeId, waiting.edgeId, quiet.edgeId, deleted].map((edgeId) => ({ edgeId, session: 1 }));
     const news = await findSessionNews(db, held);
     expect(news.toSorted((one, other) => (one.edgeId < other.edgeId ? -1 : 1))).toEqual([
-      { edgeId: older.edgeId, session: 2, downlinkLast: 0, downlinkSent: 0 },
-      { edgeId: waiting.edgeId, session: 1, downlinkLast: 5, downlinkSent: 0 },
-      { edgeId: deleted, session: null, downlinkLast: 0, downlinkSent: 0 },
+      { edgeId: older.edgeId, session: 2, downlinkLast: 0, downlinkSent: 0, isRoundWanted: false },
+      { edgeId: waiting.edgeId, session: 1, downlinkLast: 5, downlinkSent: 0, isRoundWanted: false },
+      { edgeId: deleted, session: null, downlinkLast: 0, downlinkSent: 0, isRoundWanted: false },
     ]);
     expect(await findSessionNews(db, [])).toEqual([]);
     const sent = [older, waiting].map(({ edgeId }) => ({ edgeId, session: 1, sentSeq: 3 }));

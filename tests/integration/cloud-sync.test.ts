@@ -12,6 +12,7 @@ import { createSessionStore } from "../../cloud/sync/session-store.ts";
 import { watchEdges } from "../../cloud/watch-edges.ts";
 import { dialCloud } from "../../edge/sync/transport.ts";
 import { createUuid, type Uuid } from "../../shared/core/ids.ts";
+import { Turns } from "../../shared/core/turns.ts";
 import { silentLog } from "../../shared/observe/log.ts";
 import { createMetrics } from "../../shared/observe/metrics.ts";
 import { createSha256 } from "../../shared/runtime/hash.ts";
@@ -80,18 +81,8 @@ async function startTestReplica(): Promise<TestReplica> {
   });
   const window = { bytes: 1_000_000, items: 1_000 };
   const { reports, traffic } = watchEdges({ db, live, clock, log, metrics });
-  const service = {
-    store,
-    live,
-    signals,
-    traffic,
-    reports,
-    cloudId: CLOUD_ID,
-    cloudVersion: "test",
-    window,
-    clock,
-    log,
-  };
+  const settings = { cloudId: CLOUD_ID, cloudVersion: "test", window, roundsEveryMs: 60_000 };
+  const service = { store, live, signals, traffic, reports, turns: new Turns(), ...settings, clock, log };
   const rpc = await startRpcServer({
     host: "127.0.0.1",
     port: 0,

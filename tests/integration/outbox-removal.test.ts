@@ -6,6 +6,7 @@ import { createGroupCommit, type GroupCommit } from "../../edge/store/group-comm
 import { reuseRoom } from "../../edge/store/outbox-partitions.ts";
 import { removeRecords } from "../../edge/store/outbox-removal.ts";
 import { createOutbox, type Outbox } from "../../edge/store/outbox.ts";
+import { readItems } from "../../edge/store/park-items.ts";
 import { ensureFirstHistory } from "../../edge/store/retention.ts";
 import { createUuid, type Uuid } from "../../shared/core/ids.ts";
 import { SEQ_MAX } from "../../shared/core/seq-range.ts";
@@ -18,6 +19,7 @@ import { systemRandom } from "../../shared/runtime/system-random.ts";
 import { lastSeqOf } from "../../shared/sync/frames.ts";
 import { decodeItems } from "../../shared/wire/changes-codec.ts";
 import { decompress } from "../../shared/wire/compression.ts";
+import { tagOfPayload } from "../../shared/wire/item-tag.ts";
 import { decodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
 import { createTestBlobs, startTestPostgres, type TestDatabase, type TestPostgres } from "../support/postgres.ts";
 
@@ -127,6 +129,25 @@ describe("removeRecords()", () => {
     }
     const listed = await listGaps(database.db, PAGE);
     expect(listed.data.reduce((sum, gap) => sum + gap.records, 0)).toBe(500);
+  });
+
+  test("does not take a record of the cloud for the one that was removed here", async () => {
+    await publish(10);
+    const { batches } = await outbox.read("telemetry", { ...READ_ALL, afterSeq: 0 });
+    const tagAt = async (seq: number): Promise<string> => {
+      const payload = (await readItems(sql, "telemetry", [seq])).get(seq) ?? new Uint8Array();
+      return tagOfPayload("telemetry", payload) ?? "";
+    };
+    expect(batches).toHaveLength(1);
+    const [kept, removed] = [await tagAt(1), await tagAt(3)];
+    // A restart forgets what was read.
+    outbox = createOutbox(sql);
+    await removeRecords(removal(), "thinned", ALL);
+    expect((await readWaiting()).records.has(3)).toBe(false);
+    const isSame = (seq: number, tag: string) => outbox.isSame({ lane: "telemetry", seq, tag });
+    expect([await isSame(1, kept), await isSame(1, removed), await isSame(3, removed)]).toEqual([true, false, false]);
+    await outbox.settle("telemetry", { committed: [{ first: 3, last: 3 }], rejections: [], nowMs: NOW_MS });
+    expect([await isSame(1, kept), await isSame(3, removed)]).toEqual([true, true]);
   });
 
   test("thins a row once", async () => {

@@ -51,9 +51,12 @@ class Speaker {
         nextSeq: this.next[lane],
         oldestSeq: 1,
         ackedSeq: ackedSeq[lane] ?? 0,
+        firstSeq: 1,
       })),
       cloudId,
       downlinkApplied: this.downlinkApplied,
+      downlinkTag: null,
+      machineId: null,
       wallClockMs: cloud.clock.nowMs(),
       backlogOrder: "oldest-first",
     };

@@ -86,6 +86,7 @@ const welcome = (more: Partial<Welcome> = {}): Welcome => ({
   cloudId,
   cloudVersion: "2.0.0",
   courses: [],
+  tags: [],
   window: { bytes: 1, items: 1 },
   wallClockMs: 0,
   downlinkResume: 0,

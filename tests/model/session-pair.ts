@@ -28,11 +28,13 @@ export const HELLO: Hello = {
   edgeVersion: "1.0.0",
   storeId: ID,
   lanes: [
-    { lane: "config", nextSeq: 1, oldestSeq: 1, ackedSeq: 0 },
-    { lane: "telemetry", nextSeq: 1, oldestSeq: 1, ackedSeq: 0 },
+    { lane: "config", nextSeq: 1, oldestSeq: 1, ackedSeq: 0, firstSeq: 1 },
+    { lane: "telemetry", nextSeq: 1, oldestSeq: 1, ackedSeq: 0, firstSeq: 1 },
   ],
   cloudId: null,
   downlinkApplied: 0,
+  downlinkTag: null,
+  machineId: ID,
   wallClockMs: 0,
   backlogOrder: "interleaved",
 };
@@ -51,6 +53,7 @@ export const WELCOME: Welcome = {
     { lane: "config", course: inOrderFrom(1) },
     { lane: "live", course: inOrderFrom(1) },
   ],
+  tags: [],
   window: { bytes: 100, items: 20 },
   wallClockMs: 0,
   downlinkResume: 0,

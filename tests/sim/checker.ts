@@ -1,5 +1,5 @@
 import type { SeqRange } from "../../shared/core/seq-range.ts";
-import { addRange, includesRange } from "../../shared/core/seq-range.ts";
+import { addRange, includesRange, unionOf } from "../../shared/core/seq-range.ts";
 import type { Lane, UplinkLane } from "../../shared/sync/frames.ts";
 import type { SessionState } from "../../shared/sync/session-state.ts";
 import { REMOVED } from "./contents.ts";
@@ -28,13 +28,16 @@ export interface LaneBook {
   applied: number[];
   /** What the cloud ever committed. */
   committed: readonly SeqRange[];
-  /** What was given up because the edge no longer had it. */
+  /** What was given up because the edge no longer had it, or belongs to the store id before. */
   skipped: readonly SeqRange[];
+  /** Sequences up to here were written before the edge was set back: it may have forgotten what was refused of them. -1: it never was. */
+  forgivenUpTo: number;
 }
 
 export class Checker {
   readonly #books = new Map<string, LaneBook>();
   #effects = 0;
+  #lives = 0;
 
   /** Items that took effect in the cloud. */
   get effects(): number {
@@ -45,7 +48,7 @@ export class Checker {
     const key = `${storeId} ${lane}`;
     let book = this.#books.get(key);
     if (book === undefined) {
-      book = { written: [], removed: new Set(), applied: [], committed: [], skipped: [] };
+      book = { written: [], removed: new Set(), applied: [], committed: [], skipped: [], forgivenUpTo: -1 };
       this.#books.set(key, book);
     }
     return book;
@@ -53,6 +56,35 @@ export class Checker {
 
   books(): IterableIterator<[string, LaneBook]> {
     return this.#books.entries();
+  }
+
+  /** Numbers the histories that edges write. */
+  nextLife(): number {
+    this.#lives += 1;
+    return this.#lives;
+  }
+
+  /** A database of an edge was set back: what it had written above `last` never was. */
+  storeSetBack(storeId: string, lane: UplinkLane, last: number): void {
+    const book = this.book(storeId, lane);
+    book.written.length = Math.min(book.written.length, last);
+    book.applied.length = Math.min(book.applied.length, last);
+    book.forgivenUpTo = last;
+  }
+
+  /** A database of an edge goes on under a new id: what it has not had acknowledged belongs to that from now on. */
+  storeRenewed(
+    storeId: string,
+    lane: UplinkLane,
+    { skippedUpTo, waiting }: { readonly skippedUpTo: number; readonly waiting: readonly number[] },
+  ): void {
+    const book = this.book(storeId, lane);
+    book.written.push(...Array.from({ length: skippedUpTo }, () => REMOVED), ...waiting);
+    for (const [index, content] of waiting.entries()) {
+      if (content === REMOVED) book.removed.add(skippedUpTo + index + 1);
+    }
+    book.skipped = unionOf([{ first: 1, last: skippedUpTo }]);
+    book.committed = book.skipped;
   }
 
   /** One item took effect in the cloud. */
@@ -99,7 +131,9 @@ export class Checker {
 
   /** What the cloud says it has is what took effect there. */
   checkCommitted(storeId: string, lane: UplinkLane, committed: readonly SeqRange[]): void {
-    const { applied, skipped, written } = this.book(storeId, lane);
+    const { applied, forgivenUpTo, skipped, written } = this.book(storeId, lane);
+    // The cloud has what the edge no longer knows of, until one of both finds out.
+    if (forgivenUpTo >= 0) return;
     const given = new Set<number>();
     for (const { first, last } of skipped) for (let seq = first; seq <= last; seq += 1) given.add(seq);
     let next = 1;

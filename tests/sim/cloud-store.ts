@@ -1,16 +1,22 @@
+import { admitMachine, CONFLICT_RETRY_MS } from "../../cloud/store/edge-identity.ts";
 import type { BlobRef } from "../../shared/core/blob-ref.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
+import { uuidFromBytes } from "../../shared/core/ids.ts";
 import type { SeqRange } from "../../shared/core/seq-range.ts";
-import { addRange, gapsBelow, overlaps, prefixEnd, rangesAbove } from "../../shared/core/seq-range.ts";
+import { addRange, gapsBelow, overlaps, prefixEnd, rangesAbove, unionOf } from "../../shared/core/seq-range.ts";
 import { inOrderFrom, planTelemetry } from "../../shared/sync/course.ts";
+import type { RoundCounts } from "../../shared/sync/digest-round.ts";
+import { compareEntries } from "../../shared/sync/digest.ts";
 import type {
   Ack,
   BacklogOrder,
   Batch,
+  Entries,
   Hello,
   LaneCourse,
   LaneOffer,
+  LaneTag,
   Rejection,
   UplinkLane,
 } from "../../shared/sync/frames.ts";
@@ -18,6 +24,7 @@ import { lastSeqOf } from "../../shared/sync/frames.ts";
 import { createMissedAcks } from "../../shared/sync/rejections.ts";
 import type { OutgoingBatch } from "../../shared/sync/sender.ts";
 import type { LoadRequest } from "../../shared/sync/session-driver.ts";
+import type { ItemTag } from "../../shared/wire/item-tag.ts";
 import { SimBlobs } from "./blobs.ts";
 import type { Checker } from "./checker.ts";
 import { Violation } from "./checker.ts";
@@ -33,7 +40,9 @@ import {
   refuse,
   REJECTIONS_PER_ACK,
   REMOVED,
+  tagOfContents,
 } from "./contents.ts";
+import { entriesIn, entityOf } from "./digests.ts";
 
 // The database of the cloud as the protocol sees it, with one edge: cloud/store/edge-session-store.ts, uplink-apply.ts and
 // downlink-store.ts without SQL. Each method is one transaction.
@@ -47,6 +56,9 @@ export interface UplinkSource {
 interface Uplink {
   committed: readonly SeqRange[];
   session: number;
+  /** Of the newest sequence whose tag is known. */
+  tag: string | null;
+  tagSeq: number;
 }
 
 interface DownlinkRow {
@@ -75,8 +87,16 @@ export class SimCloudStore {
   storeId: Uuid | null = null;
   downlinkLast = 0;
   downlinkAcked = 0;
-  /** Set back, and no full sync since: what the edge missed or knows too much is not known here. */
-  isSetBack = false;
+  /** It may have forgotten what the edge refused, and the edge, which told it once, as well. */
+  wasSetBack = false;
+  machine: { machineId: Uuid | null; displacedMachines: readonly string[] } = {
+    machineId: null,
+    displacedMachines: [],
+  };
+  /** When the newest session began. */
+  connectedMs = 0;
+  /** When the newest session ended; null while it lives. */
+  disconnectedMs: number | null = 0;
   /** Downlinks that the edge refused. */
   failed = new Set<number>();
   /** A full sync covers what was refused up to here. */
@@ -115,7 +135,7 @@ export class SimCloudStore {
   }
 
   restore(backup: Backup): void {
-    this.isSetBack = true;
+    this.wasSetBack = true;
     this.blobs.loseParts(0);
     this.session = backup.session;
     this.storeId = backup.storeId;
@@ -141,15 +161,23 @@ export class SimCloudStore {
     this.#record(entity);
   }
 
-  openSession(hello: Hello): {
+  openSession(
+    hello: Hello,
+    nowMs: number,
+  ): {
     readonly session: number;
     readonly courses: readonly LaneCourse[];
+    readonly tags: readonly LaneTag[];
     readonly missedAcks: readonly Ack[];
     readonly downlinkResume: number;
     readonly downlinkAcked: number;
   } {
+    const machine = this.admit(hello, nowMs);
     // All or nothing: a refusal leaves the session before in its place.
     for (const offer of hello.lanes) this.guardOffer(hello.storeId, offer);
+    this.machine = machine;
+    this.connectedMs = nowMs;
+    this.disconnectedMs = null;
     const session = this.session + 1;
     for (const uplink of this.#uplinks.values()) uplink.session = session;
     const courses = hello.lanes.flatMap((offer) => {
@@ -158,18 +186,32 @@ export class SimCloudStore {
         ? this.planTelemetry(committed, offer.nextSeq, hello.backlogOrder)
         : [{ lane: offer.lane, course: inOrderFrom(prefixEnd(committed) + 1) }];
     });
+    const tags = hello.lanes.flatMap(({ lane }) => this.#tagOf(hello.storeId, lane));
     const { seq, fullSync } = this.resumeDownlinks(hello);
     this.session = session;
     this.storeId = hello.storeId;
     this.downlinkLast = Math.max(this.downlinkLast, seq);
     this.downlinkAcked = fullSync ? seq : this.heardUpTo(seq);
     if (fullSync) {
-      this.isSetBack = false;
       this.coveredUpTo = seq;
       for (const entity of this.entities.keys()) this.#record(entity);
     }
     const missedAcks = hello.lanes.flatMap(({ lane, ackedSeq }) => this.#recall(hello.storeId, lane, ackedSeq));
-    return { session, courses, missedAcks, downlinkResume: seq, downlinkAcked: this.downlinkAcked };
+    return { session, courses, tags, missedAcks, downlinkResume: seq, downlinkAcked: this.downlinkAcked };
+  }
+
+  /** @throws AppError IDENTITY_CONFLICT */
+  admit(hello: Hello, nowMs: number): SimCloudStore["machine"] {
+    const { connectedMs, disconnectedMs } = this;
+    const replicaId = disconnectedMs === null ? this.cloudId : null;
+    const machine = admitMachine({ ...this.machine, replicaId, connectedMs, disconnectedMs }, hello.machineId, nowMs);
+    if (machine === null)
+      throw new AppError("IDENTITY_CONFLICT", "Another machine is there", { retryAfterMs: CONFLICT_RETRY_MS });
+    return machine;
+  }
+
+  closeSession(session: number, nowMs: number): void {
+    if (session === this.session) this.disconnectedMs = nowMs;
   }
 
   /** What the edge refused beyond is not known here yet. */
@@ -194,8 +236,29 @@ export class SimCloudStore {
       const seq = hello.cloudId === this.cloudId ? Math.max(downlinkLast, hello.downlinkApplied) : downlinkLast;
       return { seq, fullSync: true };
     }
-    if (hello.downlinkApplied > downlinkLast) return { seq: hello.downlinkApplied, fullSync: true };
-    return { seq: hello.downlinkApplied, fullSync: false };
+    const { downlinkApplied, downlinkTag } = hello;
+    if (downlinkApplied > downlinkLast) return { seq: downlinkApplied, fullSync: true };
+    const applied = this.#events.get(downlinkApplied);
+    if (downlinkTag !== null && applied !== undefined && rowTag(applied.row) !== downlinkTag)
+      return { seq: downlinkLast, fullSync: true };
+    for (let seq = downlinkApplied + 1; seq <= downlinkLast; seq += 1)
+      if (!this.#events.has(seq)) return { seq: downlinkLast, fullSync: true };
+    return { seq: downlinkApplied, fullSync: false };
+  }
+
+  /** As cloud/store/reconcile-store.ts. */
+  repair({ entries, downlinkApplied, busyIds, buckets }: Entries): RoundCounts {
+    const found = compareEntries(entries, entriesIn(this.entities, buckets), new Set(busyIds));
+    const underWay = new Set([...this.#events].flatMap(([seq, { entity }]) => (seq > downlinkApplied ? [entity] : [])));
+    const counts = { missing: 0, stale: 0, surplus: 0, unknown: 0, lasting: 0 };
+    for (const kind of ["missing", "stale", "surplus"] as const) {
+      for (const { id } of found[kind]) {
+        if (underWay.has(entityOf(id))) continue;
+        this.#record(entityOf(id));
+        counts[kind] += 1;
+      }
+    }
+    return counts;
   }
 
   /** One transaction: what is committed and the effects. @returns the items refused for good */
@@ -207,7 +270,7 @@ export class SimCloudStore {
     if (source.session !== this.session)
       throw new Violation("fenced", `session ${source.session} wrote after ${this.session} began`);
     const rejections = batches.flatMap((batch) => this.applyEffects(source, batch));
-    this.commitRange(source, range);
+    this.commitRange(source, range, tagOfContents(batches.flatMap(({ payload }) => decodeNumbers(payload))));
     this.keepRejections(source, rejections);
     return rejections;
   }
@@ -241,9 +304,13 @@ export class SimCloudStore {
     return rejections;
   }
 
-  commitRange({ storeId, lane }: UplinkSource, range: SeqRange): void {
+  commitRange({ storeId, lane }: UplinkSource, range: SeqRange, tag: ItemTag | null): void {
     const uplink = this.#uplinks.get(`${storeId} ${lane}`);
-    if (uplink !== undefined) uplink.committed = addRange(uplink.committed, range);
+    if (uplink !== undefined) {
+      uplink.committed = addRange(uplink.committed, range);
+      const tagSeq = tag === null ? 0 : range.first + tag.offset;
+      if (tag !== null && tagSeq > uplink.tagSeq) Object.assign(uplink, { tag: tag.tag, tagSeq });
+    }
     this.#checker.committed(storeId, lane, range);
   }
 
@@ -277,6 +344,7 @@ export class SimCloudStore {
       payload,
       configSeq: 0,
       blobs,
+      tag: rowTag(this.#events.get(afterSeq + count)?.row ?? 0),
     };
     return { batches: [batch], drained: !this.#events.has(afterSeq + count + 1) };
   }
@@ -319,15 +387,23 @@ export class SimCloudStore {
     });
   }
 
-  #openLane(storeId: Uuid, session: number, { lane, oldestSeq }: LaneOffer): readonly SeqRange[] {
-    let committed = this.committed(storeId, lane);
+  #tagOf(storeId: Uuid, lane: UplinkLane): readonly LaneTag[] {
+    const uplink = this.#uplinks.get(`${storeId} ${lane}`);
+    if (uplink === undefined || uplink.tag === null) return [];
+    return [{ lane, seq: uplink.tagSeq, tag: uplink.tag }];
+  }
+
+  #openLane(storeId: Uuid, session: number, { lane, oldestSeq, firstSeq }: LaneOffer): readonly SeqRange[] {
+    const uplink = this.#uplinks.get(`${storeId} ${lane}`);
+    let committed = uplink?.committed ?? unionOf([{ first: 1, last: firstSeq - 1 }]);
     const book = this.#checker.book(storeId, lane);
     for (const lost of gapsBelow(committed, oldestSeq)) {
       committed = addRange(committed, lost);
       book.skipped = addRange(book.skipped, lost);
       this.#checker.committed(storeId, lane, lost);
     }
-    this.#uplinks.set(`${storeId} ${lane}`, { committed, session });
+    const { tag = null, tagSeq = 0 } = uplink ?? {};
+    this.#uplinks.set(`${storeId} ${lane}`, { committed, session, tag, tagSeq });
     this.#checker.checkCommitted(storeId, lane, committed);
     return committed;
   }
@@ -336,4 +412,10 @@ export class SimCloudStore {
     this.downlinkLast += 1;
     this.#events.set(this.downlinkLast, { row: this.#rowSeqs.push(this.downlinkLast) - 1, entity });
   }
+}
+
+function rowTag(row: number): Uuid {
+  const bytes = new Uint8Array(16);
+  new DataView(bytes.buffer).setUint32(0, row);
+  return uuidFromBytes(bytes);
 }

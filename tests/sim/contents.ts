@@ -1,4 +1,5 @@
 import type { Rejection } from "../../shared/sync/frames.ts";
+import type { ItemTag } from "../../shared/wire/item-tag.ts";
 
 // What simulated items carry: one or more 32-bit numbers each, so that payloads have bytes and content can be compared.
 
@@ -8,6 +9,12 @@ export function encodeNumbers(numbers: readonly number[]): Uint8Array {
 
 export function decodeNumbers(payload: Uint8Array): readonly number[] {
   return [...new Int32Array(payload.buffer, payload.byteOffset, payload.length / 4)];
+}
+
+/** The content of an item stands for its tag. Null: all were removed. */
+export function tagOfContents(contents: readonly number[]): ItemTag | null {
+  const offset = contents.findLastIndex((content) => content !== REMOVED);
+  return offset < 0 ? null : { offset, tag: String(contents[offset]) };
 }
 
 /** Devices of one edge database. */

@@ -1,4 +1,6 @@
 import { backoffDelayMs } from "../../shared/core/backoff.ts";
+import { AppError } from "../../shared/core/errors.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
 import { prefixEnd, rangesAbove } from "../../shared/core/seq-range.ts";
 import { committedBelow, inOrderFrom } from "../../shared/sync/course.ts";
 import type { Batch, Course, Hello, Lane, UplinkLane, Welcome } from "../../shared/sync/frames.ts";
@@ -7,12 +9,13 @@ import type { SessionEnd } from "../../shared/sync/session-driver.ts";
 import type { Opening } from "../../shared/sync/session-state.ts";
 import { startEdgeSession } from "../../shared/sync/session.ts";
 import { Violation } from "./checker.ts";
+import { answer } from "./digests.ts";
 import type { SimEdgeStore } from "./edge-store.ts";
 import { SimSessionEnd, type SimPorts } from "./session-end.ts";
 import type { Simulation } from "./simulation.ts";
 
 /** As edge/sync/link.ts: connect, run, wait, again. */
-const REFUSALS: ReadonlySet<string> = new Set(["STORE_MISMATCH", "SESSION_FENCED"]);
+const REFUSALS: ReadonlySet<string> = new Set(["SESSION_FENCED", "IDENTITY_CONFLICT"]);
 const REFUSED_RETRY_MS = 5_000;
 /** A report in each session, which must change nothing. */
 const REPORT_AFTER_MS = 1_000;
@@ -23,10 +26,13 @@ export class SimEdgeProcess {
   readonly name: string;
   store: SimEdgeStore;
   session: SimSessionEnd | null = null;
+  /** Does not start, whoever asks. */
+  isHeld = false;
   readonly #world: Simulation;
   #isUp = false;
   #life = 0;
   #attempt = 0;
+  #machineId: Uuid | null = null;
 
   constructor(name: string, store: SimEdgeStore, world: Simulation) {
     this.name = name;
@@ -43,8 +49,9 @@ export class SimEdgeProcess {
   }
 
   start(): void {
-    if (this.#isUp) return;
+    if (this.#isUp || this.isHeld) return;
     this.#isUp = true;
+    this.#machineId = this.#world.uuid();
     this.#attempt = 0;
     this.#later(this.#world.dice.between(1, 300), () => this.#connect());
   }
@@ -97,6 +104,8 @@ export class SimEdgeProcess {
       storeId: store.storeId,
       lanes: store.offers(),
       cloudId: store.cloudId,
+      downlinkTag: store.downlinkTag,
+      machineId: this.#machineId,
       downlinkApplied: store.downlinkApplied,
       wallClockMs: 0,
       backlogOrder: this.#world.profile.backlogOrder,
@@ -118,6 +127,10 @@ export class SimEdgeProcess {
       blobs: store.blobs,
       settle: (lane, { committed, rejections }) => store.settle(uplinkLaneOf(lane), committed, rejections),
       committed: () => [{ first: 1, last: store.downlinkApplied }],
+      rounds: {
+        role: "edge",
+        answer: (question) => answer(question, store.entities, store.downlinkApplied),
+      },
       ended: (end) => {
         this.session = null;
         this.#ended(end);
@@ -126,6 +139,8 @@ export class SimEdgeProcess {
   }
 
   #open(hello: Hello, welcome: Welcome, store: SimEdgeStore): Opening {
+    const other = welcome.tags.find((item) => !store.isSame(item));
+    if (other !== undefined) throw new AppError("STORE_MISMATCH", `${other.lane} ${other.seq} is not what is here`);
     const missedAcks = store.welcome(hello, welcome);
     const { session } = this;
     this.#later(REPORT_AFTER_MS, () => session?.dispatch({ type: "report", report: REPORT }));
@@ -151,6 +166,7 @@ export class SimEdgeProcess {
   }
 
   #ended(end: SessionEnd): void {
+    if (end.code === "STORE_MISMATCH") this.store.renew(this.#world.uuid());
     this.#attempt = end.wasLive ? 0 : this.#attempt + 1;
     const floorMs = Math.max(end.retryAfterMs, REFUSALS.has(end.code) ? REFUSED_RETRY_MS : 0);
     this.#later(backoffDelayMs(this.#attempt, this.#world.dice.random, floorMs), () => this.#connect());

@@ -1,9 +1,18 @@
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { SeqRange } from "../../shared/core/seq-range.ts";
-import { addRange, intersectRanges, prefixEnd } from "../../shared/core/seq-range.ts";
+import { addRange, includesRange, intersectRanges, prefixEnd, unionOf } from "../../shared/core/seq-range.ts";
 import { committedBelow } from "../../shared/sync/course.ts";
-import type { Ack, Batch, Hello, LaneOffer, Rejection, UplinkLane, Welcome } from "../../shared/sync/frames.ts";
+import type {
+  Ack,
+  Batch,
+  Hello,
+  LaneOffer,
+  LaneTag,
+  Rejection,
+  UplinkLane,
+  Welcome,
+} from "../../shared/sync/frames.ts";
 import { lastSeqOf, UPLINK_LANES } from "../../shared/sync/frames.ts";
 import { createMissedAcks } from "../../shared/sync/rejections.ts";
 import type { OutgoingBatch, WantedLoad } from "../../shared/sync/sender.ts";
@@ -26,6 +35,7 @@ import {
   refuse,
   REJECTIONS_PER_ACK,
   REMOVED,
+  tagOfContents,
 } from "./contents.ts";
 
 // The database of an edge as the protocol sees it: the outbox of edge/store/outbox.ts, the cursor that a loss of power may set
@@ -38,11 +48,13 @@ interface Row {
 }
 
 const ROWS_PER_READ_MAX = 12;
+const LIFE_SPAN = 100_000;
 
 export class SimEdgeStore {
-  readonly storeId: Uuid;
+  storeId: Uuid;
   cloudId: Uuid | null = null;
   downlinkApplied = 0;
+  downlinkTag: Uuid | null = null;
   /** Version of each entity that came from the cloud. */
   entities = new Map<number, number>();
   devices = 0;
@@ -56,6 +68,10 @@ export class SimEdgeStore {
   #downlinks = new Set<number>();
   #rows: Record<UplinkLane, Row[]> = { config: [], telemetry: [] };
   #next: Record<UplinkLane, number> = { config: 1, telemetry: 1 };
+  /** Makes the contents of different histories different. */
+  #life = 0;
+  /** The first sequences that belong to this store id. */
+  #first: Record<UplinkLane, number> = { config: 1, telemetry: 1 };
   #cursor: Record<UplinkLane, readonly SeqRange[]> = { config: [], telemetry: [] };
   /** The cursor that survives a loss of power (synchronous_commit = off). */
   #durableCursor: Record<UplinkLane, readonly SeqRange[]> = { config: [], telemetry: [] };
@@ -71,6 +87,9 @@ export class SimEdgeStore {
     const copy = new SimEdgeStore(this.storeId, this.#checker);
     copy.cloudId = this.cloudId;
     copy.downlinkApplied = this.downlinkApplied;
+    copy.downlinkTag = this.downlinkTag;
+    copy.#first = { ...this.#first };
+    copy.#life = this.#life;
     copy.entities = new Map(this.entities);
     copy.devices = this.devices;
     copy.parked = new Set(this.parked);
@@ -82,6 +101,34 @@ export class SimEdgeStore {
     copy.#cursor = { ...this.#cursor };
     copy.#durableCursor = { ...this.#durableCursor };
     return copy;
+  }
+
+  /** A copy of the disk takes the place of the original: what it writes from now on is another history. */
+  beginLife(): void {
+    this.#life = this.#checker.nextLife();
+    for (const lane of UPLINK_LANES) this.#checker.storeSetBack(this.storeId, lane, this.#next[lane] - 1);
+  }
+
+  /** As renewStore() in edge/store/site-store.ts: what the cloud had acknowledged stays with the store before. */
+  renew(storeId: Uuid): void {
+    this.storeId = storeId;
+    for (const lane of UPLINK_LANES) {
+      const acked = prefixEnd(this.#cursor[lane]);
+      this.#first[lane] = acked + 1;
+      this.#cursor[lane] = unionOf([{ first: 1, last: acked }]);
+      this.#durableCursor[lane] = this.#cursor[lane];
+      const waiting = this.#rows[lane].flatMap(({ firstSeq, contents }) =>
+        contents.slice(Math.max(0, acked + 1 - firstSeq)),
+      );
+      this.#checker.storeRenewed(storeId, lane, { skippedUpTo: acked, waiting });
+    }
+  }
+
+  /** Whether the cloud's item is the one here, or an acknowledged one that is no longer there. */
+  isSame({ lane, seq, tag }: LaneTag): boolean {
+    const row = this.#rows[lane].find((candidate) => candidate.firstSeq <= seq && seq <= lastOf(candidate));
+    const own = tagOfContents(row?.contents.slice(seq - row.firstSeq, seq + 1 - row.firstSeq) ?? []);
+    return own === null ? includesRange(this.#cursor[lane], { first: seq, last: seq }) : own.tag === tag;
   }
 
   nextSeq(lane: UplinkLane): number {
@@ -105,7 +152,7 @@ export class SimEdgeStore {
   writeConfig(kind: ConfigKind, device: number): void {
     const made = kind === "create" && this.devices < DEVICES_MAX;
     if (made) this.devices += 1;
-    const seq = this.#next.config;
+    const seq = this.#next.config + this.#life * LIFE_SPAN;
     const content = made
       ? configContent("create", this.devices, seq)
       : configContent(kind === "create" ? "update" : kind, device, seq);
@@ -114,7 +161,7 @@ export class SimEdgeStore {
 
   /** One group commit: a record batch. */
   writeTelemetry(devices: readonly number[]): void {
-    const first = this.#next.telemetry;
+    const first = this.#next.telemetry + this.#life * LIFE_SPAN;
     this.#append(
       "telemetry",
       this.#next.config - 1,
@@ -169,7 +216,8 @@ export class SimEdgeStore {
     return UPLINK_LANES.map((lane) => ({
       lane,
       nextSeq: this.#next[lane],
-      oldestSeq: this.#rows[lane][0]?.firstSeq ?? this.#next[lane],
+      oldestSeq: Math.max(this.#first[lane], this.#rows[lane][0]?.firstSeq ?? this.#next[lane]),
+      firstSeq: this.#first[lane],
       ackedSeq: prefixEnd(this.#cursor[lane]),
     }));
   }
@@ -226,7 +274,10 @@ export class SimEdgeStore {
   /** Takes over what the Welcome says. @returns the acks that the cloud has missed */
   welcome(hello: Hello, { cloudId, courses, downlinkAcked, downlinkResume }: Welcome): readonly Ack[] {
     const continues = this.cloudId === cloudId && this.downlinkApplied === downlinkResume;
-    if (!continues) this.refused.clear();
+    if (!continues) {
+      this.refused.clear();
+      this.downlinkTag = null;
+    }
     this.cloudId = cloudId;
     this.downlinkApplied = downlinkResume;
     this.#rejections = continues ? this.#rejections.filter(({ seq }) => seq > downlinkAcked) : [];
@@ -262,9 +313,11 @@ export class SimEdgeStore {
           rejections.push(refuse(seq));
           this.refused.add(seq);
         }
-        this.entities.set(entity, version);
+        if (version === 0) this.entities.delete(entity);
+        else this.entities.set(entity, version);
       }
       this.downlinkApplied = lastSeqOf(batch);
+      this.downlinkTag = batch.tag ?? null;
     }
     this.keepRejections(rejections);
     return rejections;

@@ -1,5 +1,7 @@
+import { UPLINK_LANES } from "../../shared/sync/frames.ts";
 import type { Role } from "../../shared/sync/session-state.ts";
 import { SimEdgeProcess } from "./edge-process.ts";
+import type { SimEdgeStore } from "./edge-store.ts";
 import type { Simulation } from "./simulation.ts";
 import type { Workload } from "./workload.ts";
 
@@ -16,6 +18,8 @@ type Fault =
   | "crash-cloud"
   | "wipe"
   | "restore"
+  | "set-back"
+  | "damage"
   | "rival";
 
 const COMMON: readonly Fault[] = [
@@ -31,22 +35,27 @@ const COMMON: readonly Fault[] = [
   "crash-cloud",
 ];
 
+const WRITES_ALONE_MAX = 1_000;
+
 export class FaultInjector {
   readonly #world: Simulation;
   readonly #workload: Workload;
   readonly #kinds: readonly Fault[];
   #rival: SimEdgeProcess | null = null;
+  #edgeCopy: SimEdgeStore | null = null;
   #backup: ReturnType<Simulation["cloud"]["store"]["backup"]> | null = null;
   #healed = false;
 
   constructor(world: Simulation, workload: Workload) {
     this.#world = world;
     this.#workload = workload;
-    const { losesFrames, restoresCloud, wipesEdge, hasRival } = world.profile;
+    const { losesFrames, restoresCloud, wipesEdge, setsEdgeBack, damagesEdge, hasRival } = world.profile;
     const special: Fault[] = [];
     if (losesFrames) special.push("lose-frame");
     if (restoresCloud) special.push("restore", "restore");
     if (wipesEdge) special.push("wipe");
+    if (setsEdgeBack) special.push("set-back", "set-back");
+    if (damagesEdge) special.push("damage", "damage");
     if (hasRival) special.push("rival", "rival");
     this.#kinds = [...COMMON, ...special];
   }
@@ -74,6 +83,7 @@ export class FaultInjector {
     }
     this.#rival?.crash(false);
     cloud.isUp = true;
+    edge.isHeld = false;
     edge.start();
   }
 
@@ -109,6 +119,10 @@ export class FaultInjector {
         return this.#later(() => edge.start());
       case "restore":
         return this.#restore();
+      case "set-back":
+        return this.#setEdgeBack();
+      case "damage":
+        return this.#damageEdge();
       case "rival":
         return this.#startRival();
     }
@@ -156,6 +170,53 @@ export class FaultInjector {
     this.#later(() => {
       cloud.isUp = true;
     });
+  }
+
+  /** A copy first; the next time the edge's disk is set back to it, once nothing of the edge is on its way any more. */
+  #setEdgeBack(): void {
+    const { cloud, edge, scheduler, streams } = this.#world;
+    if (edge.isHeld) return;
+    if (this.#edgeCopy === null) {
+      this.#edgeCopy = edge.store.clone();
+      return;
+    }
+    const copy = this.#edgeCopy;
+    this.#edgeCopy = null;
+    edge.crash(true);
+    edge.isHeld = true;
+    for (const stream of streams) stream.cut({ edge: true, cloud: true });
+    const swap = (): void => {
+      if (this.#healed) return;
+      if (cloud.isBusy) {
+        scheduler.after(100, swap);
+        return;
+      }
+      this.#world.broken.prepareEdge(copy);
+      copy.beginLife();
+      this.#writeAlone(copy, edge.store);
+      edge.store = copy;
+      edge.isHeld = false;
+      edge.start();
+    };
+    swap();
+  }
+
+  /** Numbers that the cloud has seen stand for something else now; often there are more of them than it has seen. */
+  #writeAlone(copy: SimEdgeStore, original: SimEdgeStore): void {
+    const { dice } = this.#world;
+    for (let writes = dice.whole(0, 20); writes > 0; writes -= 1) this.#workload.writeOnEdge(copy);
+    if (dice.chance(0.5)) return;
+    const isBehind = (): boolean => UPLINK_LANES.some((lane) => copy.nextSeq(lane) <= original.nextSeq(lane));
+    for (let writes = 0; isBehind() && writes < WRITES_ALONE_MAX; writes += 1) this.#workload.writeOnEdge(copy);
+  }
+
+  /** Somebody writes into the edge's database. */
+  #damageEdge(): void {
+    const { dice, edge } = this.#world;
+    const entity = dice.pick([...edge.store.entities.keys()]);
+    if (entity === undefined || dice.chance(0.3)) edge.store.entities.set(dice.whole(100, 120), 1);
+    else if (dice.chance(0.5)) edge.store.entities.delete(entity);
+    else edge.store.entities.set(entity, dice.whole(1_000, 2_000));
   }
 
   /** A second machine with the same identity: another database, or a clone of this one whose devices are not there. */

@@ -4,7 +4,8 @@ import { committedBelow, inOrderFrom } from "../../shared/sync/course.ts";
 import { lastSeqOf } from "../../shared/sync/frames.ts";
 import type { SessionEffect, SessionEvent, SessionState, Step } from "../../shared/sync/session-state.ts";
 import { advanceSession } from "../../shared/sync/session.ts";
-import { REMOVED } from "./contents.ts";
+import { decodeNumbers, REMOVED, tagOfContents } from "./contents.ts";
+import { entityOf } from "./digests.ts";
 import type { Build } from "./simulation.ts";
 import { PRODUCT } from "./simulation.ts";
 
@@ -193,17 +194,17 @@ export const MUTANTS: readonly Mutant[] = [
       if (calls % 50 !== 0 || last === undefined) return apply(source, batches);
       const range = { first: batches[0]?.firstSeq ?? 1, last: lastSeqOf(last) };
       store.guardUplink(source, range);
-      store.commitRange(source, range);
+      store.commitRange(source, range, tagOfContents(batches.flatMap(({ payload }) => decodeNumbers(payload))));
       throw new AppError("DATABASE_UNAVAILABLE", "The connection was lost between two commits");
     };
   }),
   cloudStore("commits the effects before their sequences", (store) => {
     const commit = store.commitRange.bind(store);
     let calls = 0;
-    store.commitRange = (source, range) => {
+    store.commitRange = (source, range, tag) => {
       calls += 1;
       if (calls % 50 === 0) throw new AppError("DATABASE_UNAVAILABLE", "The connection was lost between two commits");
-      commit(source, range);
+      commit(source, range, tag);
     };
   }),
   cloudStore("takes an edge whose database is older than what it sent", (store) => {
@@ -212,24 +213,25 @@ export const MUTANTS: readonly Mutant[] = [
   cloudStore("goes on with downlinks where another database of the edge was", (store) => {
     store.resumeDownlinks = ({ downlinkApplied }) => ({ seq: downlinkApplied, fullSync: false });
   }),
-  cloudStore("skips downlinks of another database without a full sync", (store) => {
-    const resume = store.resumeDownlinks.bind(store);
-    store.resumeDownlinks = (hello) => ({ ...resume(hello), fullSync: false });
-  }),
-  cloudStore("forgets a full sync of which the edge was not told", (store) => {
-    const open = store.openSession.bind(store);
-    store.openSession = (hello) => {
-      const isNew = store.storeId !== hello.storeId;
-      const opened = open(hello);
-      // Counted from where the edge was, which skips what the Welcome of another database would have named.
-      return isNew ? { ...opened, downlinkResume: store.downlinkLast } : opened;
+  cloudStore("repairs nothing that is surplus", (store) => {
+    const repair = store.repair.bind(store);
+    store.repair = (answer) => {
+      const known = answer.entries.filter(({ id }) => store.entities.has(entityOf(id)));
+      return repair({ ...answer, entries: known });
     };
+  }),
+  cloudStore("takes all that it ever sent for on its way", (store) => {
+    const repair = store.repair.bind(store);
+    store.repair = (answer) => repair({ ...answer, downlinkApplied: 0 });
+  }),
+  edgeStore("goes on with its numbers though they stand for something else in the cloud", (store) => {
+    store.isSame = () => true;
   }),
   cloudStore("does not lift its last downlink over what the edge applied", (store) => {
     const open = store.openSession.bind(store);
-    store.openSession = (hello) => {
+    store.openSession = (hello, nowMs) => {
       const last = store.downlinkLast;
-      const opened = open(hello);
+      const opened = open(hello, nowMs);
       if (hello.downlinkApplied > last) store.downlinkLast = last;
       return opened;
     };

@@ -1,7 +1,19 @@
 import { AppError } from "../../shared/core/errors.ts";
 import type { SeqRange } from "../../shared/core/seq-range.ts";
 import { addRange } from "../../shared/core/seq-range.ts";
-import type { Batch, Frame, Hello, Lane, Rejection, Welcome } from "../../shared/sync/frames.ts";
+import type { RoundCounts } from "../../shared/sync/digest-round.ts";
+import type {
+  Batch,
+  DigestAnswer,
+  DigestQuestion,
+  Entries,
+  Frame,
+  Hello,
+  Lane,
+  Rejection,
+  TypeDigest,
+  Welcome,
+} from "../../shared/sync/frames.ts";
 import type { OutgoingBatch } from "../../shared/sync/sender.ts";
 import type { LoadRequest, SessionEnd, Settled } from "../../shared/sync/session-driver.ts";
 import { nextTickMs } from "../../shared/sync/session-liveness.ts";
@@ -25,10 +37,22 @@ export interface SimPorts {
   apply(lane: Lane, batches: readonly Batch[]): readonly Rejection[];
   settle(lane: Lane, settled: Settled): void;
   readonly blobs: SimBlobs;
+  readonly rounds: SimCloudRounds | SimEdgeRounds;
   /** What this side has committed of a lane. */
   committed(lane: Lane): readonly SeqRange[];
   /** Everything that the session began is done. */
   ended(end: SessionEnd): void;
+}
+
+interface SimCloudRounds {
+  readonly role: "cloud";
+  readDigest(): { readonly request: number; readonly types: readonly TypeDigest[] };
+  repair(entries: Entries): RoundCounts;
+}
+
+interface SimEdgeRounds {
+  readonly role: "edge";
+  answer(question: DigestQuestion): DigestAnswer;
 }
 
 interface Pending {
@@ -139,6 +163,26 @@ export class SimSessionEnd implements StreamEnd {
         this.#settleNext();
         return;
       }
+      case "answer": {
+        const { rounds } = ports;
+        if (rounds.role === "edge") this.#work(() => ({ type: "answered", answer: rounds.answer(effect.question) }));
+        return;
+      }
+      case "read-digest":
+      case "repair": {
+        const { rounds } = ports;
+        if (rounds.role === "edge") return;
+        this.#work(() => ({
+          type: "round",
+          event:
+            effect.type === "repair"
+              ? { type: "repaired", found: rounds.repair(effect.entries) }
+              : { type: "digest-read", ...rounds.readDigest() },
+        }));
+        return;
+      }
+      case "round-ended":
+        return;
       case "note":
         // Nothing in the protocol depends on it.
         return;

@@ -22,6 +22,7 @@ const IDLE: SessionPorts = {
     write: () => Promise.resolve({ isDone: true }),
     read: () => Promise.resolve(null),
   },
+  rounds: { role: "edge", answer: ({ round }) => Promise.resolve({ type: "digest-diff", round, types: [] }) },
 };
 
 /** An edge's session whose peer is the test. */

@@ -31,11 +31,13 @@ export const HELLO: Hello = {
   edgeVersion: "test",
   storeId: ID,
   lanes: [
-    { lane: "config", nextSeq: 1, oldestSeq: 1, ackedSeq: 0 },
-    { lane: "telemetry", nextSeq: 1, oldestSeq: 1, ackedSeq: 0 },
+    { lane: "config", nextSeq: 1, oldestSeq: 1, ackedSeq: 0, firstSeq: 1 },
+    { lane: "telemetry", nextSeq: 1, oldestSeq: 1, ackedSeq: 0, firstSeq: 1 },
   ],
   cloudId: null,
   downlinkApplied: 0,
+  downlinkTag: null,
+  machineId: ID,
   wallClockMs: 0,
   backlogOrder: "oldest-first",
 };
@@ -56,6 +58,7 @@ export const WELCOME: Welcome = {
     { lane: "config", course: inOrderFrom(1) },
     { lane: "telemetry", course: inOrderFrom(1) },
   ],
+  tags: [],
   window: WINDOW,
   wallClockMs: 0,
   downlinkResume: 0,

@@ -60,6 +60,34 @@ const frame: fc.Arbitrary<Frame> = fc.oneof(
   fc.record({ type: fc.constant("go-away" as const), code: text, text, retryAfterMs: fc.nat() }),
 );
 
+const hash = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n });
+const bucketCount = fc.integer({ min: 0, max: 12 }).map((power) => 2 ** power);
+const buckets = fc
+  .record({ entityType: text, bucketCount })
+  .chain((head) =>
+    fc.uniqueArray(fc.nat(head.bucketCount - 1), { maxLength: 20 }).map((list) => ({ ...head, buckets: list })),
+  );
+const typeDigest = fc
+  .record({ entityType: text, size: fc.integer({ min: 0, max: 5 }) })
+  .chain(({ entityType, size }) =>
+    fc.array(hash, { minLength: 2 ** size, maxLength: 2 ** size }).map((hashes) => ({ entityType, buckets: hashes })),
+  );
+const question: fc.Arbitrary<Frame> = fc.oneof(
+  fc.record({ type: fc.constant("digest" as const), round: seq, types: fc.array(typeDigest, { maxLength: 4 }) }),
+  fc.record({ type: fc.constant("entries-wanted" as const), round: seq, buckets }),
+);
+const answer: fc.Arbitrary<Frame> = fc.oneof(
+  fc.record({ type: fc.constant("digest-diff" as const), round: seq, types: fc.array(buckets, { maxLength: 4 }) }),
+  fc.record({
+    type: fc.constant("entries" as const),
+    round: seq,
+    buckets,
+    downlinkApplied: seq,
+    entries: fc.array(fc.record({ id: uuid, hash })),
+    busyIds: fc.array(uuid),
+  }),
+);
+
 const entity = fc.record({ type: text, id: uuid });
 const scope = fc.constantFrom(...ATTRIBUTE_SCOPES);
 const value = fc.json().map((json) => json as CanonicalJson);
@@ -68,6 +96,7 @@ const attributes = fc.array(fc.record({ key: text, value, updatedMs: timeMs }));
 const change: fc.Arbitrary<SentChange> = fc.oneof(
   fc.record({ kind: fc.constant("large-change" as const), entity, content: blob }),
   fc.record({ kind: fc.constant("entity-saved" as const), entity, body: fc.json() }),
+  fc.record({ kind: fc.constant("entity-wanted" as const), entity }),
   fc.record({ kind: fc.constant("entity-removed" as const), entity, deleted: fc.boolean() }),
   fc.record({ kind: fc.constant("attributes-saved" as const), entity, scope, attributes }),
   fc.record({ kind: fc.constant("attributes-deleted" as const), entity, scope, keys: fc.array(text) }),
@@ -124,6 +153,38 @@ describe("frames", () => {
         expect(down(sent)).toEqual(sent);
       }),
     );
+  });
+
+  test("of a digest round stay the same in their direction, and don't go the other way", () => {
+    fc.assert(
+      fc.property(question, answer, (asked, answered) => {
+        expect(down(asked)).toEqual(asked);
+        expect(up(answered)).toEqual(answered);
+        expect(() => encodeRequest(asked)).toThrow(AppError);
+        expect(() => encodeResponse(answered)).toThrow(AppError);
+      }),
+    );
+  });
+
+  test.each([
+    ["three buckets", { types: [{ type: "DEVICE", buckets: [1n, 2n, 3n] }] }],
+    ["no buckets", { types: [{ type: "DEVICE", buckets: [] }] }],
+    [
+      "more buckets than there may be",
+      { types: [{ type: "DEVICE", buckets: Array.from({ length: 8_192 }, () => 0n) }] },
+    ],
+  ])("of a digest with %s are a PROTOCOL_ERROR", (_name, value) => {
+    const message = create(SessionResponseSchema, { frame: { case: "digest", value } });
+    expect(() => decodeResponse(message)).toThrow(expect.objectContaining({ code: "PROTOCOL_ERROR" }));
+  });
+
+  test.each([
+    ["a bucket that there is not", { buckets: { type: "DEVICE", bucketCount: 2, buckets: [2] } }],
+    ["more ids than hashes", { buckets: { type: "DEVICE", bucketCount: 1 }, ids: [new Uint8Array(16)] }],
+    ["no buckets", { ids: [] }],
+  ])("of entries with %s are a PROTOCOL_ERROR", (_name, value) => {
+    const message = create(SessionRequestSchema, { frame: { case: "entries", value } });
+    expect(() => decodeRequest(message)).toThrow(expect.objectContaining({ code: "PROTOCOL_ERROR" }));
   });
 
   test("of the greeting stay the same in theirs, and don't go the other way", () => {
@@ -188,6 +249,11 @@ describe("items", () => {
     expect(() => decodeItems(encodeItems([{ changedMs: 1, changes: [] }]), 2)).toThrow(
       expect.objectContaining({ code: "PROTOCOL_ERROR" }),
     );
+  });
+
+  test("that repair stay so", () => {
+    const repair = { changedMs: 1, changes: [], isRepair: true };
+    expect(decodeItems(encodeItems([repair]), 1)).toEqual([{ ...repair, unknown: 0 }]);
   });
 
   test("keep count of changes that this version does not know", () => {

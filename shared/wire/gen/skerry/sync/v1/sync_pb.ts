@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file skerry/sync/v1/sync.proto.
  */
 export const file_skerry_sync_v1_sync: GenFile = /*@__PURE__*/
-  fileDesc("Chlza2Vycnkvc3luYy92MS9zeW5jLnByb3RvEg5za2Vycnkuc3luYy52MSK2AwoOU2Vzc2lvblJlcXVlc3QSJgoFaGVsbG8YASABKAsyFS5za2Vycnkuc3luYy52MS5IZWxsb0gAEiYKBWJhdGNoGAIgASgLMhUuc2tlcnJ5LnN5bmMudjEuQmF0Y2hIABIiCgNhY2sYAyABKAsyEy5za2Vycnkuc3luYy52MS5BY2tIABIkCgRwaW5nGAQgASgLMhQuc2tlcnJ5LnN5bmMudjEuUGluZ0gAEiQKBHBvbmcYBSABKAsyFC5za2Vycnkuc3luYy52MS5Qb25nSAASKQoHZ29fYXdheRgGIAEoCzIWLnNrZXJyeS5zeW5jLnYxLkdvQXdheUgAEigKBnN0YXR1cxgUIAEoCzIWLnNrZXJyeS5zeW5jLnYxLlN0YXR1c0gAEi8KCmJsb2Jfb2ZmZXIYHiABKAsyGS5za2Vycnkuc3luYy52MS5CbG9iT2ZmZXJIABImCgVjaHVuaxgfIAEoCzIVLnNrZXJyeS5zeW5jLnYxLkNodW5rSAASLQoJY2h1bmtfYWNrGCAgASgLMhguc2tlcnJ5LnN5bmMudjEuQ2h1bmtBY2tIAEIHCgVmcmFtZSKRAwoPU2Vzc2lvblJlc3BvbnNlEioKB3dlbGNvbWUYASABKAsyFy5za2Vycnkuc3luYy52MS5XZWxjb21lSAASJgoFYmF0Y2gYAiABKAsyFS5za2Vycnkuc3luYy52MS5CYXRjaEgAEiIKA2FjaxgDIAEoCzITLnNrZXJyeS5zeW5jLnYxLkFja0gAEiQKBHBpbmcYBCABKAsyFC5za2Vycnkuc3luYy52MS5QaW5nSAASJAoEcG9uZxgFIAEoCzIULnNrZXJyeS5zeW5jLnYxLlBvbmdIABIpCgdnb19hd2F5GAYgASgLMhYuc2tlcnJ5LnN5bmMudjEuR29Bd2F5SAASLwoKYmxvYl9vZmZlchgeIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkJsb2JPZmZlckgAEiYKBWNodW5rGB8gASgLMhUuc2tlcnJ5LnN5bmMudjEuQ2h1bmtIABItCgljaHVua19hY2sYICABKAsyGC5za2Vycnkuc3luYy52MS5DaHVua0Fja0gAQgcKBWZyYW1lIrACCgVIZWxsbxIUCgxwcm90b2NvbF9taW4YASABKA0SFAoMcHJvdG9jb2xfbWF4GAIgASgNEhQKDGVkZ2VfdmVyc2lvbhgDIAEoCRIQCghzdG9yZV9pZBgEIAEoDBIoCgVsYW5lcxgFIAMoCzIZLnNrZXJyeS5zeW5jLnYxLkxhbmVPZmZlchIQCghjbG91ZF9pZBgGIAEoDBIYChBkb3dubGlua19hcHBsaWVkGAcgASgEEhUKDXdhbGxfY2xvY2tfbXMYCCABKAMSMQoMY29tcHJlc3Npb25zGAkgAygOMhsuc2tlcnJ5LnN5bmMudjEuQ29tcHJlc3Npb24SMwoNYmFja2xvZ19vcmRlchgKIAEoDjIcLnNrZXJyeS5zeW5jLnYxLkJhY2tsb2dPcmRlciJoCglMYW5lT2ZmZXISIgoEbGFuZRgBIAEoDjIULnNrZXJyeS5zeW5jLnYxLkxhbmUSEAoIbmV4dF9zZXEYAiABKAQSEgoKb2xkZXN0X3NlcRgDIAEoBBIRCglhY2tlZF9zZXEYBCABKAQipAIKB1dlbGNvbWUSEAoIcHJvdG9jb2wYASABKA0SDwoHc2Vzc2lvbhgCIAEoBBIqCgRlZGdlGAMgASgLMhwuc2tlcnJ5LnN5bmMudjEuRWRnZUlkZW50aXR5EhAKCGNsb3VkX2lkGAQgASgMEjEKCndhdGVybWFya3MYBSADKAsyHS5za2Vycnkuc3luYy52MS5MYW5lV2F0ZXJtYXJrEiYKBndpbmRvdxgGIAEoCzIWLnNrZXJyeS5zeW5jLnYxLldpbmRvdxIVCg13YWxsX2Nsb2NrX21zGAcgASgDEhUKDWNsb3VkX3ZlcnNpb24YCCABKAkSFwoPZG93bmxpbmtfcmVzdW1lGAkgASgEEhYKDmRvd25saW5rX2Fja2VkGAogASgEIk4KDEVkZ2VJZGVudGl0eRIPCgdlZGdlX2lkGAEgASgMEhEKCXRlbmFudF9pZBgCIAEoDBIMCgRuYW1lGAMgASgJEgwKBHR5cGUYBCABKAkiagoNTGFuZVdhdGVybWFyaxIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRILCgNzZXEYAiABKAQSKAoGY291cnNlGAMgAygLMhguc2tlcnJ5LnN5bmMudjEuU2VxUmFuZ2UiJwoIU2VxUmFuZ2USDQoFZmlyc3QYASABKAQSDAoEbGFzdBgCIAEoBCImCgZXaW5kb3cSDQoFYnl0ZXMYASABKA0SDQoFaXRlbXMYAiABKA0ikAEKBUJhdGNoEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEhEKCWZpcnN0X3NlcRgCIAEoBBINCgVjb3VudBgDIAEoDRIwCgtjb21wcmVzc2lvbhgEIAEoDjIbLnNrZXJyeS5zeW5jLnYxLkNvbXByZXNzaW9uEg8KB3BheWxvYWQYBSABKAwiZQoDQWNrEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEgsKA3NlcRgCIAEoBBItCgpyZWplY3Rpb25zGAMgAygLMhkuc2tlcnJ5LnN5bmMudjEuUmVqZWN0aW9uIkUKCVJlamVjdGlvbhILCgNzZXEYASABKAQSDAoEY29kZRgCIAEoCRIMCgR0ZXh0GAMgASgJEg8KB3ZlcnNpb24YBCABKAkiKAoHQmxvYlJlZhIOCgZzaGEyNTYYASABKAwSDQoFYnl0ZXMYAiABKAQiMgoJQmxvYk9mZmVyEiUKBGJsb2IYASABKAsyFy5za2Vycnkuc3luYy52MS5CbG9iUmVmImoKBUNodW5rEg4KBnNoYTI1NhgBIAEoDBIOCgZvZmZzZXQYAiABKAQSMAoLY29tcHJlc3Npb24YAyABKA4yGy5za2Vycnkuc3luYy52MS5Db21wcmVzc2lvbhIPCgdjb250ZW50GAQgASgMIjgKCENodW5rQWNrEg4KBnNoYTI1NhgBIAEoDBIOCgZvZmZzZXQYAiABKAQSDAoEZG9uZRgDIAEoCCIVCgRQaW5nEg0KBW5vbmNlGAEgASgEIhUKBFBvbmcSDQoFbm9uY2UYASABKAQirAEKBlN0YXR1cxIVCg13YWxsX2Nsb2NrX21zGAEgASgDEioKBWxhbmVzGAIgAygLMhsuc2tlcnJ5LnN5bmMudjEuTGFuZUJhY2tsb2cSFAoMcGFya2VkX2l0ZW1zGAMgASgEEiQKBXF1b3RhGAQgASgOMhUuc2tlcnJ5LnN5bmMudjEuUXVvdGESDQoFc3RhdGUYBSABKAkSFAoMc3RhdGVfZm9yX21zGAYgASgEIoQBCgtMYW5lQmFja2xvZxIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRINCgVpdGVtcxgCIAEoBBISCgVieXRlcxgDIAEoBEgAiAEBEhYKCW9sZGVzdF9tcxgEIAEoA0gBiAEBQggKBl9ieXRlc0IMCgpfb2xkZXN0X21zIjwKBkdvQXdheRIMCgRjb2RlGAEgASgJEgwKBHRleHQYAiABKAkSFgoOcmV0cnlfYWZ0ZXJfbXMYAyABKA0imgEKEFRlbGVtZXRyeVJlY29yZHMSEgoKZW50aXR5X2lkcxgBIAMoDBIUCgxlbnRpdHlfaW5kZXgYAiADKA0SEwoLdHNfZGVsdGFfbXMYAyADKBISDwoHa2V5X3NldBgEIAMoDRIOCgZ2YWx1ZXMYBSABKAkSEQoJc2VxX2NvdW50GAYgASgNEhMKC3NlcV9za2lwcGVkGAcgAygNIiwKBUl0ZW1zEiMKBWl0ZW1zGAEgAygLMhQuc2tlcnJ5LnN5bmMudjEuSXRlbSJDCgRJdGVtEhIKCmNoYW5nZWRfbXMYASABKAMSJwoHY2hhbmdlcxgCIAMoCzIWLnNrZXJyeS5zeW5jLnYxLkNoYW5nZSKnAwoGQ2hhbmdlEjMKDGVudGl0eV9zYXZlZBgBIAEoCzIbLnNrZXJyeS5zeW5jLnYxLkVudGl0eVNhdmVkSAASNwoOZW50aXR5X3JlbW92ZWQYAiABKAsyHS5za2Vycnkuc3luYy52MS5FbnRpdHlSZW1vdmVkSAASOwoQYXR0cmlidXRlc19zYXZlZBgDIAEoCzIfLnNrZXJyeS5zeW5jLnYxLkF0dHJpYnV0ZXNTYXZlZEgAEj8KEmF0dHJpYnV0ZXNfZGVsZXRlZBgEIAEoCzIhLnNrZXJyeS5zeW5jLnYxLkF0dHJpYnV0ZXNEZWxldGVkSAASPQoRY3JlZGVudGlhbHNfc2F2ZWQYBSABKAsyIC5za2Vycnkuc3luYy52MS5DcmVkZW50aWFsc1NhdmVkSAASNQoNdGVsZW1ldHJ5X2dhcBgGIAEoCzIcLnNrZXJyeS5zeW5jLnYxLlRlbGVtZXRyeUdhcEgAEjMKDGxhcmdlX2NoYW5nZRgeIAEoCzIbLnNrZXJyeS5zeW5jLnYxLkxhcmdlQ2hhbmdlSABCBgoEa2luZCJiCgtMYXJnZUNoYW5nZRIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSKAoHY29udGVudBgCIAEoCzIXLnNrZXJyeS5zeW5jLnYxLkJsb2JSZWYiJQoJRW50aXR5UmVmEgwKBHR5cGUYASABKAkSCgoCaWQYAiABKAwiRgoLRW50aXR5U2F2ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEgwKBGJvZHkYAiABKAkiSwoNRW50aXR5UmVtb3ZlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDwoHZGVsZXRlZBgCIAEoCCJ6Cg9BdHRyaWJ1dGVzU2F2ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEg0KBXNjb3BlGAIgASgJEi0KCmF0dHJpYnV0ZXMYAyADKAsyGS5za2Vycnkuc3luYy52MS5BdHRyaWJ1dGUiOwoJQXR0cmlidXRlEgsKA2tleRgBIAEoCRISCgp1cGRhdGVkX21zGAIgASgDEg0KBXZhbHVlGAMgASgJIlsKEUF0dHJpYnV0ZXNEZWxldGVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhINCgVzY29wZRgCIAEoCRIMCgRrZXlzGAMgAygJIn4KEENyZWRlbnRpYWxzU2F2ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEgwKBHR5cGUYAiABKAkSFgoOY3JlZGVudGlhbHNfaWQYAyABKAkSGQoRY3JlZGVudGlhbHNfdmFsdWUYBCABKAkiegoMVGVsZW1ldHJ5R2FwEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIPCgdmcm9tX21zGAIgASgDEg0KBXRvX21zGAMgASgDEg8KB3JlY29yZHMYBCABKAQSDgoGcmVhc29uGAUgASgJKmMKBExhbmUSFAoQTEFORV9VTlNQRUNJRklFRBAAEg8KC0xBTkVfQ09ORklHEAESEgoOTEFORV9URUxFTUVUUlkQAhIRCg1MQU5FX0RPV05MSU5LEAMSDQoJTEFORV9MSVZFEAQqjAEKDEJhY2tsb2dPcmRlchIdChlCQUNLTE9HX09SREVSX1VOU1BFQ0lGSUVEEAASHQoZQkFDS0xPR19PUkRFUl9JTlRFUkxFQVZFRBABEh4KGkJBQ0tMT0dfT1JERVJfT0xERVNUX0ZJUlNUEAISHgoaQkFDS0xPR19PUkRFUl9ORVdFU1RfRklSU1QQAypWCgtDb21wcmVzc2lvbhIbChdDT01QUkVTU0lPTl9VTlNQRUNJRklFRBAAEhQKEENPTVBSRVNTSU9OX05PTkUQARIUChBDT01QUkVTU0lPTl9aU1REEAIqUAoFUXVvdGESFQoRUVVPVEFfVU5TUEVDSUZJRUQQABIMCghRVU9UQV9PSxABEhIKDlFVT1RBX1RISU5OSU5HEAISDgoKUVVPVEFfRlVMTBADMmEKD0VkZ2VTeW5jU2VydmljZRJOCgdTZXNzaW9uEh4uc2tlcnJ5LnN5bmMudjEuU2Vzc2lvblJlcXVlc3QaHy5za2Vycnkuc3luYy52MS5TZXNzaW9uUmVzcG9uc2UoATABYgZwcm90bzM");
+  fileDesc("Chlza2Vycnkvc3luYy92MS9zeW5jLnByb3RvEg5za2Vycnkuc3luYy52MSKVBAoOU2Vzc2lvblJlcXVlc3QSJgoFaGVsbG8YASABKAsyFS5za2Vycnkuc3luYy52MS5IZWxsb0gAEiYKBWJhdGNoGAIgASgLMhUuc2tlcnJ5LnN5bmMudjEuQmF0Y2hIABIiCgNhY2sYAyABKAsyEy5za2Vycnkuc3luYy52MS5BY2tIABIkCgRwaW5nGAQgASgLMhQuc2tlcnJ5LnN5bmMudjEuUGluZ0gAEiQKBHBvbmcYBSABKAsyFC5za2Vycnkuc3luYy52MS5Qb25nSAASKQoHZ29fYXdheRgGIAEoCzIWLnNrZXJyeS5zeW5jLnYxLkdvQXdheUgAEigKBnN0YXR1cxgUIAEoCzIWLnNrZXJyeS5zeW5jLnYxLlN0YXR1c0gAEjEKC2RpZ2VzdF9kaWZmGBUgASgLMhouc2tlcnJ5LnN5bmMudjEuRGlnZXN0RGlmZkgAEioKB2VudHJpZXMYFiABKAsyFy5za2Vycnkuc3luYy52MS5FbnRyaWVzSAASLwoKYmxvYl9vZmZlchgeIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkJsb2JPZmZlckgAEiYKBWNodW5rGB8gASgLMhUuc2tlcnJ5LnN5bmMudjEuQ2h1bmtIABItCgljaHVua19hY2sYICABKAsyGC5za2Vycnkuc3luYy52MS5DaHVua0Fja0gAQgcKBWZyYW1lIvQDCg9TZXNzaW9uUmVzcG9uc2USKgoHd2VsY29tZRgBIAEoCzIXLnNrZXJyeS5zeW5jLnYxLldlbGNvbWVIABImCgViYXRjaBgCIAEoCzIVLnNrZXJyeS5zeW5jLnYxLkJhdGNoSAASIgoDYWNrGAMgASgLMhMuc2tlcnJ5LnN5bmMudjEuQWNrSAASJAoEcGluZxgEIAEoCzIULnNrZXJyeS5zeW5jLnYxLlBpbmdIABIkCgRwb25nGAUgASgLMhQuc2tlcnJ5LnN5bmMudjEuUG9uZ0gAEikKB2dvX2F3YXkYBiABKAsyFi5za2Vycnkuc3luYy52MS5Hb0F3YXlIABIoCgZkaWdlc3QYFCABKAsyFi5za2Vycnkuc3luYy52MS5EaWdlc3RIABI3Cg5lbnRyaWVzX3dhbnRlZBgVIAEoCzIdLnNrZXJyeS5zeW5jLnYxLkVudHJpZXNXYW50ZWRIABIvCgpibG9iX29mZmVyGB4gASgLMhkuc2tlcnJ5LnN5bmMudjEuQmxvYk9mZmVySAASJgoFY2h1bmsYHyABKAsyFS5za2Vycnkuc3luYy52MS5DaHVua0gAEi0KCWNodW5rX2FjaxggIAEoCzIYLnNrZXJyeS5zeW5jLnYxLkNodW5rQWNrSABCBwoFZnJhbWUi2gIKBUhlbGxvEhQKDHByb3RvY29sX21pbhgBIAEoDRIUCgxwcm90b2NvbF9tYXgYAiABKA0SFAoMZWRnZV92ZXJzaW9uGAMgASgJEhAKCHN0b3JlX2lkGAQgASgMEigKBWxhbmVzGAUgAygLMhkuc2tlcnJ5LnN5bmMudjEuTGFuZU9mZmVyEhAKCGNsb3VkX2lkGAYgASgMEhgKEGRvd25saW5rX2FwcGxpZWQYByABKAQSFQoNd2FsbF9jbG9ja19tcxgIIAEoAxIxCgxjb21wcmVzc2lvbnMYCSADKA4yGy5za2Vycnkuc3luYy52MS5Db21wcmVzc2lvbhIzCg1iYWNrbG9nX29yZGVyGAogASgOMhwuc2tlcnJ5LnN5bmMudjEuQmFja2xvZ09yZGVyEhIKCm1hY2hpbmVfaWQYFCABKAwSFAoMZG93bmxpbmtfdGFnGBUgASgMInsKCUxhbmVPZmZlchIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRIQCghuZXh0X3NlcRgCIAEoBBISCgpvbGRlc3Rfc2VxGAMgASgEEhEKCWFja2VkX3NlcRgEIAEoBBIRCglmaXJzdF9zZXEYFCABKAQiywIKB1dlbGNvbWUSEAoIcHJvdG9jb2wYASABKA0SDwoHc2Vzc2lvbhgCIAEoBBIqCgRlZGdlGAMgASgLMhwuc2tlcnJ5LnN5bmMudjEuRWRnZUlkZW50aXR5EhAKCGNsb3VkX2lkGAQgASgMEjEKCndhdGVybWFya3MYBSADKAsyHS5za2Vycnkuc3luYy52MS5MYW5lV2F0ZXJtYXJrEiYKBndpbmRvdxgGIAEoCzIWLnNrZXJyeS5zeW5jLnYxLldpbmRvdxIVCg13YWxsX2Nsb2NrX21zGAcgASgDEhUKDWNsb3VkX3ZlcnNpb24YCCABKAkSFwoPZG93bmxpbmtfcmVzdW1lGAkgASgEEhYKDmRvd25saW5rX2Fja2VkGAogASgEEiUKBHRhZ3MYFCADKAsyFy5za2Vycnkuc3luYy52MS5MYW5lVGFnIk4KDEVkZ2VJZGVudGl0eRIPCgdlZGdlX2lkGAEgASgMEhEKCXRlbmFudF9pZBgCIAEoDBIMCgRuYW1lGAMgASgJEgwKBHR5cGUYBCABKAkiagoNTGFuZVdhdGVybWFyaxIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRILCgNzZXEYAiABKAQSKAoGY291cnNlGAMgAygLMhguc2tlcnJ5LnN5bmMudjEuU2VxUmFuZ2UiRwoHTGFuZVRhZxIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRILCgNzZXEYAiABKAQSCwoDdGFnGAMgASgJIicKCFNlcVJhbmdlEg0KBWZpcnN0GAEgASgEEgwKBGxhc3QYAiABKAQiJgoGV2luZG93Eg0KBWJ5dGVzGAEgASgNEg0KBWl0ZW1zGAIgASgNIp0BCgVCYXRjaBIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRIRCglmaXJzdF9zZXEYAiABKAQSDQoFY291bnQYAyABKA0SMAoLY29tcHJlc3Npb24YBCABKA4yGy5za2Vycnkuc3luYy52MS5Db21wcmVzc2lvbhIPCgdwYXlsb2FkGAUgASgMEgsKA3RhZxgUIAEoDCJlCgNBY2sSIgoEbGFuZRgBIAEoDjIULnNrZXJyeS5zeW5jLnYxLkxhbmUSCwoDc2VxGAIgASgEEi0KCnJlamVjdGlvbnMYAyADKAsyGS5za2Vycnkuc3luYy52MS5SZWplY3Rpb24iRQoJUmVqZWN0aW9uEgsKA3NlcRgBIAEoBBIMCgRjb2RlGAIgASgJEgwKBHRleHQYAyABKAkSDwoHdmVyc2lvbhgEIAEoCSIoCgdCbG9iUmVmEg4KBnNoYTI1NhgBIAEoDBINCgVieXRlcxgCIAEoBCIyCglCbG9iT2ZmZXISJQoEYmxvYhgBIAEoCzIXLnNrZXJyeS5zeW5jLnYxLkJsb2JSZWYiagoFQ2h1bmsSDgoGc2hhMjU2GAEgASgMEg4KBm9mZnNldBgCIAEoBBIwCgtjb21wcmVzc2lvbhgDIAEoDjIbLnNrZXJyeS5zeW5jLnYxLkNvbXByZXNzaW9uEg8KB2NvbnRlbnQYBCABKAwiOAoIQ2h1bmtBY2sSDgoGc2hhMjU2GAEgASgMEg4KBm9mZnNldBgCIAEoBBIMCgRkb25lGAMgASgIIhUKBFBpbmcSDQoFbm9uY2UYASABKAQiFQoEUG9uZxINCgVub25jZRgBIAEoBCKsAQoGU3RhdHVzEhUKDXdhbGxfY2xvY2tfbXMYASABKAMSKgoFbGFuZXMYAiADKAsyGy5za2Vycnkuc3luYy52MS5MYW5lQmFja2xvZxIUCgxwYXJrZWRfaXRlbXMYAyABKAQSJAoFcXVvdGEYBCABKA4yFS5za2Vycnkuc3luYy52MS5RdW90YRINCgVzdGF0ZRgFIAEoCRIUCgxzdGF0ZV9mb3JfbXMYBiABKAQihAEKC0xhbmVCYWNrbG9nEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEg0KBWl0ZW1zGAIgASgEEhIKBWJ5dGVzGAMgASgESACIAQESFgoJb2xkZXN0X21zGAQgASgDSAGIAQFCCAoGX2J5dGVzQgwKCl9vbGRlc3RfbXMiPAoGR29Bd2F5EgwKBGNvZGUYASABKAkSDAoEdGV4dBgCIAEoCRIWCg5yZXRyeV9hZnRlcl9tcxgDIAEoDSJCCgZEaWdlc3QSDQoFcm91bmQYASABKAQSKQoFdHlwZXMYAiADKAsyGi5za2Vycnkuc3luYy52MS5UeXBlRGlnZXN0IisKClR5cGVEaWdlc3QSDAoEdHlwZRgBIAEoCRIPCgdidWNrZXRzGAIgAygQIkcKCkRpZ2VzdERpZmYSDQoFcm91bmQYASABKAQSKgoFdHlwZXMYAiADKAsyGy5za2Vycnkuc3luYy52MS5UeXBlQnVja2V0cyJCCgtUeXBlQnVja2V0cxIMCgR0eXBlGAEgASgJEhQKDGJ1Y2tldF9jb3VudBgCIAEoDRIPCgdidWNrZXRzGAMgAygNIkwKDUVudHJpZXNXYW50ZWQSDQoFcm91bmQYASABKAQSLAoHYnVja2V0cxgCIAEoCzIbLnNrZXJyeS5zeW5jLnYxLlR5cGVCdWNrZXRzIo8BCgdFbnRyaWVzEg0KBXJvdW5kGAEgASgEEiwKB2J1Y2tldHMYAiABKAsyGy5za2Vycnkuc3luYy52MS5UeXBlQnVja2V0cxIYChBkb3dubGlua19hcHBsaWVkGAMgASgEEgsKA2lkcxgEIAMoDBIOCgZoYXNoZXMYBSADKBASEAoIYnVzeV9pZHMYBiADKAwimgEKEFRlbGVtZXRyeVJlY29yZHMSEgoKZW50aXR5X2lkcxgBIAMoDBIUCgxlbnRpdHlfaW5kZXgYAiADKA0SEwoLdHNfZGVsdGFfbXMYAyADKBISDwoHa2V5X3NldBgEIAMoDRIOCgZ2YWx1ZXMYBSABKAkSEQoJc2VxX2NvdW50GAYgASgNEhMKC3NlcV9za2lwcGVkGAcgAygNIiwKBUl0ZW1zEiMKBWl0ZW1zGAEgAygLMhQuc2tlcnJ5LnN5bmMudjEuSXRlbSJTCgRJdGVtEhIKCmNoYW5nZWRfbXMYASABKAMSJwoHY2hhbmdlcxgCIAMoCzIWLnNrZXJyeS5zeW5jLnYxLkNoYW5nZRIOCgZyZXBhaXIYFCABKAgi3gMKBkNoYW5nZRIzCgxlbnRpdHlfc2F2ZWQYASABKAsyGy5za2Vycnkuc3luYy52MS5FbnRpdHlTYXZlZEgAEjcKDmVudGl0eV9yZW1vdmVkGAIgASgLMh0uc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVtb3ZlZEgAEjsKEGF0dHJpYnV0ZXNfc2F2ZWQYAyABKAsyHy5za2Vycnkuc3luYy52MS5BdHRyaWJ1dGVzU2F2ZWRIABI/ChJhdHRyaWJ1dGVzX2RlbGV0ZWQYBCABKAsyIS5za2Vycnkuc3luYy52MS5BdHRyaWJ1dGVzRGVsZXRlZEgAEj0KEWNyZWRlbnRpYWxzX3NhdmVkGAUgASgLMiAuc2tlcnJ5LnN5bmMudjEuQ3JlZGVudGlhbHNTYXZlZEgAEjUKDXRlbGVtZXRyeV9nYXAYBiABKAsyHC5za2Vycnkuc3luYy52MS5UZWxlbWV0cnlHYXBIABI1Cg1lbnRpdHlfd2FudGVkGBQgASgLMhwuc2tlcnJ5LnN5bmMudjEuRW50aXR5V2FudGVkSAASMwoMbGFyZ2VfY2hhbmdlGB4gASgLMhsuc2tlcnJ5LnN5bmMudjEuTGFyZ2VDaGFuZ2VIAEIGCgRraW5kImIKC0xhcmdlQ2hhbmdlEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIoCgdjb250ZW50GAIgASgLMhcuc2tlcnJ5LnN5bmMudjEuQmxvYlJlZiIlCglFbnRpdHlSZWYSDAoEdHlwZRgBIAEoCRIKCgJpZBgCIAEoDCJGCgtFbnRpdHlTYXZlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDAoEYm9keRgCIAEoCSJLCg1FbnRpdHlSZW1vdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIPCgdkZWxldGVkGAIgASgIIjkKDEVudGl0eVdhbnRlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYiegoPQXR0cmlidXRlc1NhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhINCgVzY29wZRgCIAEoCRItCgphdHRyaWJ1dGVzGAMgAygLMhkuc2tlcnJ5LnN5bmMudjEuQXR0cmlidXRlIjsKCUF0dHJpYnV0ZRILCgNrZXkYASABKAkSEgoKdXBkYXRlZF9tcxgCIAEoAxINCgV2YWx1ZRgDIAEoCSJbChFBdHRyaWJ1dGVzRGVsZXRlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDQoFc2NvcGUYAiABKAkSDAoEa2V5cxgDIAMoCSJ+ChBDcmVkZW50aWFsc1NhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIMCgR0eXBlGAIgASgJEhYKDmNyZWRlbnRpYWxzX2lkGAMgASgJEhkKEWNyZWRlbnRpYWxzX3ZhbHVlGAQgASgJInoKDFRlbGVtZXRyeUdhcBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDwoHZnJvbV9tcxgCIAEoAxINCgV0b19tcxgDIAEoAxIPCgdyZWNvcmRzGAQgASgEEg4KBnJlYXNvbhgFIAEoCSpjCgRMYW5lEhQKEExBTkVfVU5TUEVDSUZJRUQQABIPCgtMQU5FX0NPTkZJRxABEhIKDkxBTkVfVEVMRU1FVFJZEAISEQoNTEFORV9ET1dOTElOSxADEg0KCUxBTkVfTElWRRAEKowBCgxCYWNrbG9nT3JkZXISHQoZQkFDS0xPR19PUkRFUl9VTlNQRUNJRklFRBAAEh0KGUJBQ0tMT0dfT1JERVJfSU5URVJMRUFWRUQQARIeChpCQUNLTE9HX09SREVSX09MREVTVF9GSVJTVBACEh4KGkJBQ0tMT0dfT1JERVJfTkVXRVNUX0ZJUlNUEAMqVgoLQ29tcHJlc3Npb24SGwoXQ09NUFJFU1NJT05fVU5TUEVDSUZJRUQQABIUChBDT01QUkVTU0lPTl9OT05FEAESFAoQQ09NUFJFU1NJT05fWlNURBACKlAKBVF1b3RhEhUKEVFVT1RBX1VOU1BFQ0lGSUVEEAASDAoIUVVPVEFfT0sQARISCg5RVU9UQV9USElOTklORxACEg4KClFVT1RBX0ZVTEwQAzJhCg9FZGdlU3luY1NlcnZpY2USTgoHU2Vzc2lvbhIeLnNrZXJyeS5zeW5jLnYxLlNlc3Npb25SZXF1ZXN0Gh8uc2tlcnJ5LnN5bmMudjEuU2Vzc2lvblJlc3BvbnNlKAEwAWIGcHJvdG8z");
 
 /**
  * What the edge sends. The first frame of a session is a Hello.
@@ -65,6 +65,18 @@ export type SessionRequest = Message<"skerry.sync.v1.SessionRequest"> & {
      */
     value: Status;
     case: "status";
+  } | {
+    /**
+     * @generated from field: skerry.sync.v1.DigestDiff digest_diff = 21;
+     */
+    value: DigestDiff;
+    case: "digestDiff";
+  } | {
+    /**
+     * @generated from field: skerry.sync.v1.Entries entries = 22;
+     */
+    value: Entries;
+    case: "entries";
   } | {
     /**
      * @generated from field: skerry.sync.v1.BlobOffer blob_offer = 30;
@@ -138,6 +150,18 @@ export type SessionResponse = Message<"skerry.sync.v1.SessionResponse"> & {
      */
     value: GoAway;
     case: "goAway";
+  } | {
+    /**
+     * @generated from field: skerry.sync.v1.Digest digest = 20;
+     */
+    value: Digest;
+    case: "digest";
+  } | {
+    /**
+     * @generated from field: skerry.sync.v1.EntriesWanted entries_wanted = 21;
+     */
+    value: EntriesWanted;
+    case: "entriesWanted";
   } | {
     /**
      * @generated from field: skerry.sync.v1.BlobOffer blob_offer = 30;
@@ -229,6 +253,20 @@ export type Hello = Message<"skerry.sync.v1.Hello"> & {
    * @generated from field: skerry.sync.v1.BacklogOrder backlog_order = 10;
    */
   backlogOrder: BacklogOrder;
+
+  /**
+   * Made anew by each process (16 bytes): two that come back in turn are two machines with one identity.
+   *
+   * @generated from field: bytes machine_id = 20;
+   */
+  machineId: Uint8Array;
+
+  /**
+   * The tag of the batch that ended at downlink_applied; empty when there was none.
+   *
+   * @generated from field: bytes downlink_tag = 21;
+   */
+  downlinkTag: Uint8Array;
 };
 
 /**
@@ -267,6 +305,13 @@ export type LaneOffer = Message<"skerry.sync.v1.LaneOffer"> & {
    * @generated from field: uint64 acked_seq = 4;
    */
   ackedSeq: bigint;
+
+  /**
+   * The first sequence that belongs to this store; 0 is 1. A store that was renewed goes on with the numbers of the one before.
+   *
+   * @generated from field: uint64 first_seq = 20;
+   */
+  firstSeq: bigint;
 };
 
 /**
@@ -339,6 +384,11 @@ export type Welcome = Message<"skerry.sync.v1.Welcome"> & {
    * @generated from field: uint64 downlink_acked = 10;
    */
   downlinkAcked: bigint;
+
+  /**
+   * @generated from field: repeated skerry.sync.v1.LaneTag tags = 20;
+   */
+  tags: LaneTag[];
 };
 
 /**
@@ -414,6 +464,35 @@ export const LaneWatermarkSchema: GenMessage<LaneWatermark> = /*@__PURE__*/
   messageDesc(file_skerry_sync_v1_sync, 6);
 
 /**
+ * What the newest item is that the cloud has of a lane, so that the edge knows its own.
+ *
+ * @generated from message skerry.sync.v1.LaneTag
+ */
+export type LaneTag = Message<"skerry.sync.v1.LaneTag"> & {
+  /**
+   * @generated from field: skerry.sync.v1.Lane lane = 1;
+   */
+  lane: Lane;
+
+  /**
+   * @generated from field: uint64 seq = 2;
+   */
+  seq: bigint;
+
+  /**
+   * @generated from field: string tag = 3;
+   */
+  tag: string;
+};
+
+/**
+ * Describes the message skerry.sync.v1.LaneTag.
+ * Use `create(LaneTagSchema)` to create a new message.
+ */
+export const LaneTagSchema: GenMessage<LaneTag> = /*@__PURE__*/
+  messageDesc(file_skerry_sync_v1_sync, 7);
+
+/**
  * @generated from message skerry.sync.v1.SeqRange
  */
 export type SeqRange = Message<"skerry.sync.v1.SeqRange"> & {
@@ -435,7 +514,7 @@ export type SeqRange = Message<"skerry.sync.v1.SeqRange"> & {
  * Use `create(SeqRangeSchema)` to create a new message.
  */
 export const SeqRangeSchema: GenMessage<SeqRange> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 7);
+  messageDesc(file_skerry_sync_v1_sync, 8);
 
 /**
  * How much may be sent beyond the last acknowledgement, at most.
@@ -459,7 +538,7 @@ export type Window = Message<"skerry.sync.v1.Window"> & {
  * Use `create(WindowSchema)` to create a new message.
  */
 export const WindowSchema: GenMessage<Window> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 8);
+  messageDesc(file_skerry_sync_v1_sync, 9);
 
 /**
  * @generated from message skerry.sync.v1.Batch
@@ -491,6 +570,13 @@ export type Batch = Message<"skerry.sync.v1.Batch"> & {
    * @generated from field: bytes payload = 5;
    */
   payload: Uint8Array;
+
+  /**
+   * LANE_DOWNLINK: identity of the last row in the batch (16 bytes).
+   *
+   * @generated from field: bytes tag = 20;
+   */
+  tag: Uint8Array;
 };
 
 /**
@@ -498,7 +584,7 @@ export type Batch = Message<"skerry.sync.v1.Batch"> & {
  * Use `create(BatchSchema)` to create a new message.
  */
 export const BatchSchema: GenMessage<Batch> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 9);
+  messageDesc(file_skerry_sync_v1_sync, 10);
 
 /**
  * Everything that the lane carried up to seq is committed by the receiver, but for what it refuses for good: the rejections of this ack and of those before.
@@ -527,7 +613,7 @@ export type Ack = Message<"skerry.sync.v1.Ack"> & {
  * Use `create(AckSchema)` to create a new message.
  */
 export const AckSchema: GenMessage<Ack> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 10);
+  messageDesc(file_skerry_sync_v1_sync, 11);
 
 /**
  * @generated from message skerry.sync.v1.Rejection
@@ -563,7 +649,7 @@ export type Rejection = Message<"skerry.sync.v1.Rejection"> & {
  * Use `create(RejectionSchema)` to create a new message.
  */
 export const RejectionSchema: GenMessage<Rejection> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 11);
+  messageDesc(file_skerry_sync_v1_sync, 12);
 
 /**
  * Content under the name of what it is.
@@ -589,7 +675,7 @@ export type BlobRef = Message<"skerry.sync.v1.BlobRef"> & {
  * Use `create(BlobRefSchema)` to create a new message.
  */
 export const BlobRefSchema: GenMessage<BlobRef> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 12);
+  messageDesc(file_skerry_sync_v1_sync, 13);
 
 /**
  * A content that items behind it name; the answer is a ChunkAck that says where to go on.
@@ -608,7 +694,7 @@ export type BlobOffer = Message<"skerry.sync.v1.BlobOffer"> & {
  * Use `create(BlobOfferSchema)` to create a new message.
  */
 export const BlobOfferSchema: GenMessage<BlobOffer> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 13);
+  messageDesc(file_skerry_sync_v1_sync, 14);
 
 /**
  * A part of the content that was offered last.
@@ -644,7 +730,7 @@ export type Chunk = Message<"skerry.sync.v1.Chunk"> & {
  * Use `create(ChunkSchema)` to create a new message.
  */
 export const ChunkSchema: GenMessage<Chunk> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 14);
+  messageDesc(file_skerry_sync_v1_sync, 15);
 
 /**
  * Everything below offset is stored by the receiver.
@@ -675,7 +761,7 @@ export type ChunkAck = Message<"skerry.sync.v1.ChunkAck"> & {
  * Use `create(ChunkAckSchema)` to create a new message.
  */
 export const ChunkAckSchema: GenMessage<ChunkAck> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 15);
+  messageDesc(file_skerry_sync_v1_sync, 16);
 
 /**
  * @generated from message skerry.sync.v1.Ping
@@ -692,7 +778,7 @@ export type Ping = Message<"skerry.sync.v1.Ping"> & {
  * Use `create(PingSchema)` to create a new message.
  */
 export const PingSchema: GenMessage<Ping> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 16);
+  messageDesc(file_skerry_sync_v1_sync, 17);
 
 /**
  * @generated from message skerry.sync.v1.Pong
@@ -709,7 +795,7 @@ export type Pong = Message<"skerry.sync.v1.Pong"> & {
  * Use `create(PongSchema)` to create a new message.
  */
 export const PongSchema: GenMessage<Pong> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 17);
+  messageDesc(file_skerry_sync_v1_sync, 18);
 
 /**
  * How the edge is, for operators: nothing in the protocol depends on it.
@@ -757,7 +843,7 @@ export type Status = Message<"skerry.sync.v1.Status"> & {
  * Use `create(StatusSchema)` to create a new message.
  */
 export const StatusSchema: GenMessage<Status> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 18);
+  messageDesc(file_skerry_sync_v1_sync, 19);
 
 /**
  * @generated from message skerry.sync.v1.LaneBacklog
@@ -795,7 +881,7 @@ export type LaneBacklog = Message<"skerry.sync.v1.LaneBacklog"> & {
  * Use `create(LaneBacklogSchema)` to create a new message.
  */
 export const LaneBacklogSchema: GenMessage<LaneBacklog> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 19);
+  messageDesc(file_skerry_sync_v1_sync, 20);
 
 /**
  * The sender closes the session after this frame.
@@ -826,7 +912,182 @@ export type GoAway = Message<"skerry.sync.v1.GoAway"> & {
  * Use `create(GoAwaySchema)` to create a new message.
  */
 export const GoAwaySchema: GenMessage<GoAway> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 20);
+  messageDesc(file_skerry_sync_v1_sync, 21);
+
+/**
+ * What the cloud wants on the edge: per type the hashes of its entities, joined by XOR in buckets.
+ *
+ * @generated from message skerry.sync.v1.Digest
+ */
+export type Digest = Message<"skerry.sync.v1.Digest"> & {
+  /**
+   * @generated from field: uint64 round = 1;
+   */
+  round: bigint;
+
+  /**
+   * @generated from field: repeated skerry.sync.v1.TypeDigest types = 2;
+   */
+  types: TypeDigest[];
+};
+
+/**
+ * Describes the message skerry.sync.v1.Digest.
+ * Use `create(DigestSchema)` to create a new message.
+ */
+export const DigestSchema: GenMessage<Digest> = /*@__PURE__*/
+  messageDesc(file_skerry_sync_v1_sync, 22);
+
+/**
+ * @generated from message skerry.sync.v1.TypeDigest
+ */
+export type TypeDigest = Message<"skerry.sync.v1.TypeDigest"> & {
+  /**
+   * "DEVICE", "ASSET", …
+   *
+   * @generated from field: string type = 1;
+   */
+  type: string;
+
+  /**
+   * A power of two of them.
+   *
+   * @generated from field: repeated sfixed64 buckets = 2;
+   */
+  buckets: bigint[];
+};
+
+/**
+ * Describes the message skerry.sync.v1.TypeDigest.
+ * Use `create(TypeDigestSchema)` to create a new message.
+ */
+export const TypeDigestSchema: GenMessage<TypeDigest> = /*@__PURE__*/
+  messageDesc(file_skerry_sync_v1_sync, 23);
+
+/**
+ * Where the edge holds something else; no types: nowhere.
+ *
+ * @generated from message skerry.sync.v1.DigestDiff
+ */
+export type DigestDiff = Message<"skerry.sync.v1.DigestDiff"> & {
+  /**
+   * @generated from field: uint64 round = 1;
+   */
+  round: bigint;
+
+  /**
+   * @generated from field: repeated skerry.sync.v1.TypeBuckets types = 2;
+   */
+  types: TypeBuckets[];
+};
+
+/**
+ * Describes the message skerry.sync.v1.DigestDiff.
+ * Use `create(DigestDiffSchema)` to create a new message.
+ */
+export const DigestDiffSchema: GenMessage<DigestDiff> = /*@__PURE__*/
+  messageDesc(file_skerry_sync_v1_sync, 24);
+
+/**
+ * @generated from message skerry.sync.v1.TypeBuckets
+ */
+export type TypeBuckets = Message<"skerry.sync.v1.TypeBuckets"> & {
+  /**
+   * @generated from field: string type = 1;
+   */
+  type: string;
+
+  /**
+   * @generated from field: uint32 bucket_count = 2;
+   */
+  bucketCount: number;
+
+  /**
+   * Indexes below bucket_count.
+   *
+   * @generated from field: repeated uint32 buckets = 3;
+   */
+  buckets: number[];
+};
+
+/**
+ * Describes the message skerry.sync.v1.TypeBuckets.
+ * Use `create(TypeBucketsSchema)` to create a new message.
+ */
+export const TypeBucketsSchema: GenMessage<TypeBuckets> = /*@__PURE__*/
+  messageDesc(file_skerry_sync_v1_sync, 25);
+
+/**
+ * @generated from message skerry.sync.v1.EntriesWanted
+ */
+export type EntriesWanted = Message<"skerry.sync.v1.EntriesWanted"> & {
+  /**
+   * @generated from field: uint64 round = 1;
+   */
+  round: bigint;
+
+  /**
+   * @generated from field: skerry.sync.v1.TypeBuckets buckets = 2;
+   */
+  buckets?: TypeBuckets | undefined;
+};
+
+/**
+ * Describes the message skerry.sync.v1.EntriesWanted.
+ * Use `create(EntriesWantedSchema)` to create a new message.
+ */
+export const EntriesWantedSchema: GenMessage<EntriesWanted> = /*@__PURE__*/
+  messageDesc(file_skerry_sync_v1_sync, 26);
+
+/**
+ * Everything of one type that the edge holds in some buckets.
+ *
+ * @generated from message skerry.sync.v1.Entries
+ */
+export type Entries = Message<"skerry.sync.v1.Entries"> & {
+  /**
+   * @generated from field: uint64 round = 1;
+   */
+  round: bigint;
+
+  /**
+   * @generated from field: skerry.sync.v1.TypeBuckets buckets = 2;
+   */
+  buckets?: TypeBuckets | undefined;
+
+  /**
+   * Last downlink sequence that the edge had committed when it looked.
+   *
+   * @generated from field: uint64 downlink_applied = 3;
+   */
+  downlinkApplied: bigint;
+
+  /**
+   * 16 bytes each; entry i is (ids[i], hashes[i]).
+   *
+   * @generated from field: repeated bytes ids = 4;
+   */
+  ids: Uint8Array[];
+
+  /**
+   * @generated from field: repeated sfixed64 hashes = 5;
+   */
+  hashes: bigint[];
+
+  /**
+   * Entities of which something is on its way to the cloud, or parked: whatever differs there is no difference.
+   *
+   * @generated from field: repeated bytes busy_ids = 6;
+   */
+  busyIds: Uint8Array[];
+};
+
+/**
+ * Describes the message skerry.sync.v1.Entries.
+ * Use `create(EntriesSchema)` to create a new message.
+ */
+export const EntriesSchema: GenMessage<Entries> = /*@__PURE__*/
+  messageDesc(file_skerry_sync_v1_sync, 27);
 
 /**
  * Telemetry in columns: record i is (entity_ids[entity_index[i]], ts, the i-th line of values).
@@ -887,7 +1148,7 @@ export type TelemetryRecords = Message<"skerry.sync.v1.TelemetryRecords"> & {
  * Use `create(TelemetryRecordsSchema)` to create a new message.
  */
 export const TelemetryRecordsSchema: GenMessage<TelemetryRecords> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 21);
+  messageDesc(file_skerry_sync_v1_sync, 28);
 
 /**
  * Encoded messages of this type can be joined end to end: the result holds the items of all.
@@ -906,7 +1167,7 @@ export type Items = Message<"skerry.sync.v1.Items"> & {
  * Use `create(ItemsSchema)` to create a new message.
  */
 export const ItemsSchema: GenMessage<Items> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 22);
+  messageDesc(file_skerry_sync_v1_sync, 29);
 
 /**
  * One sequence number. Its changes are applied together; none at all is allowed.
@@ -925,6 +1186,13 @@ export type Item = Message<"skerry.sync.v1.Item"> & {
    * @generated from field: repeated skerry.sync.v1.Change changes = 2;
    */
   changes: Change[];
+
+  /**
+   * The changes are all that the cloud has of one entity: what the edge has beyond them is answered or removed.
+   *
+   * @generated from field: bool repair = 20;
+   */
+  repair: boolean;
 };
 
 /**
@@ -932,7 +1200,7 @@ export type Item = Message<"skerry.sync.v1.Item"> & {
  * Use `create(ItemSchema)` to create a new message.
  */
 export const ItemSchema: GenMessage<Item> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 23);
+  messageDesc(file_skerry_sync_v1_sync, 30);
 
 /**
  * @generated from message skerry.sync.v1.Change
@@ -979,6 +1247,12 @@ export type Change = Message<"skerry.sync.v1.Change"> & {
     case: "telemetryGap";
   } | {
     /**
+     * @generated from field: skerry.sync.v1.EntityWanted entity_wanted = 20;
+     */
+    value: EntityWanted;
+    case: "entityWanted";
+  } | {
+    /**
      * @generated from field: skerry.sync.v1.LargeChange large_change = 30;
      */
     value: LargeChange;
@@ -991,7 +1265,7 @@ export type Change = Message<"skerry.sync.v1.Change"> & {
  * Use `create(ChangeSchema)` to create a new message.
  */
 export const ChangeSchema: GenMessage<Change> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 24);
+  messageDesc(file_skerry_sync_v1_sync, 31);
 
 /**
  * A change that is too large for a batch.
@@ -1017,7 +1291,7 @@ export type LargeChange = Message<"skerry.sync.v1.LargeChange"> & {
  * Use `create(LargeChangeSchema)` to create a new message.
  */
 export const LargeChangeSchema: GenMessage<LargeChange> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 25);
+  messageDesc(file_skerry_sync_v1_sync, 32);
 
 /**
  * @generated from message skerry.sync.v1.EntityRef
@@ -1043,7 +1317,7 @@ export type EntityRef = Message<"skerry.sync.v1.EntityRef"> & {
  * Use `create(EntityRefSchema)` to create a new message.
  */
 export const EntityRefSchema: GenMessage<EntityRef> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 26);
+  messageDesc(file_skerry_sync_v1_sync, 33);
 
 /**
  * @generated from message skerry.sync.v1.EntitySaved
@@ -1067,7 +1341,7 @@ export type EntitySaved = Message<"skerry.sync.v1.EntitySaved"> & {
  * Use `create(EntitySavedSchema)` to create a new message.
  */
 export const EntitySavedSchema: GenMessage<EntitySaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 27);
+  messageDesc(file_skerry_sync_v1_sync, 34);
 
 /**
  * @generated from message skerry.sync.v1.EntityRemoved
@@ -1091,7 +1365,26 @@ export type EntityRemoved = Message<"skerry.sync.v1.EntityRemoved"> & {
  * Use `create(EntityRemovedSchema)` to create a new message.
  */
 export const EntityRemovedSchema: GenMessage<EntityRemoved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 28);
+  messageDesc(file_skerry_sync_v1_sync, 35);
+
+/**
+ * The cloud does not know this entity, and asks for all of it.
+ *
+ * @generated from message skerry.sync.v1.EntityWanted
+ */
+export type EntityWanted = Message<"skerry.sync.v1.EntityWanted"> & {
+  /**
+   * @generated from field: skerry.sync.v1.EntityRef entity = 1;
+   */
+  entity?: EntityRef | undefined;
+};
+
+/**
+ * Describes the message skerry.sync.v1.EntityWanted.
+ * Use `create(EntityWantedSchema)` to create a new message.
+ */
+export const EntityWantedSchema: GenMessage<EntityWanted> = /*@__PURE__*/
+  messageDesc(file_skerry_sync_v1_sync, 36);
 
 /**
  * @generated from message skerry.sync.v1.AttributesSaved
@@ -1120,7 +1413,7 @@ export type AttributesSaved = Message<"skerry.sync.v1.AttributesSaved"> & {
  * Use `create(AttributesSavedSchema)` to create a new message.
  */
 export const AttributesSavedSchema: GenMessage<AttributesSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 29);
+  messageDesc(file_skerry_sync_v1_sync, 37);
 
 /**
  * @generated from message skerry.sync.v1.Attribute
@@ -1149,7 +1442,7 @@ export type Attribute = Message<"skerry.sync.v1.Attribute"> & {
  * Use `create(AttributeSchema)` to create a new message.
  */
 export const AttributeSchema: GenMessage<Attribute> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 30);
+  messageDesc(file_skerry_sync_v1_sync, 38);
 
 /**
  * @generated from message skerry.sync.v1.AttributesDeleted
@@ -1176,7 +1469,7 @@ export type AttributesDeleted = Message<"skerry.sync.v1.AttributesDeleted"> & {
  * Use `create(AttributesDeletedSchema)` to create a new message.
  */
 export const AttributesDeletedSchema: GenMessage<AttributesDeleted> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 31);
+  messageDesc(file_skerry_sync_v1_sync, 39);
 
 /**
  * @generated from message skerry.sync.v1.CredentialsSaved
@@ -1210,7 +1503,7 @@ export type CredentialsSaved = Message<"skerry.sync.v1.CredentialsSaved"> & {
  * Use `create(CredentialsSavedSchema)` to create a new message.
  */
 export const CredentialsSavedSchema: GenMessage<CredentialsSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 32);
+  messageDesc(file_skerry_sync_v1_sync, 40);
 
 /**
  * Telemetry of an entity that the edge removed before it was sent, because its disk was full.
@@ -1253,7 +1546,7 @@ export type TelemetryGap = Message<"skerry.sync.v1.TelemetryGap"> & {
  * Use `create(TelemetryGapSchema)` to create a new message.
  */
 export const TelemetryGapSchema: GenMessage<TelemetryGap> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 33);
+  messageDesc(file_skerry_sync_v1_sync, 41);
 
 /**
  * A lane is an ordered stream of items. LANE_TELEMETRY and LANE_LIVE share one numbering, the others have their own; each is from 1

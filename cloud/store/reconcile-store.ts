@@ -1,0 +1,182 @@
+import { and, eq, gt, inArray, sql } from "drizzle-orm";
+import type { Uuid } from "../../shared/core/ids.ts";
+import { isProfileType } from "../../shared/entities/entity-types.ts";
+import { arrayParam } from "../../shared/store/array-param.ts";
+import type { DigestScope } from "../../shared/store/digest-store.ts";
+import { readDigestEntries, readFineBuckets } from "../../shared/store/digest-store.ts";
+import type { Queryable } from "../../shared/store/unit-of-work.ts";
+import type { RoundCounts, RoundResult } from "../../shared/sync/digest-round.ts";
+import { compareEntries, DIGEST_TYPES, toTypeDigest } from "../../shared/sync/digest.ts";
+import type { DigestEntry, Entries, TypeDigest } from "../../shared/sync/frames.ts";
+import { recordEvents, runTransaction, type EdgeEvent, type EdgeEventAction } from "./downlink-store.ts";
+import { edgeEvent, edgeSync } from "./schema.ts";
+
+// The cloud's side of digest rounds: what an edge should hold, and the downlinks that bring it there. All repairs go through the downlink
+// lane, so that they are ordered with whatever else happens, and show in the list of downlinks.
+
+/** The newest digest round of an edge, as it is stored and shown. */
+export interface SyncResult extends Omit<RoundResult, "request"> {
+  readonly checkedTypes: readonly string[];
+  readonly atMs: number;
+}
+
+/** What the edge should hold, at one moment, and the newest request of people for a round. */
+export function readCloudDigest(
+  db: Queryable,
+  edgeId: Uuid,
+): Promise<{ readonly request: number; readonly types: readonly TypeDigest[] }> {
+  return db.transaction(
+    async (tx) => {
+      const { requested } = await readSyncRequests(tx, edgeId);
+      const types: TypeDigest[] = [];
+      for (const type of DIGEST_TYPES) types.push(toTypeDigest(type, await readFineBuckets(tx, scopeOf(edgeId, type))));
+      return { request: requested, types };
+    },
+    { isolationLevel: "repeatable read", accessMode: "read only" },
+  );
+}
+
+/** What is assigned to the edge; of profiles, what that refers to. */
+function scopeOf(edgeId: Uuid, entityType: string): DigestScope {
+  const assigned = sql`select a.entity_id from edge_assignment a where a.edge_id = ${edgeId}::uuid`;
+  const condition = isProfileType(entityType)
+    ? sql`e.id in (select u.profile_id from entity u where u.id in (${assigned}))`
+    : sql`e.id in (${assigned})`;
+  return { entityType, condition };
+}
+
+export interface RepairDeps {
+  readonly nowMs: number;
+  /** Whether this difference should be repaired: not when the same one was before, and is still there. */
+  readonly isNew: (entry: DigestEntry) => boolean;
+}
+
+/**
+ * Writes downlinks for what differs in these buckets.
+ * - missing or stale: the entity as it is here, as a repair; what is newer on the edge comes up in return
+ * - surplus: it is removed when it was on the edge before or belongs to others; the edge is asked for what nobody ever heard of
+ *
+ * Differences that something on its way explains are none: the edge names what it has not sent yet, and what the edge had not applied
+ * when it looked is known here.
+ */
+export async function repairDifferences(
+  db: Queryable,
+  { edgeId, entries }: { readonly edgeId: Uuid; readonly entries: Entries },
+  { nowMs, isNew }: RepairDeps,
+): Promise<{ readonly found: RoundCounts; readonly isRecorded: boolean }> {
+  const { entityType } = entries.buckets;
+  const own = await readDigestEntries(db, scopeOf(edgeId, entityType), entries.buckets);
+  const { missing, stale, surplus } = compareEntries(entries.entries, own, new Set(entries.busyIds));
+  const counts = { missing: 0, stale: 0, surplus: 0, unknown: 0, lasting: 0 };
+  // Profiles come and go with what refers to them.
+  const candidates = [...missing, ...stale, ...(isProfileType(entityType) ? [] : surplus)];
+  if (candidates.length === 0) return { found: counts, isRecorded: false };
+  const isMissing = new Set(missing.map(({ id }) => id));
+  const isSurplus = new Set(surplus.map(({ id }) => id));
+  return runTransaction(db, async (tx) => {
+    // Whoever assigns or unassigns from here on writes its downlink behind these.
+    await tx.select({ edgeId: edgeSync.edgeId }).from(edgeSync).where(eq(edgeSync.edgeId, edgeId)).for("update");
+    const standings = await readStandings(tx, { edgeId, entityType, after: entries.downlinkApplied, candidates });
+    const events: EdgeEvent[] = [];
+    for (const entry of candidates) {
+      const standing = standings.get(entry.id);
+      if (standing === undefined || standing.isUnderWay) continue;
+      const action = isSurplus.has(entry.id) ? surplusAction(standing) : standing.isWanted ? "ADDED" : null;
+      if (action === null) continue;
+      if (!isNew(entry)) {
+        counts.lasting += 1;
+        continue;
+      }
+      const kind = isMissing.has(entry.id) ? "missing" : action === "ADDED" ? "stale" : "surplus";
+      counts[action === "ENTITY_MERGE_REQUEST" ? "unknown" : kind] += 1;
+      const body = action === "ADDED" ? { repair: true } : null;
+      events.push({ edgeId, type: entityType, entityId: entry.id, action, body });
+    }
+    const edgeIds = await recordEvents(tx, events, { nowMs });
+    return { found: counts, isRecorded: edgeIds.length > 0 };
+  });
+}
+
+/** What the cloud knows of an entity in relation to an edge. */
+interface Standing {
+  readonly id: Uuid;
+  /** A downlink about it was not applied yet. */
+  readonly isUnderWay: boolean;
+  readonly isWanted: boolean;
+  readonly wasAssigned: boolean;
+  readonly exists: boolean;
+}
+
+function surplusAction({ exists, isWanted, wasAssigned }: Standing): EdgeEventAction | null {
+  if (isWanted) return null;
+  if (exists) return "UNASSIGNED_FROM_EDGE";
+  return wasAssigned ? "DELETED" : "ENTITY_MERGE_REQUEST";
+}
+
+async function readStandings(
+  tx: Queryable,
+  {
+    edgeId,
+    entityType,
+    after,
+    candidates,
+  }: {
+    readonly edgeId: Uuid;
+    readonly entityType: string;
+    readonly after: number;
+    readonly candidates: readonly DigestEntry[];
+  },
+): Promise<ReadonlyMap<Uuid, Standing>> {
+  const ids = candidates.map(({ id }) => id);
+  const { condition } = scopeOf(edgeId, entityType);
+  const underWay = await tx
+    .selectDistinct({ id: edgeEvent.entityId })
+    .from(edgeEvent)
+    .where(and(eq(edgeEvent.edgeId, edgeId), gt(edgeEvent.seq, after), inArray(edgeEvent.entityId, ids)));
+  const waiting = new Set(underWay.map(({ id }) => id));
+  const rows = await tx.execute<{ id: Uuid; exists: boolean; is_wanted: boolean; was_assigned: boolean }>(sql`
+    select c.id, e.id is not null as exists, e.id is not null and ${condition} as is_wanted,
+      exists (select from edge_past_assignment p where p.edge_id = ${edgeId}::uuid and p.entity_id = c.id) as was_assigned
+    from unnest(${arrayParam(ids, "uuid")}) as c (id) left join entity e on e.id = c.id`);
+  return new Map(
+    rows.map((row) => [
+      row.id,
+      {
+        id: row.id,
+        isUnderWay: waiting.has(row.id),
+        isWanted: row.is_wanted,
+        wasAssigned: row.was_assigned,
+        exists: row.exists,
+      },
+    ]),
+  );
+}
+
+export interface SyncRequests {
+  /** Number of the newest request of people. */
+  readonly requested: number;
+  /** The newest that was answered by a round. */
+  readonly completed: number;
+  readonly result: SyncResult | null;
+}
+
+export async function readSyncRequests(db: Queryable, edgeId: Uuid): Promise<SyncRequests> {
+  const [row] = await db.select().from(edgeSync).where(eq(edgeSync.edgeId, edgeId));
+  return {
+    requested: row?.syncRequested ?? 0,
+    completed: row?.syncCompleted ?? 0,
+    result: (row?.syncResult ?? null) as SyncResult | null, // written by completeRound only
+  };
+}
+
+export async function completeRound(
+  db: Queryable,
+  edgeId: Uuid,
+  { request, nowMs, ...counts }: RoundResult & { readonly nowMs: number },
+): Promise<void> {
+  const syncResult: SyncResult = { ...counts, checkedTypes: DIGEST_TYPES, atMs: Math.round(nowMs) };
+  await db
+    .update(edgeSync)
+    .set({ syncResult, syncCompleted: sql`greatest(${edgeSync.syncCompleted}, ${request})` })
+    .where(eq(edgeSync.edgeId, edgeId));
+}

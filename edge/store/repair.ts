@@ -1,0 +1,124 @@
+import { and, eq, inArray, sql } from "drizzle-orm";
+import type { Uuid } from "../../shared/core/ids.ts";
+import type { AttributeScope } from "../../shared/entities/attributes.ts";
+import { ATTRIBUTE_SCOPES } from "../../shared/entities/attributes.ts";
+import type { Change, EntityRef } from "../../shared/entities/change.ts";
+import { parseEntityRecord } from "../../shared/entities/entity-record-schema.ts";
+import type { AttributeRow } from "../../shared/store/attribute-store.ts";
+import { attributesSaved, readAttributeRows } from "../../shared/store/attribute-store.ts";
+import { entitySaved, lockEntityIfThere } from "../../shared/store/entity-store.ts";
+import { attribute } from "../../shared/store/tables.ts";
+import type { Queryable } from "../../shared/store/unit-of-work.ts";
+
+// An item that repairs a difference carries all that the cloud has of one entity. Its changes are merged like any others; around that:
+// - what is newer here goes up again: it may have been lost on the other side, or refused
+// - attributes that the cloud doesn't have: SHARED and SERVER scope leave, the cloud has the say; CLIENT scope goes up
+// - attributes of CLIENT scope that only the cloud has are deleted there: the device's side has the say
+// While something of the entity is on its way to the cloud, the item is merged and nothing more: the next round sees further.
+
+export interface Repair {
+  /** What is to be applied of the item. */
+  readonly changes: readonly Change[];
+  /** Null: nothing beyond the changes. */
+  readonly work: RepairWork | null;
+}
+
+interface RepairWork {
+  readonly entity: EntityRef;
+  readonly sentVersion: number;
+  /** Of the entity in the cloud: keys by scope, with their times. */
+  readonly sent: Readonly<Record<AttributeScope, ReadonlyMap<string, number>>>;
+  /** CLIENT scope that is not here. */
+  readonly deletedHere: readonly string[];
+}
+
+export async function beginRepair(tx: Queryable, changes: readonly Change[]): Promise<Repair> {
+  // The last one is what the item is about; its profile goes before it.
+  const saved = changes.findLast((change) => change.kind === "entity-saved");
+  if (saved === undefined) return { changes, work: null };
+  const { entity } = saved;
+  const stored = await lockEntityIfThere(tx, entity.id);
+  if (stored === null || (await isUnderWay(tx, entity.id))) return { changes, work: null };
+  const sent = sentKeys(changes, entity.id);
+  const here = new Set((await readAttributeRows(tx, { entityId: entity.id, scopes: ["CLIENT_SCOPE"] })).map(keyOf));
+  const deletedHere = [...sent.CLIENT_SCOPE.keys()].filter((key) => !here.has(key));
+  return {
+    changes: changes.flatMap((change) => withoutKeys(change, deletedHere)),
+    work: { entity, sentVersion: parseEntityRecord(saved.body).version, sent, deletedHere },
+  };
+}
+
+/** What is left once the changes are applied: `effects` happened here, `followUps` are for the cloud. */
+export async function endRepair(
+  tx: Queryable,
+  { work }: Repair,
+): Promise<{ readonly effects: readonly Change[]; readonly followUps: readonly Change[] }> {
+  if (work === null) return { effects: [], followUps: [] };
+  const { entity, sent, sentVersion, deletedHere } = work;
+  const effects: Change[] = [];
+  const followUps: Change[] = [];
+  const stored = await lockEntityIfThere(tx, entity.id);
+  if (stored !== null && stored.version > sentVersion) followUps.push(entitySaved(stored));
+  const rows = await readAttributeRows(tx, { entityId: entity.id });
+  for (const scope of ATTRIBUTE_SCOPES) {
+    const own = rows.filter((row) => row.scope === scope);
+    const unknown = own.filter(({ key }) => !sent[scope].has(key));
+    const leaving = scope === "CLIENT_SCOPE" ? [] : unknown.map(keyOf);
+    if (leaving.length > 0) effects.push(await eraseAttributes(tx, { entity, scope, keys: leaving }));
+    const isNews = (row: AttributeRow): boolean => row.updatedMs > (sent[scope].get(row.key) ?? -1);
+    const news = own.filter((row) => isNews(row) && !leaving.includes(row.key));
+    if (news.length > 0) followUps.push(attributesSaved(entity, scope, news));
+  }
+  if (deletedHere.length > 0)
+    followUps.push({ kind: "attributes-deleted", entity, scope: "CLIENT_SCOPE", keys: deletedHere });
+  return { effects, followUps };
+}
+
+/** Whether the cloud has not heard all of this entity: items wait, or were refused and nobody has decided about them. */
+async function isUnderWay(tx: Queryable, entityId: Uuid): Promise<boolean> {
+  const [row] = await tx.execute<{ waits: boolean }>(sql`
+    select exists (select from (${underWayIds()}) as under_way where entity_id = ${entityId}::uuid) as waits`);
+  return row?.waits === true;
+}
+
+/** Ids of entities of which something is on its way to the cloud, or parked. */
+export function underWayIds() {
+  return sql`
+    select w.entity_id from cloud_event w
+    where w.lane = 'config' and w.first_seq > coalesce((select acked_seq from uplink_cursor where lane = 'config'), 0)
+    union
+    select w.entity_id from parked_item p join cloud_event w on w.lane = 'config' and w.first_seq = p.seq
+    where p.lane = 'config' and p.decision is null`;
+}
+
+function sentKeys(changes: readonly Change[], entityId: Uuid): RepairWork["sent"] {
+  const keys = { CLIENT_SCOPE: new Map(), SHARED_SCOPE: new Map(), SERVER_SCOPE: new Map() } satisfies Record<
+    AttributeScope,
+    Map<string, number>
+  >;
+  for (const change of changes) {
+    if (change.kind !== "attributes-saved" || change.entity.id !== entityId) continue;
+    for (const { key, updatedMs } of change.attributes) keys[change.scope].set(key, updatedMs);
+  }
+  return keys;
+}
+
+function withoutKeys(change: Change, keys: readonly string[]): readonly Change[] {
+  if (change.kind !== "attributes-saved" || change.scope !== "CLIENT_SCOPE" || keys.length === 0) return [change];
+  const attributes = change.attributes.filter(({ key }) => !keys.includes(key));
+  return attributes.length === 0 ? [] : [{ ...change, attributes }];
+}
+
+async function eraseAttributes(
+  tx: Queryable,
+  { entity, scope, keys }: { readonly entity: EntityRef; readonly scope: AttributeScope; readonly keys: string[] },
+): Promise<Change> {
+  await tx
+    .delete(attribute)
+    .where(and(eq(attribute.entityId, entity.id), eq(attribute.scope, scope), inArray(attribute.key, keys)));
+  return { kind: "attributes-deleted", entity, scope, keys };
+}
+
+function keyOf({ key }: AttributeRow): string {
+  return key;
+}

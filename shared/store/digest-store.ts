@@ -1,0 +1,60 @@
+import { sql, type SQL } from "drizzle-orm";
+import type { Uuid } from "../core/ids.ts";
+import type { FineBucket } from "../sync/digest.ts";
+import { BUCKETS_MAX } from "../sync/digest.ts";
+import type { DigestEntry, TypeBuckets } from "../sync/frames.ts";
+import { arrayParam } from "./array-param.ts";
+import type { Queryable } from "./unit-of-work.ts";
+
+// Hashes over entities, the same on both ends: all that travels with an entity, but not what each side makes for itself (tenant, time
+// of creation, ids and versions of credentials; the name of the profile, which follows from it). hashtextextended and uuid_hash_extended
+// stay the same over versions of PostgreSQL, since tables are partitioned by them. A body goes through jsonb, so that neither spaces nor
+// the order of keys count, unless it holds what jsonb can't: null characters and halves of surrogate pairs.
+
+/** Entities of one type that are compared; `condition` is about the row `e` of `entity`. */
+export interface DigestScope {
+  readonly entityType: string;
+  readonly condition: SQL;
+}
+
+/** The hashes of all buckets that hold something. */
+export async function readFineBuckets(db: Queryable, scope: DigestScope): Promise<FineBucket[]> {
+  const rows = await db.execute<{ bucket: number; entities: number; hash: string }>(sql`
+    select bucket::int, count(*)::int as entities, bit_xor(hash)::text as hash
+    from (select ${bucketOf(sql`e.id`, BUCKETS_MAX)} as bucket, ${HASH} as hash from ${scopeOf(scope)}) as hashed
+    group by bucket`);
+  return rows.map(({ bucket, entities, hash }) => ({ bucket, entities, hash: BigInt(hash) }));
+}
+
+/** Every entity in these buckets, with its hash. */
+export async function readDigestEntries(
+  db: Queryable,
+  scope: DigestScope,
+  { bucketCount, buckets }: Pick<TypeBuckets, "bucketCount" | "buckets">,
+): Promise<DigestEntry[]> {
+  const rows = await db.execute<{ id: Uuid; hash: string }>(sql`
+    select e.id, (${HASH})::text as hash from ${scopeOf(scope)} and ${isInBuckets(sql`e.id`, { bucketCount, buckets })}`);
+  return rows.map(({ id, hash }) => ({ id, hash: BigInt(hash) }));
+}
+
+export function isInBuckets(id: SQL, { bucketCount, buckets }: Pick<TypeBuckets, "bucketCount" | "buckets">): SQL {
+  return sql`${bucketOf(id, bucketCount)} = any(${arrayParam(buckets, "bigint")})`;
+}
+
+/** The lowest bits: an entity in fine bucket b is in bucket b modulo `count`. */
+function bucketOf(id: SQL, count: number): SQL {
+  return sql`(uuid_hash_extended(${id}, 0) & ${sql.raw(String(count - 1))}::bigint)`;
+}
+
+function scopeOf({ entityType, condition }: DigestScope): SQL {
+  return sql`entity e where e.entity_type = ${entityType} and ${condition}`;
+}
+
+const BODY = sql`case when e.body::text ~* '\\\\u(0000|d[89a-f])' then e.body::text else e.body::jsonb::text end`;
+
+const HASH = sql`hashtextextended(
+    row(e.id, e.entity_type, e.customer_id, e.name, e.label, e.profile_id, e.version, ${BODY})::text collate "C", 0)
+  # coalesce((select bit_xor(hashtextextended(row(a.entity_id, a.scope, a.key, a.value::text, a.updated_ms)::text collate "C", 1))
+    from attribute a where a.entity_id = e.id), 0)
+  # coalesce((select hashtextextended(row(c.device_id, c.credentials_type, c.credentials_id, c.credentials_value)::text collate "C", 2)
+    from device_credentials c where c.device_id = e.id), 0)`;

@@ -1,0 +1,38 @@
+import type { AttributeScope } from "../entities/attributes.ts";
+import { ATTRIBUTE_SCOPES } from "../entities/attributes.ts";
+import type { Change, EntityRef } from "../entities/change.ts";
+import { isEntityType } from "../entities/entity-types.ts";
+import { attributesSaved, readAttributeRows } from "./attribute-store.ts";
+import { credentialsSaved, findCredentials } from "./device-store.ts";
+import { entitySaved, findEntityWithProfile } from "./entity-store.ts";
+import type { Queryable } from "./unit-of-work.ts";
+
+// An entity as it is now, in the form of the changes that make it on the other side.
+
+/** All that is its own: profile, record, credentials, attributes; empty when it is gone. */
+export async function loadEntity(db: Queryable, ref: EntityRef): Promise<Change[]> {
+  return (await Promise.all([loadRecord(db, ref), loadCredentials(db, ref), loadAttributes(db, ref, {})])).flat();
+}
+
+/** The profile first: the other side makes none up when it finds it. */
+export async function loadRecord(db: Queryable, { type, id }: EntityRef): Promise<Change[]> {
+  return isEntityType(type) ? (await findEntityWithProfile(db, { type, id })).map(entitySaved) : [];
+}
+
+export async function loadCredentials(db: Queryable, { type, id }: EntityRef): Promise<Change[]> {
+  if (type !== "DEVICE") return [];
+  const credentials = await findCredentials(db, id);
+  return credentials === null ? [] : [credentialsSaved(credentials)];
+}
+
+export async function loadAttributes(
+  db: Queryable,
+  ref: EntityRef,
+  filter: { readonly scopes?: readonly AttributeScope[]; readonly keys?: readonly string[] },
+): Promise<Change[]> {
+  const rows = await readAttributeRows(db, { entityId: ref.id, ...filter });
+  return ATTRIBUTE_SCOPES.flatMap((scope) => {
+    const entries = rows.filter((row) => row.scope === scope);
+    return entries.length === 0 ? [] : [attributesSaved(ref, scope, entries)];
+  });
+}

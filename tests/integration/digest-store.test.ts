@@ -1,0 +1,328 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { assignEntity } from "../../cloud/store/assignment-store.ts";
+import { loadEntityChanges } from "../../cloud/store/downlink-source.ts";
+import { createCloudUnitOfWork, readDownlinks } from "../../cloud/store/downlink-store.ts";
+import { saveEdge } from "../../cloud/store/edge-store.ts";
+import {
+  completeRound,
+  readCloudDigest,
+  readSyncRequests,
+  repairDifferences,
+} from "../../cloud/store/reconcile-store.ts";
+import { createTenant } from "../../cloud/store/tenant-store.ts";
+import { answerDigest } from "../../edge/store/digest-answer.ts";
+import { applyDownlinks } from "../../edge/store/downlink-apply.ts";
+import { ensurePartitions } from "../../edge/store/outbox-partitions.ts";
+import { openSite, renewStore, saveSite } from "../../edge/store/site-store.ts";
+import { createUuid, type Uuid } from "../../shared/core/ids.ts";
+import type { Change } from "../../shared/entities/change.ts";
+import type { EntityRecord } from "../../shared/entities/entity-record.ts";
+import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
+import { systemClock as clock } from "../../shared/runtime/system-clock.ts";
+import { systemRandom as random } from "../../shared/runtime/system-random.ts";
+import { saveAttributes } from "../../shared/store/attribute-store.ts";
+import { saveDevice } from "../../shared/store/device-store.ts";
+import { deleteEntity } from "../../shared/store/entity-store.ts";
+import { ensureInstance } from "../../shared/store/instance-store.ts";
+import type { UnitOfWork } from "../../shared/store/unit-of-work.ts";
+import type { RoundCounts } from "../../shared/sync/digest-round.ts";
+import { encodeItems } from "../../shared/wire/changes-codec.ts";
+import { compress } from "../../shared/wire/compression.ts";
+import { createTestBlobs, startTestPostgres, type TestDatabase, type TestPostgres } from "../support/postgres.ts";
+
+// Both databases of one site: what the cloud writes for its edge is applied there, without a link between them.
+
+const deps = { clock, random, edgeVersion: "test" };
+let postgres: TestPostgres;
+let cloud: TestDatabase;
+let edge: TestDatabase;
+let unitOfWork: ReturnType<typeof createCloudUnitOfWork>;
+let tenantId: Uuid;
+let edgeId: Uuid;
+let applied = 0;
+let names = 0;
+/** What the edge has to tell the cloud. */
+let answers: Change[] = [];
+
+beforeAll(async () => {
+  postgres = await startTestPostgres();
+  cloud = await postgres.createDatabase("cloud");
+  edge = await postgres.createDatabase("edge");
+  unitOfWork = createCloudUnitOfWork(cloud.db, { clock, onCommitted: () => undefined });
+  ({ tenantId } = await createTenant(cloud.db, deps, { adminEmail: "a@b.c", adminPasswordHash: "" }));
+  const rest = { type: "default", label: null, routingKey: null, secret: null, expectedVersion: null };
+  const save = { ...rest, id: null, tenantId, name: "Edge", additionalInfo: null };
+  edgeId = (await saveEdge(cloud.db, deps, save)).edge.id;
+  await openSite(edge.db);
+  await ensurePartitions(edge.sql, "config", 1, 1);
+  const site = { edgeId, tenantId, name: "Edge", type: "default", cloudId: createUuid(clock, random) };
+  await saveSite(edge.db, { ...site, downlinkApplied: 0 });
+});
+afterAll(() => postgres[Symbol.asyncDispose]());
+
+/** Commits, and keeps what is meant for the cloud instead of sending it. */
+const edgeWork: UnitOfWork = {
+  run: (work) =>
+    edge.db.transaction(async (tx) => {
+      const { result, changes } = await work(tx);
+      answers.push(...changes);
+      return result;
+    }),
+};
+
+/** Brings all downlinks to the edge. @returns how many there were */
+async function deliver(): Promise<number> {
+  const rows = await readDownlinks(cloud.db, edgeId, { afterSeq: applied, limit: 1_000 });
+  const items = await Promise.all(
+    rows.map(async (row) => {
+      const changes = await loadEntityChanges(cloud.db, row);
+      return { changedMs: row.createdMs, changes, isRepair: row.body?.["repair"] === true };
+    }),
+  );
+  if (items.length === 0) return 0;
+  const batch = { type: "batch", lane: "downlink", firstSeq: applied + 1, count: items.length } as const;
+  await applyDownlinks(edgeWork, { ...deps, blobs: createTestBlobs(edge) }, [
+    { ...batch, ...compress(encodeItems(items)) },
+  ]);
+  applied += items.length;
+  return items.length;
+}
+
+async function newDevice(): Promise<EntityRecord> {
+  names += 1;
+  const device = await unitOfWork.run((tx) => saveDevice(tx, deps, { tenantId, input: { name: `Device ${names}` } }));
+  const assignment = { edgeId, tenantId, type: "DEVICE" as const, entityId: device.id };
+  await unitOfWork.runEvents((tx) => assignEntity(tx, assignment, { nowMs: clock.nowMs() }));
+  for (const [scope, value] of [
+    ["SHARED_SCOPE", "21.0"],
+    ["SERVER_SCOPE", '{"b":[1,2.50],"a":"\\u00e9"}'],
+    ["CLIENT_SCOPE", "9007199254740993"],
+  ] as const) {
+    const readings = [{ key: "key", value: value as CanonicalJson }];
+    const saved = { entity: { type: "DEVICE", id: device.id }, scope, readings, nowMs: clock.nowMs() };
+    await unitOfWork.run((tx) => saveAttributes(tx, saved));
+  }
+  await deliver();
+  return device;
+}
+
+interface Found extends RoundCounts {
+  /** `ACTION id` of each downlink that was written. */
+  readonly events: readonly string[];
+}
+
+/** One round without a link: what the cloud finds and writes. */
+async function compare(isNew: () => boolean = () => true): Promise<Found> {
+  const { types } = await readCloudDigest(cloud.db, edgeId);
+  const diff = await answerDigest(edge.db, { type: "digest", round: 1, types });
+  if (diff.type !== "digest-diff") throw new Error("Expected a difference");
+  let counts: RoundCounts = { missing: 0, stale: 0, surplus: 0, unknown: 0, lasting: 0 };
+  for (const buckets of diff.types) {
+    const entries = await answerDigest(edge.db, { type: "entries-wanted", round: 1, buckets });
+    if (entries.type !== "entries") throw new Error("Expected entries");
+    const { found } = await repairDifferences(cloud.db, { edgeId, entries }, { nowMs: clock.nowMs(), isNew });
+    counts = {
+      missing: counts.missing + found.missing,
+      stale: counts.stale + found.stale,
+      surplus: counts.surplus + found.surplus,
+      unknown: counts.unknown + found.unknown,
+      lasting: counts.lasting + found.lasting,
+    };
+  }
+  const rows = await readDownlinks(cloud.db, edgeId, { afterSeq: applied, limit: 1_000 });
+  return { ...counts, events: rows.map(({ action, entityId }) => `${action} ${entityId}`) };
+}
+
+const AGREED: Found = { missing: 0, stale: 0, surplus: 0, unknown: 0, lasting: 0, events: [] };
+
+async function expectRepaired(): Promise<void> {
+  await deliver();
+  expect(await compare()).toEqual(AGREED);
+}
+
+describe("hashes of one entity", () => {
+  test("are equal on both ends, also for bodies that jsonb can't hold", async () => {
+    const device = await newDevice();
+    expect(await compare()).toEqual(AGREED);
+    const body = { additionalInfo: { nul: "\u0000", half: "\ud800", text: "\u00e9\u{1f40c}" } };
+    await cloud.sql`update entity set body = ${JSON.stringify(body)}::json, version = version + 1 where id = ${device.id}`;
+    expect(await compare()).toMatchObject({ stale: 1, events: [`ADDED ${device.id}`] });
+    await expectRepaired();
+  });
+
+  test.each([
+    ["its name", "update entity set name = name || '!' where id = $1"],
+    ["its label", "update entity set label = 'by hand' where id = $1"],
+    ["its customer", "update entity set customer_id = id where id = $1"],
+    ["its version", "update entity set version = version + 1 where id = $1"],
+    ["its body", `update entity set body = '{"additionalInfo":{"by":"hand"}}' where id = $1`],
+    [
+      "the value of an attribute",
+      "update attribute set value = '22.0' where entity_id = $1 and scope = 'SHARED_SCOPE'",
+    ],
+    ["the kind of a number", "update attribute set value = '21' where entity_id = $1 and scope = 'SHARED_SCOPE'"],
+    ["the time of an attribute", "update attribute set updated_ms = updated_ms - 1 where entity_id = $1"],
+    ["an attribute less", "delete from attribute where entity_id = $1 and scope = 'SERVER_SCOPE'"],
+    ["an attribute more", "insert into attribute values ($1, 'SHARED_SCOPE', 'more', '1', 1)"],
+    ["its token", "update device_credentials set credentials_id = 'by hand ' || device_id where device_id = $1"],
+    ["its secret", "update device_credentials set credentials_value = 'by hand' where device_id = $1"],
+    ["its credentials", "delete from device_credentials where device_id = $1"],
+  ])("differ in %s, and a repair makes them equal", async (_what, statement) => {
+    const device = await newDevice();
+    await edge.sql.unsafe(statement, [device.id]);
+    expect(await compare()).toMatchObject({ stale: 1, events: [`ADDED ${device.id}`] });
+    answers = [];
+    await deliver();
+    // What is newer on the edge goes up, as it would by the config lane.
+    for (const change of answers) {
+      if (change.kind === "entity-saved")
+        await cloud.sql`update entity set version = ${(JSON.parse(change.body) as EntityRecord).version} where id = ${device.id}`;
+    }
+    expect(await compare()).toEqual(AGREED);
+  });
+
+  test("differ in their profile, which is repaired before what refers to it", async () => {
+    const device = await newDevice();
+    await edge.sql`update entity set name = name || '!' where id = ${device.profileId}`;
+    await edge.sql`update entity set label = 'by hand' where id = ${device.id}`;
+    const { events } = await compare();
+    expect(events).toEqual([`ADDED ${device.profileId}`, `ADDED ${device.id}`]);
+    await expectRepaired();
+  });
+});
+
+describe("a difference", () => {
+  test("that something on its way explains is none", async () => {
+    const [renamed, sending] = [await newDevice(), await newDevice()];
+    await unitOfWork.run((tx) => saveDevice(tx, deps, { tenantId, input: { id: renamed.id, name: "Renamed" } }));
+    await edge.sql`update entity set label = 'by hand' where id = ${sending.id}`;
+    await edge.sql`insert into cloud_event (lane, first_seq, last_seq, created_ms, entity_type, entity_id, action, config_seq, compression, payload)
+      values ('config', 1, 1, 1, 'DEVICE', ${sending.id}, 'UPDATED', 0, 'none', '')`;
+    const found = await compare();
+    expect(found).toMatchObject({ stale: 0, missing: 0, surplus: 0 });
+    expect(found.events).toEqual([`UPDATED ${renamed.id}`]);
+    await edge.sql`insert into uplink_cursor values ('config', 1)`;
+    await deliver();
+    expect((await compare()).events).toEqual([`ADDED ${sending.id}`]);
+    await expectRepaired();
+  });
+
+  test("of something deleted on the edge, whose deletion is on its way, brings nothing back", async () => {
+    const device = await newDevice();
+    await edge.db.transaction((tx) => deleteEntity(tx, { type: "DEVICE", id: device.id }));
+    await edge.sql`insert into cloud_event (lane, first_seq, last_seq, created_ms, entity_type, entity_id, action, config_seq, compression, payload)
+      values ('config', 2, 2, 1, 'DEVICE', ${device.id}, 'DELETED', 0, 'none', '')`;
+    expect(await compare()).toEqual(AGREED);
+    await edge.sql`update uplink_cursor set acked_seq = 2 where lane = 'config'`;
+    expect(await compare()).toMatchObject({ missing: 1, events: [`ADDED ${device.id}`] });
+    await expectRepaired();
+  });
+
+  test("that was repaired before and is still there is not repaired again", async () => {
+    const device = await newDevice();
+    await edge.sql`update entity set label = 'by hand' where id = ${device.id}`;
+    expect(await compare(() => false)).toEqual({ ...AGREED, lasting: 1 });
+    await compare();
+    await expectRepaired();
+  });
+});
+
+describe("what is on the edge alone", () => {
+  const removeAssignment = (id: Uuid) => cloud.sql`delete from edge_assignment where entity_id = ${id}`;
+
+  test("leaves it when it lives on in the cloud", async () => {
+    const device = await newDevice();
+    await removeAssignment(device.id);
+    expect(await compare()).toMatchObject({ surplus: 1, events: [`UNASSIGNED_FROM_EDGE ${device.id}`] });
+    await expectRepaired();
+  });
+
+  test("is deleted when it was deleted in the cloud", async () => {
+    const device = await newDevice();
+    await unitOfWork.run((tx) => deleteEntity(tx, { type: "DEVICE", id: device.id, tenantId }));
+    await cloud.sql`delete from edge_event where entity_id = ${device.id} and action = 'DELETED'`;
+    await cloud.sql`update edge_sync set downlink_last = downlink_last - 1`;
+    expect(await compare()).toMatchObject({ surplus: 1, events: [`DELETED ${device.id}`] });
+    await expectRepaired();
+  });
+
+  test("is asked for when the cloud never heard of it", async () => {
+    const device = await newDevice();
+    await removeAssignment(device.id);
+    await cloud.db.transaction((tx) => deleteEntity(tx, { type: "DEVICE", id: device.id }));
+    expect(await compare()).toMatchObject({ unknown: 1, events: [`ENTITY_MERGE_REQUEST ${device.id}`] });
+    answers = [];
+    await deliver();
+    const kinds = answers.map(({ kind, entity }) => `${kind} ${entity.type}`);
+    expect(kinds.slice(0, 3)).toEqual([
+      "entity-saved DEVICE_PROFILE",
+      "entity-saved DEVICE",
+      "credentials-saved DEVICE",
+    ]);
+    expect(kinds.slice(3)).toEqual(Array.from({ length: 3 }, () => "attributes-saved DEVICE"));
+    await edge.db.transaction((tx) => deleteEntity(tx, { type: "DEVICE", id: device.id }));
+  });
+});
+
+describe("a repair", () => {
+  test("takes the cloud's shared and server attributes, and answers with what the edge has of its devices", async () => {
+    const device = await newDevice();
+    const ref = { type: "DEVICE", id: device.id };
+    await edge.sql`insert into attribute values (${device.id}, 'SHARED_SCOPE', 'surplus', '1', 1),
+      (${device.id}, 'CLIENT_SCOPE', 'more', '1', 5)`;
+    await edge.sql`update attribute set value = '99', updated_ms = updated_ms + 10 where entity_id = ${device.id} and scope = 'SERVER_SCOPE'`;
+    await cloud.sql`insert into attribute values (${device.id}, 'CLIENT_SCOPE', 'gone', '1', 1)`;
+    await compare();
+    answers = [];
+    await deliver();
+    const shared = await edge.sql`select key from attribute where entity_id = ${device.id} and scope = 'SHARED_SCOPE'`;
+    expect(shared.map((row) => row["key"] as string)).toEqual(["key"]);
+    expect(answers).toEqual([
+      {
+        kind: "attributes-saved",
+        entity: ref,
+        scope: "CLIENT_SCOPE",
+        attributes: [expect.objectContaining({ key: "more" }) as never],
+      },
+      {
+        kind: "attributes-saved",
+        entity: ref,
+        scope: "SERVER_SCOPE",
+        attributes: [expect.objectContaining({ value: "99" }) as never],
+      },
+      { kind: "attributes-deleted", entity: ref, scope: "CLIENT_SCOPE", keys: ["gone"] },
+    ]);
+    await cloud.sql`delete from edge_assignment where entity_id = ${device.id}`;
+    await compare();
+    await expectRepaired();
+  });
+});
+
+test("requests of people are counted, and answered by the round that began after them", async () => {
+  await unitOfWork.requestSync(edgeId, { full: false });
+  const { request } = await readCloudDigest(cloud.db, edgeId);
+  await unitOfWork.requestSync(edgeId, { full: false });
+  const counts = { missing: 1, stale: 2, surplus: 3, unknown: 4, lasting: 5 };
+  await completeRound(cloud.db, edgeId, { ...counts, request, isComplete: true, tookMs: 6, nowMs: 7 });
+  const requests = await readSyncRequests(cloud.db, edgeId);
+  expect([requests.requested - requests.completed, requests.result]).toEqual([
+    1,
+    {
+      ...counts,
+      isComplete: true,
+      tookMs: 6,
+      atMs: 7,
+      checkedTypes: ["DEVICE_PROFILE", "ASSET_PROFILE", "DEVICE", "ASSET"],
+    },
+  ]);
+});
+
+test("renewStore() begins a new store where the cloud's last acknowledgement was", async () => {
+  await ensureInstance(edge.db, deps);
+  await edge.sql`insert into uplink_cursor values ('telemetry', 500) on conflict do nothing`;
+  const storeId = createUuid(clock, random);
+  await renewStore(edge.db, storeId);
+  const [row] =
+    await edge.sql`select i.id, s.first_config_seq as config, s.first_telemetry_seq as telemetry from instance i, site s`;
+  expect(row).toEqual({ id: storeId, config: 3, telemetry: 501 });
+});
