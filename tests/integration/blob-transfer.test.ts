@@ -19,7 +19,8 @@ import { CLOUD_OPENING, EDGE_OPENING, HELLO, ID, outgoing } from "../unit/sync-v
 const MIB = 1024 * 1024;
 const LARGE_BYTES = 128 * MIB;
 const WINDOW = { bytes: 4 * MIB, items: 100 } as const;
-const MEMORY_BYTES_MAX = 96 * MIB;
+/** Of both ends together: the same for contents of 400 MiB, and less than with one content whole on one end. */
+const MEMORY_BYTES_MAX = 192 * MIB;
 
 let postgres: TestPostgres;
 let sender: TestDatabase;
@@ -163,7 +164,7 @@ describe("a content of 128 MiB", () => {
     expect(sentBytes).toBeLessThanOrEqual(LARGE_BYTES + WINDOW.bytes);
     expect(await to.open(blob)).toEqual({ offset: LARGE_BYTES, isDone: true });
     expect(peakBytes - startBytes).toBeLessThan(MEMORY_BYTES_MAX);
-  }, 60_000);
+  }, 110_000);
 });
 
 describe("createBlobStore()", () => {

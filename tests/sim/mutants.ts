@@ -56,13 +56,11 @@ export const MUTANTS: readonly Mutant[] = [
   machine("never pings and never gives up", (state, event, nowMs) =>
     event.type === "tick" && state.phase === "live" ? { state, effects: [] } : advanceSession(state, event, nowMs),
   ),
-  machine("waits for acknowledgements without end", (state, event, nowMs) =>
-    advanceSession(
-      { ...state, senders: state.senders.map((sender) => ({ ...sender, progressMs: nowMs })) },
-      event,
-      nowMs,
-    ),
-  ),
+  machine("waits for acknowledgements without end", (state, event, nowMs) => {
+    const senders = state.senders.map((sender) => ({ ...sender, progressMs: nowMs }));
+    const transfer = state.blobSender.transfer === null ? null : { ...state.blobSender.transfer, progressMs: nowMs };
+    return advanceSession({ ...state, senders, blobSender: { ...state.blobSender, transfer } }, event, nowMs);
+  }),
   { name: "begins the next session before the last one's work is done", build: { ...PRODUCT, waitsForWork: false } },
   {
     name: "goes on from its own cursor instead of the cloud's course",
