@@ -75,5 +75,6 @@ export function pumpBlobs(state: SessionState, nowMs: number, effects: SessionEf
     blobReceiver = writable.receiver;
     effects.push({ type: "write-chunks", ...writable.write });
   }
-  return { ...state, blobReceiver, blobSender };
+  const isSame = blobSender === state.blobSender && blobReceiver === state.blobReceiver;
+  return isSame ? state : { ...state, blobReceiver, blobSender };
 }
