@@ -180,6 +180,7 @@ describe("reading edges", () => {
       edgeVersion: "0.1.0",
       lastConnectTime: 1000,
       lastDisconnectTime: 2000,
+      syncInProgress: false,
     });
     expect(await cloud.call<object[]>("GET", `${path}?keys=active`)).toHaveLength(1);
     expect((await cloud.request("GET", path, { token: cloud.second.token })).status).toBe(404);
@@ -319,15 +320,15 @@ describe("POST /api/edge/sync/{edgeId}", () => {
     expectError(await cloud.request("POST", `/api/edge/sync/${UNKNOWN_ID}`), 404, 32);
   });
 
-  test("has everything assigned sent again", async () => {
+  test("has everything assigned sent again when full is asked for, else only a comparison", async () => {
     const [edge, device, asset] = [await create("edge"), await create("device"), await create("asset")];
     await cloud.call("POST", `/api/edge/${edge.id.id}/device/${device.id.id}`);
     await cloud.call("POST", `/api/edge/${edge.id.id}/asset/${asset.id.id}`);
     await connect(edge);
-    expect(await cloud.request("POST", `/api/edge/sync/${edge.id.id}`, { body: {} })).toMatchObject({
-      status: 200,
-      text: "",
-    });
+    const empty = { status: 200, text: "" };
+    expect(await cloud.request("POST", `/api/edge/sync/${edge.id.id}`, { body: {} })).toMatchObject(empty);
+    expect((await told(edge)).slice(4)).toEqual([]);
+    expect(await cloud.request("POST", `/api/edge/sync/${edge.id.id}?full=true`, { body: {} })).toMatchObject(empty);
     expect((await told(edge)).slice(4)).toEqual([
       ["DEVICE", "ADDED", device.id.id],
       ["ASSET", "ADDED", asset.id.id],
