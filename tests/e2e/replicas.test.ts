@@ -96,7 +96,7 @@ scenario("what one replica is told reaches an edge that another holds, at once",
   expect(await readMetric(one.addresses.http, WOKEN_BY_NOTIFY)).toBeGreaterThanOrEqual(18);
   for (const api of [oneApi, twoApi]) expect(await stateAt(api, edgeId)).toBe("connected");
 
-  await twoApi.request("POST", `/api/edge/sync/${edgeId}`);
+  await twoApi.request("POST", `/api/edge/sync/${edgeId}?full=true`);
   await waitFor("everything to be sent again and applied", async () => {
     const events = await twoApi.edgeEvents(edgeId);
     return events.length >= 60 && events.every(({ state }) => state === "applied");
