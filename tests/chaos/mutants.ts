@@ -143,8 +143,8 @@ const applyUplink: typeof applyLate = (...args) => {
     places: ["cloud", "uplink"],
     patches: [
       {
-        file: "cloud/store/edge-session-store.ts",
-        find: "return { seq: hello.downlinkApplied, fullSync: false, note: null };",
+        file: "cloud/store/edge-identity.ts",
+        find: "return { seq: downlinkApplied, fullSync: false, note: null };",
         replace: "return { seq: downlinkLast, fullSync: false, note: null };",
       },
     ],
