@@ -82,6 +82,7 @@ describe("skerry-edge", () => {
     expect(findDescendants(edge.pid)).toEqual([edge.pid]);
   });
 
+  // Only root can start the edge under another uid.
   test.skipIf(!isRoot)("runs as a normal user, and as root with a database that is not root's", async () => {
     await withTestBed(async (bed) => {
       const folder = await bed.createFolder("home");

@@ -216,6 +216,7 @@ describe("bad input", () => {
 
 describe("curl", () => {
   const curl = Bun.which("curl");
+  // A stock client that is not on every machine; the same requests are tested with fetch above.
   test.skipIf(curl === null)("posts and reads", async () => {
     await using server = serveHttp({ host: "127.0.0.1", port: 0, fetch: (request) => api.fetch(request) });
     const run = async (...args: string[]): Promise<string> => Bun.$`curl -s -w %{http_code} ${args}`.text();
