@@ -131,7 +131,7 @@ async function readDownlinkBatch(
       // A repair says all, so that the edge knows what is not said.
       const isRepair = row?.body?.["repair"] === true;
       const changes = isRepair ? read : withoutRepeats(read);
-      const sent = await db.transaction((tx) => takeOutLarge(changes, (content) => blobs.put(tx, content)));
+      const sent = await takeOutLarge(changes, (content) => db.transaction((tx) => blobs.put(tx, content)));
       // An item that waits for its contents goes alone, so that it holds up none before it.
       if (sent.blobs.length > 0 && items.length > 0) {
         bytes = Infinity;
