@@ -100,6 +100,13 @@ export const CLOUD_SETTINGS = {
     description: "The largest content of an item that is taken from an edge",
     default: "512",
   },
+  telemetryDays: {
+    flag: "telemetry-days",
+    variable: "SKERRY_CLOUD_TELEMETRY_DAYS",
+    placeholder: "DAYS",
+    description: "Telemetry that was measured longer ago is dropped, a week at a time; off keeps all of it",
+    default: "off",
+  },
   roundsEveryS: {
     flag: "rounds-every-s",
     variable: "SKERRY_CLOUD_ROUNDS_EVERY_S",
@@ -137,6 +144,8 @@ export interface CloudConfig {
   readonly adminPassword: (() => string) | null;
   /** The largest content of an item that is taken from an edge. */
   readonly contentBytesMax: number;
+  /** How long ago telemetry may have been measured; null: nothing is dropped. */
+  readonly telemetryKeptMs: number | null;
   readonly roundsEveryMs: number;
   readonly logLevel: LogLevel;
 }
@@ -165,6 +174,7 @@ export function readCloudConfig(input: CloudConfigInput): CloudConfig {
     adminEmail: readEmail(values, problems),
     adminPassword: readPassword(values, problems),
     contentBytesMax: readMib(values, problems) * 1024 * 1024,
+    telemetryKeptMs: readTelemetryKeptMs(values, problems),
     roundsEveryMs: readRoundsEveryMs(values, problems),
     logLevel: readLogLevel(values, problems),
   };
@@ -312,6 +322,20 @@ function readRoundsEveryMs(values: Values, problems: string[]): number {
     `roundsEveryS (${given?.origin ?? ""}): expected seconds from 1 to ${ROUNDS_EVERY_S_MAX}, got ${given?.text.slice(0, 64) ?? ""}`,
   );
   return ROUNDS_EVERY_S_MAX * 1_000;
+}
+
+const DAY_MS = 86_400_000;
+const TELEMETRY_DAYS_MAX = 36_500;
+
+function readTelemetryKeptMs(values: Values, problems: string[]): number | null {
+  const given = values.get("telemetryDays");
+  if (given === undefined || given.text === "off") return null;
+  const days = Number(given.text);
+  if (Number.isInteger(days) && days >= 1 && days <= TELEMETRY_DAYS_MAX) return days * DAY_MS;
+  problems.push(
+    `telemetryDays (${given.origin}): expected days from 1 to ${TELEMETRY_DAYS_MAX} or off, got ${given.text.slice(0, 64)}`,
+  );
+  return null;
 }
 
 function readLogLevel(values: Values, problems: string[]): LogLevel {

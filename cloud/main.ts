@@ -24,6 +24,7 @@ import type { Queryable } from "../shared/store/unit-of-work.ts";
 import { createCloudApi } from "./api/cloud-api.ts";
 import { describeSettings, readCloudConfig, type CloudConfig } from "./config.ts";
 import { runBlobUpkeep } from "./jobs/blob-upkeep.ts";
+import { createTelemetryUpkeep } from "./jobs/telemetry-upkeep.ts";
 import { startReplica, type Replica } from "./replica.ts";
 import { startRpcServer } from "./runtime/rpc-server.ts";
 import { openCloudStores, type CloudStores } from "./store/cloud-stores.ts";
@@ -66,6 +67,9 @@ async function runCloud(config: CloudConfig): Promise<void> {
   );
   const { db, instance } = stores;
   await startFirst(config, stores);
+  const keep = (nowMs: number) => stores.keepTelemetryPartitions({ nowMs, keptMs: config.telemetryKeptMs });
+  const telemetryUpkeep = createTelemetryUpkeep({ keep, clock, log });
+  await telemetryUpkeep.start();
   const replica = stack.use(
     await startReplica(
       { db, connection: database.connection, live, signals, clock, random, log, metrics },
@@ -114,7 +118,8 @@ async function runCloud(config: CloudConfig): Promise<void> {
   log.info("Cloud is ready", { http: http.url, rpc: rpc.url, replicaId, version: CLOUD_VERSION });
   const removeUnused = (nowMs: number): Promise<number> => removeUnusedBlobs(db, nowMs);
   const blobUpkeep = (signal: AbortSignal): Promise<void> => runBlobUpkeep({ removeUnused, clock, log }, signal);
-  await runTasks({ ...replica.tasks, ...watch.tasks, blobUpkeep }, shutdown.drain);
+  const upkeep = { blobUpkeep, telemetryUpkeep: (signal: AbortSignal) => telemetryUpkeep.run(signal) };
+  await runTasks({ ...replica.tasks, ...watch.tasks, ...upkeep }, shutdown.drain);
   log.info("Cloud stops: requests under way may end");
 }
 

@@ -2,11 +2,11 @@ import * as z from "zod";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { pageSchema } from "../../shared/entities/fields.ts";
+import type { AttributeSource } from "../../shared/rest/data-target.ts";
 import { mapPage, pageQuery, parseIdList, toPageRequest } from "../../shared/rest/pages.ts";
 import type { Principal } from "../../shared/rest/principal.ts";
 import { customerColumns, subtypeSchema, toSubtypes, type ResourceDeps } from "../../shared/rest/resource.ts";
 import { EVERY_ROLE, TENANT_ADMIN, TENANT_ROLES, validate, type RouteTable } from "../../shared/rest/route.ts";
-import type { AttributeSource } from "../../shared/rest/telemetry.ts";
 import { runTransaction } from "../store/downlink-store.ts";
 import {
   deleteEdge,

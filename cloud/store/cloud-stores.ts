@@ -14,6 +14,7 @@ import { runStatementIn } from "../../shared/store/statement.ts";
 import { writeTelemetry } from "../../shared/store/telemetry-writer.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { createCloudUnitOfWork, type CloudUnitOfWork } from "./downlink-store.ts";
+import { keepTelemetryPartitions, type TelemetryRound, type TelemetryUpkeep } from "./telemetry-partitions.ts";
 
 /** Everything that the cloud keeps, over one database. */
 export interface CloudStores extends AsyncDisposable {
@@ -22,6 +23,8 @@ export interface CloudStores extends AsyncDisposable {
   readonly unitOfWork: CloudUnitOfWork;
   /** Resolves after the commit. */
   saveTelemetry(records: readonly TelemetryRecord[]): Promise<void>;
+  /** Makes partitions of telemetry ahead and drops old ones. */
+  keepTelemetryPartitions(upkeep: TelemetryUpkeep): Promise<TelemetryRound>;
   /** Asks the database; null: it answers. */
   notReady(): Promise<string | null>;
 }
@@ -54,6 +57,7 @@ export async function openCloudStores(deps: CloudStoresDeps): Promise<CloudStore
     instance,
     unitOfWork: createCloudUnitOfWork(db, { clock, onCommitted: deps.onDownlinks }),
     saveTelemetry: (records) => saveTelemetry(db, records),
+    keepTelemetryPartitions: (upkeep) => keepTelemetryPartitions(sql, upkeep),
     notReady: async () => {
       try {
         await sql`select 1`;

@@ -1,13 +1,13 @@
 import type { GapReason } from "../../shared/entities/change.ts";
 import type { Log } from "../../shared/observe/log.ts";
+import type { Partition } from "../../shared/store/partitions.ts";
+import { listPartitions } from "../../shared/store/partitions.ts";
 import type { DiskPolicy } from "../disk-quota.ts";
 import { dropOldestHistory } from "./history.ts";
 import { cutPartition, outboxTable, pruneOutbox } from "./outbox-partitions.ts";
 import type { RemovalDeps } from "./outbox-removal.ts";
 import { removeRecords } from "./outbox-removal.ts";
 import type { Outbox } from "./outbox.ts";
-import type { Partition } from "./partitions.ts";
-import { listPartitions } from "./partitions.ts";
 
 // Makes room when the data directory nears its quota, in this order, no further than needed:
 //   1. log of the database that a checkpoint sets free

@@ -1,6 +1,7 @@
 import type { Sql } from "../../shared/postgres/connect.ts";
-import type { Partition } from "./partitions.ts";
-import { changePartitions, dropPartition, listPartitions } from "./partitions.ts";
+import type { Partition } from "../../shared/store/partitions.ts";
+import { changePartitions, dropPartition, listPartitions, withLocksInTime } from "../../shared/store/partitions.ts";
+import { makeTimePartition, missingRanges } from "../../shared/store/time-partitions.ts";
 
 // The local history: telemetry in partitions by time of measurement, so that what is old goes as a whole. Partitions are made for the
 // time around now. What lies outside of them (a device at 1970, one ten years ahead, measurements of last year) goes to the default
@@ -15,8 +16,7 @@ const AHEAD_MS = 24 * HOUR_MS;
 export const HISTORY_WIDTHS_MS = [24 * HOUR_MS, 6 * HOUR_MS, HOUR_MS] as const;
 /** Beyond this no more are made, and everything new goes to the default partition. */
 const PARTITIONS_MAX = 400;
-/** Rows that a new partition takes over from the default one, while devices with odd times wait. */
-const MOVED_ROWS_MAX = 20_000;
+const TIMES = { table: TABLE, defaultPartition: DEFAULT_PARTITION, column: "ts_ms" };
 
 export interface History {
   readonly partitions: readonly Partition[];
@@ -43,56 +43,8 @@ export async function ensureHistory(sql: Sql, nowMs: number, widthMs: number): P
   const partitions = await listPartitions(sql, TABLE);
   if (partitions.length >= PARTITIONS_MAX) return;
   for (const range of missingRanges(partitions, { fromMs: nowMs, toMs: nowMs + AHEAD_MS, widthMs })) {
-    await makePartition(sql, range);
+    await withLocksInTime(sql, (tx) => makeTimePartition(tx, TIMES, range));
   }
-}
-
-interface TimeRange {
-  readonly from: number;
-  readonly to: number;
-}
-
-/** Ranges on the grid of `widthMs` that cover what no partition covers, cut to what is free. */
-export function missingRanges(
-  partitions: readonly TimeRange[],
-  wanted: { readonly fromMs: number; readonly toMs: number; readonly widthMs: number },
-): readonly TimeRange[] {
-  const { toMs, widthMs } = wanted;
-  const missing: TimeRange[] = [];
-  let at = wanted.fromMs;
-  while (at <= toMs) {
-    const holder = partitions.find(({ from, to }) => from <= at && at < to);
-    if (holder !== undefined) {
-      at = holder.to;
-      continue;
-    }
-    const gridFrom = Math.floor(at / widthMs) * widthMs;
-    const before = partitions.filter(({ to }) => to <= at).at(-1);
-    const after = partitions.find(({ from }) => from > at);
-    const range = {
-      from: Math.max(gridFrom, before?.to ?? gridFrom),
-      to: Math.min(gridFrom + widthMs, after?.from ?? gridFrom + widthMs),
-    };
-    missing.push(range);
-    at = range.to;
-  }
-  return missing;
-}
-
-/** Together with the rows of its range that came before it. Too many of them stay where they are, and so does the range. */
-async function makePartition(sql: Sql, { from, to }: TimeRange): Promise<void> {
-  const inRange = `ts_ms >= ${from} and ts_ms < ${to}`;
-  const [early] = await sql.unsafe<{ rows: number }[]>(
-    `select count(*) as rows from (select from ${DEFAULT_PARTITION} where ${inRange} limit ${MOVED_ROWS_MAX + 1}) as early`,
-  );
-  if ((early?.rows ?? 0) > MOVED_ROWS_MAX) return;
-  const name = `${TABLE}_${from < 0 ? "before_" : ""}${Math.abs(from)}`;
-  await changePartitions(sql, [
-    `create table ${name} (like ${TABLE} including all)`,
-    `lock table ${DEFAULT_PARTITION} in access exclusive mode`,
-    `with early as (delete from ${DEFAULT_PARTITION} where ${inRange} returning *) insert into ${name} select * from early`,
-    `alter table ${TABLE} attach partition ${name} for values from (${from}) to (${to})`,
-  ]);
 }
 
 export interface HistoryLimits {

@@ -1,10 +1,10 @@
 import type { Sql } from "../../shared/postgres/connect.ts";
+import type { Partition } from "../../shared/store/partitions.ts";
+import { dropPartition, listPartitions, LOCK_WITHIN } from "../../shared/store/partitions.ts";
 import { runStatementIn } from "../../shared/store/statement.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { UplinkLane } from "../../shared/sync/frames.ts";
 import { ROW_ITEMS_MAX } from "./outbox.ts";
-import type { Partition } from "./partitions.ts";
-import { dropPartition, listPartitions, LOCK_WITHIN } from "./partitions.ts";
 
 // The partitions of cloud_event: a chain of ranges of first_seq per lane, each made before the writer reaches it, cut off when it has
 // grown large, and dropped as a whole once the cloud has committed all of it.

@@ -4,6 +4,7 @@
  */
 import { parseArgs } from "node:util";
 import { ensureEdgeBinary } from "../support/edge-binary.ts";
+import { aggregateDay } from "./aggregate-day.ts";
 import { assign } from "./assign.ts";
 import { binarySizeArm64 } from "./binary-size-arm64.ts";
 import { digest } from "./digest.ts";
@@ -31,6 +32,7 @@ const MEASURES: readonly Measure[] = [
   assign,
   reconnectIdle,
   digest,
+  aggregateDay,
   edgeIdlePss,
   start,
   startBacklog,

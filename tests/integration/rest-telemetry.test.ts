@@ -216,10 +216,81 @@ describe("telemetry", () => {
       "startTs=x&endTs=1",
       "startTs=0&endTs=1&agg=MEDIAN",
       "startTs=0&endTs=1&limit=0",
-      "startTs=0&endTs=1&intervalType=WEEK",
+      "startTs=0&endTs=1&intervalType=YEAR",
+      "startTs=0&endTs=1&agg=AVG&intervalType=WEEK&timeZone=Europe/Nowhere",
+      "startTs=0&endTs=1800000000000&agg=AVG&intervalType=WEEK",
     ]) {
       expect([query, (await read(query)).status]).toEqual([query, 400]);
     }
+  });
+
+  test("history cuts the range at weeks, months and quarters of a time zone", async () => {
+    const device = await newDevice();
+    const at = (text: string) => Date.parse(text);
+    const times = [
+      "2026-03-28T12:00Z",
+      "2026-03-29T21:30Z",
+      "2026-03-30T12:00Z",
+      "2026-03-31T21:30Z",
+      "2026-04-05T00:30Z",
+    ];
+    await saved(
+      `${device}/timeseries/ANY`,
+      times.map((time, index) => ({ ts: at(time), values: { a: 10 ** index } })),
+    );
+    const startTs = at("2026-03-27T00:00Z");
+    const endTs = at("2026-04-10T00:00Z");
+    const sums = async (intervalType: string, timeZone: string): Promise<[number, unknown][]> => {
+      const query = `keys=a&startTs=${startTs}&endTs=${endTs}&agg=SUM&intervalType=${intervalType}&timeZone=${encodeURIComponent(timeZone)}`;
+      const text = await textOf(`${device}/values/timeseries?${query}&useStrictDataTypes=true`);
+      const { a } = JSON.parse(text) as { a: { ts: number; value: unknown }[] };
+      return a.map(({ ts, value }) => [ts, value]);
+    };
+    const middle = (from: number, to: number) => from + Math.floor((to - from) / 2);
+    // Kyiv is at UTC+2 until Sunday, 29 March, 01:00Z, and at UTC+3 from then on.
+    expect(await sums("WEEK_ISO", "Europe/Kyiv")).toEqual([
+      [middle(startTs, at("2026-03-29T21:00Z")), 1],
+      [middle(at("2026-03-29T21:00Z"), at("2026-04-05T21:00Z")), 11_110],
+    ]);
+    expect(await sums("WEEK", "UTC")).toEqual([
+      [middle(startTs, at("2026-03-29T00:00Z")), 1],
+      [middle(at("2026-03-29T00:00Z"), at("2026-04-05T00:00Z")), 1_110],
+      [middle(at("2026-04-05T00:00Z"), endTs), 10_000],
+    ]);
+    for (const type of ["MONTH", "QUARTER"]) {
+      expect(await sums(type, "UTC")).toEqual([
+        [middle(startTs, at("2026-04-01T00:00Z")), 1_111],
+        [middle(at("2026-04-01T00:00Z"), endTs), 10_000],
+      ]);
+      expect(await sums(type, "UTC+03:00")).toEqual([
+        [middle(startTs, at("2026-03-31T21:00Z")), 111],
+        [middle(at("2026-03-31T21:00Z"), endTs), 11_000],
+      ]);
+    }
+  });
+
+  test("history aggregates several keys at once, each with what it has", async () => {
+    const device = await newDevice();
+    await saved(`${device}/timeseries/ANY`, [
+      { ts: 1000, values: { a: 1, b: true, "c,d": "x" } },
+      { ts: 1500, values: { a: 2, "c,d": 5 } },
+      { ts: 2500, values: { b: { x: 1 } } },
+    ]);
+    const read = (agg: string) =>
+      textOf(`${device}/values/timeseries?key=a&key=b&key=c%2Cd&startTs=1000&endTs=3000&interval=1000&agg=${agg}`);
+    expect(await read("COUNT")).toBe(
+      '{"a":[{"ts":1500,"value":"2"}],"b":[{"ts":1500,"value":"1"},{"ts":2500,"value":"1"}],"c,d":[{"ts":1500,"value":"2"}]}',
+    );
+    expect(await read("AVG")).toBe('{"a":[{"ts":1500,"value":"1.5"}],"c,d":[{"ts":1500,"value":"5.0"}]}');
+    expect(await read("NONE")).toContain('"b":[{"ts":2500');
+  });
+
+  test("history names a key that is asked for twice once", async () => {
+    const device = await newDevice();
+    await saved(`${device}/timeseries/ANY`, { ts: 1000, values: { a: 1 } });
+    expect(await textOf(`${device}/values/timeseries?keys=a,a&startTs=0&endTs=3000`)).toBe(
+      '{"a":[{"ts":1000,"value":"1"}]}',
+    );
   });
 
   test("is deleted in a range, and latest values follow", async () => {

@@ -2,11 +2,11 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:tes
 import { ensureHistory, pruneHistory, readHistory } from "../../edge/store/history.ts";
 import { ensurePartitions, outboxTable, pruneOutbox } from "../../edge/store/outbox-partitions.ts";
 import { createOutbox } from "../../edge/store/outbox.ts";
-import { listPartitions } from "../../edge/store/partitions.ts";
 import { openRetention, type Retention } from "../../edge/store/retention.ts";
 import { silentLog } from "../../shared/observe/log.ts";
 import type { Sql } from "../../shared/postgres/connect.ts";
 import { systemClock } from "../../shared/runtime/system-clock.ts";
+import { listPartitions } from "../../shared/store/partitions.ts";
 import { startTestPostgres, type TestPostgres } from "../support/postgres.ts";
 
 const HOUR_MS = 3_600_000;

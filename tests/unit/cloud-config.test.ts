@@ -34,6 +34,13 @@ function problemsOf(argv: readonly string[], env: Readonly<Record<string, string
 }
 
 describe("readCloudConfig()", () => {
+  test("keeps telemetry for ever, or for some days", () => {
+    expect(read([]).telemetryKeptMs).toBeNull();
+    expect(read(["--telemetry-days", "off"]).telemetryKeptMs).toBeNull();
+    expect(read(["--telemetry-days", "30"]).telemetryKeptMs).toBe(30 * 86_400_000);
+    expect(problemsOf(["--telemetry-days", "0"])[0]).toStartWith("telemetryDays (flag --telemetry-days)");
+  });
+
   test("names every fault at once", () => {
     const problems = problemsOf(
       ["--http-port", "70000", "--nonsense", "--log-level=loud", "--tls-key-file", "key.pem", "--rpc-port"],

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { chooseWidthMs, HISTORY_WIDTHS_MS, missingRanges } from "../../edge/store/history.ts";
+import { chooseWidthMs, HISTORY_WIDTHS_MS } from "../../edge/store/history.ts";
+import { missingRanges } from "../../shared/store/time-partitions.ts";
 
 const HOUR_MS = 3_600_000;
 
