@@ -107,5 +107,16 @@ export const MIGRATIONS: readonly Migration[] = [
       "ALTER TABLE \"edge_uplink\" ADD COLUMN \"tag\" text;",
       "ALTER TABLE \"edge_uplink\" ADD COLUMN \"tag_seq\" bigint DEFAULT 0 NOT NULL;"
     ]
+  },
+  {
+    "id": "0008_entity-content",
+    "hash": "0e6e2321e16cb7728d4f636c2700f96fe5fe1eb5b6ae899ea000b0adbd360737",
+    "statements": [
+      "DROP INDEX \"entity_unique_name\";",
+      "ALTER TABLE \"entity\" ADD COLUMN \"content\" text;",
+      "ALTER TABLE \"entity\" ADD COLUMN \"refers_to\" uuid[];",
+      "CREATE INDEX \"entity_by_reference\" ON \"entity\" USING gin (\"refers_to\") WHERE \"entity\".\"refers_to\" is not null;",
+      "CREATE UNIQUE INDEX \"entity_unique_name\" ON \"entity\" USING btree (\"tenant_id\",\"entity_type\",\"name\") WHERE \"entity\".\"entity_type\" in ('CUSTOMER', 'DEVICE_PROFILE', 'ASSET_PROFILE', 'DEVICE', 'ASSET', 'ENTITY_VIEW');"
+    ]
   }
 ];

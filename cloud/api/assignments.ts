@@ -1,15 +1,12 @@
-import * as z from "zod";
 import type { Uuid } from "../../shared/core/ids.ts";
-import { assetSchema, assetToRest } from "../../shared/entities/asset.ts";
-import { deviceInfoSchema, deviceSchema, deviceToRest } from "../../shared/entities/device.ts";
-import type { EntityRecord } from "../../shared/entities/entity-record.ts";
-import type { AssignableType } from "../../shared/entities/entity-types.ts";
+import type { EntityInput } from "../../shared/entities/entity-kind.ts";
 import { pageSchema } from "../../shared/entities/fields.ts";
-import { assetPage } from "../../shared/rest/assets.ts";
-import { deviceInfoPage } from "../../shared/rest/devices.ts";
-import { booleanQuery, timePageQuery } from "../../shared/rest/pages.ts";
+import { assetResource } from "../../shared/rest/assets.ts";
+import { deviceResource } from "../../shared/rest/devices.ts";
+import { listQuery, showOne, type EntityResource } from "../../shared/rest/entity-resource.ts";
+import { showPage } from "../../shared/rest/entity-routes.ts";
 import { visibleTo, type ResourceDeps } from "../../shared/rest/resource.ts";
-import { TENANT_ADMIN, TENANT_ROLES, type RouteTable } from "../../shared/rest/route.ts";
+import { TENANT_ADMIN, type RouteTable } from "../../shared/rest/route.ts";
 import { assignedTo, assignEntity, unassignEntity } from "../store/assignment-store.ts";
 import type { CloudUnitOfWork } from "../store/downlink-store.ts";
 import { readableEdge } from "./edges.ts";
@@ -22,65 +19,52 @@ const tag = "Assignments";
 
 /** What goes to which edge. */
 export function addAssignmentRoutes(routes: RouteTable, deps: AssignmentDeps): void {
-  const { db } = deps;
-  addKind(routes, deps, { type: "DEVICE", segment: "device", answer: deviceSchema, toRest: deviceToRest });
-  addKind(routes, deps, { type: "ASSET", segment: "asset", answer: assetSchema, toRest: assetToRest });
-  const typeQuery = timePageQuery.extend({ type: z.string().optional() });
-  routes.add(
-    {
-      method: "get",
-      path: "/api/edge/{edgeId}/devices",
-      tag,
-      summary: "Devices that are assigned to an edge",
-      access: TENANT_ROLES,
-      query: typeQuery.extend({ deviceProfileId: z.string().optional(), active: booleanQuery.optional() }),
-      answer: pageSchema(deviceInfoSchema),
-    },
-    async (call) => {
-      const { id } = await readableEdge(deps, call.principal, call.uuid("edgeId"));
-      return deviceInfoPage(db, { ...visibleTo(call.principal), condition: assignedTo(id) }, call.query);
-    },
-  );
-  routes.add(
-    {
-      method: "get",
-      path: "/api/edge/{edgeId}/assets",
-      tag,
-      summary: "Assets that are assigned to an edge",
-      access: TENANT_ROLES,
-      query: typeQuery,
-      answer: pageSchema(assetSchema),
-    },
-    async (call) => {
-      const { id } = await readableEdge(deps, call.principal, call.uuid("edgeId"));
-      return assetPage(db, { ...visibleTo(call.principal), condition: assignedTo(id) }, call.query);
-    },
-  );
+  addKind(routes, deps, deviceResource);
+  addKind(routes, deps, assetResource);
 }
 
-interface AssignableKind {
-  readonly type: AssignableType;
-  readonly segment: string;
-  readonly answer: z.ZodType;
-  readonly toRest: (record: EntityRecord) => unknown;
-}
-
-function addKind(routes: RouteTable, { unitOfWork, clock }: AssignmentDeps, kind: AssignableKind): void {
-  const { type, segment, answer, toRest } = kind;
-  const path = `/api/edge/{edgeId}/${segment}/{entityId}` as const;
+function addKind<Input extends EntityInput>(
+  routes: RouteTable,
+  deps: AssignmentDeps,
+  resource: EntityResource<Input>,
+): void {
+  const { db, unitOfWork, clock } = deps;
+  const { form, whole, onEdge, edgeFilters, readers } = resource;
+  const { type, word, title } = form.kind;
+  const parameter = `${word}Id`;
+  const path = `/api/edge/{edgeId}/${word}/{${parameter}}` as const;
+  const what = title.toLowerCase();
+  const answer = whole.schema;
   const assignment = (tenantId: Uuid, edgeId: Uuid, entityId: Uuid) => ({ edgeId, tenantId, type, entityId });
   routes.add(
-    { method: "post", path, tag, summary: `Assign: the ${segment} goes to the edge`, access: TENANT_ADMIN, answer },
+    { method: "post", path, tag, summary: `Assign: the ${what} goes to the edge`, access: TENANT_ADMIN, answer },
     async (call) => {
-      const wanted = assignment(call.principal.tenantId, call.uuid("edgeId"), call.uuid("entityId"));
-      return toRest(await unitOfWork.runEvents((tx) => assignEntity(tx, wanted, { nowMs: clock.nowMs() })));
+      const wanted = assignment(call.principal.tenantId, call.uuid("edgeId"), call.uuid(parameter));
+      const assigned = await unitOfWork.runEvents((tx) => assignEntity(tx, wanted, { nowMs: clock.nowMs() }));
+      return showOne(db, whole, assigned);
     },
   );
   routes.add(
-    { method: "delete", path, tag, summary: `Unassign: the ${segment} leaves the edge`, access: TENANT_ADMIN, answer },
+    { method: "delete", path, tag, summary: `Unassign: the ${what} leaves the edge`, access: TENANT_ADMIN, answer },
     async (call) => {
-      const ended = assignment(call.principal.tenantId, call.uuid("edgeId"), call.uuid("entityId"));
-      return toRest(await unitOfWork.runEvents((tx) => unassignEntity(tx, ended)));
+      const ended = assignment(call.principal.tenantId, call.uuid("edgeId"), call.uuid(parameter));
+      return showOne(db, whole, await unitOfWork.runEvents((tx) => unassignEntity(tx, ended)));
+    },
+  );
+  routes.add(
+    {
+      method: "get",
+      path: `/api/edge/{edgeId}/${word}s`,
+      tag,
+      summary: `${title}s that are assigned to an edge`,
+      access: readers,
+      query: listQuery(edgeFilters, { hasTimes: true }),
+      answer: pageSchema(onEdge.schema),
+    },
+    async (call) => {
+      const { id } = await readableEdge(deps, call.principal, call.uuid("edgeId"));
+      const scope = { ...visibleTo(call.principal), condition: assignedTo(id) };
+      return showPage(db, resource, { scope, query: call.query, view: onEdge });
     },
   );
 }

@@ -1,9 +1,10 @@
 import { and, eq, sql, type SQL } from "drizzle-orm";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
+import { ENTITY_KINDS, titleOf } from "../../shared/entities/entity-kinds.ts";
 import type { EntityRecord } from "../../shared/entities/entity-record.ts";
-import type { AssignableType } from "../../shared/entities/entity-types.ts";
-import { KIND_NAMES, lockEntity } from "../../shared/store/entity-store.ts";
+import type { KindType } from "../../shared/entities/entity-types.ts";
+import { lockEntity } from "../../shared/store/entity-store.ts";
 import { entity } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { EdgeEvent } from "./downlink-store.ts";
@@ -15,7 +16,7 @@ import { edge, edgeAssignment, edgePastAssignment } from "./schema.ts";
 export interface Assignment {
   readonly edgeId: Uuid;
   readonly tenantId: Uuid;
-  readonly type: AssignableType;
+  readonly type: KindType;
   readonly entityId: Uuid;
 }
 
@@ -40,9 +41,10 @@ export async function assignEntity(
   const isNew = await addAssignment(tx, { edgeId, type, entityId }, { nowMs });
   if (!isNew) return { result: record, events: [] };
   const events: EdgeEvent[] = [{ edgeId, type, entityId, action: "ASSIGNED_TO_EDGE", body: null }];
-  if (record.profileId !== null) {
+  const { profileType } = ENTITY_KINDS[type];
+  if (record.profileId !== null && profileType !== null) {
     await tx.select({ id: entity.id }).from(entity).where(eq(entity.id, record.profileId)).for("share");
-    events.unshift({ edgeId, type: `${type}_PROFILE`, entityId: record.profileId, action: "ADDED", body: null });
+    events.unshift({ edgeId, type: profileType, entityId: record.profileId, action: "ADDED", body: null });
   }
   return { result: record, events };
 }
@@ -70,7 +72,7 @@ async function keepEdge(tx: Queryable, { edgeId, tenantId, type }: Assignment): 
     .for("key share");
   if (rows.length > 0) return;
   // One text for an edge of another tenant and for none: who asks must not learn which ids exist.
-  throw new AppError("INVALID_ARGUMENT", `Can't assign ${KIND_NAMES[type].toLowerCase()} to non-existent edge!`);
+  throw new AppError("INVALID_ARGUMENT", `Can't assign ${titleOf(type).toLowerCase()} to non-existent edge!`);
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { AttributeScope } from "../../shared/entities/attributes.ts";
 import { isAttributeScope } from "../../shared/entities/attributes.ts";
 import type { Change, EntityRef } from "../../shared/entities/change.ts";
-import { isProfileType } from "../../shared/entities/entity-types.ts";
+import { isProfileType } from "../../shared/entities/entity-kinds.ts";
 import { loadAttributes, loadCredentials, loadEntity, loadRecord } from "../../shared/store/entity-state.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { isAssigned } from "./assignment-store.ts";

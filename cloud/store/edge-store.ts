@@ -301,6 +301,14 @@ export async function deleteEdge(tx: Queryable, { clock }: Pick<StoreDeps, "cloc
   }
 }
 
+/** Edges of a customer that is deleted belong to nobody. */
+export async function releaseEdges(tx: Queryable, customerId: Uuid): Promise<void> {
+  await tx
+    .update(edge)
+    .set({ customerId: null, version: sql`${edge.version} + 1` })
+    .where(eq(edge.customerId, customerId));
+}
+
 /** What the newest session of an edge has left behind. */
 export interface EdgeStatus {
   readonly edgeId: Uuid;

@@ -1,6 +1,6 @@
 import { and, eq, gt, inArray, sql } from "drizzle-orm";
 import type { Uuid } from "../../shared/core/ids.ts";
-import { isProfileType } from "../../shared/entities/entity-types.ts";
+import { isProfileType } from "../../shared/entities/entity-kinds.ts";
 import { arrayParam } from "../../shared/store/array-param.ts";
 import type { DigestScope } from "../../shared/store/digest-store.ts";
 import { readDigestEntries, readFineBuckets } from "../../shared/store/digest-store.ts";

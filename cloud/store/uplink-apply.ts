@@ -1,6 +1,6 @@
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { Change } from "../../shared/entities/change.ts";
-import { isAssignableType } from "../../shared/entities/entity-types.ts";
+import { isAssignableType } from "../../shared/entities/entity-kinds.ts";
 import { databaseError } from "../../shared/postgres/connect.ts";
 import type { ApplyContext, ApplyResult } from "../../shared/store/apply-change.ts";
 import { applyChange } from "../../shared/store/apply-change.ts";

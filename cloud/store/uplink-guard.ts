@@ -1,7 +1,7 @@
 import { and, eq, gt, inArray } from "drizzle-orm";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { Change } from "../../shared/entities/change.ts";
-import { isAssignableType } from "../../shared/entities/entity-types.ts";
+import { isAssignableType } from "../../shared/entities/entity-kinds.ts";
 import type { ApplyResult } from "../../shared/store/apply-change.ts";
 import { entity } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";

@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
 import type { Uuid } from "../../shared/core/ids.ts";
-import { isProfileType } from "../../shared/entities/entity-types.ts";
+import { isProfileType } from "../../shared/entities/entity-kinds.ts";
 import type { DigestScope } from "../../shared/store/digest-store.ts";
 import { isInBuckets, readDigestEntries, readFineBuckets } from "../../shared/store/digest-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";

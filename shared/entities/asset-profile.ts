@@ -1,6 +1,37 @@
 import * as z from "zod";
+import type { EntityForm, EntityKind } from "./entity-kind.ts";
 import type { EntityRecord } from "./entity-record.ts";
-import { entityIdSchema, restId } from "./fields.ts";
+import { entityIdSchema, idInput, nameInput, optionalRestId, restId, textInput, versionInput } from "./fields.ts";
+import { profileBody, profileReferences } from "./profile.ts";
+
+export const assetProfileKind: EntityKind = {
+  type: "ASSET_PROFILE",
+  title: "Asset profile",
+  word: "assetProfile",
+  nameField: "name",
+  hasUniqueName: true,
+  isAssignable: false,
+  isMadeOnEdges: true,
+  profileType: null,
+  isSeenBy: () => false,
+  references: profileReferences,
+};
+
+export const assetProfileInput = z
+  .object({
+    id: idInput.nullish(),
+    name: nameInput("Asset profile"),
+    description: z.string().max(65_536).nullish(),
+    image: z.string().nullish(),
+    defaultRuleChainId: idInput.nullish(),
+    defaultDashboardId: idInput.nullish(),
+    defaultQueueName: textInput("defaultQueueName").nullish(),
+    defaultEdgeRuleChainId: idInput.nullish(),
+    version: versionInput.nullish(),
+  })
+  .meta({ id: "AssetProfileInput" });
+
+export type AssetProfileInput = z.output<typeof assetProfileInput>;
 
 export const assetProfileSchema = z
   .object({
@@ -33,6 +64,8 @@ export const assetProfileInfoSchema = z
 interface AssetProfileBody {
   readonly default?: boolean;
   readonly description?: string | null;
+  readonly image?: string;
+  readonly defaultQueueName?: string;
 }
 
 /** The body of a profile that is made because an asset named it. */
@@ -48,12 +81,12 @@ export function assetProfileToRest(record: EntityRecord): z.input<typeof assetPr
     tenantId: restId("TENANT", record.tenantId),
     name: record.name,
     description: body.description ?? null,
-    image: null,
+    image: body.image ?? null,
     default: body.default ?? false,
-    defaultRuleChainId: null,
-    defaultDashboardId: null,
-    defaultQueueName: null,
-    defaultEdgeRuleChainId: null,
+    defaultRuleChainId: optionalRestId("RULE_CHAIN", record.body["defaultRuleChainId"]),
+    defaultDashboardId: optionalRestId("DASHBOARD", record.body["defaultDashboardId"]),
+    defaultQueueName: body.defaultQueueName ?? null,
+    defaultEdgeRuleChainId: optionalRestId("RULE_CHAIN", record.body["defaultEdgeRuleChainId"]),
     externalId: null,
     version: record.version,
   };
@@ -63,3 +96,12 @@ export function assetProfileInfoToRest(record: EntityRecord): z.input<typeof ass
   const { id, tenantId, name, image, defaultDashboardId } = assetProfileToRest(record);
   return { id, tenantId, name, image, defaultDashboardId };
 }
+
+export const assetProfileForm: EntityForm<AssetProfileInput> = {
+  kind: assetProfileKind,
+  input: assetProfileInput,
+  schema: assetProfileSchema,
+  toRest: assetProfileToRest,
+  ownKeys: ["default"],
+  toFields: (input) => ({ name: input.name, body: profileBody(input) }),
+};

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { isOwnedBy, type EntityForm, type EntityKind } from "./entity-kind.ts";
 import type { EntityRecord } from "./entity-record.ts";
 import {
   entityIdSchema,
@@ -10,6 +11,19 @@ import {
   textInput,
   versionInput,
 } from "./fields.ts";
+
+export const assetKind: EntityKind = {
+  type: "ASSET",
+  title: "Asset",
+  word: "asset",
+  nameField: "name",
+  hasUniqueName: true,
+  isAssignable: true,
+  isMadeOnEdges: true,
+  profileType: "ASSET_PROFILE",
+  isSeenBy: isOwnedBy,
+  references: () => [],
+};
 
 export const assetInput = z
   .object({
@@ -46,11 +60,6 @@ export const assetInfoSchema = assetSchema
   .extend({ customerTitle: z.string().nullable(), customerIsPublic: z.boolean(), assetProfileName: z.string() })
   .meta({ id: "AssetInfo" });
 
-/** What only assets know, as the record's body keeps it. */
-export function assetBody(input: Pick<AssetInput, "additionalInfo">): EntityRecord["body"] {
-  return { additionalInfo: input.additionalInfo ?? null };
-}
-
 export function assetToRest(record: EntityRecord): z.input<typeof assetSchema> {
   const { additionalInfo = null } = record.body as { readonly additionalInfo?: Record<string, unknown> | null };
   return {
@@ -67,3 +76,16 @@ export function assetToRest(record: EntityRecord): z.input<typeof assetSchema> {
     additionalInfo,
   };
 }
+
+export const assetForm: EntityForm<AssetInput> = {
+  kind: assetKind,
+  input: assetInput,
+  schema: assetSchema,
+  toRest: assetToRest,
+  toFields: (input) => ({
+    name: input.name,
+    label: input.label,
+    profile: { id: input.assetProfileId ?? null, name: input.type ?? null },
+    body: { additionalInfo: input.additionalInfo ?? null },
+  }),
+};

@@ -1,6 +1,67 @@
 import * as z from "zod";
+import type { EntityForm, EntityKind } from "./entity-kind.ts";
 import type { EntityRecord, Json } from "./entity-record.ts";
-import { entityIdSchema, restId } from "./fields.ts";
+import {
+  entityIdSchema,
+  idInput,
+  jsonObjectInput,
+  nameInput,
+  optionalRestId,
+  restId,
+  textInput,
+  versionInput,
+  withoutNulls,
+} from "./fields.ts";
+import { profileBody, profileReferences } from "./profile.ts";
+
+export const deviceProfileKind: EntityKind = {
+  type: "DEVICE_PROFILE",
+  title: "Device profile",
+  word: "deviceProfile",
+  nameField: "name",
+  hasUniqueName: true,
+  isAssignable: false,
+  isMadeOnEdges: true,
+  profileType: null,
+  isSeenBy: () => false,
+  references: profileReferences,
+};
+
+export const TRANSPORT_TYPES = ["DEFAULT", "MQTT", "COAP", "LWM2M", "SNMP"] as const;
+
+export const PROVISION_TYPES = [
+  "DISABLED",
+  "ALLOW_CREATE_NEW_DEVICES",
+  "CHECK_PRE_PROVISIONED_DEVICES",
+  "X509_CERTIFICATE_CHAIN",
+] as const;
+
+export const deviceProfileInput = z
+  .object({
+    id: idInput.nullish(),
+    name: nameInput("Device profile"),
+    description: z.string().max(65_536).nullish(),
+    image: z.string().nullish(),
+    type: z.literal("DEFAULT", { error: "Device profile type should be specified!" }).nullish(),
+    transportType: z
+      .enum(TRANSPORT_TYPES, { error: `Device profile transport type should be one of ${TRANSPORT_TYPES.join(", ")}` })
+      .nullish(),
+    provisionType: z
+      .enum(PROVISION_TYPES, { error: `Device profile provision type should be one of ${PROVISION_TYPES.join(", ")}` })
+      .nullish(),
+    defaultRuleChainId: idInput.nullish(),
+    defaultDashboardId: idInput.nullish(),
+    defaultQueueName: textInput("defaultQueueName").nullish(),
+    provisionDeviceKey: textInput("provisionDeviceKey").nullish(),
+    firmwareId: idInput.nullish(),
+    softwareId: idInput.nullish(),
+    defaultEdgeRuleChainId: idInput.nullish(),
+    version: versionInput.nullish(),
+    profileData: jsonObjectInput.nullish(),
+  })
+  .meta({ id: "DeviceProfileInput" });
+
+export type DeviceProfileInput = z.output<typeof deviceProfileInput>;
 
 export const deviceProfileSchema = z
   .object({
@@ -42,6 +103,11 @@ export const deviceProfileInfoSchema = z
 interface DeviceProfileBody {
   readonly default?: boolean;
   readonly description?: string | null;
+  readonly image?: string;
+  readonly transportType?: string;
+  readonly provisionType?: string;
+  readonly defaultQueueName?: string;
+  readonly provisionDeviceKey?: string;
   readonly profileData?: Json;
 }
 
@@ -65,18 +131,18 @@ export function deviceProfileToRest(record: EntityRecord): z.input<typeof device
     tenantId: restId("TENANT", record.tenantId),
     name: record.name,
     description: body.description ?? null,
-    image: null,
+    image: body.image ?? null,
     default: body.default ?? false,
     type: "DEFAULT",
-    transportType: "DEFAULT",
-    provisionType: "DISABLED",
-    defaultRuleChainId: null,
-    defaultDashboardId: null,
-    defaultQueueName: null,
-    provisionDeviceKey: null,
-    firmwareId: null,
-    softwareId: null,
-    defaultEdgeRuleChainId: null,
+    transportType: body.transportType ?? "DEFAULT",
+    provisionType: body.provisionType ?? "DISABLED",
+    defaultRuleChainId: optionalRestId("RULE_CHAIN", record.body["defaultRuleChainId"]),
+    defaultDashboardId: optionalRestId("DASHBOARD", record.body["defaultDashboardId"]),
+    defaultQueueName: body.defaultQueueName ?? null,
+    provisionDeviceKey: body.provisionDeviceKey ?? null,
+    firmwareId: optionalRestId("OTA_PACKAGE", record.body["firmwareId"]),
+    softwareId: optionalRestId("OTA_PACKAGE", record.body["softwareId"]),
+    defaultEdgeRuleChainId: optionalRestId("RULE_CHAIN", record.body["defaultEdgeRuleChainId"]),
     externalId: null,
     version: record.version,
     profileData: (body.profileData ?? DEFAULT_PROFILE_DATA) as Record<string, unknown>,
@@ -87,3 +153,25 @@ export function deviceProfileInfoToRest(record: EntityRecord): z.input<typeof de
   const { id, tenantId, name, image, defaultDashboardId, type, transportType } = deviceProfileToRest(record);
   return { id, tenantId, name, image, defaultDashboardId, type, transportType };
 }
+
+export const deviceProfileForm: EntityForm<DeviceProfileInput> = {
+  kind: deviceProfileKind,
+  input: deviceProfileInput,
+  schema: deviceProfileSchema,
+  toRest: deviceProfileToRest,
+  ownKeys: ["default"],
+  toFields: (input) => ({
+    name: input.name,
+    body: {
+      ...profileBody(input),
+      profileData: input.profileData ?? DEFAULT_PROFILE_DATA,
+      ...withoutNulls({
+        transportType: input.transportType,
+        provisionType: input.provisionType,
+        provisionDeviceKey: input.provisionDeviceKey,
+        firmwareId: input.firmwareId,
+        softwareId: input.softwareId,
+      }),
+    },
+  }),
+};

@@ -1,15 +1,31 @@
 import * as z from "zod";
+import { isOwnedBy, type EntityForm, type EntityKind } from "./entity-kind.ts";
 import type { EntityRecord, Json } from "./entity-record.ts";
 import {
   entityIdSchema,
   idInput,
   jsonObjectInput,
   nameInput,
+  optionalRestId,
   restCustomerId,
   restId,
   textInput,
   versionInput,
+  withoutNulls,
 } from "./fields.ts";
+
+export const deviceKind: EntityKind = {
+  type: "DEVICE",
+  title: "Device",
+  word: "device",
+  nameField: "name",
+  hasUniqueName: true,
+  isAssignable: true,
+  isMadeOnEdges: true,
+  profileType: "DEVICE_PROFILE",
+  isSeenBy: isOwnedBy,
+  references: () => [],
+};
 
 export const deviceInput = z
   .object({
@@ -19,6 +35,8 @@ export const deviceInput = z
     type: textInput("type").nullish(),
     label: textInput("label").nullish(),
     deviceProfileId: idInput.nullish(),
+    firmwareId: idInput.nullish(),
+    softwareId: idInput.nullish(),
     version: versionInput.nullish(),
     additionalInfo: jsonObjectInput.nullish(),
     deviceData: jsonObjectInput.nullish(),
@@ -60,13 +78,8 @@ const DEFAULT_DEVICE_DATA: Json = {
   transportConfiguration: { type: "DEFAULT" },
 };
 
-/** What only devices know, as the record's body keeps it. */
-export function deviceBody(input: Pick<DeviceInput, "additionalInfo" | "deviceData">): EntityRecord["body"] {
-  return { additionalInfo: input.additionalInfo ?? null, deviceData: input.deviceData ?? DEFAULT_DEVICE_DATA };
-}
-
 export function deviceToRest(record: EntityRecord): z.input<typeof deviceSchema> {
-  const { additionalInfo = null, deviceData = DEFAULT_DEVICE_DATA } = record.body as DeviceBody;
+  const { additionalInfo = null, deviceData = DEFAULT_DEVICE_DATA, firmwareId, softwareId } = record.body as DeviceBody;
   return {
     id: restId("DEVICE", record.id),
     createdTime: record.createdMs,
@@ -77,8 +90,8 @@ export function deviceToRest(record: EntityRecord): z.input<typeof deviceSchema>
     label: record.label,
     // A device without a profile is not stored; its own id keeps clients that refuse null alive should one appear.
     deviceProfileId: restId("DEVICE_PROFILE", record.profileId ?? record.id),
-    firmwareId: null,
-    softwareId: null,
+    firmwareId: optionalRestId("OTA_PACKAGE", firmwareId),
+    softwareId: optionalRestId("OTA_PACKAGE", softwareId),
     externalId: null,
     version: record.version,
     additionalInfo,
@@ -89,7 +102,26 @@ export function deviceToRest(record: EntityRecord): z.input<typeof deviceSchema>
 interface DeviceBody {
   readonly additionalInfo?: Record<string, unknown> | null;
   readonly deviceData?: Json;
+  readonly firmwareId?: string | null;
+  readonly softwareId?: string | null;
 }
+
+export const deviceForm: EntityForm<DeviceInput> = {
+  kind: deviceKind,
+  input: deviceInput,
+  schema: deviceSchema,
+  toRest: deviceToRest,
+  toFields: (input) => ({
+    name: input.name,
+    label: input.label,
+    profile: { id: input.deviceProfileId ?? null, name: input.type ?? null },
+    body: {
+      additionalInfo: input.additionalInfo ?? null,
+      deviceData: input.deviceData ?? DEFAULT_DEVICE_DATA,
+      ...withoutNulls({ firmwareId: input.firmwareId, softwareId: input.softwareId }),
+    },
+  }),
+};
 
 export const CREDENTIALS_TYPES = ["ACCESS_TOKEN", "X509_CERTIFICATE", "MQTT_BASIC"] as const;
 export type CredentialsType = (typeof CREDENTIALS_TYPES)[number];

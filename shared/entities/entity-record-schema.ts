@@ -2,7 +2,7 @@ import * as z from "zod";
 import { AppError } from "../core/errors.ts";
 import type { Uuid } from "../core/ids.ts";
 import type { EntityRecord, Json } from "./entity-record.ts";
-import { ENTITY_TYPES } from "./entity-types.ts";
+import { KIND_TYPES } from "./entity-types.ts";
 import { TEXT_LENGTH_MAX } from "./fields.ts";
 
 // Records as the other side sends them. They were valid there; they are checked all the same, because a peer may be newer, older or broken.
@@ -15,7 +15,7 @@ const shortText = z
 const timeMs = z.int().min(0);
 
 const entityRecordSchema = z.object({
-  entityType: z.enum(ENTITY_TYPES),
+  entityType: z.enum(KIND_TYPES),
   id: idText,
   tenantId: idText,
   customerId: idText.nullable(),
@@ -27,6 +27,7 @@ const entityRecordSchema = z.object({
   createdMs: timeMs,
   // Out of JSON.parse; kept without a look inside.
   body: z.record(z.string(), z.unknown()).transform((body) => body as { readonly [key: string]: Json }),
+  content: z.string().exactOptional(),
 });
 
 /** The record in the body of an EntitySaved. @throws AppError INVALID_ARGUMENT that names the field */

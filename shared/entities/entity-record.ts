@@ -1,5 +1,5 @@
 import type { Uuid } from "../core/ids.ts";
-import type { EntityType } from "./entity-types.ts";
+import type { KindType } from "./entity-types.ts";
 
 /** JSON as parsed; for parts of an entity that Skerry keeps without looking into them. */
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
@@ -9,7 +9,7 @@ export type Json = string | number | boolean | null | readonly Json[] | { readon
  * The REST form of each kind is made from it in shared/rest.
  */
 export interface EntityRecord {
-  readonly entityType: EntityType;
+  readonly entityType: KindType;
   readonly id: Uuid;
   readonly tenantId: Uuid;
   readonly customerId: Uuid | null;
@@ -23,4 +23,6 @@ export interface EntityRecord {
   readonly createdMs: number;
   /** What only this kind knows, e.g. additionalInfo, deviceData, firmwareId. */
   readonly body: { readonly [key: string]: Json };
+  /** A text of the kind that may be large and is kept as it is, e.g. the configuration of a dashboard; lists leave it out. */
+  readonly content?: string;
 }

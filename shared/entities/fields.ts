@@ -17,6 +17,11 @@ export function restId(entityType: EntityType, id: Uuid): RestId {
   return { entityType, id };
 }
 
+/** An id that may be missing; of types, too, that are no entities of this program. */
+export function optionalRestId(entityType: string, id: unknown): RestId | null {
+  return typeof id === "string" && isUuid(id) ? { entityType, id } : null;
+}
+
 /** "No customer" is the null uuid, not null. */
 export function restCustomerId(customerId: Uuid | null): RestId {
   return restId("CUSTOMER", customerId ?? NULL_UUID);
@@ -71,4 +76,11 @@ export const jsonObjectInput = z
 /** What a page of `item` looks like. */
 export function pageSchema<T extends z.ZodType>(item: T) {
   return z.object({ data: z.array(item), totalPages: z.int(), totalElements: z.int(), hasNext: z.boolean() });
+}
+
+/** For what only some entities have: keys without a value are not stored. */
+export function withoutNulls(body: { readonly [key: string]: Json | undefined }): { readonly [key: string]: Json } {
+  return Object.fromEntries(
+    Object.entries(body).filter((entry): entry is [string, Json] => entry[1] !== undefined && entry[1] !== null),
+  );
 }

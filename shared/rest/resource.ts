@@ -3,6 +3,7 @@ import type { Clock } from "../core/clock.ts";
 import type { Uuid } from "../core/ids.ts";
 import type { Random } from "../core/random.ts";
 import { customerSummary } from "../entities/customer.ts";
+import { ENTITY_KINDS } from "../entities/entity-kinds.ts";
 import type { EntityRecord } from "../entities/entity-record.ts";
 import type { EntityType } from "../entities/entity-types.ts";
 import { entityIdSchema, restId } from "../entities/fields.ts";
@@ -30,8 +31,14 @@ export async function readableEntity(
   { type, id }: { readonly type: EntityType; readonly id: Uuid },
 ): Promise<EntityRecord> {
   const record = await getEntity(db, { type, id, tenantId: principal.tenantId });
-  if (principal.authority === "CUSTOMER_USER" && record.customerId !== principal.customerId) throw notFound(type, id);
+  if (!isVisible(principal, record)) throw notFound(type, id);
   return record;
+}
+
+/** Whether the caller, who is of its tenant, may read it. */
+export function isVisible({ authority, customerId }: Principal, record: EntityRecord): boolean {
+  if (authority !== "CUSTOMER_USER") return true;
+  return customerId !== null && ENTITY_KINDS[record.entityType].isSeenBy(record, customerId);
 }
 
 /** For lists: a customer user sees its customer's entities only. */

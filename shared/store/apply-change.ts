@@ -10,9 +10,10 @@ import type {
   EntitySaved,
 } from "../entities/change.ts";
 import { CREDENTIALS_TYPES, type CredentialsType } from "../entities/device.ts";
+import { ENTITY_KINDS, findKind, isProfileType, titleOf } from "../entities/entity-kinds.ts";
 import { parseEntityRecord } from "../entities/entity-record-schema.ts";
 import type { EntityRecord } from "../entities/entity-record.ts";
-import { isEntityType, type EntityType } from "../entities/entity-types.ts";
+import { isEntityType } from "../entities/entity-types.ts";
 import { TEXT_LENGTH_MAX } from "../entities/fields.ts";
 import { KEY_LENGTH_MAX, splitValues } from "../entities/values.ts";
 import { attributesSaved, putAttributes, readAttributeRows } from "./attribute-store.ts";
@@ -23,12 +24,13 @@ import {
   eraseEntity,
   findEntity,
   findEntityByName,
+  findUserOf,
   insertEntityIfFree,
   keepEntity,
   lockEntityIfThere,
   replaceEntity,
 } from "./entity-store.ts";
-import { adoptProfile, type ProfileType } from "./profile-store.ts";
+import { adoptProfile, renameSubtypes } from "./profile-store.ts";
 import type { StoreDeps } from "./store-deps.ts";
 import { attribute, entity } from "./tables.ts";
 import type { Queryable } from "./unit-of-work.ts";
@@ -93,16 +95,11 @@ export async function applyChange(
   }
 }
 
-/** Kinds that travel. Customers only go down: an edge makes none. */
-const SYNCED_TYPES: Readonly<Record<ApplyContext["from"], ReadonlySet<string>>> = {
-  edge: new Set<EntityType>(["DEVICE", "ASSET", "DEVICE_PROFILE", "ASSET_PROFILE"]),
-  cloud: new Set<EntityType>(["DEVICE", "ASSET", "DEVICE_PROFILE", "ASSET_PROFILE", "CUSTOMER"]),
-};
-
-const PROFILE_TYPES: Readonly<Partial<Record<EntityType, ProfileType>>> = {
-  DEVICE: "DEVICE_PROFILE",
-  ASSET: "ASSET_PROFILE",
-};
+/** Whether such entities are taken from the other side; all go down, an edge makes only some. */
+function isTaken(type: string, from: ApplyContext["from"]): boolean {
+  const kind = findKind(type);
+  return kind !== null && (from === "cloud" || kind.isMadeOnEdges);
+}
 
 function applied(effects: readonly Change[] = [], followUps: readonly Change[] = []): ApplyResult {
   return { kind: "applied", effects, followUps };
@@ -113,7 +110,7 @@ function rejected(code: ErrorCode, text: string): ApplyResult {
 }
 
 async function applyEntitySaved(tx: Queryable, change: EntitySaved, context: ApplyContext): Promise<ApplyResult> {
-  if (!SYNCED_TYPES[context.from].has(change.entity.type)) {
+  if (!isTaken(change.entity.type, context.from)) {
     return rejected(
       "UNSUPPORTED_ITEM",
       `Entities of type ${change.entity.type.slice(0, 64)} are not taken from the ${context.from}`,
@@ -168,8 +165,9 @@ interface SavedEntity {
   readonly followUps: readonly Change[];
 }
 
-/** The entity of this kind with this name. */
+/** The entity that has this name, of kinds that may have it once. */
 function findHolder(tx: Queryable, record: EntityRecord): Promise<EntityRecord | null> {
+  if (!ENTITY_KINDS[record.entityType].hasUniqueName) return Promise.resolve(null);
   return findEntityByName(tx, { ...record, type: record.entityType });
 }
 
@@ -182,7 +180,7 @@ async function create(
     await insertNew(tx, record);
     return { result: record, effects: [entitySaved(record)], followUps: [] };
   }
-  return isProfile(record.entityType)
+  return isProfileType(record.entityType)
     ? unifyProfiles(tx, { record, holder, context })
     : settleName(tx, { record, holder, context, write: (named) => insertNew(tx, named) });
 }
@@ -212,9 +210,10 @@ async function merge(
   }
   if (record.name === stored.name || holder === null) {
     await replaceEntity(tx, record);
+    if (record.name !== stored.name) await renameSubtypes(tx, record);
     return { result: record, effects: [entitySaved(record)], followUps: [] };
   }
-  return isProfile(record.entityType) && context.from === "edge"
+  return isProfileType(record.entityType) && context.from === "edge"
     ? { result: null, effects: [], followUps: [entitySaved(stored)] }
     : settleName(tx, { record, holder, context, write: (named) => replaceEntity(tx, named) });
 }
@@ -274,10 +273,6 @@ async function unifyProfiles(
   return { result: record, effects: [entitySaved(record)], followUps: [] };
 }
 
-function isProfile(type: EntityType): type is ProfileType {
-  return type === "DEVICE_PROFILE" || type === "ASSET_PROFILE";
-}
-
 interface SentProfile {
   readonly id: Uuid | null;
   readonly name: string | null;
@@ -290,8 +285,8 @@ async function resolveSentProfile(
   sent: EntityRecord,
   { byId, context: { tenantId } }: { byId: EntityRecord | null; context: ApplyContext },
 ): Promise<SentProfile> {
-  const type = PROFILE_TYPES[sent.entityType];
-  if (type === undefined || sent.profileId === null) return { id: sent.profileId, name: null, effects: [] };
+  const type = ENTITY_KINDS[sent.entityType].profileType;
+  if (type === null || sent.profileId === null) return { id: sent.profileId, name: null, effects: [] };
   if (byId !== null) return { id: byId.id, name: byId.name, effects: [] };
   const name = sent.subtype ?? "default";
   const byName = await findEntityByName(tx, { type, tenantId, name });
@@ -306,8 +301,8 @@ async function resolveSentProfile(
 }
 
 async function findProfile(tx: Queryable, record: EntityRecord): Promise<EntityRecord | null> {
-  const type = PROFILE_TYPES[record.entityType];
-  if (type === undefined || record.profileId === null) return null;
+  const type = ENTITY_KINDS[record.entityType].profileType;
+  if (type === null || record.profileId === null) return null;
   return findEntity(tx, { type, id: record.profileId, tenantId: record.tenantId });
 }
 
@@ -315,8 +310,8 @@ function sameContent(left: EntityRecord, right: EntityRecord): boolean {
   return contentOf(left) === contentOf(right);
 }
 
-function contentOf({ name, subtype, label, profileId, customerId, body }: EntityRecord): string {
-  return JSON.stringify([name, subtype, label, profileId, customerId, sortKeys(body)]);
+function contentOf({ name, subtype, label, profileId, customerId, body, content }: EntityRecord): string {
+  return JSON.stringify([name, subtype, label, profileId, customerId, sortKeys(body), content]);
 }
 
 /** One level is enough: what is deeper comes back from a `json` column in the order in which it was written. */
@@ -334,16 +329,14 @@ async function applyEntityRemoved(tx: Queryable, change: EntityRemoved, context:
   // Gone already: that is what was wanted.
   if (stored === null || stored.tenantId !== context.tenantId || stored.entityType !== change.entity.type)
     return applied();
-  if (isProfile(stored.entityType) && (await isProfileUsed(tx, stored.id))) {
-    return rejected("INVALID_ARGUMENT", "The profile can't be deleted: devices or assets refer to it");
+  if ((await findUserOf(tx, stored.id)) !== null) {
+    return rejected(
+      "INVALID_ARGUMENT",
+      `The ${titleOf(stored.entityType).toLowerCase()} can't be deleted: something refers to it`,
+    );
   }
   await eraseEntity(tx, stored.id);
   return applied([change]);
-}
-
-async function isProfileUsed(tx: Queryable, profileId: Uuid): Promise<boolean> {
-  const rows = await tx.select({ id: entity.id }).from(entity).where(eq(entity.profileId, profileId)).limit(1);
-  return rows.length > 0;
 }
 
 /** Keeps the entity from being deleted until the commit; false when it is not there. */

@@ -1,12 +1,12 @@
 import { asc, eq, or } from "drizzle-orm";
 import { AppError } from "../core/errors.ts";
-import { createUuid, NULL_UUID, type Uuid } from "../core/ids.ts";
+import { createUuid, type Uuid } from "../core/ids.ts";
 import { createToken } from "../core/random.ts";
 import type { Change } from "../entities/change.ts";
-import { deviceBody, type CredentialsInput, type CredentialsType, type DeviceInput } from "../entities/device.ts";
+import { deviceForm, type CredentialsInput, type CredentialsType, type DeviceInput } from "../entities/device.ts";
 import type { EntityRecord } from "../entities/entity-record.ts";
-import { keepEntities, notFound, saveEntity } from "./entity-store.ts";
-import { resolveProfile } from "./profile-store.ts";
+import { saveForm, type NamePolicy } from "./entity-save.ts";
+import { keepEntities, notFound } from "./entity-store.ts";
 import type { StoreDeps } from "./store-deps.ts";
 import { deviceCredentials } from "./tables.ts";
 import type { Outcome, Queryable } from "./unit-of-work.ts";
@@ -30,6 +30,8 @@ export interface DeviceSave {
   readonly input: DeviceInput;
   /** Of a new device. @default an access token of 20 random characters */
   readonly credentials?: CredentialsInput | undefined;
+  /** @default FAIL */
+  readonly naming?: NamePolicy | undefined;
 }
 
 /**
@@ -39,25 +41,8 @@ export interface DeviceSave {
  */
 export async function saveDevice(tx: Queryable, deps: StoreDeps, save: DeviceSave): Promise<Outcome<EntityRecord>> {
   const { input, tenantId } = save;
-  const profile = await resolveProfile(tx, deps, {
-    type: "DEVICE_PROFILE",
-    tenantId,
-    id: input.deviceProfileId ?? null,
-    name: input.type ?? null,
-  });
-  const saved = await saveEntity(tx, deps, {
-    entityType: "DEVICE",
-    id: input.id ?? null,
-    tenantId,
-    customerId: customerIdOf(input.customerId),
-    name: input.name,
-    subtype: profile.result.name,
-    label: input.label ?? null,
-    profileId: profile.result.id,
-    expectedVersion: input.version ?? null,
-    body: deviceBody(input),
-  });
-  const changes: Change[] = [...profile.changes, ...saved.changes];
+  const saved = await saveForm(tx, deps, { form: deviceForm, tenantId, input, naming: save.naming });
+  const changes: Change[] = [...saved.changes];
   if (input.id === undefined || input.id === null) {
     const credentials = save.credentials ?? {
       credentialsType: "ACCESS_TOKEN",
@@ -68,11 +53,6 @@ export async function saveDevice(tx: Queryable, deps: StoreDeps, save: DeviceSav
     changes.push(...(await writeCredentials(tx, deps, { deviceId: saved.result.id, input: save.credentials })).changes);
   }
   return { result: saved.result, changes };
-}
-
-/** undefined: as it is; the null uuid of the REST convention: none. */
-export function customerIdOf(given: Uuid | null | undefined): Uuid | null | undefined {
-  return given === NULL_UUID ? null : given === null ? undefined : given;
 }
 
 /** The device must be one of the caller's; see getEntity. */

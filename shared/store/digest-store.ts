@@ -57,4 +57,5 @@ const HASH = sql`hashtextextended(
   # coalesce((select bit_xor(hashtextextended(row(a.entity_id, a.scope, a.key, a.value::text, a.updated_ms)::text collate "C", 1))
     from attribute a where a.entity_id = e.id), 0)
   # coalesce((select hashtextextended(row(c.device_id, c.credentials_type, c.credentials_id, c.credentials_value)::text collate "C", 2)
-    from device_credentials c where c.device_id = e.id), 0)`;
+    from device_credentials c where c.device_id = e.id), 0)
+  # coalesce(hashtextextended(e.content collate "C", 3), 0)`;

@@ -1,99 +1,16 @@
-import { and, asc, desc, eq, gte, ilike, inArray, lt, ne, or, sql, type SQL } from "drizzle-orm";
+import { and, asc, desc, eq, getTableColumns, gte, ilike, inArray, lt, ne, or, sql, type SQL } from "drizzle-orm";
 import { AppError } from "../core/errors.ts";
-import { createUuid, type Uuid } from "../core/ids.ts";
+import type { Uuid } from "../core/ids.ts";
 import type { Change } from "../entities/change.ts";
+import { ENTITY_KINDS, titleOf } from "../entities/entity-kinds.ts";
 import type { EntityRecord } from "../entities/entity-record.ts";
-import { isEntityType, type EntityType } from "../entities/entity-types.ts";
-import type { StoreDeps } from "./store-deps.ts";
+import { isKindType, type EntityType, type KindType } from "../entities/entity-types.ts";
 import { attribute, deviceCredentials, entity, telemetry, telemetryLatest } from "./tables.ts";
 import type { Outcome, Queryable } from "./unit-of-work.ts";
 
 // Rows of every kind of named entity. Locks: whoever changes an entity holds its row until the commit, and whoever writes what
 // hangs on it (attributes, credentials, assignments) holds at least a key share of it, so that nothing is left behind by a delete
 // and no change passes an assignment unseen. Rows are locked in the order of their ids where one statement takes several.
-
-/** What entities are called in texts for people. */
-export const KIND_NAMES: Readonly<Record<EntityType, string>> = {
-  TENANT: "Tenant",
-  CUSTOMER: "Customer",
-  USER: "User",
-  EDGE: "Edge",
-  DEVICE: "Device",
-  ASSET: "Asset",
-  DEVICE_PROFILE: "Device profile",
-  ASSET_PROFILE: "Asset profile",
-};
-
-/** An entity as somebody wants it. Without `id`: a new one. */
-export interface EntityDraft {
-  readonly entityType: EntityType;
-  readonly id: Uuid | null;
-  readonly tenantId: Uuid;
-  /** undefined: as it is; null: none. */
-  readonly customerId: Uuid | null | undefined;
-  readonly name: string;
-  readonly subtype: string | null;
-  readonly label: string | null;
-  readonly profileId: Uuid | null;
-  /** The version that the author has seen; null: overwrite. */
-  readonly expectedVersion: number | null;
-  readonly body: EntityRecord["body"];
-}
-
-/**
- * Creates or updates; the result is the stored record.
- *
- * @throws AppError NOT_FOUND, VERSION_CONFLICT, ALREADY_EXISTS
- */
-export async function saveEntity(tx: Queryable, deps: StoreDeps, draft: EntityDraft): Promise<Outcome<EntityRecord>> {
-  const record = draft.id === null ? await insertDraft(tx, deps, draft) : await updateDraft(tx, draft.id, draft);
-  return { result: record, changes: [entitySaved(record)] };
-}
-
-async function insertDraft(tx: Queryable, deps: StoreDeps, draft: EntityDraft): Promise<EntityRecord> {
-  const record: EntityRecord = {
-    entityType: draft.entityType,
-    id: createUuid(deps.clock, deps.random),
-    tenantId: draft.tenantId,
-    customerId: draft.customerId ?? null,
-    name: draft.name,
-    subtype: draft.subtype,
-    label: draft.label,
-    profileId: draft.profileId,
-    version: 1,
-    createdMs: deps.clock.nowMs(),
-    body: draft.body,
-  };
-  if (!(await insertEntityIfFree(tx, record))) throw nameTaken(draft.entityType);
-  return record;
-}
-
-async function updateDraft(tx: Queryable, id: Uuid, draft: EntityDraft): Promise<EntityRecord> {
-  const stored = await lockEntity(tx, { type: draft.entityType, id, tenantId: draft.tenantId });
-  if (draft.expectedVersion !== null && draft.expectedVersion !== stored.version) {
-    throw new AppError("VERSION_CONFLICT", `${KIND_NAMES[draft.entityType]} was already changed by someone else`);
-  }
-  if (draft.name !== stored.name && (await findEntityByName(tx, { ...draft, type: draft.entityType })) !== null) {
-    throw nameTaken(draft.entityType);
-  }
-  const record: EntityRecord = {
-    ...stored,
-    customerId: draft.customerId === undefined ? stored.customerId : draft.customerId,
-    name: draft.name,
-    subtype: draft.subtype,
-    label: draft.label,
-    profileId: draft.profileId,
-    version: stored.version + 1,
-    body: draft.body,
-  };
-  await replaceEntity(tx, record);
-  return record;
-}
-
-function nameTaken(entityType: EntityType): AppError {
-  const what = entityType === "CUSTOMER" ? "title" : "name";
-  return new AppError("ALREADY_EXISTS", `${KIND_NAMES[entityType]} with such ${what} already exists!`, { field: what });
-}
 
 /** False when the id or the name is taken; no statement fails. */
 export async function insertEntityIfFree(tx: Queryable, record: EntityRecord): Promise<boolean> {
@@ -169,7 +86,7 @@ export async function keepEntities(tx: Queryable, ids: readonly Uuid[]): Promise
 }
 
 export function notFound(type: EntityType, id: Uuid): AppError {
-  return new AppError("NOT_FOUND", `${KIND_NAMES[type]} with id [${id}] is not found`);
+  return new AppError("NOT_FOUND", `${titleOf(type)} with id [${id}] is not found`);
 }
 
 function raiseNotFound(type: EntityType, id: Uuid): never {
@@ -239,6 +156,8 @@ export interface EntityFilter {
   readonly condition?: SQL | undefined;
   /** Only entities whose server attribute `active` is or is not true. */
   readonly active?: boolean | undefined;
+  /** Only entities whose body has this text under this key. */
+  readonly bodyText?: { readonly key: string; readonly value: string; readonly whenAbsent: string } | undefined;
 }
 
 /** @throws AppError INVALID_ARGUMENT for a sort property that there is not */
@@ -250,9 +169,11 @@ export async function listEntities(
   const where = and(...conditionsOf(filter, page));
   const order = sortColumn(page.sortProperty);
   const direction = page.sortOrder === "DESC" ? desc : asc;
+  // Contents may be large, and lists show none.
+  const { content: _content, ...columns } = getTableColumns(entity);
   const [rows, totals] = await Promise.all([
     db
-      .select()
+      .select(columns)
       .from(entity)
       .where(where)
       .orderBy(direction(order), asc(entity.id))
@@ -272,7 +193,7 @@ export function toPage<T>(data: readonly T[], totalElements: number, { pageSize,
 }
 
 function conditionsOf(filter: EntityFilter, page: PageRequest): (SQL | undefined)[] {
-  const { type, tenantId, customerId, subtype, profileId, active } = filter;
+  const { type, tenantId, customerId, subtype, profileId, active, bodyText } = filter;
   const search = page.textSearch === undefined || page.textSearch === "" ? undefined : containsPattern(page.textSearch);
   const isActive = sql`exists (select from ${attribute} where ${attribute.entityId} = ${entity.id}
     and ${attribute.scope} = 'SERVER_SCOPE' and ${attribute.key} = 'active' and ${attribute.value} = 'true'::jsonb)`;
@@ -286,6 +207,9 @@ function conditionsOf(filter: EntityFilter, page: PageRequest): (SQL | undefined
     search === undefined ? undefined : or(ilike(entity.name, search), ilike(entity.label, search)),
     page.startTime === undefined ? undefined : gte(entity.createdMs, page.startTime),
     page.endTime === undefined ? undefined : lt(entity.createdMs, page.endTime + 1),
+    bodyText === undefined
+      ? undefined
+      : sql`coalesce(${entity.body} ->> ${bodyText.key}, ${bodyText.whenAbsent}) = ${bodyText.value}`,
     filter.condition,
   ];
 }
@@ -322,11 +246,21 @@ function sortColumn(property: string | undefined) {
 }
 
 /** The names of the profiles in use, in order. */
-export async function listSubtypes(db: Queryable, type: EntityType, tenantId: Uuid): Promise<string[]> {
+export async function listSubtypes(
+  db: Queryable,
+  type: EntityType,
+  { tenantId, customerId }: Pick<EntityFilter, "tenantId" | "customerId">,
+): Promise<string[]> {
   const rows = await db
     .selectDistinct({ subtype: entity.subtype })
     .from(entity)
-    .where(and(eq(entity.tenantId, tenantId), eq(entity.entityType, type)))
+    .where(
+      and(
+        eq(entity.tenantId, tenantId),
+        eq(entity.entityType, type),
+        customerId === undefined ? undefined : eq(entity.customerId, customerId),
+      ),
+    )
     .orderBy(asc(entity.subtype));
   return rows.flatMap((row) => row.subtype ?? []);
 }
@@ -334,15 +268,36 @@ export async function listSubtypes(db: Queryable, type: EntityType, tenantId: Uu
 /**
  * Deletes the entity with everything that is its own: credentials, attributes, telemetry.
  *
- * @throws AppError NOT_FOUND
+ * @throws AppError NOT_FOUND, INVALID_ARGUMENT while something needs it
  */
 export async function deleteEntity(tx: Queryable, key: EntityKey): Promise<Outcome<EntityRecord>> {
   const record = await lockEntity(tx, key);
+  const user = await findUserOf(tx, record.id);
+  if (user !== null) throw inUse(record.entityType, user);
   await eraseEntity(tx, key.id);
   return {
     result: record,
     changes: [{ kind: "entity-removed", entity: { type: key.type, id: key.id }, deleted: true }],
   };
+}
+
+/** The kind of something that needs this entity: it has it as its profile or refers to it; null: nothing does. */
+export async function findUserOf(tx: Queryable, id: Uuid): Promise<KindType | null> {
+  const [row] = await tx
+    .select({ type: entity.entityType })
+    .from(entity)
+    .where(or(eq(entity.profileId, id), sql`${entity.refersTo} @> array[${id}::uuid]`))
+    .limit(1);
+  return row !== undefined && isKindType(row.type) ? row.type : null;
+}
+
+function inUse(type: KindType, user: KindType): AppError {
+  const what = titleOf(type).toLowerCase();
+  const text =
+    user === "ENTITY_VIEW"
+      ? `Can't delete ${what} that has entity views or is referenced in calculated fields!`
+      : `The ${what} referenced by the ${titleOf(user).toLowerCase()}s cannot be deleted!`;
+  return new AppError("INVALID_ARGUMENT", text);
 }
 
 /** Deletes the entity and what is its own, if it is there. */
@@ -391,11 +346,14 @@ function matchesKey({ type, id, tenantId }: EntityKey): SQL | undefined {
 }
 
 function toRow(record: EntityRecord): typeof entity.$inferInsert {
-  return { ...record };
+  const refersTo = ENTITY_KINDS[record.entityType].references(record).map(({ id }) => id);
+  return { ...record, content: record.content ?? null, refersTo: refersTo.length === 0 ? null : refersTo };
 }
 
-function toRecord(row: typeof entity.$inferSelect): EntityRecord {
-  if (!isEntityType(row.entityType)) {
+type EntityRow = Omit<typeof entity.$inferSelect, "content"> & { readonly content?: string | null };
+
+function toRecord({ refersTo: _refersTo, content, ...row }: EntityRow): EntityRecord {
+  if (!isKindType(row.entityType)) {
     throw new AppError("DATABASE_NEWER", `Entity ${row.id} is of the unknown type ${row.entityType}`);
   }
   // Ids are uuid columns, and a body is written from an EntityRecord only.
@@ -407,5 +365,6 @@ function toRecord(row: typeof entity.$inferSelect): EntityRecord {
     customerId: row.customerId as Uuid | null,
     profileId: row.profileId as Uuid | null,
     body: row.body as EntityRecord["body"],
+    ...(content === undefined || content === null ? {} : { content }),
   };
 }

@@ -1,17 +1,18 @@
-import { and, eq, sql } from "drizzle-orm";
-import type { Uuid } from "../core/ids.ts";
+import { and, eq, ne, sql } from "drizzle-orm";
+import { AppError } from "../core/errors.ts";
+import { createUuid, type Uuid } from "../core/ids.ts";
 import { newAssetProfileBody } from "../entities/asset-profile.ts";
 import type { Change } from "../entities/change.ts";
 import { newDeviceProfileBody } from "../entities/device-profile.ts";
+import type { ProfileType } from "../entities/entity-kind.ts";
+import { isProfileType } from "../entities/entity-kinds.ts";
 import type { EntityRecord } from "../entities/entity-record.ts";
-import { entitySaved, findEntityByName, getEntity, insertEntityIfFree, saveEntity } from "./entity-store.ts";
+import { entitySaved, findEntityByName, getEntity, insertEntityIfFree } from "./entity-store.ts";
 import type { StoreDeps } from "./store-deps.ts";
 import { entity } from "./tables.ts";
 import type { Outcome, Queryable } from "./unit-of-work.ts";
 
-export type ProfileType = "DEVICE_PROFILE" | "ASSET_PROFILE";
-
-export const DEFAULT_PROFILE_NAME = "default";
+const DEFAULT_PROFILE_NAME = "default";
 
 export interface ProfileChoice {
   readonly type: ProfileType;
@@ -43,18 +44,15 @@ async function findOrCreateProfile(
 ): Promise<Outcome<EntityRecord>> {
   const found = await findEntityByName(tx, { type, tenantId, name });
   if (found !== null) return { result: found, changes: [] };
-  return saveEntity(tx, deps, {
-    entityType: type,
-    id: null,
-    tenantId,
-    customerId: null,
-    name,
-    subtype: null,
-    label: null,
-    profileId: null,
-    expectedVersion: null,
-    body: newProfileBody(type, name === DEFAULT_PROFILE_NAME),
-  });
+  const made = newProfile(
+    { type, tenantId, name, id: createUuid(deps.clock, deps.random), createdMs: deps.clock.nowMs() },
+    name === DEFAULT_PROFILE_NAME,
+  );
+  if (await insertEntityIfFree(tx, made)) return { result: made, changes: [entitySaved(made)] };
+  // Somebody else has just made it.
+  const other = await findEntityByName(tx, { type, tenantId, name });
+  if (other === null) throw new AppError("ALREADY_EXISTS", `Profile ${name} came and went`, { retryable: true });
+  return { result: other, changes: [] };
 }
 
 /** The default profile; made when there is none yet. */
@@ -83,33 +81,41 @@ export async function ensureDefaultProfiles(tx: Queryable, deps: StoreDeps, tena
   return { result: undefined, changes };
 }
 
+interface NewProfile {
+  readonly type: ProfileType;
+  readonly id: Uuid;
+  readonly tenantId: Uuid;
+  readonly name: string;
+  readonly createdMs: number;
+}
+
 /** Makes a profile that another side has made, under its id; for a record that came without the profile it names. */
-export async function adoptProfile(
-  tx: Queryable,
-  profile: {
-    readonly type: ProfileType;
-    readonly id: Uuid;
-    readonly tenantId: Uuid;
-    readonly name: string;
-    readonly createdMs: number;
-  },
-): Promise<Change | null> {
-  const record: EntityRecord = {
-    entityType: profile.type,
-    id: profile.id,
-    tenantId: profile.tenantId,
+export async function adoptProfile(tx: Queryable, profile: NewProfile): Promise<Change | null> {
+  const record = newProfile(profile, false);
+  return (await insertEntityIfFree(tx, record)) ? entitySaved(record) : null;
+}
+
+function newProfile({ type, id, tenantId, name, createdMs }: NewProfile, isDefault: boolean): EntityRecord {
+  return {
+    entityType: type,
+    id,
+    tenantId,
     customerId: null,
-    name: profile.name,
+    name,
     subtype: null,
     label: null,
     profileId: null,
     version: 1,
-    createdMs: profile.createdMs,
-    body: newProfileBody(profile.type, false),
+    createdMs,
+    body: type === "DEVICE_PROFILE" ? newDeviceProfileBody(isDefault) : newAssetProfileBody(isDefault),
   };
-  return (await insertEntityIfFree(tx, record)) ? entitySaved(record) : null;
 }
 
-function newProfileBody(type: ProfileType, isDefault: boolean): EntityRecord["body"] {
-  return type === "DEVICE_PROFILE" ? newDeviceProfileBody(isDefault) : newAssetProfileBody(isDefault);
+/** The "type" of devices and assets is the name of their profile, whatever that becomes. */
+export async function renameSubtypes(tx: Queryable, { entityType, id, name }: EntityRecord): Promise<void> {
+  if (!isProfileType(entityType)) return;
+  await tx
+    .update(entity)
+    .set({ subtype: name })
+    .where(and(eq(entity.profileId, id), ne(entity.subtype, name)));
 }

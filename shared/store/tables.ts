@@ -11,6 +11,7 @@ import {
   uniqueIndex,
   uuid,
 } from "drizzle-orm/pg-core";
+import { UNIQUE_NAME_TYPES } from "../entities/entity-kinds.ts";
 
 /** Times are ms since 1970 UTC in a bigint named `…_ms`; ids are uuids; JSON that must keep its form is `json`, not `jsonb`. */
 const timeMs = (name: string) => bigint(name, { mode: "number" }).notNull();
@@ -73,14 +74,18 @@ export const entity = pgTable(
     version: bigint("version", { mode: "number" }).notNull().default(1),
     createdMs: timeMs("created_ms"),
     body: json("body").notNull(),
+    /** What may be large and is kept as it is: the configuration of a dashboard. */
+    content: text("content"),
+    /** What it needs beside profile and customer, as its kind says (shared/entities/entity-kind.ts); null: nothing. */
+    refersTo: uuid("refers_to").array(),
   },
   (table) => [
-    // Dashboards and rule chains may share a title; these may not.
     uniqueIndex("entity_unique_name")
       .on(table.tenantId, table.entityType, table.name)
-      .where(
-        sql`${table.entityType} in ('DEVICE', 'ASSET', 'DEVICE_PROFILE', 'ASSET_PROFILE', 'CUSTOMER', 'ENTITY_VIEW')`,
-      ),
+      .where(sql`${table.entityType} in (${sql.raw(UNIQUE_NAME_TYPES.map((type) => `'${type}'`).join(", "))})`),
+    index("entity_by_reference")
+      .using("gin", table.refersTo)
+      .where(sql`${table.refersTo} is not null`),
     index("entity_by_time").on(table.tenantId, table.entityType, table.createdMs),
     index("entity_by_subtype").on(table.tenantId, table.entityType, table.subtype),
     index("entity_by_profile").on(table.profileId),

@@ -9,7 +9,7 @@ import { createMetrics, type Metrics } from "../../shared/observe/metrics.ts";
 import { databaseError } from "../../shared/postgres/connect.ts";
 import type { RestApp } from "../../shared/rest/app.ts";
 import { systemRandom } from "../../shared/runtime/system-random.ts";
-import { saveEntity } from "../../shared/store/entity-store.ts";
+import { saveEntity } from "../../shared/store/entity-save.ts";
 import { runStatementIn } from "../../shared/store/statement.ts";
 import { writeTelemetry } from "../../shared/store/telemetry-writer.ts";
 import { createUser, type PasswordHasher } from "../../shared/store/user-store.ts";
