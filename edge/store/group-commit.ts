@@ -3,7 +3,6 @@ import type { Clock } from "../../shared/core/clock.ts";
 import { createDeferred, WakeUp } from "../../shared/core/deferred.ts";
 import type { Deferred } from "../../shared/core/deferred.ts";
 import { AppError } from "../../shared/core/errors.ts";
-import { SEQ_MAX } from "../../shared/core/seq-range.ts";
 import type { Change } from "../../shared/entities/change.ts";
 import type { TelemetryColumns } from "../../shared/entities/telemetry-columns.ts";
 import { conflictFreeRounds, TelemetryColumnsBuilder } from "../../shared/entities/telemetry-columns.ts";
@@ -18,18 +17,16 @@ import {
   recordParameters,
   STORE_TELEMETRY_CTES,
   storeTelemetry,
-  writeLatest,
 } from "../../shared/store/telemetry-writer.ts";
 import type { Outcome, Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
 import type { UplinkLane } from "../../shared/sync/frames.ts";
-import { lastSeqOf, UPLINK_LANES } from "../../shared/sync/frames.ts";
-import { decompress } from "../../shared/wire/compression.ts";
-import { decodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
-import { LatestValues } from "./latest-values.ts";
+import { UPLINK_LANES } from "../../shared/sync/frames.ts";
+import { CommitPace } from "./commit-pace.ts";
+import { LatestWriter } from "./latest-writer.ts";
 import { ensurePartitions } from "./outbox-partitions.ts";
 import type { EventPlace } from "./outbox-rows.ts";
 import { insertConfigEvents, telemetryEvent, WRITE_TELEMETRY_EVENT } from "./outbox-rows.ts";
-import { createOutbox, ROW_ITEMS_MAX } from "./outbox.ts";
+import { ROW_ITEMS_MAX } from "./outbox.ts";
 
 // The one writer of the edge. Whatever devices and people change is collected while the commit before is on its way to the
 // disk, then written in one transaction together with its cloud_event rows: one fsync for all who wait. Since nobody else
@@ -48,15 +45,8 @@ const MERGING_COMMITS = 100;
 /** How long a commit waits for who was just answered, at most; and as a part of the time that the last commit took. */
 const GATHER_MAX_MS = 0.5;
 const GATHER_SHARE = 0.5;
-/** Commits for more than this are worth their time as they are. */
-const GATHER_SUBMISSIONS_MAX = 64;
-/** How long the newest values of keys are gathered. */
-const LATEST_WITHIN_MS = 1_000;
-
-/** The rows of the telemetry lane whose newest values are in telemetry_latest; beside the cursors of the lanes. */
-const MOVE_LATEST_CURSOR = `
-  insert into uplink_cursor (lane, acked_seq) values ('latest', $1)
-  on conflict (lane) do update set acked_seq = greatest(uplink_cursor.acked_seq, excluded.acked_seq)`;
+/** Commits for so many are worth their time as they are. */
+const FULL_SUBMISSIONS = 64;
 
 const INSERT_EVENT_AFTER_RECORDS = `
   insert into cloud_event (lane, first_seq, last_seq, created_ms, action, config_seq, ts_min_ms, ts_max_ms, compression, payload)
@@ -132,8 +122,10 @@ class GroupWriter implements GroupCommit {
   #next: LanePlaces = { config: 1, telemetry: 1, made: 0 };
   readonly #partitionsUpTo: Record<UplinkLane, number> = { config: 0, telemetry: 0 };
   readonly #queue: Group[] = [];
-  readonly #latest = new LatestValues();
-  #latestDue: Deferred<void> | null = null;
+  readonly #latest: LatestWriter;
+  readonly #pace = new CommitPace();
+  /** Ends the wait of the next commit for others. */
+  #hurry: AbortController | null = null;
   /** Tells the submitters of the group that was committed last. */
   #answer: (() => void) | null = null;
   #mergingCommits = 0;
@@ -147,6 +139,7 @@ class GroupWriter implements GroupCommit {
   constructor(deps: GroupCommitDeps) {
     this.#deps = deps;
     this.#db = drizzle(deps.sql);
+    this.#latest = new LatestWriter({ ...deps, db: this.#db, onDue: () => this.#wakeUp.signal() });
   }
 
   nextSeq(lane: UplinkLane): number {
@@ -164,6 +157,8 @@ class GroupWriter implements GroupCommit {
     group.submissions.push(records);
     group.records += records.length;
     this.#waitingRecords += records.length;
+    this.#pace.arrived(this.#deps.clock.monotonicMs());
+    if (this.#queue.length > 1 || isFull(group)) this.#hurry?.abort();
     this.#wakeUp.signal();
     return group.done.promise;
   }
@@ -173,13 +168,14 @@ class GroupWriter implements GroupCommit {
     const done = createDeferred<unknown>();
     this.#fillingGroup(0).works.push({ perform: work, done });
     this.#waitingWorks += 1;
+    this.#hurry?.abort();
     this.#wakeUp.signal();
     return done.promise as Promise<T>; // resolved with what `work` returned
   }
 
   async runLoop(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      if (this.#latestDue !== null || this.#latest.isFull) {
+      if (this.#latest.isDue) {
         this.#answerCommitted();
         await this.#writeLatest();
       }
@@ -189,9 +185,11 @@ class GroupWriter implements GroupCommit {
         continue;
       }
       await this.#gather();
+      await this.#keepDistance();
       const group = this.#queue.shift();
       if (group === undefined) continue;
       const startedMs = this.#deps.clock.monotonicMs();
+      this.#pace.started(startedMs);
       const committing = this.#commit(group);
       this.#answerCommitted();
       await committing;
@@ -216,82 +214,42 @@ class GroupWriter implements GroupCommit {
     const { clock } = this.#deps;
     const { expected, tookMs } = this.#lastCommit;
     const isSmall = (): boolean => this.#queue.length === 1 && countOf(this.#queue[0]) < expected;
-    if (expected > GATHER_SUBMISSIONS_MAX || !isSmall()) return;
+    if (expected > FULL_SUBMISSIONS || !isSmall()) return;
     this.#answerCommitted();
     const untilMs = clock.monotonicMs() + Math.min(GATHER_MAX_MS, tookMs * GATHER_SHARE);
     while (isSmall() && clock.monotonicMs() < untilMs) await clock.yield();
   }
 
+  /** Waits for who comes by himself, so that the log is written less often. Changes of people and rules don't wait. */
+  async #keepDistance(): Promise<void> {
+    const { clock } = this.#deps;
+    if (this.#queue.length !== 1 || isFull(this.#queue[0])) return;
+    const waitMs = this.#pace.waitMs(clock.monotonicMs());
+    if (waitMs === 0) return;
+    this.#answerCommitted();
+    const hurry = new AbortController();
+    this.#hurry = hurry;
+    // Aborted: there is enough to commit.
+    await clock.sleep(waitMs, hurry.signal).catch(() => undefined);
+    this.#hurry = null;
+  }
+
   /** Answers those whose group is on the disk: while the next one is on its way there, if there is one. */
   #answerCommitted(): void {
     const answer = this.#answer;
+    if (answer === null) return;
     this.#answer = null;
-    answer?.();
+    answer();
+    this.#pace.answered(this.#deps.clock.monotonicMs());
   }
 
   settleLatest(): Promise<void> {
-    if (this.#latest.isEmpty || this.#stopped) return Promise.resolve();
-    this.#latestDue ??= createDeferred<void>();
-    this.#wakeUp.signal();
-    return this.#latestDue.promise;
+    return this.#stopped ? Promise.resolve() : this.#latest.settle();
   }
 
-  #noteLatest(group: Group): void {
-    if (this.#latest.isEmpty && group.records > 0) void this.#settleLatestSoon();
-    for (const submission of group.submissions) {
-      for (const record of submission) this.#latest.note(record);
-    }
-  }
-
-  async #settleLatestSoon(): Promise<void> {
-    await this.#deps.clock.sleep(LATEST_WITHIN_MS);
-    await this.settleLatest();
-  }
-
-  /** Without its own fsync: what a crash takes is read from the outbox again. */
   async #writeLatest(): Promise<void> {
-    const due = this.#latestDue;
-    this.#latestDue = null;
-    const { columns, forget } = this.#latest.take();
-    try {
-      const upTo = this.#next.telemetry - 1;
-      await this.#db.transaction(async (tx) => {
-        const run = runStatementIn(tx);
-        await run("set local synchronous_commit = off", []);
-        await writeLatest(run, columns);
-        await run(MOVE_LATEST_CURSOR, [upTo]);
-      });
-      forget();
-    } catch (thrown) {
-      this.#sequencesKnown = false;
-      this.#deps.log.warn("Newest values were not stored; they are read from the outbox", {
-        error: databaseError(thrown),
-      });
-    }
-    due?.resolve();
-  }
-
-  /** Takes up the newest values of what was committed, but not yet noted in telemetry_latest. */
-  async #readLatest(): Promise<void> {
-    const { sql } = this.#deps;
-    const [cursor] = await sql<{ seq: number }[]>`select acked_seq as seq from uplink_cursor where lane = 'latest'`;
-    const outbox = createOutbox(sql);
-    let afterSeq = cursor?.seq ?? 0;
-    for (;;) {
-      const { batches } = await outbox.read("telemetry", {
-        afterSeq,
-        upToSeq: SEQ_MAX,
-        bytesMax: 1_048_576,
-        itemsMax: ROW_ITEMS_MAX,
-        frameBytesMax: Infinity,
-      });
-      const last = batches.at(-1);
-      if (last === undefined) break;
-      for (const batch of batches) this.#latest.noteColumns(decodeTelemetry(decompress(batch), batch.count));
-      afterSeq = lastSeqOf(last);
-      if (this.#latest.isFull) await this.#writeLatest();
-    }
-    if (!this.#latest.isEmpty) void this.#settleLatestSoon();
+    const isWritten = await this.#latest.write(this.#next.telemetry - 1);
+    if (!isWritten) this.#sequencesKnown = false;
   }
 
   async readSequences(): Promise<void> {
@@ -308,7 +266,7 @@ class GroupWriter implements GroupCommit {
       select max(first_seq) as seq from cloud_event where lane = 'config' and action = 'ADDED'`;
     this.#next = { ...this.#next, made: made?.seq ?? 0 };
     this.#sequencesKnown = true;
-    await this.#readLatest();
+    await this.#latest.readBack();
   }
 
   async #saveInParts(records: readonly TelemetryRecord[]): Promise<void> {
@@ -392,7 +350,7 @@ class GroupWriter implements GroupCommit {
       ]);
       this.#next = { ...this.#next, telemetry: this.#next.telemetry + columns.tsMs.length };
       return () => {
-        this.#noteLatest(group);
+        for (const submission of group.submissions) this.#latest.note(submission);
         this.#deps.onCommitted({ changes: [], records: group.records });
       };
     }
@@ -467,7 +425,7 @@ class GroupWriter implements GroupCommit {
     const records = next.telemetry - this.#next.telemetry;
     this.#next = next;
     return () => {
-      this.#noteLatest(group);
+      for (const submission of group.submissions) this.#latest.note(submission);
       for (const settle of results) settle();
       this.#deps.onCommitted({ changes, records });
     };
@@ -504,6 +462,11 @@ class GroupWriter implements GroupCommit {
           `More than ${WAITING_RECORDS_MAX} records wait for the disk; send again later`,
         );
   }
+}
+
+/** Worth a commit of its own at once. */
+function isFull(group: Group | undefined): boolean {
+  return group !== undefined && (group.works.length > 0 || group.submissions.length >= FULL_SUBMISSIONS);
 }
 
 /** Who waits for it. */

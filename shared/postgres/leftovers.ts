@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, rmSync, statSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import type { Clock } from "../core/clock.ts";
@@ -55,8 +55,7 @@ type Program = "postgres" | "initdb";
 /** What of the server's programs a process is, if it works inside `homePath`. */
 function programOf(pid: number, homePath: string): Program | undefined {
   try {
-    const workDir = readlinkSync(`/proc/${pid}/cwd`).replace(/ \(deleted\)$/, "");
-    if (workDir !== homePath && !workDir.startsWith(`${homePath}/`)) return undefined;
+    if (!worksInside(pid, homePath)) return undefined;
     // Not /proc/PID/exe: under an emulator that is the emulator.
     const program = /\/bin\/(postgres|initdb)(?: \(deleted\))?$/m.exec(readFileSync(`/proc/${pid}/maps`, "utf8"))?.[1];
     return program === "postgres" || program === "initdb" ? program : undefined;
@@ -64,6 +63,19 @@ function programOf(pid: number, homePath: string): Program | undefined {
     // Gone, a zombie, or of another user.
     return undefined;
   }
+}
+
+const DELETED = " (deleted)";
+
+/** By the directory itself: in a container that shares our pids, another one may have the same path. */
+function worksInside(pid: number, homePath: string): boolean {
+  const link = `/proc/${pid}/cwd`;
+  const text = readlinkSync(link);
+  const path = text.endsWith(DELETED) ? text.slice(0, -DELETED.length) : text;
+  if (path !== homePath && !path.startsWith(`${homePath}/`)) return false;
+  if (path !== text) return true;
+  const [theirs, ours] = [statSync(link, { bigint: true }), statSync(path, { bigint: true })];
+  return theirs.dev === ours.dev && theirs.ino === ours.ino;
 }
 
 function readPostmasterPid(clusterDir: string): number | undefined {

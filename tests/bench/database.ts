@@ -2,11 +2,14 @@ import type { Sql } from "postgres";
 import { connectToDatabase } from "../support/database.ts";
 
 /**
- * Rows in the telemetry table of a running edge or cloud, asked from its own PostgreSQL: the REST interface reads some
- * thousand rows at a time and would take longer than what is measured.
+ * Rows of devices in the telemetry table of a running edge or cloud, without the statistics of edges. Asked from its own PostgreSQL:
+ * the REST interface reads some thousand rows at a time and would take longer than what is measured.
  */
 export async function countTelemetryRows(dataDir: string): Promise<number> {
-  return await askNumber(dataDir, "select count(*) as number from telemetry");
+  return await askNumber(
+    dataDir,
+    "select count(*) as number from telemetry join entity on id = entity_id where entity_type = 'DEVICE'",
+  );
 }
 
 /** Bytes on disk of the edge's outbox, indexes included. */

@@ -7,6 +7,7 @@ import { ensureEdgeBinary } from "../support/edge-binary.ts";
 import { aggregateDay } from "./aggregate-day.ts";
 import { assign } from "./assign.ts";
 import { binarySizeArm64 } from "./binary-size-arm64.ts";
+import { compression } from "./compression.ts";
 import { digest } from "./digest.ts";
 import { drainMillion } from "./drain-million.ts";
 import { drainMosquittoBridge } from "./drain-mosquitto-bridge.ts";
@@ -29,6 +30,7 @@ const MEASURES: readonly Measure[] = [
   drainRatio,
   drainMosquittoBridge,
   wireBytes,
+  compression,
   assign,
   reconnectIdle,
   digest,

@@ -107,3 +107,20 @@ test("saveTelemetry() merges what it stores into the row of the same device and 
     [before + 2, before + 2],
   ]);
 });
+
+test("saveTelemetry() joins messages that come by themselves into commits that keep a distance", async () => {
+  const { sql } = database;
+  const before = groupCommit.nextSeq("telemetry");
+  const saving: Promise<void>[] = [];
+  const count = 500;
+  for (let index = 0; index < count; index += 1) {
+    saving.push(groupCommit.saveTelemetry([record(10_000 + index)]));
+    await systemClock.sleep(1);
+  }
+  await Promise.all(saving);
+  const [rows] = await sql<{ count: number }[]>`
+    select count(*) as count from cloud_event where lane = 'telemetry' and first_seq >= ${before}`;
+  expect(groupCommit.nextSeq("telemetry")).toBe(before + count);
+  // A second for the search, then at most one in 15 ms.
+  expect(rows?.count).toBeLessThan(count * 0.75);
+});

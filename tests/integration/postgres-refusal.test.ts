@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import {
   chmodSync,
+  copyFileSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -27,6 +28,7 @@ import {
   startChild,
   startServer,
   STRANGER,
+  until,
   untilStatus,
 } from "./postgres-support.ts";
 
@@ -145,6 +147,27 @@ test.skipIf(!IS_ROOT)(
 const CAN_MOUNT = IS_ROOT && canMount();
 
 test.skipIf(!CAN_MOUNT)(
+  "findProcesses() leaves out servers of a container in which another directory has the path",
+  async () => {
+    await using dir = createTestDir();
+    const [home = "", theirs = "", programs = ""] = ["home", "theirs", "bin"].map((name) => join(dir.path, name));
+    for (const path of [home, theirs, programs]) mkdirSync(path);
+    const program = join(programs, "postgres");
+    copyFileSync("/bin/sleep", program);
+    const enter = 'mount --bind "$1" "$2" && cd "$2" && exec "$3" 60';
+    const stranger = spawn("/usr/bin/unshare", ["--mount", "/bin/sh", "-c", enter, "sh", theirs, home, program]);
+    const own = spawn(program, ["60"], { cwd: home });
+    try {
+      const isThere = (pid: number | undefined): boolean => workDirOf(pid) === home && programOf(pid) === program;
+      await until(() => isThere(stranger.pid) && isThere(own.pid), "both to work at the path");
+      expect(findProcesses(home)).toEqual([own.pid ?? 0]);
+    } finally {
+      for (const { pid } of [stranger, own]) kill(pid ?? 0, "SIGKILL");
+    }
+  },
+);
+
+test.skipIf(!CAN_MOUNT)(
   "startPostgresServer() reports a full disk on the first start and leaves no temporary files",
   async () => {
     await using dir = createTestDir();
@@ -212,6 +235,14 @@ function mountDisk(parent: string, megabytes: number): Disk {
       spawnSync("/bin/umount", ["-l", path]);
     },
   };
+}
+
+function workDirOf(pid: number | undefined): string {
+  return readlinkSync(`/proc/${pid}/cwd`);
+}
+
+function programOf(pid: number | undefined): string {
+  return readlinkSync(`/proc/${pid}/exe`);
 }
 
 function canMount(): boolean {
