@@ -93,6 +93,20 @@ export const CLOUD_SETTINGS = {
     description: "Password of that administrator; a flag is visible in the list of processes",
     default: "made at random and printed once",
   },
+  sysadminEmail: {
+    flag: "sysadmin-email",
+    variable: "SKERRY_SYSADMIN_EMAIL",
+    placeholder: "EMAIL",
+    description: "User name of the system administrator, who makes tenants, that the first start creates",
+    default: "sysadmin@skerry.local",
+  },
+  sysadminPassword: {
+    flag: "sysadmin-password",
+    variable: "SKERRY_SYSADMIN_PASSWORD",
+    placeholder: "PASSWORD",
+    description: "Password of that administrator; a flag is visible in the list of processes",
+    default: "made at random and printed once",
+  },
   contentMaxMib: {
     flag: "content-max-mib",
     variable: "SKERRY_CLOUD_CONTENT_MAX_MIB",
@@ -114,6 +128,13 @@ export const CLOUD_SETTINGS = {
     description:
       "Time between two comparisons of what a connected edge holds with what it should, beside those at each connect",
     default: "300",
+  },
+  secretGraceH: {
+    flag: "secret-grace-h",
+    variable: "SKERRY_CLOUD_SECRET_GRACE_H",
+    placeholder: "HOURS",
+    description: "How long the old secret of an edge still works after POST /api/edge/{edgeId}/secret",
+    default: "24",
   },
   logLevel: {
     flag: "log-level",
@@ -142,11 +163,16 @@ export interface CloudConfig {
   readonly adminEmail: string;
   /** null: make one and print it. */
   readonly adminPassword: (() => string) | null;
+  readonly sysadminEmail: string;
+  /** null: make one and print it. */
+  readonly sysadminPassword: (() => string) | null;
   /** The largest content of an item that is taken from an edge. */
   readonly contentBytesMax: number;
   /** How long ago telemetry may have been measured; null: nothing is dropped. */
   readonly telemetryKeptMs: number | null;
   readonly roundsEveryMs: number;
+  /** How long the secret before the newest one of an edge opens sessions. */
+  readonly secretGraceMs: number;
   readonly logLevel: LogLevel;
 }
 
@@ -165,17 +191,21 @@ export function readCloudConfig(input: CloudConfigInput): CloudConfig {
   const tls = readTls(values, input, problems);
   const loopback = tls === null ? "127.0.0.1" : "0.0.0.0";
   const isInsecure = readSwitch(values, problems);
+  const integer = (name: SettingName, range: IntegerRange): number => readInteger(name, range, { values, problems });
   const config: CloudConfig = {
     dataDir: values.get("dataDir")?.text ?? CLOUD_SETTINGS.dataDir.default,
     databaseUrl: hidden(values.get("databaseUrl")?.text),
     http: { host: values.get("httpHost")?.text ?? loopback, port: readPort("httpPort", values, problems) },
     rpc: { host: values.get("rpcHost")?.text ?? loopback, port: readPort("rpcPort", values, problems) },
     tls,
-    adminEmail: readEmail(values, problems),
-    adminPassword: readPassword(values, problems),
-    contentBytesMax: readMib(values, problems) * 1024 * 1024,
+    adminEmail: readEmail("adminEmail", values, problems),
+    adminPassword: readPassword("adminPassword", values, problems),
+    sysadminEmail: readEmail("sysadminEmail", values, problems),
+    sysadminPassword: readPassword("sysadminPassword", values, problems),
+    contentBytesMax: integer("contentMaxMib", { min: 1, max: 65_536 }) * 1024 * 1024,
     telemetryKeptMs: readTelemetryKeptMs(values, problems),
-    roundsEveryMs: readRoundsEveryMs(values, problems),
+    roundsEveryMs: integer("roundsEveryS", { min: 1, max: 86_400 }) * 1_000,
+    secretGraceMs: integer("secretGraceH", { min: 0, max: 8_760 }) * 3_600_000,
     logLevel: readLogLevel(values, problems),
   };
   if (tls === null && !isInsecure) {
@@ -188,6 +218,9 @@ export function readCloudConfig(input: CloudConfigInput): CloudConfig {
         `${name} is ${host}, which other machines can reach: set ${flagList("tlsCertFile", "tlsKeyFile")}, or accept plain text with --insecure`,
       );
     }
+  }
+  if (config.adminEmail.toLowerCase() === config.sysadminEmail.toLowerCase()) {
+    problems.push(`adminEmail and sysadminEmail are both ${config.adminEmail}, expected different ones`);
   }
   if (config.http.port !== 0 && config.http.port === config.rpc.port && config.http.host === config.rpc.host) {
     problems.push(`httpPort and rpcPort are both ${config.http.port}, expected different ports`);
@@ -270,16 +303,23 @@ function readPort(name: "httpPort" | "rpcPort", values: Values, problems: string
   return 0;
 }
 
-const MIB_MAX = 65_536;
+interface IntegerRange {
+  readonly min: number;
+  readonly max: number;
+}
 
-function readMib(values: Values, problems: string[]): number {
-  const given = values.get("contentMaxMib");
-  const mib = Number(given?.text ?? CLOUD_SETTINGS.contentMaxMib.default);
-  if (Number.isInteger(mib) && mib >= 1 && mib <= MIB_MAX) return mib;
+function readInteger(
+  name: SettingName,
+  { min, max }: IntegerRange,
+  { values, problems }: { readonly values: Values; readonly problems: string[] },
+): number {
+  const given = values.get(name);
+  const number = Number(given?.text ?? CLOUD_SETTINGS[name].default);
+  if (Number.isInteger(number) && number >= min && number <= max) return number;
   problems.push(
-    `contentMaxMib (${given?.origin ?? ""}): expected a whole number from 1 to ${MIB_MAX}, got ${given?.text.slice(0, 64) ?? ""}`,
+    `${name} (${given?.origin ?? ""}): expected a whole number from ${min} to ${max}, got ${given?.text.slice(0, 64) ?? ""}`,
   );
-  return 1;
+  return max;
 }
 
 function readSwitch(values: Values, problems: string[]): boolean {
@@ -290,38 +330,30 @@ function readSwitch(values: Values, problems: string[]): boolean {
   return given.text === "true";
 }
 
-function readEmail(values: Values, problems: string[]): string {
-  const given = values.get("adminEmail");
-  if (given === undefined) return CLOUD_SETTINGS.adminEmail.default;
+function readEmail(name: "adminEmail" | "sysadminEmail", values: Values, problems: string[]): string {
+  const given = values.get(name);
+  if (given === undefined) return CLOUD_SETTINGS[name].default;
   if (!/^[^\s@]+@[^\s@]+$/.test(given.text)) {
-    problems.push(`adminEmail (${given.origin}): expected an e-mail address, got ${given.text.slice(0, 64)}`);
+    problems.push(`${name} (${given.origin}): expected an e-mail address, got ${given.text.slice(0, 64)}`);
   }
   return given.text;
 }
 
-/** A day. */
-const ROUNDS_EVERY_S_MAX = 86_400;
 /** As in the password policy of the REST API. */
 const PASSWORD_LENGTH_MIN = 6;
 
-function readPassword(values: Values, problems: string[]): (() => string) | null {
-  const given = values.get("adminPassword");
+function readPassword(
+  name: "adminPassword" | "sysadminPassword",
+  values: Values,
+  problems: string[],
+): (() => string) | null {
+  const given = values.get(name);
   if (given !== undefined && given.text.length < PASSWORD_LENGTH_MIN) {
     problems.push(
-      `adminPassword (${given.origin}): expected ${PASSWORD_LENGTH_MIN} characters or more, got ${given.text.length}`,
+      `${name} (${given.origin}): expected ${PASSWORD_LENGTH_MIN} characters or more, got ${given.text.length}`,
     );
   }
   return hidden(given?.text);
-}
-
-function readRoundsEveryMs(values: Values, problems: string[]): number {
-  const given = values.get("roundsEveryS");
-  const seconds = Number(given?.text ?? CLOUD_SETTINGS.roundsEveryS.default);
-  if (Number.isInteger(seconds) && seconds >= 1 && seconds <= ROUNDS_EVERY_S_MAX) return seconds * 1_000;
-  problems.push(
-    `roundsEveryS (${given?.origin ?? ""}): expected seconds from 1 to ${ROUNDS_EVERY_S_MAX}, got ${given?.text.slice(0, 64) ?? ""}`,
-  );
-  return ROUNDS_EVERY_S_MAX * 1_000;
 }
 
 const DAY_MS = 86_400_000;

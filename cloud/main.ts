@@ -30,7 +30,7 @@ import { startRpcServer } from "./runtime/rpc-server.ts";
 import { openCloudStores, type CloudStores } from "./store/cloud-stores.ts";
 import { countFailedDownlinks } from "./store/downlink-replay.ts";
 import { hashEdgeSecret } from "./store/edge-store.ts";
-import { createFirstTenant, hasTenant } from "./store/tenant-store.ts";
+import { createFirstSystemAdmin, createFirstTenant, hasSystemAdmin, hasTenant } from "./store/tenant-store.ts";
 import { createEdgeSignals } from "./sync/edge-signals.ts";
 import { createLiveSessions, type LiveSessions } from "./sync/live-sessions.ts";
 import { registerSyncService } from "./sync/service.ts";
@@ -89,6 +89,7 @@ async function runCloud(config: CloudConfig): Promise<void> {
     passwords: createPasswordHasher(),
     jwtSecret: instance.jwtSecret,
     sessions: { sentSeq: (edgeId) => live.sentSeq(edgeId), end: (ending) => signals.end(ending) },
+    secretGraceMs: config.secretGraceMs,
     notReady: () => (shutdown.drain.aborted ? Promise.resolve("The cloud stops") : stores.notReady()),
     toAppError: databaseError,
     version: CLOUD_VERSION,
@@ -151,20 +152,32 @@ function openDatabase(config: CloudConfig, log: Log, signal: AbortSignal): Promi
   return startPostgresServer({ clock, log, source }, { dataDir: config.dataDir, profile: "cloud", signal });
 }
 
-/** The first start makes a tenant with its administrator; a password made up for it is shown this once. */
+/** The first start makes a tenant with its administrator, and one of the system; passwords made up for them are shown this once. */
 async function startFirst(config: CloudConfig, { db }: CloudStores): Promise<void> {
-  if (await hasTenant(db)) return;
-  const password = config.adminPassword?.() ?? createToken(random, 16);
-  const adminPasswordHash = await createPasswordHasher().hash(password);
-  const isOurs = await createFirstTenant(db, { clock, random }, { adminEmail: config.adminEmail, adminPasswordHash });
-  if (!isOurs || config.adminPassword !== null) return;
+  const made: { readonly user: string; readonly password: string }[] = [];
+  const hash = (password: string): Promise<string> => createPasswordHasher().hash(password);
+  if (!(await hasTenant(db))) {
+    const password = config.adminPassword?.() ?? createToken(random, 16);
+    const first = { adminEmail: config.adminEmail, adminPasswordHash: await hash(password) };
+    const isOurs = await createFirstTenant(db, { clock, random }, first);
+    if (isOurs && config.adminPassword === null) made.push({ user: config.adminEmail, password });
+  }
+  if (!(await hasSystemAdmin(db))) {
+    const password = config.sysadminPassword?.() ?? createToken(random, 16);
+    const first = { email: config.sysadminEmail, passwordHash: await hash(password) };
+    const isOurs = await createFirstSystemAdmin(db, { clock, random }, first);
+    if (isOurs && config.sysadminPassword === null) made.push({ user: config.sysadminEmail, password });
+  }
+  if (made.length === 0) return;
   writeLine("");
   writeLine("  Skerry cloud: first start. Sign in with");
+  for (const { user, password } of made) {
+    writeLine("");
+    writeLine(`      user      ${user}`);
+    writeLine(`      password  ${password}`);
+  }
   writeLine("");
-  writeLine(`      user      ${config.adminEmail}`);
-  writeLine(`      password  ${password}`);
-  writeLine("");
-  writeLine("  The password is shown this once; change it by POST /api/auth/changePassword.");
+  writeLine("  Passwords are shown this once; change them by POST /api/auth/changePassword.");
   writeLine("");
 }
 

@@ -118,5 +118,23 @@ export const MIGRATIONS: readonly Migration[] = [
       "CREATE INDEX \"entity_by_reference\" ON \"entity\" USING gin (\"refers_to\") WHERE \"entity\".\"refers_to\" is not null;",
       "CREATE UNIQUE INDEX \"entity_unique_name\" ON \"entity\" USING btree (\"tenant_id\",\"entity_type\",\"name\") WHERE \"entity\".\"entity_type\" in ('CUSTOMER', 'DEVICE_PROFILE', 'ASSET_PROFILE', 'DEVICE', 'ASSET', 'ENTITY_VIEW');"
     ]
+  },
+  {
+    "id": "0009_users",
+    "hash": "c4133995fa1999b037c64f8c71b87eb995f82773a01a6c5d7291f9616eb33d7e",
+    "statements": [
+      "CREATE TABLE \"api_key\" (\n\t\"id\" uuid PRIMARY KEY NOT NULL,\n\t\"user_id\" uuid NOT NULL,\n\t\"description\" text NOT NULL,\n\t\"value_hash\" text NOT NULL,\n\t\"enabled\" boolean NOT NULL,\n\t\"expires_ms\" bigint NOT NULL,\n\t\"created_ms\" bigint NOT NULL\n);",
+      "CREATE TABLE \"user_settings\" (\n\t\"user_id\" uuid PRIMARY KEY NOT NULL,\n\t\"settings\" json NOT NULL\n);",
+      "CREATE TABLE \"claim_code\" (\n\t\"code_hash\" text PRIMARY KEY NOT NULL,\n\t\"edge_id\" uuid NOT NULL,\n\t\"created_ms\" bigint NOT NULL,\n\t\"expires_ms\" bigint NOT NULL,\n\t\"used_ms\" bigint\n);",
+      "ALTER TABLE \"app_user\" ADD COLUMN \"phone\" text;",
+      "ALTER TABLE \"app_user\" ADD COLUMN \"last_login_ms\" bigint;",
+      "ALTER TABLE \"edge\" ADD COLUMN \"old_secret_hash\" text;",
+      "ALTER TABLE \"edge\" ADD COLUMN \"old_secret_until_ms\" bigint;",
+      "CREATE UNIQUE INDEX \"api_key_value\" ON \"api_key\" USING btree (\"value_hash\");",
+      "CREATE INDEX \"api_key_by_user\" ON \"api_key\" USING btree (\"user_id\");",
+      "CREATE INDEX \"claim_code_by_edge\" ON \"claim_code\" USING btree (\"edge_id\");",
+      "CREATE INDEX \"app_user_by_tenant\" ON \"app_user\" USING btree (\"tenant_id\",\"authority\");",
+      "CREATE INDEX \"app_user_by_customer\" ON \"app_user\" USING btree (\"customer_id\");"
+    ]
   }
 ];

@@ -2,10 +2,12 @@ import type { AppError } from "../../shared/core/errors.ts";
 import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import type { Metrics } from "../../shared/observe/metrics.ts";
+import { addActivationRoutes } from "../../shared/rest/activation.ts";
+import { addApiKeyRoutes } from "../../shared/rest/api-keys.ts";
 import { createRestApp, type RestApp } from "../../shared/rest/app.ts";
 import { addAssetRoutes } from "../../shared/rest/assets.ts";
 import { addAttributeRoutes } from "../../shared/rest/attributes.ts";
-import { addAuthRoutes, createBearerAuthenticator } from "../../shared/rest/auth.ts";
+import { addAuthRoutes, createApiKeyAuthenticator, createBearerAuthenticator } from "../../shared/rest/auth.ts";
 import { addCustomerReadRoutes, addCustomerWriteRoutes } from "../../shared/rest/customers.ts";
 import { addDeviceRoutes } from "../../shared/rest/devices.ts";
 import { addHealthRoutes } from "../../shared/rest/health.ts";
@@ -16,6 +18,7 @@ import { addProfileRoutes } from "../../shared/rest/profiles.ts";
 import type { ResourceDeps } from "../../shared/rest/resource.ts";
 import { addTelemetryRoutes } from "../../shared/rest/telemetry.ts";
 import { createTokens } from "../../shared/rest/tokens.ts";
+import { addUserReadRoutes, addUserSettingsRoutes } from "../../shared/rest/users.ts";
 import type { PasswordHasher } from "../../shared/store/user-store.ts";
 import type { CloudUnitOfWork } from "../store/downlink-store.ts";
 import { releaseEdges } from "../store/edge-store.ts";
@@ -27,6 +30,8 @@ import { addGapRoutes } from "./gaps.ts";
 import { addLifecycleEventRoutes } from "./lifecycle-events.ts";
 import { addParkedRoutes } from "./parked.ts";
 import { addSyncRoutes } from "./sync.ts";
+import { addSystemRoutes, addTenantRoutes } from "./tenants.ts";
+import { addUserLinkRoutes, addUserWriteRoutes } from "./users.ts";
 
 export interface CloudApiDeps extends ResourceDeps {
   readonly unitOfWork: CloudUnitOfWork;
@@ -36,6 +41,7 @@ export interface CloudApiDeps extends ResourceDeps {
   readonly jwtSecret: () => Uint8Array;
   readonly saveTelemetry: (records: readonly TelemetryRecord[]) => Promise<void>;
   readonly sessions: EdgeSessions;
+  readonly secretGraceMs: number;
   readonly notReady: () => Promise<string | null>;
   readonly toAppError: (thrown: unknown) => AppError;
   readonly version: string;
@@ -45,8 +51,15 @@ export interface CloudApiDeps extends ResourceDeps {
 /** The whole HTTP side of the cloud, over its stores and sessions. */
 export function createCloudApi(deps: CloudApiDeps): RestApp {
   const tokens = createTokens({ clock: deps.clock, random: deps.random, secret: deps.jwtSecret });
-  const app = createRestApp({ ...deps, authenticators: [createBearerAuthenticator({ db: deps.db, tokens })] });
+  const authenticators = [createBearerAuthenticator({ db: deps.db, tokens }), createApiKeyAuthenticator(deps)];
+  const app = createRestApp({ ...deps, authenticators });
   addAuthRoutes(app, { ...deps, tokens });
+  addActivationRoutes(app, { ...deps, tokens });
+  addApiKeyRoutes(app, deps);
+  addUserSettingsRoutes(app, deps);
+  addUserLinkRoutes(app, { ...deps, tokens });
+  addUserReadRoutes(app, deps);
+  addUserWriteRoutes(app, { ...deps, tokens });
   addEdgeReadRoutes(app, deps);
   addEdgeListRoutes(app, deps);
   addEdgeWriteRoutes(app, deps);
@@ -64,6 +77,8 @@ export function createCloudApi(deps: CloudApiDeps): RestApp {
   const telemetry = { ...deps, others: { EDGE: createEdgeAttributes(deps) } };
   addAttributeRoutes(app, telemetry);
   addTelemetryRoutes(app, telemetry);
+  addSystemRoutes(app, deps);
+  addTenantRoutes(app, deps);
   addOpenApiRoutes(app, { title: "Skerry cloud", version: deps.version });
   addHealthRoutes(app, deps);
   addMetricsRoute(app, deps.metrics);

@@ -17,6 +17,7 @@ import {
   listEdges,
   listEdgeTypes,
   readEdgeStatuses,
+  rotateEdgeSecret,
   saveEdge,
   type Edge,
 } from "../store/edge-store.ts";
@@ -34,6 +35,8 @@ import type { EdgeSessions } from "./edge-sessions.ts";
 
 export interface EdgeDeps extends Pick<ResourceDeps, "db" | "clock" | "random"> {
   readonly sessions: EdgeSessions;
+  /** How long the secret before the newest one opens sessions. */
+  readonly secretGraceMs: number;
 }
 
 const tag = "Edges";
@@ -237,6 +240,21 @@ export function addEdgeWriteRoutes(routes: RouteTable, deps: EdgeDeps): void {
         saveEdge(tx, deps, toEdgeSave(body, tenantId)),
       );
       if (fence !== null) sessions.end({ edgeId: edge.id, fence, code: "UNAUTHENTICATED" });
+      return edgeToRest(edge, newSecret);
+    },
+  );
+  routes.add(
+    {
+      method: "post",
+      path: "/api/edge/{edgeId}/secret",
+      tag,
+      summary: "Give an edge another secret, shown in this answer only; the old one still works for the grace time",
+      access: TENANT_ADMIN,
+      answer: edgeSchema,
+    },
+    async (call) => {
+      const key = { id: call.uuid("edgeId"), tenantId: call.principal.tenantId, graceMs: deps.secretGraceMs };
+      const { edge, newSecret } = await runTransaction(db, (tx) => rotateEdgeSecret(tx, deps, key));
       return edgeToRest(edge, newSecret);
     },
   );

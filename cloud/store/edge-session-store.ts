@@ -42,14 +42,17 @@ export interface OpenedSession {
   readonly notes: readonly string[];
 }
 
-/** The edge with this routing key, when the secret fits. `secretHash` is made by hashEdgeSecret. */
+/** The edge with this routing key, when the secret fits, or the one before it still does. `secretHash` is made by hashEdgeSecret. */
 export async function findEdgeByCredentials(
   db: Queryable,
-  routingKey: string,
-  secretHash: string,
+  {
+    routingKey,
+    secretHash,
+    nowMs,
+  }: { readonly routingKey: string; readonly secretHash: string; readonly nowMs: number },
 ): Promise<EdgeAccount | null> {
   const [row] = await db.select().from(edge).where(eq(edge.routingKey, routingKey));
-  if (row === undefined || !equalInConstantTime(row.secretHash, secretHash)) return null;
+  if (row === undefined || !opensSessions(row, secretHash, nowMs)) return null;
   const { id, tenantId, name, type } = row;
   return { edgeId: id as Uuid, tenantId: tenantId as Uuid, name, type, secretHash }; // columns written from Uuids
 }
@@ -71,7 +74,7 @@ export async function openSession(
     const nowMs = Math.round(deps.clock.nowMs());
     const [before] = await tx.select().from(edgeSync).where(eq(edgeSync.edgeId, edgeId)).for("update");
     if (before === undefined) throw new AppError("NOT_FOUND", "The edge was deleted in the cloud");
-    await guardSecret(tx, account);
+    await guardSecret(tx, account, nowMs);
     const machine = admitMachine(before, hello.machineId, nowMs);
     if (machine === null) {
       await tx.update(edgeSync).set({ conflictMs: nowMs }).where(eq(edgeSync.edgeId, edgeId));
@@ -129,9 +132,22 @@ export async function openSession(
 }
 
 /** Who changes a secret fences the sessions after it, under the lock that the caller holds: one of both sees the other. */
-async function guardSecret(tx: Queryable, { edgeId, secretHash }: EdgeAccount): Promise<void> {
-  const [row] = await tx.select({ secretHash: edge.secretHash }).from(edge).where(eq(edge.id, edgeId));
-  if (row?.secretHash !== secretHash) throw new AppError("UNAUTHENTICATED", "Key or secret of the edge were changed");
+async function guardSecret(tx: Queryable, { edgeId, secretHash }: EdgeAccount, nowMs: number): Promise<void> {
+  const [row] = await tx.select().from(edge).where(eq(edge.id, edgeId));
+  if (row === undefined || !opensSessions(row, secretHash, nowMs))
+    throw new AppError("UNAUTHENTICATED", "Key or secret of the edge were changed");
+}
+
+type Secrets = Pick<typeof edge.$inferSelect, "secretHash" | "oldSecretHash" | "oldSecretUntilMs">;
+
+function opensSessions(
+  { secretHash, oldSecretHash, oldSecretUntilMs }: Secrets,
+  shown: string,
+  nowMs: number,
+): boolean {
+  if (equalInConstantTime(secretHash, shown)) return true;
+  const isOldGood = oldSecretHash !== null && oldSecretUntilMs !== null && nowMs < oldSecretUntilMs;
+  return isOldGood && equalInConstantTime(oldSecretHash, shown);
 }
 
 /**

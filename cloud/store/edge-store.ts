@@ -131,7 +131,17 @@ async function updateEdge(
   const accessChanged = secretHash !== stored.secretHash;
   const rows = await tx
     .update(edge)
-    .set({ name, type, label, routingKey, secretHash, additionalInfo, version: stored.version + 1 })
+    .set({
+      name,
+      type,
+      label,
+      routingKey,
+      secretHash,
+      additionalInfo,
+      version: stored.version + 1,
+      // Who gives a secret wants no other one to work.
+      ...(accessChanged ? { oldSecretHash: null, oldSecretUntilMs: null } : {}),
+    })
     .where(eq(edge.id, id))
     .returning();
   if (rows[0] === undefined) throw edgeNotFound(id);
@@ -139,6 +149,33 @@ async function updateEdge(
   if (!accessChanged) return { edge: saved, newSecret: null, fence: null };
   const fence = await fenceSessions(tx, id, { reason: "UNAUTHENTICATED", nowMs: clock.nowMs() });
   return { edge: saved, newSecret: secret, fence };
+}
+
+/**
+ * Gives the edge another secret; the one of now opens sessions for `graceMs` more, so that the edge stays connected until it gets the new
+ * one. Sessions that are open go on.
+ *
+ * @throws AppError NOT_FOUND
+ */
+export async function rotateEdgeSecret(
+  tx: Queryable,
+  { clock, random }: StoreDeps,
+  { id, tenantId, graceMs }: EdgeKey & { readonly graceMs: number },
+): Promise<{ readonly edge: Edge; readonly newSecret: string }> {
+  const { routingKey, secretHash, version } = await lockEdge(tx, { id, tenantId });
+  const newSecret = createToken(random, SECRET_LENGTH);
+  const rows = await tx
+    .update(edge)
+    .set({
+      secretHash: hashEdgeSecret(routingKey, newSecret),
+      oldSecretHash: secretHash,
+      oldSecretUntilMs: Math.round(clock.nowMs() + graceMs),
+      version: version + 1,
+    })
+    .where(eq(edge.id, id))
+    .returning();
+  if (rows[0] === undefined) throw edgeNotFound(id);
+  return { edge: toEdge(rows[0]), newSecret };
 }
 
 async function lockEdge(

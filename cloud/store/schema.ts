@@ -28,6 +28,9 @@ export const edge = pgTable(
     routingKey: text("routing_key").notNull(),
     /** SHA-256 over routing key and secret, hex; the secret itself is shown once and not kept. */
     secretHash: text("secret_hash").notNull(),
+    /** The secret before this one, which opens sessions until its time is over. */
+    oldSecretHash: text("old_secret_hash"),
+    oldSecretUntilMs: bigint("old_secret_until_ms", { mode: "number" }),
     version: bigint("version", { mode: "number" }).notNull().default(1),
     createdMs: timeMs("created_ms"),
     additionalInfo: json("additional_info"),
@@ -259,6 +262,20 @@ export const edgeSession = pgTable(
     reason: text("reason"),
   },
   (table) => [primaryKey({ columns: [table.edgeId, table.session] })],
+);
+
+/** Codes with which new gateways become edges; see claim-store.ts. */
+export const claimCode = pgTable(
+  "claim_code",
+  {
+    /** SHA-256, hex. */
+    codeHash: text("code_hash").primaryKey(),
+    edgeId: uuid("edge_id").notNull(),
+    createdMs: timeMs("created_ms"),
+    expiresMs: timeMs("expires_ms"),
+    usedMs: bigint("used_ms", { mode: "number" }),
+  },
+  (table) => [index("claim_code_by_edge").on(table.edgeId)],
 );
 
 /** Keys of edges that were deleted, so that one that still runs is told so instead of that its secret is wrong. */

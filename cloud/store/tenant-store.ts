@@ -1,11 +1,24 @@
-import { asc, sql } from "drizzle-orm";
-import { createUuid, type Uuid } from "../../shared/core/ids.ts";
+import { and, asc, count, desc, eq, ilike, inArray, sql } from "drizzle-orm";
+import { AppError } from "../../shared/core/errors.ts";
+import { createUuid, NULL_UUID, type Uuid } from "../../shared/core/ids.ts";
+import type { Json } from "../../shared/entities/entity-record.ts";
 import type { User } from "../../shared/entities/user.ts";
+import { containsPattern, toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
 import { ensureDefaultProfiles } from "../../shared/store/profile-store.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
+import { appUser, entity } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { createUser } from "../../shared/store/user-store.ts";
-import { tenant } from "./schema.ts";
+import { edge, tenant } from "./schema.ts";
+
+export interface Tenant {
+  readonly id: Uuid;
+  readonly title: string;
+  readonly version: number;
+  readonly createdMs: number;
+  /** Region, contact, additionalInfo. */
+  readonly body: { readonly [key: string]: Json };
+}
 
 export interface NewTenant {
   readonly adminEmail: string;
@@ -36,19 +49,164 @@ export function createTenant(
   { adminEmail, adminPasswordHash }: NewTenant,
 ): Promise<{ readonly tenantId: Uuid; readonly admin: User }> {
   return db.transaction(async (tx) => {
-    const tenantId = createUuid(deps.clock, deps.random);
-    await tx
-      .insert(tenant)
-      .values({ id: tenantId, title: FIRST_TENANT_TITLE, createdMs: deps.clock.nowMs(), body: {} });
-    const admin = await createUser(tx, deps, {
+    const { id: tenantId } = await insertTenant(tx, deps, { title: FIRST_TENANT_TITLE, body: {} });
+    const { result: admin } = await createUser(tx, deps, {
       tenantId,
       customerId: null,
       email: adminEmail,
       authority: "TENANT_ADMIN",
       passwordHash: adminPasswordHash,
     });
-    // Nobody follows anything yet: there are no changes to record.
-    await ensureDefaultProfiles(tx, deps, tenantId);
     return { tenantId, admin };
   });
+}
+
+async function insertTenant(
+  tx: Queryable,
+  deps: StoreDeps,
+  { title, body }: Pick<Tenant, "title" | "body">,
+): Promise<Tenant> {
+  const made: Tenant = {
+    id: createUuid(deps.clock, deps.random),
+    title,
+    version: 1,
+    createdMs: Math.round(deps.clock.nowMs()),
+    body,
+  };
+  await tx.insert(tenant).values(made);
+  // Nobody follows anything yet: there are no changes to record.
+  await ensureDefaultProfiles(tx, deps, made.id);
+  return made;
+}
+
+export interface SystemAdmin {
+  readonly email: string;
+  readonly passwordHash: string;
+}
+
+export async function hasSystemAdmin(db: Queryable): Promise<boolean> {
+  const rows = await db.select({ id: appUser.id }).from(appUser).where(eq(appUser.authority, "SYS_ADMIN")).limit(1);
+  return rows.length > 0;
+}
+
+/** @returns false when there is one, as when another replica that starts at the same time was faster; nothing is made then */
+export function createFirstSystemAdmin(db: Queryable, deps: StoreDeps, first: SystemAdmin): Promise<boolean> {
+  return db.transaction(async (tx) => {
+    await tx.execute(sql`lock table ${tenant} in share row exclusive mode`);
+    if (await hasSystemAdmin(tx)) return false;
+    await createUser(tx, deps, { ...first, tenantId: NULL_UUID, customerId: null, authority: "SYS_ADMIN" });
+    return true;
+  });
+}
+
+export interface TenantSave extends Pick<Tenant, "title" | "body"> {
+  /** null: a new one. */
+  readonly id: Uuid | null;
+  /** The version that the author has seen; null: overwrite. */
+  readonly expectedVersion: number | null;
+}
+
+/** A new tenant has its default profiles, and no users. @throws AppError NOT_FOUND, VERSION_CONFLICT */
+export async function saveTenant(tx: Queryable, deps: StoreDeps, save: TenantSave): Promise<Tenant> {
+  const { id, title, body, expectedVersion } = save;
+  if (id === null) return insertTenant(tx, deps, { title, body });
+  const [stored] = await tx.select().from(tenant).where(eq(tenant.id, id)).for("update");
+  if (stored === undefined) throw tenantNotFound(id);
+  if (expectedVersion !== null && expectedVersion !== stored.version)
+    throw new AppError("VERSION_CONFLICT", "Tenant was already changed by someone else");
+  const rows = await tx
+    .update(tenant)
+    .set({ title, body, version: stored.version + 1 })
+    .where(eq(tenant.id, id))
+    .returning();
+  return toTenant(rows[0] ?? stored);
+}
+
+/** Whether the tenant exists; it is kept from being deleted until the commit then. */
+export async function keepTenant(tx: Queryable, id: Uuid): Promise<boolean> {
+  const rows = await tx.select({ id: tenant.id }).from(tenant).where(eq(tenant.id, id)).for("key share");
+  return rows.length > 0;
+}
+
+/** @throws AppError NOT_FOUND */
+export async function getTenant(db: Queryable, id: Uuid): Promise<Tenant> {
+  const [row] = await db.select().from(tenant).where(eq(tenant.id, id));
+  if (row === undefined) throw tenantNotFound(id);
+  return toTenant(row);
+}
+
+export function tenantNotFound(id: Uuid): AppError {
+  return new AppError("NOT_FOUND", `Tenant with id [${id}] is not found`);
+}
+
+export async function findTenants(db: Queryable, ids: readonly Uuid[]): Promise<Tenant[]> {
+  const rows = await db
+    .select()
+    .from(tenant)
+    .where(inArray(tenant.id, [...ids]))
+    .orderBy(asc(tenant.id));
+  return rows.map(toTenant);
+}
+
+/** @throws AppError INVALID_ARGUMENT for a sort property that there is not */
+export async function listTenants(db: Queryable, page: PageRequest): Promise<Page<Tenant>> {
+  const { textSearch } = page;
+  const search = textSearch === undefined || textSearch === "" ? undefined : containsPattern(textSearch);
+  const where = search === undefined ? undefined : ilike(tenant.title, search);
+  const direction = page.sortOrder === "DESC" ? desc : asc;
+  const [rows, totals] = await Promise.all([
+    db
+      .select()
+      .from(tenant)
+      .where(where)
+      .orderBy(direction(sortColumn(page.sortProperty)), asc(tenant.id))
+      .limit(page.pageSize)
+      .offset(page.pageSize * page.page),
+    db.select({ tenants: count() }).from(tenant).where(where),
+  ]);
+  return toPage(rows.map(toTenant), totals[0]?.tenants ?? 0, page);
+}
+
+function sortColumn(property: string | undefined) {
+  switch (property) {
+    case undefined:
+    case "":
+    case "id":
+      return tenant.id;
+    case "createdTime":
+      return tenant.createdMs;
+    case "title":
+    case "name":
+      return tenant.title;
+    default:
+      throw new AppError("INVALID_ARGUMENT", `Unsupported sort property '${property.slice(0, 64)}'!`, {
+        field: "sortProperty",
+      });
+  }
+}
+
+/** How many there are of each kind: entity types of the REST convention, USER and EDGE among them. */
+export async function countOfTenant(db: Queryable, tenantId: Uuid): Promise<ReadonlyMap<string, number>> {
+  const [entities, users, edges] = await Promise.all([
+    db
+      .select({ type: entity.entityType, count: count() })
+      .from(entity)
+      .where(eq(entity.tenantId, tenantId))
+      .groupBy(entity.entityType),
+    db.select({ count: count() }).from(appUser).where(eq(appUser.tenantId, tenantId)),
+    db
+      .select({ count: count() })
+      .from(edge)
+      .where(and(eq(edge.tenantId, tenantId))),
+  ]);
+  return new Map([
+    ...entities.map(({ type, count: number }) => [type, number] as const),
+    ["USER", users[0]?.count ?? 0] as const,
+    ["EDGE", edges[0]?.count ?? 0] as const,
+  ]);
+}
+
+function toTenant(row: typeof tenant.$inferSelect): Tenant {
+  // Columns written from a Tenant.
+  return { ...row, id: row.id as Uuid, body: row.body as Tenant["body"] };
 }

@@ -60,7 +60,9 @@ export function createSessionStore(deps: SessionStoreDeps): SessionStore {
   return {
     authenticate: async (routingKey, secret) => {
       const secretHash = hashEdgeSecret(routingKey || nobody, secret);
-      const account = await orDatabaseError(findEdgeByCredentials(db, routingKey, secretHash));
+      const account = await orDatabaseError(
+        findEdgeByCredentials(db, { routingKey, secretHash, nowMs: clock.nowMs() }),
+      );
       if (account !== null) return account;
       if (await orDatabaseError(isDeletedEdge(db, routingKey, secretHash))) {
         throw new AppError("NOT_FOUND", "The edge was deleted in the cloud");

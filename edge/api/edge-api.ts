@@ -4,11 +4,12 @@ import type { Uuid } from "../../shared/core/ids.ts";
 import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import type { Metrics } from "../../shared/observe/metrics.ts";
+import { addApiKeyRoutes } from "../../shared/rest/api-keys.ts";
 import type { RestApp } from "../../shared/rest/app.ts";
 import { createRestApp } from "../../shared/rest/app.ts";
 import { addAssetRoutes } from "../../shared/rest/assets.ts";
 import { addAttributeRoutes } from "../../shared/rest/attributes.ts";
-import { addAuthRoutes, createBearerAuthenticator } from "../../shared/rest/auth.ts";
+import { addAuthRoutes, createApiKeyAuthenticator, createBearerAuthenticator } from "../../shared/rest/auth.ts";
 import { addCustomerReadRoutes } from "../../shared/rest/customers.ts";
 import { addDeviceRoutes } from "../../shared/rest/devices.ts";
 import { addHealthRoutes } from "../../shared/rest/health.ts";
@@ -19,6 +20,7 @@ import { addProfileRoutes } from "../../shared/rest/profiles.ts";
 import type { ResourceDeps } from "../../shared/rest/resource.ts";
 import { addTelemetryRoutes } from "../../shared/rest/telemetry.ts";
 import { createTokens } from "../../shared/rest/tokens.ts";
+import { addUserReadRoutes, addUserSettingsRoutes } from "../../shared/rest/users.ts";
 import type { PasswordHasher } from "../../shared/store/user-store.ts";
 import type { ParkedItems } from "../store/parked-items.ts";
 import type { CloudEvents } from "./events.ts";
@@ -53,11 +55,15 @@ export interface EdgeApiDeps extends ResourceDeps {
 /** The whole HTTP side of the edge: the device API, the REST of the convention for what the edge holds, and its own resources. */
 export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): RestApp {
   const tokens = createTokens({ clock: deps.clock, random: deps.random, secret: deps.jwtSecret });
-  const authenticators = [createBearerAuthenticator({ db: deps.db, tokens }), deps.localAuthenticator];
+  const bearer = createBearerAuthenticator({ db: deps.db, tokens });
+  const authenticators = [bearer, createApiKeyAuthenticator(deps), deps.localAuthenticator];
   const app = createRestApp({ ...deps, authenticators });
   const readTenantId = async (): Promise<Uuid> => (await deps.readSite()).tenantId;
   app.hono.route("/api/v1", deps.deviceApi);
   addAuthRoutes(app, { ...deps, tokens });
+  addApiKeyRoutes(app, deps);
+  addUserSettingsRoutes(app, deps);
+  addUserReadRoutes(app, deps);
   addDeviceRoutes(app, deps);
   addAssetRoutes(app, deps);
   addCustomerReadRoutes(app, deps);

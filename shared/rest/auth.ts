@@ -5,11 +5,13 @@ import type { Random } from "../core/random.ts";
 import { createToken } from "../core/random.ts";
 import { userSchema, userToRest, type User } from "../entities/user.ts";
 import type { Metrics } from "../observe/metrics.ts";
-import type { Queryable } from "../store/unit-of-work.ts";
+import { findApiKeyByValue } from "../store/api-key-store.ts";
+import type { Queryable, UnitOfWork } from "../store/unit-of-work.ts";
 import {
   findSessionUser,
   findUser,
   findUserForLogin,
+  noteLogin,
   replacePassword,
   revokeSession,
   type PasswordHasher,
@@ -21,6 +23,8 @@ import { REFRESH_TOKEN_LIFE_S, tokenExpired, type TokenClaims, type Tokens } fro
 
 export interface AuthDeps {
   readonly db: Queryable;
+  /** For changes of users, of which the other side may have to hear. */
+  readonly unitOfWork: UnitOfWork;
   readonly clock: Clock;
   readonly random: Random;
   readonly metrics: Metrics;
@@ -41,6 +45,24 @@ export function createBearerAuthenticator({ db, tokens }: Pick<AuthDeps, "db" | 
   };
 }
 
+/** `ApiKey` values: of a key that is enabled and has not expired, of a user who may sign in. */
+export function createApiKeyAuthenticator({ db, clock }: Pick<AuthDeps, "db" | "clock">): Authenticator {
+  return {
+    scheme: "apikey",
+    authenticate: async (value) => {
+      const found = await findApiKeyByValue(db, value);
+      if (found === null) throw authenticationFailed();
+      const { apiKey, user } = found;
+      if (!apiKey.enabled) throw new AppError("UNAUTHENTICATED", "API key is disabled");
+      if (apiKey.expiresMs !== 0 && apiKey.expiresMs <= clock.nowMs())
+        throw new AppError("UNAUTHENTICATED", "API key has expired");
+      if (!user.enabled) throw new AppError("UNAUTHENTICATED", "User account is not active");
+      const { id, tenantId, customerId, authority } = user;
+      return { userId: id, tenantId, customerId, authority, sessionId: null };
+    },
+  };
+}
+
 async function sessionUser(db: Queryable, claims: TokenClaims): Promise<User> {
   const user = await findSessionUser(db, claims);
   if (user === null) throw authenticationFailed();
@@ -51,9 +73,9 @@ async function sessionUser(db: Queryable, claims: TokenClaims): Promise<User> {
 
 const PASSWORD_LENGTH_MIN = 6;
 /** argon2 takes any length, but hashing should not cost more for longer ones. */
-const PASSWORD_LENGTH_MAX = 1024;
+export const PASSWORD_LENGTH_MAX = 1024;
 
-const tokenPairSchema = z
+export const tokenPairSchema = z
   .object({ token: z.string(), refreshToken: z.string(), scope: z.null() })
   .meta({ id: "TokenPair" });
 
@@ -76,7 +98,9 @@ export function addAuthRoutes(routes: RouteTable, deps: AuthDeps): void {
     },
     async (call) => {
       const input = await readLogin(() => call.text());
-      return tokens.issue(await signIn(input, call.remoteAddress));
+      const user = await signIn(input, call.remoteAddress);
+      await noteLogin(db, user.id, clock.nowMs());
+      return tokens.issue(user);
     },
   );
   routes.add(
@@ -138,10 +162,14 @@ export function addAuthRoutes(routes: RouteTable, deps: AuthDeps): void {
       if (!(await passwords.verify(body.currentPassword, found?.passwordHash ?? ""))) {
         throw new AppError("INVALID_ARGUMENT", "Current password doesn't match!", { field: "currentPassword" });
       }
-      checkNewPassword(body);
+      checkPassword(body.newPassword, "newPassword");
+      if (body.newPassword === body.currentPassword) {
+        const text = "New password should be different from existing!";
+        throw new AppError("INVALID_ARGUMENT", text, { field: "newPassword" });
+      }
       const passwordHash = await passwords.hash(body.newPassword);
-      await replacePassword(db, { userId: user.id, passwordHash, nowMs: clock.nowMs() });
-      return tokens.issue(user);
+      const change = { userId: user.id, passwordHash, nowMs: clock.nowMs() };
+      return tokens.issue(await deps.unitOfWork.run((tx) => replacePassword(tx, change)));
     },
   );
   routes.add(
@@ -157,15 +185,11 @@ export function addAuthRoutes(routes: RouteTable, deps: AuthDeps): void {
   );
 }
 
-function checkNewPassword({ currentPassword, newPassword }: { currentPassword: string; newPassword: string }): void {
-  if (newPassword.length < PASSWORD_LENGTH_MIN) {
-    throw new AppError("INVALID_ARGUMENT", `Password must be ${PASSWORD_LENGTH_MIN} or more characters in length.`, {
-      field: "newPassword",
-    });
-  }
-  if (newPassword === currentPassword) {
-    throw new AppError("INVALID_ARGUMENT", "New password should be different from existing!", { field: "newPassword" });
-  }
+/** @throws AppError INVALID_ARGUMENT */
+export function checkPassword(password: string, field: string): void {
+  if (password.length >= PASSWORD_LENGTH_MIN) return;
+  const text = `Password must be ${PASSWORD_LENGTH_MIN} or more characters in length.`;
+  throw new AppError("INVALID_ARGUMENT", text, { field });
 }
 
 /** A body that can't be read is a failed sign-in, by the convention. */

@@ -77,7 +77,7 @@ export function validate<T>(schema: z.ZodType<T>, value: unknown): T {
   const field = issue?.path.join(".") ?? "";
   // Texts of our own begin with an upper-case letter and name their field; zod's begin with "Invalid input" or "Too …".
   const message = issue?.message ?? "Invalid input";
-  const isOwn = !/^(Invalid |Too |Unrecognized )/.test(message) || message.startsWith("Invalid UUID string");
+  const isOwn = !/^(Invalid |Too |Unrecognized )/.test(message) || /^Invalid (UUID string|email address)/.test(message);
   const text = isOwn || field === "" ? message : `Validation error: ${field}: ${message}`;
   throw new AppError("INVALID_ARGUMENT", text, field === "" ? {} : { field });
 }

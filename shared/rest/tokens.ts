@@ -4,13 +4,20 @@ import type { Clock } from "../core/clock.ts";
 import { AppError } from "../core/errors.ts";
 import { createUuid, isUuid, NULL_UUID, type Uuid } from "../core/ids.ts";
 import type { Random } from "../core/random.ts";
-import { AUTHORITIES, type User } from "../entities/user.ts";
+import { AUTHORITIES, isAuthority, type User } from "../entities/user.ts";
 import { authenticationFailed } from "./principal.ts";
 
 export const ACCESS_TOKEN_LIFE_S = 9_000;
 export const REFRESH_TOKEN_LIFE_S = 604_800;
 const ISSUER = "skerry";
 const REFRESH_SCOPE = "REFRESH_TOKEN";
+/** Of a link with which a password is set. */
+const LINK_TOKEN_LIFE_S = 86_400;
+export const LINK_TOKEN_LIFE_MS = LINK_TOKEN_LIFE_S * 1000;
+const LINK_SCOPES = { activation: "ACTIVATION_TOKEN", reset: "PASSWORD_RESET_TOKEN" } as const;
+
+/** What a link is for: the first password of a user, or another one when it is forgotten. */
+export type LinkPurpose = keyof typeof LINK_SCOPES;
 
 export interface TokenPair {
   readonly token: string;
@@ -39,6 +46,10 @@ export interface Tokens {
   verifyAccess(token: string): Promise<TokenClaims>;
   /** @throws AppError UNAUTHENTICATED, TOKEN_EXPIRED */
   verifyRefresh(token: string): Promise<TokenClaims>;
+  /** Nothing of it is stored: it ends with its time, and with the password that is set by it. */
+  issueLink(user: User, purpose: LinkPurpose): Promise<string>;
+  /** @throws AppError UNAUTHENTICATED, TOKEN_EXPIRED */
+  verifyLink(token: string, purpose: LinkPurpose): Promise<TokenClaims>;
 }
 
 const uuidClaim = z.string().refine(isUuid);
@@ -46,7 +57,7 @@ const uuidClaim = z.string().refine(isUuid);
 const claimsSchema = z.object({
   userId: uuidClaim,
   sessionId: uuidClaim,
-  scopes: z.tuple([z.enum([...AUTHORITIES, REFRESH_SCOPE])]),
+  scopes: z.tuple([z.enum([...AUTHORITIES, REFRESH_SCOPE, ...Object.values(LINK_SCOPES)])]),
   // With a fraction in our tokens: two in one second stay in order.
   iat: z.number(),
   exp: z.number(),
@@ -89,8 +100,13 @@ export function createTokens({ clock, random, secret }: TokenDeps): Tokens {
         scope: null,
       };
     },
-    verifyAccess: (token) => verify(token, (scope) => scope !== REFRESH_SCOPE),
+    verifyAccess: (token) => verify(token, isAuthority),
     verifyRefresh: (token) => verify(token, (scope) => scope === REFRESH_SCOPE),
+    issueLink: (user, purpose) => {
+      const claims = { userId: user.id, sessionId: createUuid(clock, random), scopes: [LINK_SCOPES[purpose]] };
+      return sign(claims, user.email, LINK_TOKEN_LIFE_S);
+    },
+    verifyLink: (token, purpose) => verify(token, (scope) => scope === LINK_SCOPES[purpose]),
   };
 }
 

@@ -40,16 +40,44 @@ export const appUser = pgTable(
     authority: text("authority").notNull(),
     firstName: text("first_name"),
     lastName: text("last_name"),
-    /** argon2id in PHC form. */
+    phone: text("phone"),
+    /** argon2id in PHC form; null until the user was activated. */
     passwordHash: text("password_hash"),
     enabled: boolean("enabled").notNull().default(true),
+    lastLoginMs: bigint("last_login_ms", { mode: "number" }),
     /** Tokens issued before this moment are refused. */
     tokensValidFromMs: timeMs("tokens_valid_from_ms"),
     version: bigint("version", { mode: "number" }).notNull().default(1),
     createdMs: timeMs("created_ms"),
     additionalInfo: json("additional_info"),
   },
-  (table) => [uniqueIndex("app_user_email").on(sql`lower(${table.email})`)],
+  (table) => [
+    uniqueIndex("app_user_email").on(sql`lower(${table.email})`),
+    index("app_user_by_tenant").on(table.tenantId, table.authority),
+    index("app_user_by_customer").on(table.customerId),
+  ],
+);
+
+/** What a user interface keeps per user; free JSON. */
+export const userSettings = pgTable("user_settings", {
+  userId: uuid("user_id").primaryKey(),
+  settings: json("settings").notNull(),
+});
+
+export const apiKey = pgTable(
+  "api_key",
+  {
+    id: uuid("id").primaryKey(),
+    userId: uuid("user_id").notNull(),
+    description: text("description").notNull(),
+    /** SHA-256, hex. Values are random and long: a slow hash would protect them no better. */
+    valueHash: text("value_hash").notNull(),
+    enabled: boolean("enabled").notNull(),
+    /** 0: never. */
+    expiresMs: timeMs("expires_ms"),
+    createdMs: timeMs("created_ms"),
+  },
+  (table) => [uniqueIndex("api_key_value").on(table.valueHash), index("api_key_by_user").on(table.userId)],
 );
 
 /** Sessions that signed out before their tokens ran out. */

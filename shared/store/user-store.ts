@@ -4,7 +4,7 @@ import { createUuid, type Uuid } from "../core/ids.ts";
 import { isAuthority, type Authority, type User } from "../entities/user.ts";
 import type { StoreDeps } from "./store-deps.ts";
 import { appUser, revokedSession } from "./tables.ts";
-import type { Queryable } from "./unit-of-work.ts";
+import type { Outcome, Queryable } from "./unit-of-work.ts";
 
 /** argon2id in PHC form; shared/runtime/password.ts has the implementations. */
 export interface PasswordHasher {
@@ -18,11 +18,16 @@ export interface NewUser {
   readonly customerId: Uuid | null;
   readonly email: string;
   readonly authority: Authority;
-  readonly passwordHash: string;
+  /** null: the user has to be activated. */
+  readonly passwordHash: string | null;
+  readonly firstName?: string | null;
+  readonly lastName?: string | null;
+  readonly phone?: string | null;
+  readonly additionalInfo?: User["additionalInfo"];
 }
 
 /** @throws AppError ALREADY_EXISTS; e-mail addresses are global and compared without case */
-export async function createUser(tx: Queryable, deps: StoreDeps, user: NewUser): Promise<User> {
+export async function createUser(tx: Queryable, deps: StoreDeps, user: NewUser): Promise<Outcome<User>> {
   const rows = await tx
     .insert(appUser)
     .values({
@@ -33,12 +38,21 @@ export async function createUser(tx: Queryable, deps: StoreDeps, user: NewUser):
     })
     .onConflictDoNothing()
     .returning();
-  if (rows[0] === undefined) {
-    throw new AppError("ALREADY_EXISTS", `User with email '${user.email}' already present in database!`, {
-      field: "email",
-    });
-  }
-  return toUser(rows[0]);
+  if (rows[0] === undefined) throw emailTaken(user.email);
+  return userSaved(rows[0]);
+}
+
+export function emailTaken(email: string): AppError {
+  return new AppError("ALREADY_EXISTS", `User with email '${email}' already present in database!`, { field: "email" });
+}
+
+/** What a change of a user comes to. The password hash is part of it: the user signs in on edges too. */
+export function userSaved(row: typeof appUser.$inferSelect): Outcome<User> {
+  return { result: toUser(row), changes: [] };
+}
+
+export function userNotFound(id: Uuid): AppError {
+  return new AppError("NOT_FOUND", `User with id [${id}] is not found`);
 }
 
 export async function hasUsers(db: Queryable): Promise<boolean> {
@@ -67,10 +81,20 @@ export async function findUserForLogin(
 export async function replacePassword(
   tx: Queryable,
   { userId, passwordHash, nowMs }: { readonly userId: Uuid; readonly passwordHash: string; readonly nowMs: number },
-): Promise<void> {
-  await tx
+): Promise<Outcome<User>> {
+  const rows = await tx
     .update(appUser)
     .set({ passwordHash, tokensValidFromMs: nowMs, version: sql`${appUser.version} + 1` })
+    .where(eq(appUser.id, userId))
+    .returning();
+  if (rows[0] === undefined) throw userNotFound(userId);
+  return userSaved(rows[0]);
+}
+
+export async function noteLogin(db: Queryable, userId: Uuid, nowMs: number): Promise<void> {
+  await db
+    .update(appUser)
+    .set({ lastLoginMs: Math.round(nowMs) })
     .where(eq(appUser.id, userId));
 }
 
@@ -100,7 +124,7 @@ export async function findSessionUser(
   return rows[0] === undefined ? null : toUser(rows[0]);
 }
 
-function toUser(row: typeof appUser.$inferSelect): User {
+export function toUser(row: typeof appUser.$inferSelect): User {
   if (!isAuthority(row.authority)) {
     throw new AppError("DATABASE_NEWER", `User ${row.id} has the unknown authority ${row.authority}`);
   }
@@ -112,7 +136,10 @@ function toUser(row: typeof appUser.$inferSelect): User {
     authority: row.authority,
     firstName: row.firstName,
     lastName: row.lastName,
+    phone: row.phone,
     enabled: row.enabled,
+    isActivated: row.passwordHash !== null,
+    lastLoginMs: row.lastLoginMs,
     tokensValidFromMs: row.tokensValidFromMs,
     version: row.version,
     createdMs: row.createdMs,

@@ -52,7 +52,7 @@ const save = (edge: { readonly id?: Uuid; readonly secret: string | null }): Pro
 async function newAccount(): Promise<EdgeAccount> {
   const { edge, newSecret } = await save({ secret: null });
   const hash = hashEdgeSecret(edge.routingKey, newSecret ?? "");
-  const account = await findEdgeByCredentials(db, edge.routingKey, hash);
+  const account = await findEdgeByCredentials(db, { routingKey: edge.routingKey, secretHash: hash, nowMs: 0 });
   if (account === null) throw new Error("Expected the edge to be found");
   return account;
 }

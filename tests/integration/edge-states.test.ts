@@ -36,7 +36,11 @@ async function newEdge(): Promise<TestEdge> {
   const { routingKey, secret } = await cloud.call<{ routingKey: string; secret: string }>("POST", "/api/edge", {
     name: `Edge ${(names += 1)}`,
   });
-  const account = await findEdgeByCredentials(cloud.database.db, routingKey, hashEdgeSecret(routingKey, secret));
+  const account = await findEdgeByCredentials(cloud.database.db, {
+    routingKey,
+    secretHash: hashEdgeSecret(routingKey, secret),
+    nowMs: 0,
+  });
   if (account === null) throw new Error("Expected the edge to be found");
   return { ...account, routingKey, secret };
 }

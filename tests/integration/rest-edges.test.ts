@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { authenticateEdge } from "../../cloud/store/edge-store.ts";
+import { findEdgeByCredentials } from "../../cloud/store/edge-session-store.ts";
+import { authenticateEdge, hashEdgeSecret } from "../../cloud/store/edge-store.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { startTestCloud, type Answer, type TestCloud } from "../support/test-cloud.ts";
 
@@ -106,6 +107,29 @@ describe("POST /api/edge", () => {
       400,
       31,
     );
+  });
+
+  test("a new secret is shown once, and the one before works for the grace time", async () => {
+    const edge = await create("edge");
+    const opens = async (secret: string): Promise<boolean> => {
+      const secretHash = hashEdgeSecret(edge.routingKey, secret);
+      const shown = { routingKey: edge.routingKey, secretHash, nowMs: cloud.clock.nowMs() };
+      return (await findEdgeByCredentials(cloud.database.db, shown)) !== null;
+    };
+    const rotated = await cloud.call<Entity>("POST", `/api/edge/${edge.id.id}/secret`, {});
+    expect(rotated).toMatchObject({ id: edge.id, routingKey: edge.routingKey, version: 2 });
+    expect(rotated.secret).not.toBe(edge.secret);
+    expect((await cloud.request("GET", `/api/edge/${edge.id.id}`)).text).toContain(`"secret":"${MASK}"`);
+    expect([await opens(edge.secret), await opens(rotated.secret), await opens("x")]).toEqual([true, true, false]);
+    cloud.clock.advance(50_000);
+    expect(await opens(edge.secret)).toBeTrue();
+    cloud.clock.advance(10_000);
+    expect([await opens(edge.secret), await opens(rotated.secret)]).toEqual([false, true]);
+    await cloud.call("POST", `/api/edge/${edge.id.id}/secret`);
+    await cloud.call("POST", "/api/edge", { ...edge, version: null, secret: "given" });
+    expect([await opens(rotated.secret), await opens("given")]).toEqual([false, true]);
+    const foreign = await cloud.request("POST", `/api/edge/${edge.id.id}/secret`, { token: cloud.second.token });
+    expectError(foreign, 404, 32);
   });
 
   test("refuses a name of the tenant and a routing key of anybody that is taken, and stale versions", async () => {

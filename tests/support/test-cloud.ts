@@ -1,7 +1,7 @@
 import { createCloudApi } from "../../cloud/api/cloud-api.ts";
 import type { EdgeSessions } from "../../cloud/api/edge-sessions.ts";
 import { createCloudUnitOfWork, type CloudUnitOfWork } from "../../cloud/store/downlink-store.ts";
-import { createTenant } from "../../cloud/store/tenant-store.ts";
+import { createFirstSystemAdmin, createTenant } from "../../cloud/store/tenant-store.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { TelemetryColumnsBuilder } from "../../shared/entities/telemetry-columns.ts";
 import { silentLog } from "../../shared/observe/log.ts";
@@ -28,6 +28,8 @@ export interface TestCloud extends AsyncDisposable {
   readonly woken: Uuid[];
   readonly first: TestTenant;
   readonly second: TestTenant;
+  /** A token of the system administrator. */
+  readonly system: string;
   request(method: string, path: string, options?: RequestOptions): Promise<Answer>;
   /** As the first tenant's administrator; the body's JSON of a 200. @throws Error for another status */
   call<T = Record<string, unknown>>(method: string, path: string, body?: unknown): Promise<T>;
@@ -96,6 +98,7 @@ export async function startTestCloud(): Promise<TestCloud> {
       return db.transaction((tx) => writeTelemetry(runStatementIn(tx), columns.build()));
     },
     sessions,
+    secretGraceMs: 60_000,
     notReady: () => Promise.resolve(null),
     toAppError: databaseError,
     version: "0.0.0",
@@ -108,6 +111,9 @@ export async function startTestCloud(): Promise<TestCloud> {
   };
   const first = await addTenant("first@example.com");
   const second = await addTenant("second@example.com");
+  const systemAdmin = { email: "system@example.com", passwordHash: await passwords.hash(PASSWORD) };
+  await createFirstSystemAdmin(db, { clock, random }, systemAdmin);
+  const system = await signIn(api, systemAdmin.email);
   const closing = opening.move();
   return {
     api,
@@ -119,6 +125,7 @@ export async function startTestCloud(): Promise<TestCloud> {
     woken,
     first,
     second,
+    system,
     request,
     async call<T>(method: string, path: string, body?: unknown) {
       const answer = await request(method, path, body === undefined ? {} : { body });

@@ -1,0 +1,313 @@
+import * as z from "zod";
+import { AppError } from "../../shared/core/errors.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
+import type { Json } from "../../shared/entities/entity-record.ts";
+import {
+  entityIdSchema,
+  idInput,
+  jsonObjectInput,
+  nameInput,
+  pageSchema,
+  restId,
+  textInput,
+  versionInput,
+} from "../../shared/entities/fields.ts";
+import { mapPage, pageQuery, parseIdList, toPageRequest } from "../../shared/rest/pages.ts";
+import type { Principal } from "../../shared/rest/principal.ts";
+import type { ResourceDeps } from "../../shared/rest/resource.ts";
+import { EVERY_ROLE, TENANT_ADMIN, type RouteTable } from "../../shared/rest/route.ts";
+import { runTransaction } from "../store/downlink-store.ts";
+import { deleteTenant } from "../store/tenant-removal.ts";
+import {
+  countOfTenant,
+  findTenants,
+  getTenant,
+  listTenants,
+  saveTenant,
+  tenantNotFound,
+  type Tenant,
+} from "../store/tenant-store.ts";
+import type { EdgeSessions } from "./edge-sessions.ts";
+
+export interface TenantDeps extends Pick<ResourceDeps, "db" | "clock" | "random"> {
+  readonly sessions: EdgeSessions;
+  readonly version: string;
+}
+
+const tag = "Tenants";
+const SYS_ADMIN = ["SYS_ADMIN"] as const;
+const ADMINS = ["SYS_ADMIN", "TENANT_ADMIN"] as const;
+
+/** The one profile that all tenants have; its limits are settings of the cloud. */
+const DEFAULT_PROFILE = { id: "13814000-1dd2-11b2-8080-808080808081" as Uuid, name: "Default" } as const;
+
+const contactInput = {
+  country: textInput("country").nullish(),
+  state: textInput("state").nullish(),
+  city: textInput("city").nullish(),
+  address: textInput("address").nullish(),
+  address2: textInput("address2").nullish(),
+  zip: textInput("zip").nullish(),
+  phone: textInput("phone").nullish(),
+  email: textInput("email").nullish(),
+};
+const CONTACT_FIELDS = ["country", "state", "city", "address", "address2", "zip", "phone", "email"] as const;
+
+const tenantInput = z
+  .object({
+    id: idInput.nullish(),
+    title: nameInput("Tenant", "title"),
+    region: textInput("region").nullish(),
+    ...contactInput,
+    version: versionInput.nullish(),
+    additionalInfo: jsonObjectInput.nullish(),
+  })
+  .meta({ id: "TenantInput" });
+
+const text = z.string().nullable();
+const tenantSchema = z
+  .object({
+    id: entityIdSchema,
+    createdTime: z.int(),
+    title: z.string(),
+    name: z.string(),
+    region: text,
+    tenantProfileId: entityIdSchema,
+    country: text,
+    state: text,
+    city: text,
+    address: text,
+    address2: text,
+    zip: text,
+    phone: text,
+    email: text,
+    version: z.int(),
+    additionalInfo: z.record(z.string(), z.unknown()).nullable(),
+  })
+  .meta({ id: "Tenant" });
+const tenantInfoSchema = tenantSchema.extend({ tenantProfileName: z.string() }).meta({ id: "TenantInfo" });
+const profileInfoSchema = z.object({ id: entityIdSchema, name: z.string() }).meta({ id: "TenantProfileInfo" });
+
+/** Add them behind all other routes below /api/tenant/: `{tenantId}` would match their names. */
+export function addTenantRoutes(routes: RouteTable, deps: TenantDeps): void {
+  addTenantListRoutes(routes, deps);
+  addTenantProfileRoutes(routes);
+  addTenantReadRoutes(routes, deps);
+  addTenantWriteRoutes(routes, deps);
+}
+
+function addTenantReadRoutes(routes: RouteTable, { db }: TenantDeps): void {
+  routes.add(
+    {
+      method: "get",
+      path: "/api/tenant/info/{tenantId}",
+      tag,
+      summary: "A tenant with the name of its profile",
+      access: ADMINS,
+      answer: tenantInfoSchema,
+    },
+    async (call) => tenantInfoToRest(await getTenant(db, ownTenant(call.principal, call.uuid("tenantId")))),
+  );
+  routes.add(
+    {
+      method: "get",
+      path: "/api/tenant/{tenantId}",
+      tag,
+      summary: "A tenant",
+      access: ADMINS,
+      answer: tenantSchema,
+    },
+    async (call) => tenantToRest(await getTenant(db, ownTenant(call.principal, call.uuid("tenantId")))),
+  );
+}
+
+/** An administrator of a tenant sees its own. @throws AppError NOT_FOUND */
+function ownTenant({ authority, tenantId }: Principal, wanted: Uuid): Uuid {
+  if (authority !== "SYS_ADMIN" && wanted !== tenantId) throw tenantNotFound(wanted);
+  return wanted;
+}
+
+function addTenantListRoutes(routes: RouteTable, { db }: TenantDeps): void {
+  const byIds = async (principal: Principal, ids: string) => {
+    const tenants = await findTenants(db, parseIdList(ids, "tenantIds"));
+    const isVisible = ({ id }: Tenant) => principal.authority === "SYS_ADMIN" || id === principal.tenantId;
+    return tenants.filter(isVisible).map(tenantToRest);
+  };
+  routes.add(
+    {
+      method: "get",
+      path: "/api/tenants/list",
+      tag,
+      summary: "Tenants by id; unknown ids are left out",
+      access: ADMINS,
+      query: z.object({ tenantIds: z.string({ error: "Required request parameter 'tenantIds' is not present" }) }),
+      answer: z.array(tenantSchema),
+    },
+    ({ principal, query }) => byIds(principal, query.tenantIds),
+  );
+  routes.add(
+    {
+      method: "get",
+      path: "/api/tenants",
+      tag,
+      summary: "All tenants",
+      access: SYS_ADMIN,
+      query: pageQuery,
+      answer: pageSchema(tenantSchema),
+    },
+    async ({ query }) => mapPage(await listTenants(db, toPageRequest(query)), tenantToRest),
+  );
+  routes.add(
+    {
+      method: "get",
+      path: "/api/tenantInfos",
+      tag,
+      summary: "All tenants with the names of their profiles",
+      access: SYS_ADMIN,
+      query: pageQuery,
+      answer: pageSchema(tenantInfoSchema),
+    },
+    async ({ query }) => mapPage(await listTenants(db, toPageRequest(query)), tenantInfoToRest),
+  );
+}
+
+function addTenantProfileRoutes(routes: RouteTable): void {
+  const info: z.input<typeof profileInfoSchema> = {
+    id: { entityType: "TENANT_PROFILE", id: DEFAULT_PROFILE.id },
+    name: DEFAULT_PROFILE.name,
+  };
+  routes.add(
+    {
+      method: "get",
+      path: "/api/tenantProfileInfo/default",
+      tag,
+      summary: "The profile of new tenants",
+      access: SYS_ADMIN,
+      answer: profileInfoSchema,
+    },
+    () => Promise.resolve(info),
+  );
+  routes.add(
+    {
+      method: "get",
+      path: "/api/tenantProfileInfo/{tenantProfileId}",
+      tag,
+      summary: "A profile of tenants; there is one",
+      access: SYS_ADMIN,
+      answer: profileInfoSchema,
+    },
+    (call) => {
+      const id = call.uuid("tenantProfileId");
+      if (id === DEFAULT_PROFILE.id) return Promise.resolve(info);
+      throw new AppError("NOT_FOUND", `Tenant profile with id [${id}] is not found`);
+    },
+  );
+}
+
+function addTenantWriteRoutes(routes: RouteTable, deps: TenantDeps): void {
+  const { db, clock, sessions } = deps;
+  routes.add(
+    {
+      method: "post",
+      path: "/api/tenant",
+      tag,
+      summary: "Create a tenant, or update the one with this id",
+      access: SYS_ADMIN,
+      body: tenantInput,
+      answer: tenantSchema,
+    },
+    async ({ body: { id, title, version, region, additionalInfo, ...contact } }) => {
+      const fields = { region: region ?? null, additionalInfo: additionalInfo ?? null };
+      const given = Object.fromEntries(CONTACT_FIELDS.map((field) => [field, contact[field] ?? null]));
+      const save = { id: id ?? null, title, expectedVersion: version ?? null, body: { ...given, ...fields } };
+      return tenantToRest(await runTransaction(db, (tx) => saveTenant(tx, deps, save)));
+    },
+  );
+  routes.add(
+    {
+      method: "delete",
+      path: "/api/tenant/{tenantId}",
+      tag,
+      summary: "Delete a tenant with everything that is its own",
+      access: ADMINS,
+    },
+    async (call) => {
+      const tenantId = ownTenant(call.principal, call.uuid("tenantId"));
+      const edgeIds = await runTransaction(db, (tx) => deleteTenant(tx, tenantId, clock.nowMs()));
+      for (const edgeId of edgeIds) sessions.end({ edgeId, fence: Number.MAX_SAFE_INTEGER, code: "NOT_FOUND" });
+    },
+  );
+}
+
+/** Kinds that the usage of a tenant counts, as its answer names them. */
+const COUNTED = {
+  devices: "DEVICE",
+  assets: "ASSET",
+  customers: "CUSTOMER",
+  users: "USER",
+  dashboards: "DASHBOARD",
+  edges: "EDGE",
+} as const;
+
+/** What a tenant has, and what this program is. */
+export function addSystemRoutes(routes: RouteTable, { db, version }: Pick<TenantDeps, "db" | "version">): void {
+  routes.add(
+    {
+      method: "get",
+      path: "/api/usage",
+      tag,
+      summary: "How much of everything the tenant has; 0 as a maximum: no limit",
+      access: TENANT_ADMIN,
+      answer: z.record(z.string(), z.int()),
+    },
+    async ({ principal }) => {
+      const counts = await countOfTenant(db, principal.tenantId);
+      const entries = Object.entries(COUNTED).flatMap(([name, type]) => [
+        [name, counts.get(type) ?? 0] as const,
+        [`max${name.charAt(0).toUpperCase()}${name.slice(1)}`, 0] as const,
+      ]);
+      return Object.fromEntries(entries);
+    },
+  );
+  routes.add(
+    {
+      method: "get",
+      path: "/api/system/info",
+      tag: "System",
+      summary: "What this program is",
+      access: EVERY_ROLE,
+      answer: z.object({ version: z.string(), artifact: z.string(), name: z.string(), type: z.string() }),
+    },
+    () => Promise.resolve({ version, artifact: "skerry-cloud", name: "Skerry", type: "CE" }),
+  );
+}
+
+function tenantToRest(tenant: Tenant): z.input<typeof tenantSchema> {
+  const { id, title, version, createdMs, body } = tenant;
+  const contact = Object.fromEntries(CONTACT_FIELDS.map((field) => [field, textOf(body[field])]));
+  return {
+    id: restId("TENANT", id),
+    createdTime: createdMs,
+    title,
+    name: title,
+    region: textOf(body["region"]),
+    tenantProfileId: { entityType: "TENANT_PROFILE", id: DEFAULT_PROFILE.id },
+    ...(contact as Record<(typeof CONTACT_FIELDS)[number], string | null>), // made from these fields
+    version,
+    additionalInfo: infoOf(body["additionalInfo"]),
+  };
+}
+
+function tenantInfoToRest(tenant: Tenant): z.input<typeof tenantInfoSchema> {
+  return { ...tenantToRest(tenant), tenantProfileName: DEFAULT_PROFILE.name };
+}
+
+function textOf(value: Json | undefined): string | null {
+  return typeof value === "string" ? value : null;
+}
+
+function infoOf(value: Json | undefined): { readonly [key: string]: Json } | null {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+    ? (value as { readonly [key: string]: Json }) // Array.isArray does not know readonly arrays
+    : null;
+}
