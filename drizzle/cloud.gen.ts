@@ -136,5 +136,21 @@ export const MIGRATIONS: readonly Migration[] = [
       "CREATE INDEX \"app_user_by_tenant\" ON \"app_user\" USING btree (\"tenant_id\",\"authority\");",
       "CREATE INDEX \"app_user_by_customer\" ON \"app_user\" USING btree (\"customer_id\");"
     ]
+  },
+  {
+    "id": "0010_alarms",
+    "hash": "63b186d27cf1b81f7c1d9306db724f4e4f6d31a0e7af251bcdae343631c73a94",
+    "statements": [
+      "CREATE TABLE \"alarm\" (\n\t\"id\" uuid PRIMARY KEY NOT NULL,\n\t\"originator_id\" uuid NOT NULL,\n\t\"originator_type\" text NOT NULL,\n\t\"type\" text NOT NULL,\n\t\"severity\" text NOT NULL,\n\t\"start_ms\" bigint NOT NULL,\n\t\"end_ms\" bigint NOT NULL,\n\t\"details\" json,\n\t\"propagate\" boolean NOT NULL,\n\t\"propagate_to_owner\" boolean NOT NULL,\n\t\"propagate_to_tenant\" boolean NOT NULL,\n\t\"propagate_relation_types\" json NOT NULL,\n\t\"created_ms\" bigint NOT NULL,\n\t\"edited_ms\" bigint NOT NULL,\n\t\"ack_ms\" bigint NOT NULL,\n\t\"clear_ms\" bigint NOT NULL,\n\t\"assignee_id\" uuid,\n\t\"assign_ms\" bigint NOT NULL\n);",
+      "CREATE TABLE \"alarm_comment\" (\n\t\"id\" uuid PRIMARY KEY NOT NULL,\n\t\"alarm_id\" uuid NOT NULL,\n\t\"user_id\" uuid,\n\t\"type\" text NOT NULL,\n\t\"comment\" json NOT NULL,\n\t\"created_ms\" bigint NOT NULL,\n\t\"updated_ms\" bigint NOT NULL\n);",
+      "CREATE TABLE \"alarm_former_id\" (\n\t\"id\" uuid PRIMARY KEY NOT NULL,\n\t\"originator_id\" uuid NOT NULL,\n\t\"alarm_id\" uuid,\n\t\"ended_ms\" bigint NOT NULL\n);",
+      "CREATE UNIQUE INDEX \"alarm_active\" ON \"alarm\" USING btree (\"originator_id\",\"type\") WHERE \"alarm\".\"clear_ms\" = 0;",
+      "CREATE INDEX \"alarm_by_originator\" ON \"alarm\" USING btree (\"originator_id\",\"created_ms\");",
+      "CREATE INDEX \"alarm_by_time\" ON \"alarm\" USING btree (\"created_ms\");",
+      "CREATE INDEX \"alarm_comment_by_alarm\" ON \"alarm_comment\" USING btree (\"alarm_id\",\"created_ms\");",
+      "CREATE INDEX \"alarm_former_id_by_alarm\" ON \"alarm_former_id\" USING btree (\"alarm_id\");",
+      "CREATE INDEX \"alarm_former_id_by_originator\" ON \"alarm_former_id\" USING btree (\"originator_id\");",
+      "CREATE INDEX \"alarm_former_id_by_time\" ON \"alarm_former_id\" USING btree (\"ended_ms\");"
+    ]
   }
 ];

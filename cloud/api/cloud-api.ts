@@ -3,6 +3,7 @@ import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import type { Metrics } from "../../shared/observe/metrics.ts";
 import { addActivationRoutes } from "../../shared/rest/activation.ts";
+import { addAlarmRoutes } from "../../shared/rest/alarms.ts";
 import { addApiKeyRoutes } from "../../shared/rest/api-keys.ts";
 import { createRestApp, type RestApp } from "../../shared/rest/app.ts";
 import { addAssetRoutes } from "../../shared/rest/assets.ts";
@@ -74,6 +75,7 @@ export function createCloudApi(deps: CloudApiDeps): RestApp {
   addCustomerReadRoutes(app, deps);
   addCustomerWriteRoutes(app, deps, releaseEdges);
   addProfileRoutes(app, deps);
+  addAlarmRoutes(app, deps);
   const telemetry = { ...deps, others: { EDGE: createEdgeAttributes(deps) } };
   addAttributeRoutes(app, telemetry);
   addTelemetryRoutes(app, telemetry);

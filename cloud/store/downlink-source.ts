@@ -4,6 +4,7 @@ import type { Change, EntityRef } from "../../shared/entities/change.ts";
 import { isProfileType } from "../../shared/entities/entity-kinds.ts";
 import { loadAttributes, loadCredentials, loadEntity, loadRecord } from "../../shared/store/entity-state.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
+import { isAlarmEvent, type AlarmEventAction, loadAlarmChanges } from "./alarm-downlinks.ts";
 import { isAssigned } from "./assignment-store.ts";
 import type { EdgeEvent } from "./downlink-store.ts";
 
@@ -17,6 +18,7 @@ import type { EdgeEvent } from "./downlink-store.ts";
  * Empty when the entity is gone or no longer on the edge: the row that removes it there follows, or was sent before.
  */
 export async function loadEntityChanges(db: Queryable, event: EdgeEvent): Promise<Change[]> {
+  if (isAlarmEvent(event)) return loadAlarmChanges(db, event);
   const ref: EntityRef = { type: event.type, id: event.entityId };
   switch (event.action) {
     case "DELETED":
@@ -49,7 +51,13 @@ async function loadState(db: Queryable, ref: EntityRef, event: EdgeEvent): Promi
       return named === null ? [] : loadAttributes(db, ref, { scopes: [named.scope], keys: named.keys });
     }
     default:
-      event.action satisfies "DELETED" | "UNASSIGNED_FROM_EDGE" | "ATTRIBUTES_DELETED" | "ENTITY_MERGE_REQUEST";
+      // These are not about a state, or not about an entity.
+      event.action satisfies
+        | "DELETED"
+        | "UNASSIGNED_FROM_EDGE"
+        | "ATTRIBUTES_DELETED"
+        | "ENTITY_MERGE_REQUEST"
+        | AlarmEventAction;
       return [];
   }
 }

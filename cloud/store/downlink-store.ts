@@ -8,6 +8,7 @@ import { sqlStateOf } from "../../shared/postgres/connect.ts";
 import { arrayParam } from "../../shared/store/array-param.ts";
 import { toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
 import type { Outcome, Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
+import { ALARM_EVENT_ACTIONS, alarmEvent } from "./alarm-downlinks.ts";
 import { edgeAssignment, edgeEvent, edgeEventAck, edgeEventRejection, edgePastAssignment, edgeSync } from "./schema.ts";
 
 // The downlink outbox. Sequences are given under the lock of the edge's row in edge_sync, which is held until the commit: they follow
@@ -25,6 +26,7 @@ export const EDGE_EVENT_ACTIONS = [
   "ASSIGNED_TO_EDGE",
   "UNASSIGNED_FROM_EDGE",
   "ENTITY_MERGE_REQUEST",
+  ...ALARM_EVENT_ACTIONS,
 ] as const;
 export type EdgeEventAction = (typeof EDGE_EVENT_ACTIONS)[number];
 
@@ -33,8 +35,10 @@ export interface EntityEvent {
   readonly type: string;
   readonly action: EdgeEventAction;
   readonly entityId: Uuid;
-  /** Attributes: `{ scope, keys }`. */
+  /** Attributes: `{ scope, keys }`; alarms: `{ originatorType, originatorId }`. */
   readonly body: { readonly [key: string]: Json } | null;
+  /** Whoever has this entity hears of it. @default entityId */
+  readonly subjectId?: Uuid;
 }
 
 /** What is recorded for one edge. */
@@ -139,6 +143,10 @@ export function toEvent(change: Change): EntityEvent {
       throw new AppError("INTERNAL", "A gap in telemetry never goes down");
     case "entity-wanted":
       return { type, entityId, action: "ENTITY_MERGE_REQUEST", body: null };
+    case "alarm-saved":
+    case "alarm-removed":
+    case "alarm-comment-saved":
+      return alarmEvent(change);
     default:
       return change satisfies never;
   }
@@ -165,13 +173,19 @@ function eventArrays(events: readonly EntityEvent[]): SQL {
 /** A profile is followed by the edges to which a device or asset with it is assigned. */
 function followersOf(events: readonly EntityEvent[], excludeEdgeId: Uuid | undefined): SQL {
   const exclude = sql`a.edge_id is distinct from ${excludeEdgeId ?? null}::uuid`;
+  const subjects = arrayParam(
+    events.map(({ entityId, subjectId = entityId }) => subjectId),
+    "uuid",
+  );
   return sql`
     with change as (
-      select * from unnest(${eventArrays(events)}) with ordinality as input (type, action, entity_id, body, position)
+      select * from unnest(${eventArrays(events)}, ${subjects}) with ordinality
+        as input (type, action, entity_id, body, subject_id, position)
     )
-    select a.edge_id, c.* from change c join edge_assignment a on a.entity_id = c.entity_id where ${exclude}
+    select a.edge_id, c.type, c.action, c.entity_id, c.body, c.position
+    from change c join edge_assignment a on a.entity_id = c.subject_id where ${exclude}
     union all
-    select distinct a.edge_id, c.* from change c join entity e on e.profile_id = c.entity_id join edge_assignment a on a.entity_id = e.id
+    select distinct a.edge_id, c.type, c.action, c.entity_id, c.body, c.position from change c join entity e on e.profile_id = c.entity_id join edge_assignment a on a.entity_id = e.id
     where c.type in ('DEVICE_PROFILE', 'ASSET_PROFILE') and ${exclude}`;
 }
 

@@ -129,10 +129,12 @@ async function readStandings(
 ): Promise<ReadonlyMap<Uuid, Standing>> {
   const ids = candidates.map(({ id }) => id);
   const { condition } = scopeOf(edgeId, entityType);
+  // Of alarms it is the originator that is compared.
+  const subjectId = sql<Uuid>`coalesce((${edgeEvent.body} ->> 'originatorId')::uuid, ${edgeEvent.entityId})`;
   const underWay = await tx
-    .selectDistinct({ id: edgeEvent.entityId })
+    .selectDistinct({ id: subjectId })
     .from(edgeEvent)
-    .where(and(eq(edgeEvent.edgeId, edgeId), gt(edgeEvent.seq, after), inArray(edgeEvent.entityId, ids)));
+    .where(and(eq(edgeEvent.edgeId, edgeId), gt(edgeEvent.seq, after), inArray(subjectId, ids)));
   const waiting = new Set(underWay.map(({ id }) => id));
   const rows = await tx.execute<{ id: Uuid; exists: boolean; is_wanted: boolean; was_assigned: boolean }>(sql`
     select c.id, e.id is not null as exists, e.id is not null and ${condition} as is_wanted,

@@ -15,6 +15,11 @@ const OWNERS = [
     column: "entity_id",
     ids: "select id from entity where tenant_id = $tenant union all select id from edge where tenant_id = $tenant",
   },
+  {
+    column: "alarm_id",
+    ids: "select a.id from alarm a join entity e on e.id = a.originator_id where e.tenant_id = $tenant",
+  },
+  { column: "originator_id", ids: "select id from entity where tenant_id = $tenant" },
   { column: "user_id", ids: "select id from app_user where tenant_id = $tenant" },
   { column: "owner_id", ids: "select id from edge where tenant_id = $tenant union all select $tenant" },
   { column: "tenant_id", ids: "select $tenant" },

@@ -1,8 +1,8 @@
 import { and, eq, gt, inArray } from "drizzle-orm";
 import type { Uuid } from "../../shared/core/ids.ts";
-import type { Change } from "../../shared/entities/change.ts";
+import { subjectOf, type Change } from "../../shared/entities/change.ts";
 import { isAssignableType } from "../../shared/entities/entity-kinds.ts";
-import type { ApplyResult } from "../../shared/store/apply-change.ts";
+import type { ApplyResult } from "../../shared/store/apply-result.ts";
 import { entity } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { isAssigned } from "./assignment-store.ts";
@@ -17,7 +17,7 @@ export async function guardUplinkChange(
   { edgeId, tenantId }: { readonly edgeId: Uuid; readonly tenantId: Uuid },
   change: Change,
 ): Promise<ApplyResult | null> {
-  const { type, id } = change.entity;
+  const { type, id } = subjectOf(change);
   const [stored] = await tx.select({ tenantId: entity.tenantId }).from(entity).where(eq(entity.id, id));
   // New, or gone already: applyChange says which.
   if (stored === undefined) return null;

@@ -142,7 +142,7 @@ async function readDownlinkBatch(
       items.push({ changedMs: row?.createdMs ?? 0, changes: sent.changes, isRepair });
       named = sent.blobs;
       if (named.length > 0) break;
-      bytes += changes.reduce((sum, change) => sum + (change.kind === "entity-saved" ? change.body.length : 200), 0);
+      bytes += changes.reduce((sum, change) => sum + ("body" in change ? change.body.length : 200), 0);
     }
   }
   const payload = compress(encodeItems(items));

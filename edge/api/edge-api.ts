@@ -4,6 +4,7 @@ import type { Uuid } from "../../shared/core/ids.ts";
 import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import type { Metrics } from "../../shared/observe/metrics.ts";
+import { addAlarmRoutes } from "../../shared/rest/alarms.ts";
 import { addApiKeyRoutes } from "../../shared/rest/api-keys.ts";
 import type { RestApp } from "../../shared/rest/app.ts";
 import { createRestApp } from "../../shared/rest/app.ts";
@@ -68,6 +69,7 @@ export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): RestApp
   addAssetRoutes(app, deps);
   addCustomerReadRoutes(app, deps);
   addProfileRoutes(app, deps);
+  addAlarmRoutes(app, deps);
   addAttributeRoutes(app, deps);
   addTelemetryRoutes(app, deps);
   addEdgeSettingsRoutes(app, deps);

@@ -196,7 +196,12 @@ function changeToBody(change: SentChange): Record<string, unknown> {
     case "credentials-saved":
       return { kind, credentialsType: change.credentialsType };
     case "entity-wanted":
+    case "alarm-removed":
       return { kind };
+    case "alarm-saved":
+      return { kind, alarm: JSON.parse(change.body) };
+    case "alarm-comment-saved":
+      return { kind, comment: JSON.parse(change.body) };
     case "telemetry-gap":
       return { kind, startTs: change.fromMs, endTs: change.toMs, records: change.records, reason: change.reason };
   }

@@ -91,6 +91,9 @@ function toEvent(change: Change): DeviceEvent | null {
     case "entity-saved":
     case "telemetry-gap":
     case "entity-wanted":
+    case "alarm-saved":
+    case "alarm-removed":
+    case "alarm-comment-saved":
       return null;
   }
 }

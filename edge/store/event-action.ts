@@ -17,6 +17,11 @@ export function eventAction(change: Change): string {
       return "TELEMETRY_GAP";
     case "entity-wanted":
       return "ENTITY_MERGE_REQUEST";
+    case "alarm-saved":
+    case "alarm-comment-saved":
+      return change.action;
+    case "alarm-removed":
+      return "ALARM_DELETE";
   }
 }
 

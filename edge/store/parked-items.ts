@@ -4,6 +4,7 @@ import type { Change, SentChange } from "../../shared/entities/change.ts";
 import { isEntityType } from "../../shared/entities/entity-types.ts";
 import type { TelemetryColumns } from "../../shared/entities/telemetry-columns.ts";
 import { concatColumns } from "../../shared/entities/telemetry-columns.ts";
+import { currentAlarmChange } from "../../shared/store/alarm-state.ts";
 import { attributesSaved, readAttributeRows } from "../../shared/store/attribute-store.ts";
 import type { BlobStore } from "../../shared/store/blob-store.ts";
 import { credentialsSaved, findCredentials } from "../../shared/store/device-store.ts";
@@ -218,6 +219,10 @@ async function findCurrent(tx: Queryable, change: Change): Promise<Change | null
     case "telemetry-gap":
     case "entity-wanted":
       return change;
+    case "alarm-saved":
+    case "alarm-removed":
+    case "alarm-comment-saved":
+      return currentAlarmChange(tx, change);
   }
 }
 

@@ -4,6 +4,7 @@ import type { AttributeScope } from "../../shared/entities/attributes.ts";
 import { ATTRIBUTE_SCOPES } from "../../shared/entities/attributes.ts";
 import type { Change, EntityRef } from "../../shared/entities/change.ts";
 import { parseEntityRecord } from "../../shared/entities/entity-record-schema.ts";
+import { loadActiveAlarms } from "../../shared/store/alarm-state.ts";
 import type { AttributeRow } from "../../shared/store/attribute-store.ts";
 import { attributesSaved, readAttributeRows } from "../../shared/store/attribute-store.ts";
 import { entitySaved, lockEntityIfThere } from "../../shared/store/entity-store.ts";
@@ -14,6 +15,7 @@ import type { Queryable } from "../../shared/store/unit-of-work.ts";
 // - what is newer here goes up again: it may have been lost on the other side, or refused
 // - attributes that the cloud doesn't have: SHARED and SERVER scope leave, the cloud has the say; CLIENT scope goes up
 // - attributes of CLIENT scope that only the cloud has are deleted there: the device's side has the say
+// - active alarms and comments of which more is known here, or that the cloud doesn't have, go up
 // While something of the entity is on its way to the cloud, the item is merged and nothing more: the next round sees further.
 
 export interface Repair {
@@ -30,6 +32,8 @@ interface RepairWork {
   readonly sent: Readonly<Record<AttributeScope, ReadonlyMap<string, number>>>;
   /** CLIENT scope that is not here. */
   readonly deletedHere: readonly string[];
+  /** Bodies of alarms and comments. */
+  readonly sentAlarms: ReadonlySet<string>;
 }
 
 export async function beginRepair(tx: Queryable, changes: readonly Change[]): Promise<Repair> {
@@ -44,7 +48,13 @@ export async function beginRepair(tx: Queryable, changes: readonly Change[]): Pr
   const deletedHere = [...sent.CLIENT_SCOPE.keys()].filter((key) => !here.has(key));
   return {
     changes: changes.flatMap((change) => withoutKeys(change, deletedHere)),
-    work: { entity, sentVersion: parseEntityRecord(saved.body).version, sent, deletedHere },
+    work: {
+      entity,
+      sentVersion: parseEntityRecord(saved.body).version,
+      sent,
+      deletedHere,
+      sentAlarms: new Set(changes.flatMap((change) => ("originator" in change && "body" in change ? change.body : []))),
+    },
   };
 }
 
@@ -54,7 +64,7 @@ export async function endRepair(
   { work }: Repair,
 ): Promise<{ readonly effects: readonly Change[]; readonly followUps: readonly Change[] }> {
   if (work === null) return { effects: [], followUps: [] };
-  const { entity, sent, sentVersion, deletedHere } = work;
+  const { entity, sent, sentAlarms, sentVersion, deletedHere } = work;
   const effects: Change[] = [];
   const followUps: Change[] = [];
   const stored = await lockEntityIfThere(tx, entity.id);
@@ -71,6 +81,8 @@ export async function endRepair(
   }
   if (deletedHere.length > 0)
     followUps.push({ kind: "attributes-deleted", entity, scope: "CLIENT_SCOPE", keys: deletedHere });
+  const alarms = await loadActiveAlarms(tx, entity);
+  followUps.push(...alarms.filter((change) => !("body" in change && sentAlarms.has(change.body))));
   return { effects, followUps };
 }
 
@@ -81,8 +93,21 @@ async function isUnderWay(tx: Queryable, entityId: Uuid): Promise<boolean> {
   return row?.waits === true;
 }
 
-/** Ids of entities of which something is on its way to the cloud, or parked. */
+/** Ids of entities of which something is on its way to the cloud, or parked; of alarms those of their originators. */
 export function underWayIds() {
+  return sql`
+    with waiting as (${waitingIds()})
+    select entity_id from waiting
+    union
+    select a.originator_id from waiting join alarm_comment c on c.id = entity_id join alarm a on a.id = c.alarm_id
+    union
+    select f.originator_id from waiting join alarm_former_id f on f.id = entity_id
+    union
+    select a.originator_id from waiting join alarm a on a.id = entity_id`;
+}
+
+/** What items in the outbox and parked ones are about. */
+function waitingIds() {
   return sql`
     select w.entity_id from cloud_event w
     where w.lane = 'config' and w.first_seq > coalesce((select acked_seq from uplink_cursor where lane = 'config'), 0)

@@ -66,6 +66,51 @@ export interface EntityWanted {
   readonly entity: EntityRef;
 }
 
+/** What was done to an alarm, by the names of the REST convention. */
+export const ALARM_ACTIONS = [
+  "ADDED",
+  "UPDATED",
+  "ALARM_ACK",
+  "ALARM_CLEAR",
+  "ALARM_ASSIGNED",
+  "ALARM_UNASSIGNED",
+] as const;
+export type AlarmAction = (typeof ALARM_ACTIONS)[number];
+
+export interface AlarmSaved {
+  readonly kind: "alarm-saved";
+  /** The alarm. */
+  readonly entity: EntityRef;
+  readonly originator: EntityRef;
+  /** For lists: what is said is the whole alarm. */
+  readonly action: AlarmAction;
+  /** An AlarmRecord (shared/entities/alarm.ts) as JSON. */
+  readonly body: string;
+}
+
+export interface AlarmRemoved {
+  readonly kind: "alarm-removed";
+  readonly entity: EntityRef;
+  readonly originator: EntityRef;
+}
+
+/** DELETED_COMMENT: a SYSTEM comment stands in its place. */
+export const COMMENT_ACTIONS = ["ADDED_COMMENT", "UPDATED_COMMENT", "DELETED_COMMENT"] as const;
+export type CommentAction = (typeof COMMENT_ACTIONS)[number];
+
+export interface AlarmCommentSaved {
+  readonly kind: "alarm-comment-saved";
+  /** The comment. */
+  readonly entity: EntityRef;
+  /** Of the alarm. */
+  readonly originator: EntityRef;
+  readonly action: CommentAction;
+  /** An AlarmComment (shared/entities/alarm-comment.ts) as JSON. */
+  readonly body: string;
+}
+
+export type AlarmChange = AlarmSaved | AlarmRemoved | AlarmCommentSaved;
+
 /**
  * What happened to an entity: the unit that stores return, outboxes keep and the sync protocol carries.
  * Telemetry is not a change; it travels in its own lane.
@@ -77,7 +122,13 @@ export type Change =
   | AttributesDeleted
   | CredentialsSaved
   | TelemetryGap
-  | EntityWanted;
+  | EntityWanted
+  | AlarmChange;
+
+/** The entity that a change hangs on: who has it is concerned. Of an alarm its originator, else what the change is about. */
+export function subjectOf(change: Change): EntityRef {
+  return "originator" in change ? change.originator : change.entity;
+}
 
 /** A change that is too large for a batch. Its content is the change, encoded. */
 export interface LargeChange {

@@ -73,6 +73,12 @@ export const jsonObjectInput = z
   // What JSON.parse made is Json; zod has no cheaper words for it than checking it all again.
   .transform((value) => value as { readonly [key: string]: Json });
 
+/** Any JSON, kept as it was sent. */
+export const jsonInput = z
+  .unknown()
+  // What JSON.parse made is Json.
+  .transform((value) => value as Json);
+
 /** What a page of `item` looks like. */
 export function pageSchema<T extends z.ZodType>(item: T) {
   return z.object({ data: z.array(item), totalPages: z.int(), totalElements: z.int(), hasNext: z.boolean() });

@@ -1,11 +1,13 @@
 import * as z from "zod";
 import type { Clock } from "../core/clock.ts";
+import { AppError } from "../core/errors.ts";
 import type { Uuid } from "../core/ids.ts";
 import type { Random } from "../core/random.ts";
+import type { EntityRef } from "../entities/change.ts";
 import { customerSummary } from "../entities/customer.ts";
 import { ENTITY_KINDS } from "../entities/entity-kinds.ts";
 import type { EntityRecord } from "../entities/entity-record.ts";
-import type { EntityType } from "../entities/entity-types.ts";
+import { isKindType, type EntityType } from "../entities/entity-types.ts";
 import { entityIdSchema, restId } from "../entities/fields.ts";
 import { findCustomers, getEntity, notFound } from "../store/entity-store.ts";
 import type { Queryable, UnitOfWork } from "../store/unit-of-work.ts";
@@ -39,6 +41,19 @@ export async function readableEntity(
 export function isVisible({ authority, customerId }: Principal, record: EntityRecord): boolean {
   if (authority !== "CUSTOMER_USER") return true;
   return customerId !== null && ENTITY_KINDS[record.entityType].isSeenBy(record, customerId);
+}
+
+/**
+ * An entity that is named by kind and id, such as the originator of an alarm; for customer users their customer too.
+ *
+ * @throws AppError NOT_FOUND, also for what belongs to others
+ */
+export async function readableRef(db: Queryable, principal: Principal, { type, id }: EntityRef): Promise<void> {
+  const { authority, customerId, tenantId } = principal;
+  if (type === "TENANT" && id === tenantId && authority === "TENANT_ADMIN") return;
+  if (type === "CUSTOMER" && id === customerId) return;
+  if (!isKindType(type)) throw new AppError("NOT_FOUND", "Requested item wasn't found!");
+  await readableEntity(db, principal, { type, id });
 }
 
 /** For lists: a customer user sees its customer's entities only. */

@@ -1,5 +1,5 @@
 import { and, eq } from "drizzle-orm";
-import { AppError, type ErrorCode } from "../core/errors.ts";
+import { AppError } from "../core/errors.ts";
 import { createUuid, type Uuid } from "../core/ids.ts";
 import type {
   AttributesDeleted,
@@ -16,6 +16,8 @@ import type { EntityRecord } from "../entities/entity-record.ts";
 import { isEntityType } from "../entities/entity-types.ts";
 import { TEXT_LENGTH_MAX } from "../entities/fields.ts";
 import { KEY_LENGTH_MAX, splitValues } from "../entities/values.ts";
+import { applyAlarmChange } from "./apply-alarm.ts";
+import { applied, rejected, type ApplyContext, type ApplyResult } from "./apply-result.ts";
 import { attributesSaved, putAttributes, readAttributeRows } from "./attribute-store.ts";
 import { credentialsSaved, lockCredentialsFor, putCredentials } from "./device-store.ts";
 import { loadEntity } from "./entity-state.ts";
@@ -45,27 +47,6 @@ import type { Queryable } from "./unit-of-work.ts";
 // - a name: the one that was there first in the cloud keeps it; the edge's newcomer becomes `name (edge name)` on either side
 // - a profile of the same name is the same profile; the cloud's id wins
 
-export interface ApplyContext {
-  /** Who made the change. */
-  readonly from: "edge" | "cloud";
-  /** Whose entities these are, on this side. */
-  readonly tenantId: Uuid;
-  /** Makes names unique. */
-  readonly edgeName: string;
-  /** When the change was made, on the clock of the side that made it. */
-  readonly changedMs: number;
-}
-
-export type ApplyResult =
-  | {
-      readonly kind: "applied";
-      /** What is different now on this side; empty when nothing is. For whoever else follows the entity. */
-      readonly effects: readonly Change[];
-      /** What the sender has to be told because it was not taken as sent. */
-      readonly followUps: readonly Change[];
-    }
-  | { readonly kind: "rejected"; readonly code: ErrorCode; readonly text: string };
-
 /** Applies one change inside the caller's transaction. @throws what fails the whole batch */
 export async function applyChange(
   tx: Queryable,
@@ -90,6 +71,10 @@ export async function applyChange(
       return context.from === "cloud"
         ? applied([], await loadEntity(tx, change.entity))
         : rejected("UNSUPPORTED_ITEM", "Entities are asked for by the cloud only");
+    case "alarm-saved":
+    case "alarm-removed":
+    case "alarm-comment-saved":
+      return applyAlarmChange(tx, deps, { change, context });
     default:
       return change satisfies never;
   }
@@ -99,14 +84,6 @@ export async function applyChange(
 function isTaken(type: string, from: ApplyContext["from"]): boolean {
   const kind = findKind(type);
   return kind !== null && (from === "cloud" || kind.isMadeOnEdges);
-}
-
-function applied(effects: readonly Change[] = [], followUps: readonly Change[] = []): ApplyResult {
-  return { kind: "applied", effects, followUps };
-}
-
-function rejected(code: ErrorCode, text: string): ApplyResult {
-  return { kind: "rejected", code, text };
 }
 
 async function applyEntitySaved(tx: Queryable, change: EntitySaved, context: ApplyContext): Promise<ApplyResult> {

@@ -1,7 +1,7 @@
 import type { ErrorCode } from "../core/errors.ts";
 import type { Change, ChangeItem } from "../entities/change.ts";
 import { databaseError, isDataError, sqlStateOf } from "../postgres/connect.ts";
-import type { ApplyResult } from "./apply-change.ts";
+import type { ApplyResult } from "./apply-result.ts";
 import type { Queryable } from "./unit-of-work.ts";
 
 // Items of the other side take effect as a whole or not at all, and none of them stops the others.

@@ -52,10 +52,20 @@ function scopeOf({ entityType, condition }: DigestScope): SQL {
 
 const BODY = sql`case when e.body::text ~* '\\\\u(0000|d[89a-f])' then e.body::text else e.body::jsonb::text end`;
 
+/** Of an active alarm; how far back the history of others goes is each side's own. */
+const ALARM_HASH = sql`hashtextextended(
+      row(a.id, a.type, a.severity, a.start_ms, a.end_ms, a.details::text, a.propagate, a.propagate_to_owner,
+        a.propagate_to_tenant, a.propagate_relation_types::text, a.created_ms, a.edited_ms, a.ack_ms, a.assignee_id,
+        a.assign_ms)::text collate "C", 4)
+    # coalesce((select bit_xor(hashtextextended(
+        row(c.id, c.user_id, c.type, c.comment::text, c.created_ms, c.updated_ms)::text collate "C", 5))
+      from alarm_comment c where c.alarm_id = a.id), 0)`;
+
 const HASH = sql`hashtextextended(
     row(e.id, e.entity_type, e.customer_id, e.name, e.label, e.profile_id, e.version, ${BODY})::text collate "C", 0)
   # coalesce((select bit_xor(hashtextextended(row(a.entity_id, a.scope, a.key, a.value::text, a.updated_ms)::text collate "C", 1))
     from attribute a where a.entity_id = e.id), 0)
   # coalesce((select hashtextextended(row(c.device_id, c.credentials_type, c.credentials_id, c.credentials_value)::text collate "C", 2)
     from device_credentials c where c.device_id = e.id), 0)
-  # coalesce(hashtextextended(e.content collate "C", 3), 0)`;
+  # coalesce(hashtextextended(e.content collate "C", 3), 0)
+  # coalesce((select bit_xor(${ALARM_HASH}) from alarm a where a.originator_id = e.id and a.clear_ms = 0), 0)`;

@@ -2,6 +2,7 @@ import type { AttributeScope } from "../entities/attributes.ts";
 import { ATTRIBUTE_SCOPES } from "../entities/attributes.ts";
 import type { Change, EntityRef } from "../entities/change.ts";
 import { isEntityType } from "../entities/entity-types.ts";
+import { loadAlarmsOf } from "./alarm-state.ts";
 import { attributesSaved, readAttributeRows } from "./attribute-store.ts";
 import { credentialsSaved, findCredentials } from "./device-store.ts";
 import { entitySaved, findEntityWithProfile } from "./entity-store.ts";
@@ -9,9 +10,10 @@ import type { Queryable } from "./unit-of-work.ts";
 
 // An entity as it is now, in the form of the changes that make it on the other side.
 
-/** All that is its own: profile, record, credentials, attributes; empty when it is gone. */
+/** All that is its own: profile, record, credentials, attributes, alarms; empty when it is gone. */
 export async function loadEntity(db: Queryable, ref: EntityRef): Promise<Change[]> {
-  return (await Promise.all([loadRecord(db, ref), loadCredentials(db, ref), loadAttributes(db, ref, {})])).flat();
+  const parts = [loadRecord(db, ref), loadCredentials(db, ref), loadAttributes(db, ref, {}), loadAlarmsOf(db, ref)];
+  return (await Promise.all(parts)).flat();
 }
 
 /** The profile first: the other side makes none up when it finds it. */

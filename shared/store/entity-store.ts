@@ -5,6 +5,7 @@ import type { Change } from "../entities/change.ts";
 import { ENTITY_KINDS, titleOf } from "../entities/entity-kinds.ts";
 import type { EntityRecord } from "../entities/entity-record.ts";
 import { isKindType, type EntityType, type KindType } from "../entities/entity-types.ts";
+import { eraseAlarmsOf } from "./alarm-store.ts";
 import { attribute, deviceCredentials, entity, telemetry, telemetryLatest } from "./tables.ts";
 import type { Outcome, Queryable } from "./unit-of-work.ts";
 
@@ -266,7 +267,7 @@ export async function listSubtypes(
 }
 
 /**
- * Deletes the entity with everything that is its own: credentials, attributes, telemetry.
+ * Deletes the entity with everything that is its own: credentials, attributes, telemetry, alarms.
  *
  * @throws AppError NOT_FOUND, INVALID_ARGUMENT while something needs it
  */
@@ -307,6 +308,7 @@ export async function eraseEntity(tx: Queryable, id: Uuid): Promise<void> {
   await tx.delete(attribute).where(eq(attribute.entityId, id));
   await tx.delete(telemetryLatest).where(eq(telemetryLatest.entityId, id));
   await tx.delete(telemetry).where(eq(telemetry.entityId, id));
+  await eraseAlarmsOf(tx, id);
 }
 
 /** The change that says what `record` is now. */

@@ -1,18 +1,13 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { AppError } from "../core/errors.ts";
-import { uuidToBytes } from "../core/ids.ts";
 import { isAttributeScope } from "../entities/attributes.ts";
-import type { Change, EntityRef, SentChange, SentItem } from "../entities/change.ts";
+import type { Change, SentChange, SentItem } from "../entities/change.ts";
 import { GAP_REASONS } from "../entities/change.ts";
 import type { CanonicalJson } from "../entities/telemetry.ts";
-import { blobFromWire, numberFromWire, uuidFromWire } from "./checked.ts";
-import {
-  type Change as ChangeMessage,
-  ChangeSchema,
-  type EntityRef as EntityRefMessage,
-  ItemsSchema,
-} from "./gen/skerry/sync/v1/sync_pb.ts";
+import { alarmChangeFrom, alarmKind } from "./alarm-changes-codec.ts";
+import { blobFromWire, numberFromWire, refFrom, refToWire } from "./checked.ts";
+import { type Change as ChangeMessage, ChangeSchema, ItemsSchema } from "./gen/skerry/sync/v1/sync_pb.ts";
 
 export type EncodableItem = Omit<SentItem, "unknown">;
 
@@ -68,7 +63,7 @@ export function decodeChange(bytes: Uint8Array): Change | null {
 }
 
 function changeMessage(change: SentChange): MessageInitShape<typeof ChangeSchema> {
-  const entity = { type: change.entity.type, id: uuidToBytes(change.entity.id) };
+  const entity = refToWire(change.entity);
   switch (change.kind) {
     case "large-change": {
       const { sha256, bytes } = change.content;
@@ -105,6 +100,10 @@ function changeMessage(change: SentChange): MessageInitShape<typeof ChangeSchema
     }
     case "entity-wanted":
       return { kind: { case: "entityWanted", value: { entity } } };
+    case "alarm-saved":
+    case "alarm-removed":
+    case "alarm-comment-saved":
+      return { kind: alarmKind(change) };
   }
 }
 
@@ -158,12 +157,11 @@ function changeFromMessage({ kind }: ChangeMessage): SentChange | null {
       return { kind: "large-change", entity: refFrom(kind.value.entity), content: blobFromWire(kind.value.content) };
     case "entityWanted":
       return { kind: "entity-wanted", entity: refFrom(kind.value.entity) };
+    case "alarmSaved":
+    case "alarmRemoved":
+    case "alarmCommentSaved":
+      return alarmChangeFrom(kind);
     case undefined:
       return null;
   }
-}
-
-function refFrom(message: EntityRefMessage | undefined): EntityRef {
-  if (message === undefined) throw new AppError("PROTOCOL_ERROR", "A change names no entity");
-  return { type: message.type, id: uuidFromWire(message.id) };
 }

@@ -2,6 +2,7 @@ import type { BlobRef } from "../core/blob-ref.ts";
 import { AppError } from "../core/errors.ts";
 import type { Uuid } from "../core/ids.ts";
 import { uuidFromBytes, uuidToBytes } from "../core/ids.ts";
+import type { EntityRef } from "../entities/change.ts";
 
 // What a peer sends is its fault when it is wrong: PROTOCOL_ERROR, whatever the part that finds it would say.
 
@@ -19,6 +20,16 @@ export function uuidBytesOrNone(uuid: Uuid | null | undefined): Uint8Array<Array
 /** @throws AppError PROTOCOL_ERROR unless there are 16 bytes or none */
 export function uuidFromBytesOrNone(bytes: Uint8Array): Uuid | null {
   return bytes.length === 0 ? null : uuidFromWire(bytes);
+}
+
+/** @throws AppError PROTOCOL_ERROR when there is none or its id is malformed */
+export function refFrom(message: { readonly type: string; readonly id: Uint8Array } | undefined): EntityRef {
+  if (message === undefined) throw new AppError("PROTOCOL_ERROR", "A change names no entity");
+  return { type: message.type, id: uuidFromWire(message.id) };
+}
+
+export function refToWire({ type, id }: EntityRef): { readonly type: string; readonly id: Uint8Array<ArrayBuffer> } {
+  return { type, id: uuidToBytes(id) };
 }
 
 /** @throws AppError PROTOCOL_ERROR unless there are 32 bytes */

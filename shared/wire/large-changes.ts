@@ -74,6 +74,8 @@ function missing({ sha256, bytes }: BlobRef): { readonly code: ErrorCode; readon
 function lengthOf(change: Change): number {
   switch (change.kind) {
     case "entity-saved":
+    case "alarm-saved":
+    case "alarm-comment-saved":
       return change.body.length;
     case "attributes-saved":
       return change.attributes.reduce((sum, { value }) => sum + value.length, 0);
@@ -82,6 +84,7 @@ function lengthOf(change: Change): number {
     case "attributes-deleted":
     case "credentials-saved":
     case "telemetry-gap":
+    case "alarm-removed":
       return 0;
   }
 }

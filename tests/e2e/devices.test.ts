@@ -107,6 +107,42 @@ describe("attributes", () => {
   });
 });
 
+describe("alarms", () => {
+  scenario("live on both sides under one id, whoever made them and whatever is done to them where", async () => {
+    const device = await assignNewDevice("Boiler");
+    const originator = { entityType: "DEVICE", id: device.id };
+    const alarm = { originator, type: "Too hot", severity: "MAJOR" };
+    const { id } = await site.edgeApi.request<{ id: { id: string } }>("POST", "/api/alarm", alarm);
+    const path = `/api/alarm/${id.id}`;
+    const inState = (api: Site["edgeApi"], status: string) => async (): Promise<boolean> => {
+      const found = await api.request<{ data: { id: { id: string }; status: string }[] }>(
+        "GET",
+        `/api/alarm/DEVICE/${device.id}?pageSize=10&page=0`,
+      );
+      return found.data.some((one) => one.id.id === id.id && one.status === status);
+    };
+    await waitFor("the alarm in the cloud", inState(site.cloudApi, "ACTIVE_UNACK"));
+    await site.cloudApi.request("POST", `${path}/ack`);
+    await site.cloudApi.request("POST", `${path}/comment`, { comment: { text: "On my way" } });
+    await waitFor("the acknowledgement on the edge", inState(site.edgeApi, "ACTIVE_ACK"));
+    await site.edgeApi.request("POST", `${path}/clear`);
+    await waitFor("the end in the cloud", inState(site.cloudApi, "CLEARED_ACK"));
+    const texts = async (): Promise<boolean> => {
+      const list = await site.edgeApi.request<{ data: { name: string }[] }>(
+        "GET",
+        `${path}/comment?pageSize=10&page=0`,
+      );
+      return list.data.some(({ name }) => name === "On my way");
+    };
+    await waitFor("the comment on the edge", texts);
+    await site.edgeApi.request("DELETE", path);
+    await waitFor("the alarm to leave the cloud", async () => !(await inState(site.cloudApi, "CLEARED_ACK")()));
+    expect((await site.edgeApi.cloudEvents()).map(({ type, action }) => `${type} ${action}`)).toContain(
+      "ALARM ALARM_CLEAR",
+    );
+  });
+});
+
 describe("assignment", () => {
   scenario("unassigning a device from a connected edge removes it there and ends its connection", async (bed) => {
     const device = await assignNewDevice("Visitor");

@@ -20,6 +20,7 @@ import type { EntityRecord } from "../../shared/entities/entity-record.ts";
 import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
 import { systemClock as clock } from "../../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../../shared/runtime/system-random.ts";
+import { acknowledgeAlarm, saveAlarm } from "../../shared/store/alarm-edits.ts";
 import { saveAttributes } from "../../shared/store/attribute-store.ts";
 import { saveDevice } from "../../shared/store/device-store.ts";
 import { deleteEntity } from "../../shared/store/entity-store.ts";
@@ -187,6 +188,53 @@ describe("hashes of one entity", () => {
     await edge.sql`update entity set label = 'by hand' where id = ${device.id}`;
     const { events } = await compare();
     expect(events).toEqual([`ADDED ${device.profileId}`, `ADDED ${device.id}`]);
+    await expectRepaired();
+  });
+});
+
+describe("alarms of an entity", () => {
+  const raise = (device: EntityRecord, type: string) =>
+    unitOfWork.run((tx) => {
+      const input = { originator: { type: "DEVICE", id: device.id }, type, severity: "MAJOR" as const };
+      return saveAlarm(tx, deps, { tenantId, actor: null, input });
+    });
+
+  test("that are active are compared, and what one side has lost of them comes back", async () => {
+    const device = await newDevice();
+    const [lost, stale, gone] = [
+      await raise(device, "lost"),
+      await raise(device, "stale"),
+      await raise(device, "gone"),
+    ];
+    await unitOfWork.run((tx) => acknowledgeAlarm(tx, deps, { alarmId: stale.id, tenantId, actor: null }));
+    await expectRepaired();
+    await edge.sql`delete from alarm where id = ${lost.id}`;
+    await edge.sql`update alarm set ack_ms = 0 where id = ${stale.id}`;
+    await edge.sql`delete from alarm_comment where alarm_id = ${stale.id}`;
+    await cloud.sql`update alarm set clear_ms = 5 where id = ${gone.id}`;
+    expect(await compare()).toMatchObject({ stale: 1, events: [`ADDED ${device.id}`] });
+    await expectRepaired();
+    // What only the edge has goes up.
+    await cloud.sql`delete from alarm where id = ${lost.id}`;
+    expect(await compare()).toMatchObject({ stale: 1 });
+    answers = [];
+    await deliver();
+    expect(answers.map(({ kind, entity }) => `${kind} ${entity.id}`)).toEqual([`alarm-saved ${lost.id}`]);
+    await edge.sql`delete from alarm where id = ${lost.id}`;
+  });
+
+  test("are no difference while something is on its way", async () => {
+    const [down, up] = [await newDevice(), await newDevice()];
+    await raise(down, "down");
+    const made = await raise(up, "up");
+    await deliver();
+    await raise(down, "later");
+    await edge.sql`update alarm set ack_ms = 5 where id = ${made.id}`;
+    await edge.sql`insert into cloud_event (lane, first_seq, last_seq, created_ms, entity_type, entity_id, action, config_seq, compression, payload)
+      values ('config', 900, 900, 1, 'ALARM', ${made.id}, 'ALARM_ACK', 0, 'none', '')`;
+    expect(await compare()).toMatchObject({ stale: 0, missing: 0, surplus: 0 });
+    await edge.sql`delete from cloud_event where first_seq = 900`;
+    await edge.sql`update alarm set ack_ms = 0 where id = ${made.id}`;
     await expectRepaired();
   });
 });

@@ -108,6 +108,8 @@ test("deleting a tenant leaves nothing of it in any table, ends its sessions, an
   const data = `/api/plugins/telemetry/DEVICE/${device.id.id}`;
   await send("POST", `${data}/timeseries/ANY`, { ts: 1_700_000_000_000, values: { depth: 4 } });
   await send("POST", `${data}/SERVER_SCOPE`, { site: "reef" });
+  const alarm = await send("POST", "/api/alarm", { originator: device.id, type: "Leak", severity: "CRITICAL" });
+  await send("POST", `/api/alarm/${alarm.id.id}/ack`);
   await send("POST", "/api/apiKey", { description: "k" });
   await send("POST", "/api/user/settings", { a: 1 });
   const before = await cloud.call("GET", "/api/usage");
@@ -122,7 +124,7 @@ test("deleting a tenant leaves nothing of it in any table, ends its sessions, an
   for (const { table_name: table } of tables) {
     const rows = await sql<{ row: string }[]>`select t::text as row from ${sql(table)} t`;
     const text = JSON.stringify(rows);
-    for (const id of [tenant.id.id, device.id.id, edge.id.id]) {
+    for (const id of [tenant.id.id, device.id.id, edge.id.id, alarm.id.id]) {
       expect([table, text.includes(id)]).toEqual([table, false]);
     }
   }

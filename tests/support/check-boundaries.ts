@@ -70,7 +70,7 @@ export const BOUNDARIES: readonly Boundary[] = [
   {
     message: "api/ and devices/ call functions of store/, never SQL: no shared/postgres and no schema there",
     from: /^(edge|cloud)\/(api|devices|ui|cli)\/|^shared\/rest\//,
-    forbidden: /^shared\/postgres\/|^(edge|cloud)\/store\/schema\.ts$|^shared\/store\/tables\.ts$/,
+    forbidden: /^shared\/postgres\/|^(edge|cloud)\/store\/schema\.ts$|^shared\/store\/([\w-]+-)?tables\.ts$/,
   },
   {
     message: "generated messages stay in shared/wire, edge/sync/transport.ts and cloud/sync/service.ts",

@@ -5,7 +5,7 @@ import { AppError } from "../../shared/core/errors.ts";
 import { uuidFromBytes } from "../../shared/core/ids.ts";
 import { ATTRIBUTE_SCOPES } from "../../shared/entities/attributes.ts";
 import type { SentChange, SentItem } from "../../shared/entities/change.ts";
-import { GAP_REASONS } from "../../shared/entities/change.ts";
+import { ALARM_ACTIONS, COMMENT_ACTIONS, GAP_REASONS } from "../../shared/entities/change.ts";
 import type { TelemetryColumns } from "../../shared/entities/telemetry-columns.ts";
 import { recordsBetween, thinRecords } from "../../shared/entities/telemetry-columns.ts";
 import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
@@ -106,6 +106,21 @@ const change: fc.Arbitrary<SentChange> = fc.oneof(
     credentialsType: text,
     credentialsId: text,
     credentialsValue: fc.option(fc.string({ minLength: 1 })),
+  }),
+  fc.record({
+    kind: fc.constant("alarm-saved" as const),
+    entity,
+    originator: entity,
+    action: fc.constantFrom(...ALARM_ACTIONS),
+    body: fc.json(),
+  }),
+  fc.record({ kind: fc.constant("alarm-removed" as const), entity, originator: entity }),
+  fc.record({
+    kind: fc.constant("alarm-comment-saved" as const),
+    entity,
+    originator: entity,
+    action: fc.constantFrom(...COMMENT_ACTIONS),
+    body: fc.json(),
   }),
   fc.record({
     kind: fc.constant("telemetry-gap" as const),

@@ -1,0 +1,42 @@
+import { AppError, type ErrorCode } from "../core/errors.ts";
+import type { Uuid } from "../core/ids.ts";
+import type { Change } from "../entities/change.ts";
+
+export interface ApplyContext {
+  /** Who made the change. */
+  readonly from: "edge" | "cloud";
+  /** Whose entities these are, on this side. */
+  readonly tenantId: Uuid;
+  /** Makes names unique. */
+  readonly edgeName: string;
+  /** When the change was made, on the clock of the side that made it. */
+  readonly changedMs: number;
+}
+
+export type ApplyResult =
+  | {
+      readonly kind: "applied";
+      /** What is different now on this side; empty when nothing is. For whoever else follows the entity. */
+      readonly effects: readonly Change[];
+      /** What the sender has to be told because it was not taken as sent. */
+      readonly followUps: readonly Change[];
+    }
+  | { readonly kind: "rejected"; readonly code: ErrorCode; readonly text: string };
+
+export function applied(effects: readonly Change[] = [], followUps: readonly Change[] = []): ApplyResult {
+  return { kind: "applied", effects, followUps };
+}
+
+export function rejected(code: ErrorCode, text: string): ApplyResult {
+  return { kind: "rejected", code, text };
+}
+
+/** A body that can't be read is refused; `apply` reads it before it writes. @throws whatever else `apply` throws */
+export async function orRejected(apply: () => Promise<ApplyResult>): Promise<ApplyResult> {
+  try {
+    return await apply();
+  } catch (error) {
+    if (error instanceof AppError && error.code === "INVALID_ARGUMENT") return rejected(error.code, error.message);
+    throw error;
+  }
+}
