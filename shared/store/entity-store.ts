@@ -1,4 +1,5 @@
-import { and, asc, desc, eq, getTableColumns, gte, ilike, inArray, lt, ne, or, sql, type SQL } from "drizzle-orm";
+import { and, asc, desc, eq, getTableColumns, gte, inArray, lt, ne, or, sql, type SQL } from "drizzle-orm";
+import type { PgColumn } from "drizzle-orm/pg-core";
 import { AppError } from "../core/errors.ts";
 import type { Uuid } from "../core/ids.ts";
 import type { Change } from "../entities/change.ts";
@@ -168,18 +169,22 @@ export async function listEntities(
   page: PageRequest,
 ): Promise<Page<EntityRecord>> {
   const where = and(...conditionsOf(filter, page));
-  const order = sortColumn(page.sortProperty);
   const direction = page.sortOrder === "DESC" ? desc : asc;
+  const key = sortKey(page.sortProperty);
+  const source = page.sortProperty === "customerTitle" ? withOwners(filter.tenantId) : sql`${entity}`;
+  // What is skipped is skipped in an index, which holds ids; only the page itself is read from the table. Ties are in the order of ids, in
+  // the same direction, as the indexes are.
+  const ids = sql`
+    select ${entity.id}, ${key} as sort_key from ${source} where ${where}
+    order by ${direction(key)}, ${direction(entity.id)} limit ${page.pageSize} offset ${page.pageSize * page.page}`;
   // Contents may be large, and lists show none.
   const { content: _content, ...columns } = getTableColumns(entity);
   const [rows, totals] = await Promise.all([
     db
       .select(columns)
       .from(entity)
-      .where(where)
-      .orderBy(direction(order), asc(entity.id))
-      .limit(page.pageSize)
-      .offset(page.pageSize * page.page),
+      .innerJoin(sql`(${ids}) as page`, sql`page.id = ${entity.id}`)
+      .orderBy(direction(sql`page.sort_key`), direction(entity.id)),
     db
       .select({ count: sql<number>`count(*)` })
       .from(entity)
@@ -205,7 +210,7 @@ function conditionsOf(filter: EntityFilter, page: PageRequest): (SQL | undefined
     subtype === undefined ? undefined : eq(entity.subtype, subtype),
     profileId === undefined ? undefined : eq(entity.profileId, profileId),
     active === undefined ? undefined : active ? isActive : sql`not ${isActive}`,
-    search === undefined ? undefined : or(ilike(entity.name, search), ilike(entity.label, search)),
+    search === undefined ? undefined : sql`${entity}.search_text like lower(${search})`,
     page.startTime === undefined ? undefined : gte(entity.createdMs, page.startTime),
     page.endTime === undefined ? undefined : lt(entity.createdMs, page.endTime + 1),
     bodyText === undefined
@@ -220,7 +225,15 @@ export function containsPattern(text: string): string {
   return `%${text.replaceAll(/[\\%_]/g, (char) => `\\${char}`)}%`;
 }
 
-function sortColumn(property: string | undefined) {
+/** The customers of a tenant with their places by title: numbers sort faster than titles. */
+function withOwners(tenantId: Uuid): SQL {
+  return sql`${entity} left join (
+    select id, row_number() over (order by name, id) as place
+    from entity where tenant_id = ${tenantId}::uuid and entity_type = 'CUSTOMER'
+  ) as owner on owner.id = ${entity.customerId}`;
+}
+
+function sortKey(property: string | undefined): PgColumn | SQL {
   switch (property) {
     case undefined:
     case "":
@@ -238,7 +251,7 @@ function sortColumn(property: string | undefined) {
     case "assetProfileName":
       return entity.subtype;
     case "customerTitle":
-      return entity.customerId;
+      return sql`owner.place`;
     default:
       throw new AppError("INVALID_ARGUMENT", `Unsupported sort property '${property.slice(0, 64)}'!`, {
         field: "sortProperty",

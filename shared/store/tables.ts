@@ -86,7 +86,10 @@ export const revokedSession = pgTable("revoked_session", {
   expiresMs: timeMs("expires_ms"),
 });
 
-/** Every kind of entity that has a name, one row each; what only one kind knows is in `body`. */
+/**
+ * Every kind of entity that has a name, one row each; what only one kind knows is in `body`. The SQL adds by hand, so that records have
+ * no such field: `search_text`, name and label in lower case, which PostgreSQL keeps itself, and its index.
+ */
 export const entity = pgTable(
   "entity",
   {
@@ -114,8 +117,13 @@ export const entity = pgTable(
     index("entity_by_reference")
       .using("gin", table.refersTo)
       .where(sql`${table.refersTo} is not null`),
-    index("entity_by_time").on(table.tenantId, table.entityType, table.createdMs),
-    index("entity_by_subtype").on(table.tenantId, table.entityType, table.subtype),
+    // One for each order of a list: a page anywhere in 100,000 entities is found by the index alone, ties included.
+    index("entity_by_id").on(table.tenantId, table.entityType, table.id),
+    index("entity_by_time").on(table.tenantId, table.entityType, table.createdMs, table.id),
+    index("entity_by_name").on(table.tenantId, table.entityType, table.name, table.id),
+    index("entity_by_label").on(table.tenantId, table.entityType, table.label, table.id),
+    index("entity_by_subtype").on(table.tenantId, table.entityType, table.subtype, table.id),
+    index("entity_by_owner").on(table.tenantId, table.entityType, table.customerId, table.id),
     index("entity_by_profile").on(table.profileId),
     index("entity_by_customer").on(table.customerId),
   ],

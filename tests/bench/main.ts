@@ -17,6 +17,7 @@ import { edgeIdlePss } from "./edge-idle-pss.ts";
 import { ingestHttp, ingestMqttQos1 } from "./ingest.ts";
 import { describeMachine } from "./machine.ts";
 import { median, type Measure } from "./measure.ts";
+import { page100k } from "./page-100k.ts";
 import { reconnectIdle } from "./reconnect-idle.ts";
 import { start, startBacklog } from "./start.ts";
 import { backlogBytes, diskBytes } from "./storage.ts";
@@ -35,6 +36,7 @@ const MEASURES: readonly Measure[] = [
   reconnectIdle,
   digest,
   aggregateDay,
+  page100k,
   edgeIdlePss,
   start,
   startBacklog,
