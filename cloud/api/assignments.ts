@@ -2,11 +2,14 @@ import type { Uuid } from "../../shared/core/ids.ts";
 import type { EntityInput } from "../../shared/entities/entity-kind.ts";
 import { pageSchema } from "../../shared/entities/fields.ts";
 import { assetResource } from "../../shared/rest/assets.ts";
+import { dashboardResource } from "../../shared/rest/dashboards.ts";
 import { deviceResource } from "../../shared/rest/devices.ts";
 import { listQuery, showOne, type EntityResource } from "../../shared/rest/entity-resource.ts";
 import { showPage } from "../../shared/rest/entity-routes.ts";
+import { entityViewResource } from "../../shared/rest/entity-views.ts";
 import { visibleTo, type ResourceDeps } from "../../shared/rest/resource.ts";
 import { TENANT_ADMIN, type RouteTable } from "../../shared/rest/route.ts";
+import { ruleChainResource } from "../../shared/rest/rule-chains.ts";
 import { assignedTo, assignEntity, unassignEntity } from "../store/assignment-store.ts";
 import type { CloudUnitOfWork } from "../store/downlink-store.ts";
 import { readableEdge } from "./edges.ts";
@@ -21,6 +24,9 @@ const tag = "Assignments";
 export function addAssignmentRoutes(routes: RouteTable, deps: AssignmentDeps): void {
   addKind(routes, deps, deviceResource);
   addKind(routes, deps, assetResource);
+  addKind(routes, deps, entityViewResource);
+  addKind(routes, deps, dashboardResource);
+  addKind(routes, deps, ruleChainResource);
 }
 
 function addKind<Input extends EntityInput>(

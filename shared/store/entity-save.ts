@@ -186,7 +186,7 @@ function nameTaken(entityType: KindType): AppError {
 }
 
 /** What a record newly refers to has to be there, of its own tenant, and stays until the commit. @throws AppError INVALID_ARGUMENT */
-async function checkReferences(tx: Queryable, record: EntityRecord, stored: EntityRecord | null): Promise<void> {
+export async function checkReferences(tx: Queryable, record: EntityRecord, stored: EntityRecord | null): Promise<void> {
   const before = new Set(stored === null ? [] : referencesOf(stored).map(({ id }) => id));
   const added = referencesOf(record).filter(({ id }) => !before.has(id));
   if (added.length === 0) return;

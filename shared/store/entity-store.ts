@@ -158,6 +158,8 @@ export interface EntityFilter {
   readonly condition?: SQL | undefined;
   /** Only entities whose server attribute `active` is or is not true. */
   readonly active?: boolean | undefined;
+  /** Only dashboards that this customer sees. */
+  readonly sharedWith?: Uuid | undefined;
   /** Only entities whose body has this text under this key. */
   readonly bodyText?: { readonly key: string; readonly value: string; readonly whenAbsent: string } | undefined;
 }
@@ -213,6 +215,7 @@ function conditionsOf(filter: EntityFilter, page: PageRequest): (SQL | undefined
     search === undefined ? undefined : sql`${entity}.search_text like lower(${search})`,
     page.startTime === undefined ? undefined : gte(entity.createdMs, page.startTime),
     page.endTime === undefined ? undefined : lt(entity.createdMs, page.endTime + 1),
+    filter.sharedWith === undefined ? undefined : sql`${entity.body}::jsonb -> 'customerIds' ? ${filter.sharedWith}`,
     bodyText === undefined
       ? undefined
       : sql`coalesce(${entity.body} ->> ${bodyText.key}, ${bodyText.whenAbsent}) = ${bodyText.value}`,
