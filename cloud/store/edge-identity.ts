@@ -10,8 +10,11 @@ type EdgeSyncRow = typeof edgeSync.$inferSelect;
 
 /** How long a machine keeps its edge while it is away, when another one claims the edge too. */
 export const MACHINE_KEPT_MS = 5 * 60_000;
-/** A machine that was there for less has no claim: what a process said just before its end may come after its successor's greeting. */
-const PROVEN_AFTER_MS = 10_000;
+/**
+ * A machine that was there for less has no claim: what a process said just before its end may come after its successor's greeting, and
+ * that nobody is there any more is noticed after 15 s.
+ */
+const PROVEN_AFTER_MS = 20_000;
 /** When a machine that was refused may ask again. */
 export const CONFLICT_RETRY_MS = 60_000;
 /** How long a refusal shows as a warning: longer than it takes until the next one. */
