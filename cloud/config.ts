@@ -136,6 +136,13 @@ export const CLOUD_SETTINGS = {
     description: "How long the old secret of an edge still works after POST /api/edge/{edgeId}/secret",
     default: "24",
   },
+  claimCodeH: {
+    flag: "claim-code-h",
+    variable: "SKERRY_CLOUD_CLAIM_CODE_H",
+    placeholder: "HOURS",
+    description: "How long a claim code is good, with which a new gateway becomes an edge",
+    default: "24",
+  },
   logLevel: {
     flag: "log-level",
     variable: "SKERRY_LOG_LEVEL",
@@ -173,6 +180,8 @@ export interface CloudConfig {
   readonly roundsEveryMs: number;
   /** How long the secret before the newest one of an edge opens sessions. */
   readonly secretGraceMs: number;
+  /** How long a claim code is good. */
+  readonly claimCodeLifeMs: number;
   readonly logLevel: LogLevel;
 }
 
@@ -206,6 +215,7 @@ export function readCloudConfig(input: CloudConfigInput): CloudConfig {
     telemetryKeptMs: readTelemetryKeptMs(values, problems),
     roundsEveryMs: integer("roundsEveryS", { min: 1, max: 86_400 }) * 1_000,
     secretGraceMs: integer("secretGraceH", { min: 0, max: 8_760 }) * 3_600_000,
+    claimCodeLifeMs: integer("claimCodeH", { min: 1, max: 8_760 }) * 3_600_000,
     logLevel: readLogLevel(values, problems),
   };
   if (tls === null && !isInsecure) {

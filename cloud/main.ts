@@ -90,6 +90,7 @@ async function runCloud(config: CloudConfig): Promise<void> {
     jwtSecret: instance.jwtSecret,
     sessions: { sentSeq: (edgeId) => live.sentSeq(edgeId), end: (ending) => signals.end(ending) },
     secretGraceMs: config.secretGraceMs,
+    claimCodeLifeMs: config.claimCodeLifeMs,
     notReady: () => (shutdown.drain.aborted ? Promise.resolve("The cloud stops") : stores.notReady()),
     toAppError: databaseError,
     version: CLOUD_VERSION,

@@ -174,6 +174,9 @@ export interface EdgeConfig extends Omit<SettingValues, "secretFile" | "tlsCaFil
   readonly tlsCa: string | null;
 }
 
+/** The claim code of `enroll`: no setting, because it is of no use once it was used. */
+export const CLAIM_CODE_VARIABLE = "SKERRY_CLAIM_CODE";
+
 /** Where the file of settings is; no setting itself, because it can't stand in the file. */
 export const CONFIG_FILE = {
   flag: "config",
@@ -206,6 +209,8 @@ export interface EdgeConfigResult {
   readonly command: CommandCall;
   readonly config: EdgeConfig;
   readonly settings: readonly EffectiveSetting[];
+  /** The file that they come from, whether it is there or not. */
+  readonly settingsFile: string;
   /** One sentence each, for the log or standard error. */
   readonly warnings: readonly string[];
 }
@@ -224,11 +229,12 @@ export function readEdgeConfig(input: EdgeConfigInput): EdgeConfigResult {
   // Every value is what the setting's `read` or `default` gave.
   const values = Object.fromEntries([...found].map(([name, { value }]) => [name, value])) as unknown as SettingValues;
   const config = resolveFiles(values, input, problems);
-  problems.push(...findContradictions(values, config));
+  problems.push(...findContradictions(values, config, commandLine.call.name));
   if (problems.length > 0) throw new AppError("CONFIG_INVALID", describeProblems(problems));
   return {
     command: commandLine.call,
     config,
+    settingsFile: settingsFileOf(input, commandLine.settings).path,
     settings: [...found].map(([name, { value, source, origin }]) => ({
       name,
       value: showValue(value),
@@ -262,10 +268,7 @@ function readSettingsFile(
   flags: ReadonlyMap<string, string>,
   problems: string[],
 ): SettingsFile | null {
-  const given = flags.get(CONFIG_FILE.flag) ?? nonEmpty(input.env[CONFIG_FILE.variable]);
-  const dataDir =
-    flags.get(flagOf("dataDir")) ?? nonEmpty(input.env["SKERRY_DATA_DIR"]) ?? EDGE_SETTINGS.dataDir.default;
-  const path = given ?? `${dataDir.replace(/\/+$/, "")}/config.json`;
+  const { given, path } = settingsFileOf(input, flags);
   let text: string;
   try {
     text = input.readFile(path);
@@ -288,6 +291,16 @@ function readSettingsFile(
     );
   }
   return { path, values };
+}
+
+/** `given`: named by flag or variable. */
+function settingsFileOf(
+  { env }: Pick<EdgeConfigInput, "env">,
+  flags: ReadonlyMap<string, string>,
+): { readonly given: string | undefined; readonly path: string } {
+  const given = flags.get(CONFIG_FILE.flag) ?? nonEmpty(env[CONFIG_FILE.variable]);
+  const dataDir = flags.get(flagOf("dataDir")) ?? nonEmpty(env["SKERRY_DATA_DIR"]) ?? EDGE_SETTINGS.dataDir.default;
+  return { given, path: given ?? `${dataDir.replace(/\/+$/, "")}/config.json` };
 }
 
 /** Null when it is anything else. JSON.parse quotes what it stumbles over, which may be a secret: its text is dropped. */
@@ -363,7 +376,7 @@ function resolveFiles(values: SettingValues, input: EdgeConfigInput, problems: s
 }
 
 /** What is right by itself, but not together. */
-function findContradictions(values: SettingValues, config: EdgeConfig): readonly string[] {
+function findContradictions(values: SettingValues, config: EdgeConfig, command: string): readonly string[] {
   const problems: string[] = [];
   const hasSecret = values.edgeSecret !== null || values.secretFile !== null;
   if (values.edgeSecret !== null && values.secretFile !== null) {
@@ -371,9 +384,10 @@ function findContradictions(values: SettingValues, config: EdgeConfig): readonly
   }
   if (config.edgeKey !== null && !hasSecret) problems.push("edgeKey is set without edgeSecret or secretFile");
   if (config.edgeKey === null && hasSecret) problems.push("The edge's secret is set without edgeKey");
-  if (config.cloudUrl !== null && config.edgeKey === null && !hasSecret) {
+  // `enroll` is there to fetch them.
+  if (config.cloudUrl !== null && config.edgeKey === null && !hasSecret && command !== "enroll") {
     problems.push(
-      "cloudUrl is set without edgeKey and edgeSecret, which the cloud shows when the edge is created there",
+      "cloudUrl is set without edgeKey and edgeSecret, which the cloud shows when the edge is created there, or which `enroll` fetches",
     );
   }
   if (config.cloudUrl !== null && travelsInPlainText(config.cloudUrl) && !config.insecure) {
@@ -391,9 +405,10 @@ function findWarnings(
   config: EdgeConfig,
 ): readonly string[] {
   const warnings: string[] = [];
-  const known = new Set<string>(SETTING_NAMES.map((name) => variableOf(name, EDGE_SETTINGS[name])));
+  const variables = SETTING_NAMES.map((name) => variableOf(name, EDGE_SETTINGS[name]));
+  const known = new Set<string>([...variables, CONFIG_FILE.variable, CLAIM_CODE_VARIABLE]);
   for (const variable of Object.keys(input.env).toSorted()) {
-    if (!variable.startsWith("SKERRY_") || variable === CONFIG_FILE.variable || known.has(variable)) continue;
+    if (!variable.startsWith("SKERRY_") || known.has(variable)) continue;
     warnings.push(`Variable ${variable} is not a setting and has no effect`);
   }
   for (const [name, { source }] of found) {
@@ -414,7 +429,7 @@ function findWarnings(
   return warnings;
 }
 
-function travelsInPlainText(url: string): boolean {
+export function travelsInPlainText(url: string): boolean {
   const { protocol, hostname } = new URL(url);
   return protocol === "http:" && !isLoopback(hostname);
 }

@@ -1,11 +1,15 @@
 import process from "node:process";
-import { readArguments, readEnv, readTextFile, writeLine, writeLog } from "../shared/runtime/env.ts";
+import { readArguments, readEnv, readStdin, readTextFile, writeLine, writeLog } from "../shared/runtime/env.ts";
+import { systemClock } from "../shared/runtime/system-clock.ts";
+import { systemRandom } from "../shared/runtime/system-random.ts";
 import { runCommandLine } from "./cli/commands.ts";
+import { enroll } from "./enrollment.ts";
 import { runEdge } from "./run-edge.ts";
 import { formatTime } from "./runtime/format-time.ts";
 import { sendLocalRequest } from "./runtime/local-request.ts";
 import { privateFiles } from "./runtime/private-files.ts";
 import { RUNTIME_NAME } from "./runtime/runtime-name.ts";
+import { callEnroll } from "./sync/transport.ts";
 import { EDGE_VERSION } from "./version.ts";
 
 if (import.meta.main) {
@@ -18,6 +22,9 @@ if (import.meta.main) {
     formatTime,
     versions: { program: EDGE_VERSION, runtime: RUNTIME_NAME },
     runEdge,
+    readStdin,
+    enroll: (enrollment) =>
+      enroll({ files: privateFiles, clock: systemClock, random: systemRandom, call: callEnroll }, enrollment),
     print: writeLine,
     printError: (line) => writeLog(`${line}\n`),
   });

@@ -27,6 +27,7 @@ import type { PasswordHasher } from "../../shared/store/user-store.ts";
 import type { CloudUnitOfWork } from "../store/downlink-store.ts";
 import { releaseEdges } from "../store/edge-store.ts";
 import { addAssignmentRoutes } from "./assignments.ts";
+import { addClaimCodeRoutes } from "./claim-codes.ts";
 import { addDownlinkRoutes } from "./downlinks.ts";
 import type { EdgeSessions } from "./edge-sessions.ts";
 import { addEdgeListRoutes, addEdgeReadRoutes, addEdgeWriteRoutes, createEdgeAttributes } from "./edges.ts";
@@ -46,6 +47,7 @@ export interface CloudApiDeps extends ResourceDeps {
   readonly saveTelemetry: (records: readonly TelemetryRecord[]) => Promise<void>;
   readonly sessions: EdgeSessions;
   readonly secretGraceMs: number;
+  readonly claimCodeLifeMs: number;
   readonly notReady: () => Promise<string | null>;
   readonly toAppError: (thrown: unknown) => AppError;
   readonly version: string;
@@ -67,6 +69,7 @@ export function createCloudApi(deps: CloudApiDeps): RestApp {
   addEdgeReadRoutes(app, deps);
   addEdgeListRoutes(app, deps);
   addEdgeWriteRoutes(app, deps);
+  addClaimCodeRoutes(app, deps);
   addDownlinkRoutes(app, deps);
   addGapRoutes(app, deps);
   addParkedRoutes(app, deps);

@@ -37,6 +37,8 @@ export interface EdgeDeps extends Pick<ResourceDeps, "db" | "clock" | "random"> 
   readonly sessions: EdgeSessions;
   /** How long the secret before the newest one opens sessions. */
   readonly secretGraceMs: number;
+  /** How long a claim code is good. */
+  readonly claimCodeLifeMs: number;
 }
 
 const tag = "Edges";

@@ -11,6 +11,7 @@ import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { parseReport, type KeptReport } from "./edge-report-store.ts";
 import { fenceSessions } from "./edge-session-store.ts";
 import {
+  claimCode,
   deletedEdge,
   edge,
   edgeAssignment,
@@ -330,6 +331,7 @@ export async function deleteEdge(tx: Queryable, { clock }: Pick<StoreDeps, "cloc
     telemetryGap,
     edgeReport,
     edgeSession,
+    claimCode,
   ]) {
     await tx.delete(table).where(eq(table.edgeId, key.id));
   }

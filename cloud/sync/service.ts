@@ -30,7 +30,7 @@ import type { Opening } from "../../shared/sync/session-state.ts";
 import { findSender } from "../../shared/sync/session-state.ts";
 import { startCloudSession } from "../../shared/sync/session.ts";
 import { decodeRequest, encodeResponse } from "../../shared/wire/frames-codec.ts";
-import type { SessionRequest } from "../../shared/wire/gen/skerry/sync/v1/sync_pb.ts";
+import type { EnrollRequest, SessionRequest } from "../../shared/wire/gen/skerry/sync/v1/sync_pb.ts";
 import { EdgeSyncService } from "../../shared/wire/gen/skerry/sync/v1/sync_pb.ts";
 import { EDGE_KEY_HEADER, EDGE_SECRET_HEADER, toConnectError } from "../../shared/wire/rpc-errors.ts";
 import type { EdgeReports } from "../jobs/edge-reports.ts";
@@ -50,6 +50,15 @@ export interface EdgeCaller {
   readonly secretHash: string;
 }
 
+/** What a claim code was exchanged for. */
+export interface EnrolledEdge {
+  readonly edgeId: Uuid;
+  readonly routingKey: string;
+  readonly name: string;
+  /** Sessions below this number have to end; null: there are none. */
+  readonly fence: number | null;
+}
+
 export interface OpenedEdgeSession {
   readonly session: number;
   /** Whether another replica held the session before, and may not know yet that it is over. */
@@ -67,6 +76,8 @@ export interface SessionStore extends RoundStore {
   /** @throws AppError UNAUTHENTICATED, with the same text for an unknown key and a wrong secret */
   authenticate(routingKey: string, secret: string): Promise<EdgeCaller>;
   open(caller: EdgeCaller, hello: Hello): Promise<OpenedEdgeSession>;
+  /** @throws AppError CLAIM_REFUSED */
+  enroll(claim: { readonly code: string; readonly secret: string }): Promise<EnrolledEdge>;
   /** Stores that the session ended, later if the database does not answer. */
   close(edgeId: Uuid, session: number, reason: string): Promise<void>;
   /** What comes from the edge, and what goes to it. */
@@ -108,7 +119,31 @@ export interface SyncServiceDeps {
 }
 
 export function registerSyncService(router: ConnectRouter, deps: SyncServiceDeps): void {
-  router.service(EdgeSyncService, { session: (requests, context) => serveSession(requests, context, deps) });
+  router.service(EdgeSyncService, {
+    session: (requests, context) => serveSession(requests, context, deps),
+    enroll: (request) => enroll(request, deps),
+  });
+}
+
+/** Shorter ones could be guessed; longer ones don't fit into settings. */
+const SECRET_LENGTH = { min: 20, max: 255 } as const;
+const CLAIM_CODE_LENGTH_MAX = 64;
+
+async function enroll({ claimCode, secret }: EnrollRequest, { log, signals, store }: SyncServiceDeps) {
+  try {
+    if (
+      claimCode.length > CLAIM_CODE_LENGTH_MAX ||
+      secret.length < SECRET_LENGTH.min ||
+      secret.length > SECRET_LENGTH.max
+    )
+      throw new AppError("INVALID_ARGUMENT", "Claim code or secret are of a length that can't be");
+    const { edgeId, routingKey, name, fence } = await store.enroll({ code: claimCode, secret });
+    if (fence !== null) signals.end({ edgeId, fence, code: "UNAUTHENTICATED" });
+    log.info("Edge enrolled", { edgeId });
+    return { edgeKey: routingKey, edgeName: name };
+  } catch (thrown) {
+    throw toConnectError(thrown);
+  }
 }
 
 async function* serveSession(requests: AsyncIterable<SessionRequest>, context: HandlerContext, deps: SyncServiceDeps) {

@@ -15,8 +15,9 @@ import type { EncodableItem } from "../../shared/wire/changes-codec.ts";
 import { encodeItems } from "../../shared/wire/changes-codec.ts";
 import { compress } from "../../shared/wire/compression.ts";
 import { takeOutLarge } from "../../shared/wire/large-changes.ts";
+import { redeemClaimCode } from "../store/claim-store.ts";
 import { loadEntityChanges } from "../store/downlink-source.ts";
-import { readDownlinks } from "../store/downlink-store.ts";
+import { readDownlinks, runTransaction } from "../store/downlink-store.ts";
 import { isDeletedEdge, noteRefusal } from "../store/edge-report-store.ts";
 import { findEdgeByCredentials, openSession, settleDownlinks } from "../store/edge-session-store.ts";
 import { completeRound, readCloudDigest, readSyncRequests, repairDifferences } from "../store/reconcile-store.ts";
@@ -72,6 +73,7 @@ export function createSessionStore(deps: SessionStoreDeps): SessionStore {
       note({ routingKey }, error);
       throw error;
     },
+    enroll: (claim) => orDatabaseError(runTransaction(db, (tx) => redeemClaimCode(tx, deps, claim))),
     open: (caller, hello) => orDatabaseError(openSession(db, caller, hello, deps)),
     noteRefusal: (edgeId, error) => note({ edgeId }, error),
     close: (edgeId, session, reason) => deps.ends.store(edgeId, { session, reason, nowMs: clock.nowMs() }),

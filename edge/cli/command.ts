@@ -1,4 +1,5 @@
 import type { EdgeConfig, EdgeConfigResult } from "../config.ts";
+import type { EnrolledAs, Enrollment } from "../enrollment.ts";
 import type { EdgeClient } from "./edge-client.ts";
 import type { CommandCall, CommandSyntax } from "./syntax.ts";
 
@@ -33,6 +34,12 @@ export interface CommandContext extends BasicContext {
   /** The running edge; its functions throw when there is none. */
   readonly client: EdgeClient;
   readonly runEdge: RunEdge;
+  /** The settings once more, as they are after something was stored. */
+  readonly reloadSettings: () => EdgeConfigResult;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Standard input to its end. */
+  readonly readStdin: () => Promise<string>;
+  readonly enroll: (enrollment: Enrollment) => Promise<EnrolledAs>;
   readonly formatTime: (timeMs: number) => string;
 }
 

@@ -2,13 +2,14 @@ import { AppError, ERROR_CODES } from "../../shared/core/errors.ts";
 import type { PrivateFiles } from "../api/local-access.ts";
 import { readLocalAccess } from "../api/local-access.ts";
 import { edgeSettingFlags, readEdgeConfig } from "../config.ts";
-import type { Command, ProgramVersions, RunEdge } from "./command.ts";
+import type { Command, CommandContext, ProgramVersions, RunEdge } from "./command.ts";
 import { EXIT_CODES } from "./command.ts";
 import { configCommand } from "./config.ts";
 import { devicesAddCommand } from "./devices-add.ts";
 import { devicesListCommand } from "./devices-list.ts";
 import type { EdgeClientDeps } from "./edge-client.ts";
 import { createEdgeClient } from "./edge-client.ts";
+import { enrollCommand } from "./enroll.ts";
 import { eventsCommand } from "./events.ts";
 import { helpCommand } from "./help.ts";
 import { parkedDiscardCommand, parkedListCommand, parkedReplayCommand } from "./parked.ts";
@@ -20,6 +21,7 @@ import { versionCommand } from "./version.ts";
 /** All sub-commands, in the order of the help. */
 export const COMMANDS: readonly Command[] = [
   runCommand,
+  enrollCommand,
   statusCommand,
   devicesAddCommand,
   devicesListCommand,
@@ -42,6 +44,8 @@ export interface CommandLineDeps {
   readonly formatTime: (timeMs: number) => string;
   readonly versions: ProgramVersions;
   readonly runEdge: RunEdge;
+  readonly readStdin: CommandContext["readStdin"];
+  readonly enroll: CommandContext["enroll"];
   /** A line on standard output. */
   readonly print: (line: string) => void;
   /** A line on standard error. */
@@ -59,14 +63,17 @@ export async function runCommandLine(deps: CommandLineDeps): Promise<number> {
       return EXIT_CODES.ok.code;
     }
     // Reports the problems of the command line together with those of the settings.
-    const settings = readEdgeConfig({ argv: deps.argv, env: deps.env, readFile: deps.readFile, commands: COMMANDS });
+    const { argv, env, readFile } = deps;
+    const reloadSettings = () => readEdgeConfig({ argv, env, readFile, commands: COMMANDS });
+    const settings = reloadSettings();
     if (command?.readsSettings !== true) throw new AppError("INTERNAL", `Command ${call.name} is not known`);
     if (command.name !== DEFAULT_COMMAND) {
       for (const warning of settings.warnings) deps.printError(`Warning: ${warning}`);
     }
-    const { runEdge, formatTime, send } = deps;
+    const { runEdge, formatTime, send, readStdin, enroll } = deps;
     const client = createEdgeClient({ readAccess: () => readLocalAccess(deps.files, settings.config.dataDir), send });
-    await command.run(call, { ...basics, settings, client, runEdge, formatTime });
+    const programs = { runEdge, reloadSettings, env, readStdin, enroll, formatTime };
+    await command.run(call, { ...basics, ...programs, settings, client });
     return EXIT_CODES.ok.code;
   } catch (thrown) {
     return reportFailure(AppError.from(thrown), call.name, deps.printError);

@@ -6,8 +6,8 @@ import type { PrivateFiles } from "../api/local-access.ts";
 export const privateFiles: PrivateFiles = {
   write(path, text) {
     const unfinished = `${path}.new`;
-    // With an external database nothing else makes the data directory.
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    // Maybe nothing else has made the data directory yet; the uid of the database passes through it.
+    mkdirSync(dirname(path), { recursive: true, mode: 0o711 });
     rmSync(unfinished, { force: true });
     // "wx" makes the file anew: a link or a file with a looser mode that somebody left there is never written through.
     writeFileSync(unfinished, text, { mode: 0o600, flag: "wx" });

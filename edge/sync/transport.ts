@@ -10,6 +10,7 @@ import { decodeResponse, encodeRequest } from "../../shared/wire/frames-codec.ts
 import { EdgeSyncService } from "../../shared/wire/gen/skerry/sync/v1/sync_pb.ts";
 import { EDGE_KEY_HEADER, EDGE_SECRET_HEADER } from "../../shared/wire/rpc-errors.ts";
 import { FRAME_BYTES_MAX, HTTP2_WINDOW_BYTES } from "../../shared/wire/rpc-limits.ts";
+import type { EnrollCall, EnrolledAs } from "../enrollment.ts";
 import { toRouteError } from "./route-errors.ts";
 
 export interface CloudAddress {
@@ -61,6 +62,23 @@ export function dialCloud(
       leave();
     },
   };
+}
+
+const ENROLL_TIMEOUT_MS = 15_000;
+
+/** Exchanges a claim code for the identity of an edge. @throws AppError CLAIM_REFUSED, or why the cloud was not reached */
+export async function callEnroll({ cloudUrl, caPem, claimCode, secret }: EnrollCall): Promise<EnrolledAs> {
+  const options = caPem === undefined ? {} : { ca: caPem };
+  const sessionManager = new Http2SessionManager(cloudUrl, {}, options);
+  const client = createClient(EdgeSyncService, createGrpcTransport({ baseUrl: cloudUrl, sessionManager }));
+  try {
+    const { edgeKey, edgeName } = await client.enroll({ claimCode, secret }, { timeoutMs: ENROLL_TIMEOUT_MS });
+    return { edgeKey, edgeName };
+  } catch (thrown) {
+    throw toRouteError(ConnectError.from(thrown));
+  } finally {
+    sessionManager.abort();
+  }
 }
 
 /** The window of the whole connection, which no setting of HTTP/2 names. */

@@ -48,6 +48,8 @@ export const ERROR_CODES = {
     "The peer sent a kind of item that this version does not know. It is parked; upgrade this side and replay it.",
   CONTENT_MISSING:
     "The content of a large item did not arrive whole, or its SHA-256 is another. It is parked; send it again.",
+  CLAIM_REFUSED:
+    "The claim code is not known, was used, or has expired; the text says which. Make another one in the cloud with POST /api/edge/{edgeId}/claimCode.",
   INSECURE_TRANSPORT:
     "The secret would travel in plain text to another host. Use an https:// address, or accept the risk with --insecure.",
   NO_ROUTE: "The cloud can't be reached. Check the address, the name server, the firewall and the network.",

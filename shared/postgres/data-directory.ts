@@ -108,6 +108,9 @@ function ownerOf(realDataDir: string, identity: ServerIdentity): Owner {
   return { uid: stats.uid, gid: stats.gid };
 }
 
+/** What a directory may hold before the first start: settings are put there, or stored by enrolling. */
+const EARLIER: ReadonlySet<string> = new Set(["lost+found", "config.json"]);
+
 /** @returns whether the directory exists */
 function checkDataDirectory(dataDir: string): boolean {
   const stats = statSync(dataDir, { throwIfNoEntry: false });
@@ -118,7 +121,7 @@ function checkDataDirectory(dataDir: string): boolean {
       `Expected a directory at ${dataDir}, but it is a file; choose another with --data-dir`,
     );
   }
-  const names = readdirSync(dataDir).filter((name) => !name.startsWith(".") && name !== "lost+found");
+  const names = readdirSync(dataDir).filter((name) => !name.startsWith(".") && !EARLIER.has(name));
   if (names.length > 0 && !names.includes(MARKER)) {
     throw new AppError(
       "DATABASE_FOREIGN",

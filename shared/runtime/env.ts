@@ -16,6 +16,20 @@ export function readTextFile(path: string): string {
   return readFileSync(path, "utf8");
 }
 
+/** More than anybody types. */
+const STDIN_LENGTH_MAX = 65_536;
+
+/** Standard input to its end, or as much of it as is taken. */
+export async function readStdin(): Promise<string> {
+  process.stdin.setEncoding("utf8");
+  let text = "";
+  for await (const chunk of process.stdin as AsyncIterable<string>) {
+    text += chunk; // text because of its encoding
+    if (text.length > STDIN_LENGTH_MAX) break;
+  }
+  return text;
+}
+
 /** One line on standard output: what scripts read. */
 export function writeLine(text: string): void {
   process.stdout.write(`${text}\n`);

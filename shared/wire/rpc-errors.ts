@@ -18,6 +18,7 @@ const TO_GRPC: Partial<Record<ErrorCode, Code>> = {
   PEER_UNSUPPORTED: Code.FailedPrecondition,
   SESSION_FENCED: Code.Aborted,
   IDENTITY_CONFLICT: Code.FailedPrecondition,
+  CLAIM_REFUSED: Code.PermissionDenied,
   DATABASE_UNAVAILABLE: Code.Unavailable,
   CANCELLED: Code.Canceled,
 };

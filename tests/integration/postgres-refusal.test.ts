@@ -49,9 +49,10 @@ test("startPostgresServer() refuses a file in the place of the directory", async
   expect((await failureOf(startServer(join(dir.path, "data")))).code).toBe("DATABASE_FOREIGN");
 });
 
-test("startPostgresServer() takes a directory that holds only dotfiles and lost+found", async () => {
+test("startPostgresServer() takes a directory that holds only dotfiles, lost+found and config.json", async () => {
   await using dir = createTestDir();
   mkdirSync(join(dir.path, "lost+found"));
+  writeFileSync(join(dir.path, "config.json"), "{}");
   writeFileSync(join(dir.path, ".keep"), "");
   await using server = await startServer(dir.path);
   expect(server.status().state).toBe("ready");

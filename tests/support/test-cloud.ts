@@ -99,6 +99,7 @@ export async function startTestCloud(): Promise<TestCloud> {
     },
     sessions,
     secretGraceMs: 60_000,
+    claimCodeLifeMs: 3_600_000,
     notReady: () => Promise.resolve(null),
     toAppError: databaseError,
     version: "0.0.0",

@@ -70,6 +70,8 @@ async function run(words: string, deps: Partial<CommandLineDeps> = {}) {
     formatTime,
     versions: { program: "0.1.0", runtime: "bun 1.4.5" },
     runEdge: () => Promise.reject(new Error("must not be started")),
+    readStdin: () => Promise.reject(new Error("must not be read")),
+    enroll: () => Promise.reject(new Error("must not enroll")),
     print: (line) => out.push(line),
     printError: (line) => errors.push(line),
     ...deps,
@@ -441,9 +443,10 @@ describe("skerry-edge events", () => {
 });
 
 describe("privateFiles", () => {
-  test("makes a missing directory for the owner only", () => {
+  test("makes a missing directory through which others pass, and see nothing of it", () => {
     privateFiles.write(join(dataDir, "new/access.json"), "secret");
-    expect(statSync(join(dataDir, "new")).mode & 0o777).toBe(0o700);
+    expect(statSync(join(dataDir, "new")).mode & 0o777).toBe(0o711);
+    expect(statSync(join(dataDir, "new/access.json")).mode & 0o777).toBe(0o600);
   });
 
   test("writes for the owner only, not through a link that lies in the way", () => {

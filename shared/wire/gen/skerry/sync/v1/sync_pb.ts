@@ -12,7 +12,57 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file skerry/sync/v1/sync.proto.
  */
 export const file_skerry_sync_v1_sync: GenFile = /*@__PURE__*/
-  fileDesc("Chlza2Vycnkvc3luYy92MS9zeW5jLnByb3RvEg5za2Vycnkuc3luYy52MSKVBAoOU2Vzc2lvblJlcXVlc3QSJgoFaGVsbG8YASABKAsyFS5za2Vycnkuc3luYy52MS5IZWxsb0gAEiYKBWJhdGNoGAIgASgLMhUuc2tlcnJ5LnN5bmMudjEuQmF0Y2hIABIiCgNhY2sYAyABKAsyEy5za2Vycnkuc3luYy52MS5BY2tIABIkCgRwaW5nGAQgASgLMhQuc2tlcnJ5LnN5bmMudjEuUGluZ0gAEiQKBHBvbmcYBSABKAsyFC5za2Vycnkuc3luYy52MS5Qb25nSAASKQoHZ29fYXdheRgGIAEoCzIWLnNrZXJyeS5zeW5jLnYxLkdvQXdheUgAEigKBnN0YXR1cxgUIAEoCzIWLnNrZXJyeS5zeW5jLnYxLlN0YXR1c0gAEjEKC2RpZ2VzdF9kaWZmGBUgASgLMhouc2tlcnJ5LnN5bmMudjEuRGlnZXN0RGlmZkgAEioKB2VudHJpZXMYFiABKAsyFy5za2Vycnkuc3luYy52MS5FbnRyaWVzSAASLwoKYmxvYl9vZmZlchgeIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkJsb2JPZmZlckgAEiYKBWNodW5rGB8gASgLMhUuc2tlcnJ5LnN5bmMudjEuQ2h1bmtIABItCgljaHVua19hY2sYICABKAsyGC5za2Vycnkuc3luYy52MS5DaHVua0Fja0gAQgcKBWZyYW1lIvQDCg9TZXNzaW9uUmVzcG9uc2USKgoHd2VsY29tZRgBIAEoCzIXLnNrZXJyeS5zeW5jLnYxLldlbGNvbWVIABImCgViYXRjaBgCIAEoCzIVLnNrZXJyeS5zeW5jLnYxLkJhdGNoSAASIgoDYWNrGAMgASgLMhMuc2tlcnJ5LnN5bmMudjEuQWNrSAASJAoEcGluZxgEIAEoCzIULnNrZXJyeS5zeW5jLnYxLlBpbmdIABIkCgRwb25nGAUgASgLMhQuc2tlcnJ5LnN5bmMudjEuUG9uZ0gAEikKB2dvX2F3YXkYBiABKAsyFi5za2Vycnkuc3luYy52MS5Hb0F3YXlIABIoCgZkaWdlc3QYFCABKAsyFi5za2Vycnkuc3luYy52MS5EaWdlc3RIABI3Cg5lbnRyaWVzX3dhbnRlZBgVIAEoCzIdLnNrZXJyeS5zeW5jLnYxLkVudHJpZXNXYW50ZWRIABIvCgpibG9iX29mZmVyGB4gASgLMhkuc2tlcnJ5LnN5bmMudjEuQmxvYk9mZmVySAASJgoFY2h1bmsYHyABKAsyFS5za2Vycnkuc3luYy52MS5DaHVua0gAEi0KCWNodW5rX2FjaxggIAEoCzIYLnNrZXJyeS5zeW5jLnYxLkNodW5rQWNrSABCBwoFZnJhbWUi2gIKBUhlbGxvEhQKDHByb3RvY29sX21pbhgBIAEoDRIUCgxwcm90b2NvbF9tYXgYAiABKA0SFAoMZWRnZV92ZXJzaW9uGAMgASgJEhAKCHN0b3JlX2lkGAQgASgMEigKBWxhbmVzGAUgAygLMhkuc2tlcnJ5LnN5bmMudjEuTGFuZU9mZmVyEhAKCGNsb3VkX2lkGAYgASgMEhgKEGRvd25saW5rX2FwcGxpZWQYByABKAQSFQoNd2FsbF9jbG9ja19tcxgIIAEoAxIxCgxjb21wcmVzc2lvbnMYCSADKA4yGy5za2Vycnkuc3luYy52MS5Db21wcmVzc2lvbhIzCg1iYWNrbG9nX29yZGVyGAogASgOMhwuc2tlcnJ5LnN5bmMudjEuQmFja2xvZ09yZGVyEhIKCm1hY2hpbmVfaWQYFCABKAwSFAoMZG93bmxpbmtfdGFnGBUgASgMInsKCUxhbmVPZmZlchIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRIQCghuZXh0X3NlcRgCIAEoBBISCgpvbGRlc3Rfc2VxGAMgASgEEhEKCWFja2VkX3NlcRgEIAEoBBIRCglmaXJzdF9zZXEYFCABKAQiywIKB1dlbGNvbWUSEAoIcHJvdG9jb2wYASABKA0SDwoHc2Vzc2lvbhgCIAEoBBIqCgRlZGdlGAMgASgLMhwuc2tlcnJ5LnN5bmMudjEuRWRnZUlkZW50aXR5EhAKCGNsb3VkX2lkGAQgASgMEjEKCndhdGVybWFya3MYBSADKAsyHS5za2Vycnkuc3luYy52MS5MYW5lV2F0ZXJtYXJrEiYKBndpbmRvdxgGIAEoCzIWLnNrZXJyeS5zeW5jLnYxLldpbmRvdxIVCg13YWxsX2Nsb2NrX21zGAcgASgDEhUKDWNsb3VkX3ZlcnNpb24YCCABKAkSFwoPZG93bmxpbmtfcmVzdW1lGAkgASgEEhYKDmRvd25saW5rX2Fja2VkGAogASgEEiUKBHRhZ3MYFCADKAsyFy5za2Vycnkuc3luYy52MS5MYW5lVGFnIk4KDEVkZ2VJZGVudGl0eRIPCgdlZGdlX2lkGAEgASgMEhEKCXRlbmFudF9pZBgCIAEoDBIMCgRuYW1lGAMgASgJEgwKBHR5cGUYBCABKAkiagoNTGFuZVdhdGVybWFyaxIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRILCgNzZXEYAiABKAQSKAoGY291cnNlGAMgAygLMhguc2tlcnJ5LnN5bmMudjEuU2VxUmFuZ2UiRwoHTGFuZVRhZxIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRILCgNzZXEYAiABKAQSCwoDdGFnGAMgASgJIicKCFNlcVJhbmdlEg0KBWZpcnN0GAEgASgEEgwKBGxhc3QYAiABKAQiJgoGV2luZG93Eg0KBWJ5dGVzGAEgASgNEg0KBWl0ZW1zGAIgASgNIp0BCgVCYXRjaBIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRIRCglmaXJzdF9zZXEYAiABKAQSDQoFY291bnQYAyABKA0SMAoLY29tcHJlc3Npb24YBCABKA4yGy5za2Vycnkuc3luYy52MS5Db21wcmVzc2lvbhIPCgdwYXlsb2FkGAUgASgMEgsKA3RhZxgUIAEoDCJlCgNBY2sSIgoEbGFuZRgBIAEoDjIULnNrZXJyeS5zeW5jLnYxLkxhbmUSCwoDc2VxGAIgASgEEi0KCnJlamVjdGlvbnMYAyADKAsyGS5za2Vycnkuc3luYy52MS5SZWplY3Rpb24iRQoJUmVqZWN0aW9uEgsKA3NlcRgBIAEoBBIMCgRjb2RlGAIgASgJEgwKBHRleHQYAyABKAkSDwoHdmVyc2lvbhgEIAEoCSIoCgdCbG9iUmVmEg4KBnNoYTI1NhgBIAEoDBINCgVieXRlcxgCIAEoBCIyCglCbG9iT2ZmZXISJQoEYmxvYhgBIAEoCzIXLnNrZXJyeS5zeW5jLnYxLkJsb2JSZWYiagoFQ2h1bmsSDgoGc2hhMjU2GAEgASgMEg4KBm9mZnNldBgCIAEoBBIwCgtjb21wcmVzc2lvbhgDIAEoDjIbLnNrZXJyeS5zeW5jLnYxLkNvbXByZXNzaW9uEg8KB2NvbnRlbnQYBCABKAwiOAoIQ2h1bmtBY2sSDgoGc2hhMjU2GAEgASgMEg4KBm9mZnNldBgCIAEoBBIMCgRkb25lGAMgASgIIhUKBFBpbmcSDQoFbm9uY2UYASABKAQiFQoEUG9uZxINCgVub25jZRgBIAEoBCKsAQoGU3RhdHVzEhUKDXdhbGxfY2xvY2tfbXMYASABKAMSKgoFbGFuZXMYAiADKAsyGy5za2Vycnkuc3luYy52MS5MYW5lQmFja2xvZxIUCgxwYXJrZWRfaXRlbXMYAyABKAQSJAoFcXVvdGEYBCABKA4yFS5za2Vycnkuc3luYy52MS5RdW90YRINCgVzdGF0ZRgFIAEoCRIUCgxzdGF0ZV9mb3JfbXMYBiABKAQihAEKC0xhbmVCYWNrbG9nEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEg0KBWl0ZW1zGAIgASgEEhIKBWJ5dGVzGAMgASgESACIAQESFgoJb2xkZXN0X21zGAQgASgDSAGIAQFCCAoGX2J5dGVzQgwKCl9vbGRlc3RfbXMiPAoGR29Bd2F5EgwKBGNvZGUYASABKAkSDAoEdGV4dBgCIAEoCRIWCg5yZXRyeV9hZnRlcl9tcxgDIAEoDSJCCgZEaWdlc3QSDQoFcm91bmQYASABKAQSKQoFdHlwZXMYAiADKAsyGi5za2Vycnkuc3luYy52MS5UeXBlRGlnZXN0IisKClR5cGVEaWdlc3QSDAoEdHlwZRgBIAEoCRIPCgdidWNrZXRzGAIgAygQIkcKCkRpZ2VzdERpZmYSDQoFcm91bmQYASABKAQSKgoFdHlwZXMYAiADKAsyGy5za2Vycnkuc3luYy52MS5UeXBlQnVja2V0cyJCCgtUeXBlQnVja2V0cxIMCgR0eXBlGAEgASgJEhQKDGJ1Y2tldF9jb3VudBgCIAEoDRIPCgdidWNrZXRzGAMgAygNIkwKDUVudHJpZXNXYW50ZWQSDQoFcm91bmQYASABKAQSLAoHYnVja2V0cxgCIAEoCzIbLnNrZXJyeS5zeW5jLnYxLlR5cGVCdWNrZXRzIo8BCgdFbnRyaWVzEg0KBXJvdW5kGAEgASgEEiwKB2J1Y2tldHMYAiABKAsyGy5za2Vycnkuc3luYy52MS5UeXBlQnVja2V0cxIYChBkb3dubGlua19hcHBsaWVkGAMgASgEEgsKA2lkcxgEIAMoDBIOCgZoYXNoZXMYBSADKBASEAoIYnVzeV9pZHMYBiADKAwimgEKEFRlbGVtZXRyeVJlY29yZHMSEgoKZW50aXR5X2lkcxgBIAMoDBIUCgxlbnRpdHlfaW5kZXgYAiADKA0SEwoLdHNfZGVsdGFfbXMYAyADKBISDwoHa2V5X3NldBgEIAMoDRIOCgZ2YWx1ZXMYBSABKAkSEQoJc2VxX2NvdW50GAYgASgNEhMKC3NlcV9za2lwcGVkGAcgAygNIiwKBUl0ZW1zEiMKBWl0ZW1zGAEgAygLMhQuc2tlcnJ5LnN5bmMudjEuSXRlbSJTCgRJdGVtEhIKCmNoYW5nZWRfbXMYASABKAMSJwoHY2hhbmdlcxgCIAMoCzIWLnNrZXJyeS5zeW5jLnYxLkNoYW5nZRIOCgZyZXBhaXIYFCABKAgiigUKBkNoYW5nZRIzCgxlbnRpdHlfc2F2ZWQYASABKAsyGy5za2Vycnkuc3luYy52MS5FbnRpdHlTYXZlZEgAEjcKDmVudGl0eV9yZW1vdmVkGAIgASgLMh0uc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVtb3ZlZEgAEjsKEGF0dHJpYnV0ZXNfc2F2ZWQYAyABKAsyHy5za2Vycnkuc3luYy52MS5BdHRyaWJ1dGVzU2F2ZWRIABI/ChJhdHRyaWJ1dGVzX2RlbGV0ZWQYBCABKAsyIS5za2Vycnkuc3luYy52MS5BdHRyaWJ1dGVzRGVsZXRlZEgAEj0KEWNyZWRlbnRpYWxzX3NhdmVkGAUgASgLMiAuc2tlcnJ5LnN5bmMudjEuQ3JlZGVudGlhbHNTYXZlZEgAEjUKDXRlbGVtZXRyeV9nYXAYBiABKAsyHC5za2Vycnkuc3luYy52MS5UZWxlbWV0cnlHYXBIABI1Cg1lbnRpdHlfd2FudGVkGBQgASgLMhwuc2tlcnJ5LnN5bmMudjEuRW50aXR5V2FudGVkSAASMwoMbGFyZ2VfY2hhbmdlGB4gASgLMhsuc2tlcnJ5LnN5bmMudjEuTGFyZ2VDaGFuZ2VIABIxCgthbGFybV9zYXZlZBgoIAEoCzIaLnNrZXJyeS5zeW5jLnYxLkFsYXJtU2F2ZWRIABI1Cg1hbGFybV9yZW1vdmVkGCkgASgLMhwuc2tlcnJ5LnN5bmMudjEuQWxhcm1SZW1vdmVkSAASQAoTYWxhcm1fY29tbWVudF9zYXZlZBgqIAEoCzIhLnNrZXJyeS5zeW5jLnYxLkFsYXJtQ29tbWVudFNhdmVkSABCBgoEa2luZCJiCgtMYXJnZUNoYW5nZRIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSKAoHY29udGVudBgCIAEoCzIXLnNrZXJyeS5zeW5jLnYxLkJsb2JSZWYiJQoJRW50aXR5UmVmEgwKBHR5cGUYASABKAkSCgoCaWQYAiABKAwiRgoLRW50aXR5U2F2ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEgwKBGJvZHkYAiABKAkiSwoNRW50aXR5UmVtb3ZlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDwoHZGVsZXRlZBgCIAEoCCI5CgxFbnRpdHlXYW50ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmIoQBCgpBbGFybVNhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhItCgpvcmlnaW5hdG9yGAIgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEg4KBmFjdGlvbhgDIAEoCRIMCgRib2R5GAQgASgJImgKDEFsYXJtUmVtb3ZlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSLQoKb3JpZ2luYXRvchgCIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZiKLAQoRQWxhcm1Db21tZW50U2F2ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEi0KCm9yaWdpbmF0b3IYAiABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDgoGYWN0aW9uGAMgASgJEgwKBGJvZHkYBCABKAkiegoPQXR0cmlidXRlc1NhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhINCgVzY29wZRgCIAEoCRItCgphdHRyaWJ1dGVzGAMgAygLMhkuc2tlcnJ5LnN5bmMudjEuQXR0cmlidXRlIjsKCUF0dHJpYnV0ZRILCgNrZXkYASABKAkSEgoKdXBkYXRlZF9tcxgCIAEoAxINCgV2YWx1ZRgDIAEoCSJbChFBdHRyaWJ1dGVzRGVsZXRlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDQoFc2NvcGUYAiABKAkSDAoEa2V5cxgDIAMoCSJ+ChBDcmVkZW50aWFsc1NhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIMCgR0eXBlGAIgASgJEhYKDmNyZWRlbnRpYWxzX2lkGAMgASgJEhkKEWNyZWRlbnRpYWxzX3ZhbHVlGAQgASgJInoKDFRlbGVtZXRyeUdhcBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDwoHZnJvbV9tcxgCIAEoAxINCgV0b19tcxgDIAEoAxIPCgdyZWNvcmRzGAQgASgEEg4KBnJlYXNvbhgFIAEoCSpjCgRMYW5lEhQKEExBTkVfVU5TUEVDSUZJRUQQABIPCgtMQU5FX0NPTkZJRxABEhIKDkxBTkVfVEVMRU1FVFJZEAISEQoNTEFORV9ET1dOTElOSxADEg0KCUxBTkVfTElWRRAEKowBCgxCYWNrbG9nT3JkZXISHQoZQkFDS0xPR19PUkRFUl9VTlNQRUNJRklFRBAAEh0KGUJBQ0tMT0dfT1JERVJfSU5URVJMRUFWRUQQARIeChpCQUNLTE9HX09SREVSX09MREVTVF9GSVJTVBACEh4KGkJBQ0tMT0dfT1JERVJfTkVXRVNUX0ZJUlNUEAMqVgoLQ29tcHJlc3Npb24SGwoXQ09NUFJFU1NJT05fVU5TUEVDSUZJRUQQABIUChBDT01QUkVTU0lPTl9OT05FEAESFAoQQ09NUFJFU1NJT05fWlNURBACKlAKBVF1b3RhEhUKEVFVT1RBX1VOU1BFQ0lGSUVEEAASDAoIUVVPVEFfT0sQARISCg5RVU9UQV9USElOTklORxACEg4KClFVT1RBX0ZVTEwQAzJhCg9FZGdlU3luY1NlcnZpY2USTgoHU2Vzc2lvbhIeLnNrZXJyeS5zeW5jLnYxLlNlc3Npb25SZXF1ZXN0Gh8uc2tlcnJ5LnN5bmMudjEuU2Vzc2lvblJlc3BvbnNlKAEwAWIGcHJvdG8z");
+  fileDesc("Chlza2Vycnkvc3luYy92MS9zeW5jLnByb3RvEg5za2Vycnkuc3luYy52MSIzCg1FbnJvbGxSZXF1ZXN0EhIKCmNsYWltX2NvZGUYASABKAkSDgoGc2VjcmV0GAIgASgJIjUKDkVucm9sbFJlc3BvbnNlEhAKCGVkZ2Vfa2V5GAEgASgJEhEKCWVkZ2VfbmFtZRgCIAEoCSKVBAoOU2Vzc2lvblJlcXVlc3QSJgoFaGVsbG8YASABKAsyFS5za2Vycnkuc3luYy52MS5IZWxsb0gAEiYKBWJhdGNoGAIgASgLMhUuc2tlcnJ5LnN5bmMudjEuQmF0Y2hIABIiCgNhY2sYAyABKAsyEy5za2Vycnkuc3luYy52MS5BY2tIABIkCgRwaW5nGAQgASgLMhQuc2tlcnJ5LnN5bmMudjEuUGluZ0gAEiQKBHBvbmcYBSABKAsyFC5za2Vycnkuc3luYy52MS5Qb25nSAASKQoHZ29fYXdheRgGIAEoCzIWLnNrZXJyeS5zeW5jLnYxLkdvQXdheUgAEigKBnN0YXR1cxgUIAEoCzIWLnNrZXJyeS5zeW5jLnYxLlN0YXR1c0gAEjEKC2RpZ2VzdF9kaWZmGBUgASgLMhouc2tlcnJ5LnN5bmMudjEuRGlnZXN0RGlmZkgAEioKB2VudHJpZXMYFiABKAsyFy5za2Vycnkuc3luYy52MS5FbnRyaWVzSAASLwoKYmxvYl9vZmZlchgeIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkJsb2JPZmZlckgAEiYKBWNodW5rGB8gASgLMhUuc2tlcnJ5LnN5bmMudjEuQ2h1bmtIABItCgljaHVua19hY2sYICABKAsyGC5za2Vycnkuc3luYy52MS5DaHVua0Fja0gAQgcKBWZyYW1lIvQDCg9TZXNzaW9uUmVzcG9uc2USKgoHd2VsY29tZRgBIAEoCzIXLnNrZXJyeS5zeW5jLnYxLldlbGNvbWVIABImCgViYXRjaBgCIAEoCzIVLnNrZXJyeS5zeW5jLnYxLkJhdGNoSAASIgoDYWNrGAMgASgLMhMuc2tlcnJ5LnN5bmMudjEuQWNrSAASJAoEcGluZxgEIAEoCzIULnNrZXJyeS5zeW5jLnYxLlBpbmdIABIkCgRwb25nGAUgASgLMhQuc2tlcnJ5LnN5bmMudjEuUG9uZ0gAEikKB2dvX2F3YXkYBiABKAsyFi5za2Vycnkuc3luYy52MS5Hb0F3YXlIABIoCgZkaWdlc3QYFCABKAsyFi5za2Vycnkuc3luYy52MS5EaWdlc3RIABI3Cg5lbnRyaWVzX3dhbnRlZBgVIAEoCzIdLnNrZXJyeS5zeW5jLnYxLkVudHJpZXNXYW50ZWRIABIvCgpibG9iX29mZmVyGB4gASgLMhkuc2tlcnJ5LnN5bmMudjEuQmxvYk9mZmVySAASJgoFY2h1bmsYHyABKAsyFS5za2Vycnkuc3luYy52MS5DaHVua0gAEi0KCWNodW5rX2FjaxggIAEoCzIYLnNrZXJyeS5zeW5jLnYxLkNodW5rQWNrSABCBwoFZnJhbWUi2gIKBUhlbGxvEhQKDHByb3RvY29sX21pbhgBIAEoDRIUCgxwcm90b2NvbF9tYXgYAiABKA0SFAoMZWRnZV92ZXJzaW9uGAMgASgJEhAKCHN0b3JlX2lkGAQgASgMEigKBWxhbmVzGAUgAygLMhkuc2tlcnJ5LnN5bmMudjEuTGFuZU9mZmVyEhAKCGNsb3VkX2lkGAYgASgMEhgKEGRvd25saW5rX2FwcGxpZWQYByABKAQSFQoNd2FsbF9jbG9ja19tcxgIIAEoAxIxCgxjb21wcmVzc2lvbnMYCSADKA4yGy5za2Vycnkuc3luYy52MS5Db21wcmVzc2lvbhIzCg1iYWNrbG9nX29yZGVyGAogASgOMhwuc2tlcnJ5LnN5bmMudjEuQmFja2xvZ09yZGVyEhIKCm1hY2hpbmVfaWQYFCABKAwSFAoMZG93bmxpbmtfdGFnGBUgASgMInsKCUxhbmVPZmZlchIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRIQCghuZXh0X3NlcRgCIAEoBBISCgpvbGRlc3Rfc2VxGAMgASgEEhEKCWFja2VkX3NlcRgEIAEoBBIRCglmaXJzdF9zZXEYFCABKAQiywIKB1dlbGNvbWUSEAoIcHJvdG9jb2wYASABKA0SDwoHc2Vzc2lvbhgCIAEoBBIqCgRlZGdlGAMgASgLMhwuc2tlcnJ5LnN5bmMudjEuRWRnZUlkZW50aXR5EhAKCGNsb3VkX2lkGAQgASgMEjEKCndhdGVybWFya3MYBSADKAsyHS5za2Vycnkuc3luYy52MS5MYW5lV2F0ZXJtYXJrEiYKBndpbmRvdxgGIAEoCzIWLnNrZXJyeS5zeW5jLnYxLldpbmRvdxIVCg13YWxsX2Nsb2NrX21zGAcgASgDEhUKDWNsb3VkX3ZlcnNpb24YCCABKAkSFwoPZG93bmxpbmtfcmVzdW1lGAkgASgEEhYKDmRvd25saW5rX2Fja2VkGAogASgEEiUKBHRhZ3MYFCADKAsyFy5za2Vycnkuc3luYy52MS5MYW5lVGFnIk4KDEVkZ2VJZGVudGl0eRIPCgdlZGdlX2lkGAEgASgMEhEKCXRlbmFudF9pZBgCIAEoDBIMCgRuYW1lGAMgASgJEgwKBHR5cGUYBCABKAkiagoNTGFuZVdhdGVybWFyaxIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRILCgNzZXEYAiABKAQSKAoGY291cnNlGAMgAygLMhguc2tlcnJ5LnN5bmMudjEuU2VxUmFuZ2UiRwoHTGFuZVRhZxIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRILCgNzZXEYAiABKAQSCwoDdGFnGAMgASgJIicKCFNlcVJhbmdlEg0KBWZpcnN0GAEgASgEEgwKBGxhc3QYAiABKAQiJgoGV2luZG93Eg0KBWJ5dGVzGAEgASgNEg0KBWl0ZW1zGAIgASgNIp0BCgVCYXRjaBIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRIRCglmaXJzdF9zZXEYAiABKAQSDQoFY291bnQYAyABKA0SMAoLY29tcHJlc3Npb24YBCABKA4yGy5za2Vycnkuc3luYy52MS5Db21wcmVzc2lvbhIPCgdwYXlsb2FkGAUgASgMEgsKA3RhZxgUIAEoDCJlCgNBY2sSIgoEbGFuZRgBIAEoDjIULnNrZXJyeS5zeW5jLnYxLkxhbmUSCwoDc2VxGAIgASgEEi0KCnJlamVjdGlvbnMYAyADKAsyGS5za2Vycnkuc3luYy52MS5SZWplY3Rpb24iRQoJUmVqZWN0aW9uEgsKA3NlcRgBIAEoBBIMCgRjb2RlGAIgASgJEgwKBHRleHQYAyABKAkSDwoHdmVyc2lvbhgEIAEoCSIoCgdCbG9iUmVmEg4KBnNoYTI1NhgBIAEoDBINCgVieXRlcxgCIAEoBCIyCglCbG9iT2ZmZXISJQoEYmxvYhgBIAEoCzIXLnNrZXJyeS5zeW5jLnYxLkJsb2JSZWYiagoFQ2h1bmsSDgoGc2hhMjU2GAEgASgMEg4KBm9mZnNldBgCIAEoBBIwCgtjb21wcmVzc2lvbhgDIAEoDjIbLnNrZXJyeS5zeW5jLnYxLkNvbXByZXNzaW9uEg8KB2NvbnRlbnQYBCABKAwiOAoIQ2h1bmtBY2sSDgoGc2hhMjU2GAEgASgMEg4KBm9mZnNldBgCIAEoBBIMCgRkb25lGAMgASgIIhUKBFBpbmcSDQoFbm9uY2UYASABKAQiFQoEUG9uZxINCgVub25jZRgBIAEoBCKsAQoGU3RhdHVzEhUKDXdhbGxfY2xvY2tfbXMYASABKAMSKgoFbGFuZXMYAiADKAsyGy5za2Vycnkuc3luYy52MS5MYW5lQmFja2xvZxIUCgxwYXJrZWRfaXRlbXMYAyABKAQSJAoFcXVvdGEYBCABKA4yFS5za2Vycnkuc3luYy52MS5RdW90YRINCgVzdGF0ZRgFIAEoCRIUCgxzdGF0ZV9mb3JfbXMYBiABKAQihAEKC0xhbmVCYWNrbG9nEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEg0KBWl0ZW1zGAIgASgEEhIKBWJ5dGVzGAMgASgESACIAQESFgoJb2xkZXN0X21zGAQgASgDSAGIAQFCCAoGX2J5dGVzQgwKCl9vbGRlc3RfbXMiPAoGR29Bd2F5EgwKBGNvZGUYASABKAkSDAoEdGV4dBgCIAEoCRIWCg5yZXRyeV9hZnRlcl9tcxgDIAEoDSJCCgZEaWdlc3QSDQoFcm91bmQYASABKAQSKQoFdHlwZXMYAiADKAsyGi5za2Vycnkuc3luYy52MS5UeXBlRGlnZXN0IisKClR5cGVEaWdlc3QSDAoEdHlwZRgBIAEoCRIPCgdidWNrZXRzGAIgAygQIkcKCkRpZ2VzdERpZmYSDQoFcm91bmQYASABKAQSKgoFdHlwZXMYAiADKAsyGy5za2Vycnkuc3luYy52MS5UeXBlQnVja2V0cyJCCgtUeXBlQnVja2V0cxIMCgR0eXBlGAEgASgJEhQKDGJ1Y2tldF9jb3VudBgCIAEoDRIPCgdidWNrZXRzGAMgAygNIkwKDUVudHJpZXNXYW50ZWQSDQoFcm91bmQYASABKAQSLAoHYnVja2V0cxgCIAEoCzIbLnNrZXJyeS5zeW5jLnYxLlR5cGVCdWNrZXRzIo8BCgdFbnRyaWVzEg0KBXJvdW5kGAEgASgEEiwKB2J1Y2tldHMYAiABKAsyGy5za2Vycnkuc3luYy52MS5UeXBlQnVja2V0cxIYChBkb3dubGlua19hcHBsaWVkGAMgASgEEgsKA2lkcxgEIAMoDBIOCgZoYXNoZXMYBSADKBASEAoIYnVzeV9pZHMYBiADKAwimgEKEFRlbGVtZXRyeVJlY29yZHMSEgoKZW50aXR5X2lkcxgBIAMoDBIUCgxlbnRpdHlfaW5kZXgYAiADKA0SEwoLdHNfZGVsdGFfbXMYAyADKBISDwoHa2V5X3NldBgEIAMoDRIOCgZ2YWx1ZXMYBSABKAkSEQoJc2VxX2NvdW50GAYgASgNEhMKC3NlcV9za2lwcGVkGAcgAygNIiwKBUl0ZW1zEiMKBWl0ZW1zGAEgAygLMhQuc2tlcnJ5LnN5bmMudjEuSXRlbSJTCgRJdGVtEhIKCmNoYW5nZWRfbXMYASABKAMSJwoHY2hhbmdlcxgCIAMoCzIWLnNrZXJyeS5zeW5jLnYxLkNoYW5nZRIOCgZyZXBhaXIYFCABKAgiigUKBkNoYW5nZRIzCgxlbnRpdHlfc2F2ZWQYASABKAsyGy5za2Vycnkuc3luYy52MS5FbnRpdHlTYXZlZEgAEjcKDmVudGl0eV9yZW1vdmVkGAIgASgLMh0uc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVtb3ZlZEgAEjsKEGF0dHJpYnV0ZXNfc2F2ZWQYAyABKAsyHy5za2Vycnkuc3luYy52MS5BdHRyaWJ1dGVzU2F2ZWRIABI/ChJhdHRyaWJ1dGVzX2RlbGV0ZWQYBCABKAsyIS5za2Vycnkuc3luYy52MS5BdHRyaWJ1dGVzRGVsZXRlZEgAEj0KEWNyZWRlbnRpYWxzX3NhdmVkGAUgASgLMiAuc2tlcnJ5LnN5bmMudjEuQ3JlZGVudGlhbHNTYXZlZEgAEjUKDXRlbGVtZXRyeV9nYXAYBiABKAsyHC5za2Vycnkuc3luYy52MS5UZWxlbWV0cnlHYXBIABI1Cg1lbnRpdHlfd2FudGVkGBQgASgLMhwuc2tlcnJ5LnN5bmMudjEuRW50aXR5V2FudGVkSAASMwoMbGFyZ2VfY2hhbmdlGB4gASgLMhsuc2tlcnJ5LnN5bmMudjEuTGFyZ2VDaGFuZ2VIABIxCgthbGFybV9zYXZlZBgoIAEoCzIaLnNrZXJyeS5zeW5jLnYxLkFsYXJtU2F2ZWRIABI1Cg1hbGFybV9yZW1vdmVkGCkgASgLMhwuc2tlcnJ5LnN5bmMudjEuQWxhcm1SZW1vdmVkSAASQAoTYWxhcm1fY29tbWVudF9zYXZlZBgqIAEoCzIhLnNrZXJyeS5zeW5jLnYxLkFsYXJtQ29tbWVudFNhdmVkSABCBgoEa2luZCJiCgtMYXJnZUNoYW5nZRIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSKAoHY29udGVudBgCIAEoCzIXLnNrZXJyeS5zeW5jLnYxLkJsb2JSZWYiJQoJRW50aXR5UmVmEgwKBHR5cGUYASABKAkSCgoCaWQYAiABKAwiRgoLRW50aXR5U2F2ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEgwKBGJvZHkYAiABKAkiSwoNRW50aXR5UmVtb3ZlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDwoHZGVsZXRlZBgCIAEoCCI5CgxFbnRpdHlXYW50ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmIoQBCgpBbGFybVNhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhItCgpvcmlnaW5hdG9yGAIgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEg4KBmFjdGlvbhgDIAEoCRIMCgRib2R5GAQgASgJImgKDEFsYXJtUmVtb3ZlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSLQoKb3JpZ2luYXRvchgCIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZiKLAQoRQWxhcm1Db21tZW50U2F2ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEi0KCm9yaWdpbmF0b3IYAiABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDgoGYWN0aW9uGAMgASgJEgwKBGJvZHkYBCABKAkiegoPQXR0cmlidXRlc1NhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhINCgVzY29wZRgCIAEoCRItCgphdHRyaWJ1dGVzGAMgAygLMhkuc2tlcnJ5LnN5bmMudjEuQXR0cmlidXRlIjsKCUF0dHJpYnV0ZRILCgNrZXkYASABKAkSEgoKdXBkYXRlZF9tcxgCIAEoAxINCgV2YWx1ZRgDIAEoCSJbChFBdHRyaWJ1dGVzRGVsZXRlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDQoFc2NvcGUYAiABKAkSDAoEa2V5cxgDIAMoCSJ+ChBDcmVkZW50aWFsc1NhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIMCgR0eXBlGAIgASgJEhYKDmNyZWRlbnRpYWxzX2lkGAMgASgJEhkKEWNyZWRlbnRpYWxzX3ZhbHVlGAQgASgJInoKDFRlbGVtZXRyeUdhcBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDwoHZnJvbV9tcxgCIAEoAxINCgV0b19tcxgDIAEoAxIPCgdyZWNvcmRzGAQgASgEEg4KBnJlYXNvbhgFIAEoCSpjCgRMYW5lEhQKEExBTkVfVU5TUEVDSUZJRUQQABIPCgtMQU5FX0NPTkZJRxABEhIKDkxBTkVfVEVMRU1FVFJZEAISEQoNTEFORV9ET1dOTElOSxADEg0KCUxBTkVfTElWRRAEKowBCgxCYWNrbG9nT3JkZXISHQoZQkFDS0xPR19PUkRFUl9VTlNQRUNJRklFRBAAEh0KGUJBQ0tMT0dfT1JERVJfSU5URVJMRUFWRUQQARIeChpCQUNLTE9HX09SREVSX09MREVTVF9GSVJTVBACEh4KGkJBQ0tMT0dfT1JERVJfTkVXRVNUX0ZJUlNUEAMqVgoLQ29tcHJlc3Npb24SGwoXQ09NUFJFU1NJT05fVU5TUEVDSUZJRUQQABIUChBDT01QUkVTU0lPTl9OT05FEAESFAoQQ09NUFJFU1NJT05fWlNURBACKlAKBVF1b3RhEhUKEVFVT1RBX1VOU1BFQ0lGSUVEEAASDAoIUVVPVEFfT0sQARISCg5RVU9UQV9USElOTklORxACEg4KClFVT1RBX0ZVTEwQAzKqAQoPRWRnZVN5bmNTZXJ2aWNlEk4KB1Nlc3Npb24SHi5za2Vycnkuc3luYy52MS5TZXNzaW9uUmVxdWVzdBofLnNrZXJyeS5zeW5jLnYxLlNlc3Npb25SZXNwb25zZSgBMAESRwoGRW5yb2xsEh0uc2tlcnJ5LnN5bmMudjEuRW5yb2xsUmVxdWVzdBoeLnNrZXJyeS5zeW5jLnYxLkVucm9sbFJlc3BvbnNlYgZwcm90bzM");
+
+/**
+ * @generated from message skerry.sync.v1.EnrollRequest
+ */
+export type EnrollRequest = Message<"skerry.sync.v1.EnrollRequest"> & {
+  /**
+   * As people type it: any case, with or without dashes.
+   *
+   * @generated from field: string claim_code = 1;
+   */
+  claimCode: string;
+
+  /**
+   * Made by the gateway; it is the edge's secret from now on. Who repeats a call with the secret of the first one gets its answer again.
+   *
+   * @generated from field: string secret = 2;
+   */
+  secret: string;
+};
+
+/**
+ * Describes the message skerry.sync.v1.EnrollRequest.
+ * Use `create(EnrollRequestSchema)` to create a new message.
+ */
+export const EnrollRequestSchema: GenMessage<EnrollRequest> = /*@__PURE__*/
+  messageDesc(file_skerry_sync_v1_sync, 0);
+
+/**
+ * @generated from message skerry.sync.v1.EnrollResponse
+ */
+export type EnrollResponse = Message<"skerry.sync.v1.EnrollResponse"> & {
+  /**
+   * What the gateway shows as "skerry-edge-key".
+   *
+   * @generated from field: string edge_key = 1;
+   */
+  edgeKey: string;
+
+  /**
+   * @generated from field: string edge_name = 2;
+   */
+  edgeName: string;
+};
+
+/**
+ * Describes the message skerry.sync.v1.EnrollResponse.
+ * Use `create(EnrollResponseSchema)` to create a new message.
+ */
+export const EnrollResponseSchema: GenMessage<EnrollResponse> = /*@__PURE__*/
+  messageDesc(file_skerry_sync_v1_sync, 1);
 
 /**
  * What the edge sends. The first frame of a session is a Hello.
@@ -103,7 +153,7 @@ export type SessionRequest = Message<"skerry.sync.v1.SessionRequest"> & {
  * Use `create(SessionRequestSchema)` to create a new message.
  */
 export const SessionRequestSchema: GenMessage<SessionRequest> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 0);
+  messageDesc(file_skerry_sync_v1_sync, 2);
 
 /**
  * What the cloud sends. The first frame of a session is a Welcome or a GoAway.
@@ -188,7 +238,7 @@ export type SessionResponse = Message<"skerry.sync.v1.SessionResponse"> & {
  * Use `create(SessionResponseSchema)` to create a new message.
  */
 export const SessionResponseSchema: GenMessage<SessionResponse> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 1);
+  messageDesc(file_skerry_sync_v1_sync, 3);
 
 /**
  * @generated from message skerry.sync.v1.Hello
@@ -274,7 +324,7 @@ export type Hello = Message<"skerry.sync.v1.Hello"> & {
  * Use `create(HelloSchema)` to create a new message.
  */
 export const HelloSchema: GenMessage<Hello> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 2);
+  messageDesc(file_skerry_sync_v1_sync, 4);
 
 /**
  * @generated from message skerry.sync.v1.LaneOffer
@@ -319,7 +369,7 @@ export type LaneOffer = Message<"skerry.sync.v1.LaneOffer"> & {
  * Use `create(LaneOfferSchema)` to create a new message.
  */
 export const LaneOfferSchema: GenMessage<LaneOffer> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 3);
+  messageDesc(file_skerry_sync_v1_sync, 5);
 
 /**
  * @generated from message skerry.sync.v1.Welcome
@@ -396,7 +446,7 @@ export type Welcome = Message<"skerry.sync.v1.Welcome"> & {
  * Use `create(WelcomeSchema)` to create a new message.
  */
 export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 4);
+  messageDesc(file_skerry_sync_v1_sync, 6);
 
 /**
  * @generated from message skerry.sync.v1.EdgeIdentity
@@ -428,7 +478,7 @@ export type EdgeIdentity = Message<"skerry.sync.v1.EdgeIdentity"> & {
  * Use `create(EdgeIdentitySchema)` to create a new message.
  */
 export const EdgeIdentitySchema: GenMessage<EdgeIdentity> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 5);
+  messageDesc(file_skerry_sync_v1_sync, 7);
 
 /**
  * Where a lane goes on.
@@ -461,7 +511,7 @@ export type LaneWatermark = Message<"skerry.sync.v1.LaneWatermark"> & {
  * Use `create(LaneWatermarkSchema)` to create a new message.
  */
 export const LaneWatermarkSchema: GenMessage<LaneWatermark> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 6);
+  messageDesc(file_skerry_sync_v1_sync, 8);
 
 /**
  * What the newest item is that the cloud has of a lane, so that the edge knows its own.
@@ -490,7 +540,7 @@ export type LaneTag = Message<"skerry.sync.v1.LaneTag"> & {
  * Use `create(LaneTagSchema)` to create a new message.
  */
 export const LaneTagSchema: GenMessage<LaneTag> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 7);
+  messageDesc(file_skerry_sync_v1_sync, 9);
 
 /**
  * @generated from message skerry.sync.v1.SeqRange
@@ -514,7 +564,7 @@ export type SeqRange = Message<"skerry.sync.v1.SeqRange"> & {
  * Use `create(SeqRangeSchema)` to create a new message.
  */
 export const SeqRangeSchema: GenMessage<SeqRange> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 8);
+  messageDesc(file_skerry_sync_v1_sync, 10);
 
 /**
  * How much may be sent beyond the last acknowledgement, at most.
@@ -538,7 +588,7 @@ export type Window = Message<"skerry.sync.v1.Window"> & {
  * Use `create(WindowSchema)` to create a new message.
  */
 export const WindowSchema: GenMessage<Window> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 9);
+  messageDesc(file_skerry_sync_v1_sync, 11);
 
 /**
  * @generated from message skerry.sync.v1.Batch
@@ -584,7 +634,7 @@ export type Batch = Message<"skerry.sync.v1.Batch"> & {
  * Use `create(BatchSchema)` to create a new message.
  */
 export const BatchSchema: GenMessage<Batch> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 10);
+  messageDesc(file_skerry_sync_v1_sync, 12);
 
 /**
  * Everything that the lane carried up to seq is committed by the receiver, but for what it refuses for good: the rejections of this ack and of those before.
@@ -613,7 +663,7 @@ export type Ack = Message<"skerry.sync.v1.Ack"> & {
  * Use `create(AckSchema)` to create a new message.
  */
 export const AckSchema: GenMessage<Ack> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 11);
+  messageDesc(file_skerry_sync_v1_sync, 13);
 
 /**
  * @generated from message skerry.sync.v1.Rejection
@@ -649,7 +699,7 @@ export type Rejection = Message<"skerry.sync.v1.Rejection"> & {
  * Use `create(RejectionSchema)` to create a new message.
  */
 export const RejectionSchema: GenMessage<Rejection> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 12);
+  messageDesc(file_skerry_sync_v1_sync, 14);
 
 /**
  * Content under the name of what it is.
@@ -675,7 +725,7 @@ export type BlobRef = Message<"skerry.sync.v1.BlobRef"> & {
  * Use `create(BlobRefSchema)` to create a new message.
  */
 export const BlobRefSchema: GenMessage<BlobRef> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 13);
+  messageDesc(file_skerry_sync_v1_sync, 15);
 
 /**
  * A content that items behind it name; the answer is a ChunkAck that says where to go on.
@@ -694,7 +744,7 @@ export type BlobOffer = Message<"skerry.sync.v1.BlobOffer"> & {
  * Use `create(BlobOfferSchema)` to create a new message.
  */
 export const BlobOfferSchema: GenMessage<BlobOffer> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 14);
+  messageDesc(file_skerry_sync_v1_sync, 16);
 
 /**
  * A part of the content that was offered last.
@@ -730,7 +780,7 @@ export type Chunk = Message<"skerry.sync.v1.Chunk"> & {
  * Use `create(ChunkSchema)` to create a new message.
  */
 export const ChunkSchema: GenMessage<Chunk> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 15);
+  messageDesc(file_skerry_sync_v1_sync, 17);
 
 /**
  * Everything below offset is stored by the receiver.
@@ -761,7 +811,7 @@ export type ChunkAck = Message<"skerry.sync.v1.ChunkAck"> & {
  * Use `create(ChunkAckSchema)` to create a new message.
  */
 export const ChunkAckSchema: GenMessage<ChunkAck> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 16);
+  messageDesc(file_skerry_sync_v1_sync, 18);
 
 /**
  * @generated from message skerry.sync.v1.Ping
@@ -778,7 +828,7 @@ export type Ping = Message<"skerry.sync.v1.Ping"> & {
  * Use `create(PingSchema)` to create a new message.
  */
 export const PingSchema: GenMessage<Ping> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 17);
+  messageDesc(file_skerry_sync_v1_sync, 19);
 
 /**
  * @generated from message skerry.sync.v1.Pong
@@ -795,7 +845,7 @@ export type Pong = Message<"skerry.sync.v1.Pong"> & {
  * Use `create(PongSchema)` to create a new message.
  */
 export const PongSchema: GenMessage<Pong> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 18);
+  messageDesc(file_skerry_sync_v1_sync, 20);
 
 /**
  * How the edge is, for operators: nothing in the protocol depends on it.
@@ -843,7 +893,7 @@ export type Status = Message<"skerry.sync.v1.Status"> & {
  * Use `create(StatusSchema)` to create a new message.
  */
 export const StatusSchema: GenMessage<Status> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 19);
+  messageDesc(file_skerry_sync_v1_sync, 21);
 
 /**
  * @generated from message skerry.sync.v1.LaneBacklog
@@ -881,7 +931,7 @@ export type LaneBacklog = Message<"skerry.sync.v1.LaneBacklog"> & {
  * Use `create(LaneBacklogSchema)` to create a new message.
  */
 export const LaneBacklogSchema: GenMessage<LaneBacklog> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 20);
+  messageDesc(file_skerry_sync_v1_sync, 22);
 
 /**
  * The sender closes the session after this frame.
@@ -912,7 +962,7 @@ export type GoAway = Message<"skerry.sync.v1.GoAway"> & {
  * Use `create(GoAwaySchema)` to create a new message.
  */
 export const GoAwaySchema: GenMessage<GoAway> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 21);
+  messageDesc(file_skerry_sync_v1_sync, 23);
 
 /**
  * What the cloud wants on the edge: per type the hashes of its entities, joined by XOR in buckets.
@@ -936,7 +986,7 @@ export type Digest = Message<"skerry.sync.v1.Digest"> & {
  * Use `create(DigestSchema)` to create a new message.
  */
 export const DigestSchema: GenMessage<Digest> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 22);
+  messageDesc(file_skerry_sync_v1_sync, 24);
 
 /**
  * @generated from message skerry.sync.v1.TypeDigest
@@ -962,7 +1012,7 @@ export type TypeDigest = Message<"skerry.sync.v1.TypeDigest"> & {
  * Use `create(TypeDigestSchema)` to create a new message.
  */
 export const TypeDigestSchema: GenMessage<TypeDigest> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 23);
+  messageDesc(file_skerry_sync_v1_sync, 25);
 
 /**
  * Where the edge holds something else; no types: nowhere.
@@ -986,7 +1036,7 @@ export type DigestDiff = Message<"skerry.sync.v1.DigestDiff"> & {
  * Use `create(DigestDiffSchema)` to create a new message.
  */
 export const DigestDiffSchema: GenMessage<DigestDiff> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 24);
+  messageDesc(file_skerry_sync_v1_sync, 26);
 
 /**
  * @generated from message skerry.sync.v1.TypeBuckets
@@ -1015,7 +1065,7 @@ export type TypeBuckets = Message<"skerry.sync.v1.TypeBuckets"> & {
  * Use `create(TypeBucketsSchema)` to create a new message.
  */
 export const TypeBucketsSchema: GenMessage<TypeBuckets> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 25);
+  messageDesc(file_skerry_sync_v1_sync, 27);
 
 /**
  * @generated from message skerry.sync.v1.EntriesWanted
@@ -1037,7 +1087,7 @@ export type EntriesWanted = Message<"skerry.sync.v1.EntriesWanted"> & {
  * Use `create(EntriesWantedSchema)` to create a new message.
  */
 export const EntriesWantedSchema: GenMessage<EntriesWanted> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 26);
+  messageDesc(file_skerry_sync_v1_sync, 28);
 
 /**
  * Everything of one type that the edge holds in some buckets.
@@ -1087,7 +1137,7 @@ export type Entries = Message<"skerry.sync.v1.Entries"> & {
  * Use `create(EntriesSchema)` to create a new message.
  */
 export const EntriesSchema: GenMessage<Entries> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 27);
+  messageDesc(file_skerry_sync_v1_sync, 29);
 
 /**
  * Telemetry in columns: record i is (entity_ids[entity_index[i]], ts, the i-th line of values).
@@ -1148,7 +1198,7 @@ export type TelemetryRecords = Message<"skerry.sync.v1.TelemetryRecords"> & {
  * Use `create(TelemetryRecordsSchema)` to create a new message.
  */
 export const TelemetryRecordsSchema: GenMessage<TelemetryRecords> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 28);
+  messageDesc(file_skerry_sync_v1_sync, 30);
 
 /**
  * Encoded messages of this type can be joined end to end: the result holds the items of all.
@@ -1167,7 +1217,7 @@ export type Items = Message<"skerry.sync.v1.Items"> & {
  * Use `create(ItemsSchema)` to create a new message.
  */
 export const ItemsSchema: GenMessage<Items> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 29);
+  messageDesc(file_skerry_sync_v1_sync, 31);
 
 /**
  * One sequence number. Its changes are applied together; none at all is allowed.
@@ -1200,7 +1250,7 @@ export type Item = Message<"skerry.sync.v1.Item"> & {
  * Use `create(ItemSchema)` to create a new message.
  */
 export const ItemSchema: GenMessage<Item> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 30);
+  messageDesc(file_skerry_sync_v1_sync, 32);
 
 /**
  * @generated from message skerry.sync.v1.Change
@@ -1283,7 +1333,7 @@ export type Change = Message<"skerry.sync.v1.Change"> & {
  * Use `create(ChangeSchema)` to create a new message.
  */
 export const ChangeSchema: GenMessage<Change> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 31);
+  messageDesc(file_skerry_sync_v1_sync, 33);
 
 /**
  * A change that is too large for a batch.
@@ -1309,7 +1359,7 @@ export type LargeChange = Message<"skerry.sync.v1.LargeChange"> & {
  * Use `create(LargeChangeSchema)` to create a new message.
  */
 export const LargeChangeSchema: GenMessage<LargeChange> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 32);
+  messageDesc(file_skerry_sync_v1_sync, 34);
 
 /**
  * @generated from message skerry.sync.v1.EntityRef
@@ -1335,7 +1385,7 @@ export type EntityRef = Message<"skerry.sync.v1.EntityRef"> & {
  * Use `create(EntityRefSchema)` to create a new message.
  */
 export const EntityRefSchema: GenMessage<EntityRef> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 33);
+  messageDesc(file_skerry_sync_v1_sync, 35);
 
 /**
  * @generated from message skerry.sync.v1.EntitySaved
@@ -1359,7 +1409,7 @@ export type EntitySaved = Message<"skerry.sync.v1.EntitySaved"> & {
  * Use `create(EntitySavedSchema)` to create a new message.
  */
 export const EntitySavedSchema: GenMessage<EntitySaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 34);
+  messageDesc(file_skerry_sync_v1_sync, 36);
 
 /**
  * @generated from message skerry.sync.v1.EntityRemoved
@@ -1383,7 +1433,7 @@ export type EntityRemoved = Message<"skerry.sync.v1.EntityRemoved"> & {
  * Use `create(EntityRemovedSchema)` to create a new message.
  */
 export const EntityRemovedSchema: GenMessage<EntityRemoved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 35);
+  messageDesc(file_skerry_sync_v1_sync, 37);
 
 /**
  * The cloud does not know this entity, and asks for all of it.
@@ -1402,7 +1452,7 @@ export type EntityWanted = Message<"skerry.sync.v1.EntityWanted"> & {
  * Use `create(EntityWantedSchema)` to create a new message.
  */
 export const EntityWantedSchema: GenMessage<EntityWanted> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 36);
+  messageDesc(file_skerry_sync_v1_sync, 38);
 
 /**
  * All that is known of an alarm; what both sides know of it is joined.
@@ -1442,7 +1492,7 @@ export type AlarmSaved = Message<"skerry.sync.v1.AlarmSaved"> & {
  * Use `create(AlarmSavedSchema)` to create a new message.
  */
 export const AlarmSavedSchema: GenMessage<AlarmSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 37);
+  messageDesc(file_skerry_sync_v1_sync, 39);
 
 /**
  * @generated from message skerry.sync.v1.AlarmRemoved
@@ -1464,7 +1514,7 @@ export type AlarmRemoved = Message<"skerry.sync.v1.AlarmRemoved"> & {
  * Use `create(AlarmRemovedSchema)` to create a new message.
  */
 export const AlarmRemovedSchema: GenMessage<AlarmRemoved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 38);
+  messageDesc(file_skerry_sync_v1_sync, 40);
 
 /**
  * @generated from message skerry.sync.v1.AlarmCommentSaved
@@ -1504,7 +1554,7 @@ export type AlarmCommentSaved = Message<"skerry.sync.v1.AlarmCommentSaved"> & {
  * Use `create(AlarmCommentSavedSchema)` to create a new message.
  */
 export const AlarmCommentSavedSchema: GenMessage<AlarmCommentSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 39);
+  messageDesc(file_skerry_sync_v1_sync, 41);
 
 /**
  * @generated from message skerry.sync.v1.AttributesSaved
@@ -1533,7 +1583,7 @@ export type AttributesSaved = Message<"skerry.sync.v1.AttributesSaved"> & {
  * Use `create(AttributesSavedSchema)` to create a new message.
  */
 export const AttributesSavedSchema: GenMessage<AttributesSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 40);
+  messageDesc(file_skerry_sync_v1_sync, 42);
 
 /**
  * @generated from message skerry.sync.v1.Attribute
@@ -1562,7 +1612,7 @@ export type Attribute = Message<"skerry.sync.v1.Attribute"> & {
  * Use `create(AttributeSchema)` to create a new message.
  */
 export const AttributeSchema: GenMessage<Attribute> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 41);
+  messageDesc(file_skerry_sync_v1_sync, 43);
 
 /**
  * @generated from message skerry.sync.v1.AttributesDeleted
@@ -1589,7 +1639,7 @@ export type AttributesDeleted = Message<"skerry.sync.v1.AttributesDeleted"> & {
  * Use `create(AttributesDeletedSchema)` to create a new message.
  */
 export const AttributesDeletedSchema: GenMessage<AttributesDeleted> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 42);
+  messageDesc(file_skerry_sync_v1_sync, 44);
 
 /**
  * @generated from message skerry.sync.v1.CredentialsSaved
@@ -1623,7 +1673,7 @@ export type CredentialsSaved = Message<"skerry.sync.v1.CredentialsSaved"> & {
  * Use `create(CredentialsSavedSchema)` to create a new message.
  */
 export const CredentialsSavedSchema: GenMessage<CredentialsSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 43);
+  messageDesc(file_skerry_sync_v1_sync, 45);
 
 /**
  * Telemetry of an entity that the edge removed before it was sent, because its disk was full.
@@ -1666,7 +1716,7 @@ export type TelemetryGap = Message<"skerry.sync.v1.TelemetryGap"> & {
  * Use `create(TelemetryGapSchema)` to create a new message.
  */
 export const TelemetryGapSchema: GenMessage<TelemetryGap> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 44);
+  messageDesc(file_skerry_sync_v1_sync, 46);
 
 /**
  * A lane is an ordered stream of items. LANE_TELEMETRY and LANE_LIVE share one numbering, the others have their own; each is from 1
@@ -1853,6 +1903,16 @@ export const EdgeSyncService: GenService<{
     methodKind: "bidi_streaming";
     input: typeof SessionRequestSchema;
     output: typeof SessionResponseSchema;
+  },
+  /**
+   * A new gateway becomes an edge. Without credentials: the claim code stands for them.
+   *
+   * @generated from rpc skerry.sync.v1.EdgeSyncService.Enroll
+   */
+  enroll: {
+    methodKind: "unary";
+    input: typeof EnrollRequestSchema;
+    output: typeof EnrollResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_skerry_sync_v1_sync, 0);
