@@ -12,6 +12,7 @@ import { addAuthRoutes, createApiKeyAuthenticator, createBearerAuthenticator } f
 import { addCustomerReadRoutes, addCustomerWriteRoutes } from "../../shared/rest/customers.ts";
 import { addDashboardRoutes } from "../../shared/rest/dashboards.ts";
 import { addDeviceRoutes } from "../../shared/rest/devices.ts";
+import { addEntityImportRoutes } from "../../shared/rest/entity-import.ts";
 import { addEntityViewRoutes } from "../../shared/rest/entity-views.ts";
 import { addHealthRoutes } from "../../shared/rest/health.ts";
 import type { LoginLimits } from "../../shared/rest/login-limiter.ts";
@@ -29,6 +30,7 @@ import { releaseEdges } from "../store/edge-store.ts";
 import { addAssignmentRoutes } from "./assignments.ts";
 import { addClaimCodeRoutes } from "./claim-codes.ts";
 import { addDownlinkRoutes } from "./downlinks.ts";
+import { addEdgeImportRoute } from "./edge-import.ts";
 import type { EdgeSessions } from "./edge-sessions.ts";
 import { addEdgeListRoutes, addEdgeReadRoutes, addEdgeWriteRoutes, createEdgeAttributes } from "./edges.ts";
 import { addGapRoutes } from "./gaps.ts";
@@ -76,6 +78,8 @@ export function createCloudApi(deps: CloudApiDeps): RestApp {
   addLifecycleEventRoutes(app, deps);
   addSyncRoutes(app, deps);
   addAssignmentRoutes(app, deps);
+  addEdgeImportRoute(app, deps);
+  addEntityImportRoutes(app, deps);
   addDeviceRoutes(app, deps);
   addAssetRoutes(app, deps);
   addCustomerReadRoutes(app, deps);

@@ -14,6 +14,7 @@ import { addAuthRoutes, createApiKeyAuthenticator, createBearerAuthenticator } f
 import { addCustomerReadRoutes } from "../../shared/rest/customers.ts";
 import { addDashboardRoutes } from "../../shared/rest/dashboards.ts";
 import { addDeviceRoutes } from "../../shared/rest/devices.ts";
+import { addEntityImportRoutes } from "../../shared/rest/entity-import.ts";
 import { addEntityViewRoutes } from "../../shared/rest/entity-views.ts";
 import { addHealthRoutes } from "../../shared/rest/health.ts";
 import { addMetricsRoute } from "../../shared/rest/metrics.ts";
@@ -68,6 +69,7 @@ export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): RestApp
   addApiKeyRoutes(app, deps);
   addUserSettingsRoutes(app, deps);
   addUserReadRoutes(app, deps);
+  addEntityImportRoutes(app, deps);
   addDeviceRoutes(app, deps);
   addAssetRoutes(app, deps);
   addCustomerReadRoutes(app, deps);
