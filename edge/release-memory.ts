@@ -9,11 +9,11 @@ export interface ReleaseMemoryDeps {
   readonly clock: Clock;
   /** Processor time that the program has used so far, in ms. */
   readonly usedProcessorMs: () => number;
-  readonly release: () => void;
+  readonly release: () => Promise<void>;
 }
 
 /**
- * Gives back what only the start needed, 8 of 75 MB: once, after the first ten seconds with little work, because what
+ * Gives back what only the start needed, about a fourth of the memory: once, after the first ten seconds with little work, because what
  * is still used has to be compiled again.
  */
 export async function releaseMemoryOnce(deps: ReleaseMemoryDeps, signal: AbortSignal): Promise<void> {
@@ -23,6 +23,6 @@ export async function releaseMemoryOnce(deps: ReleaseMemoryDeps, signal: AbortSi
     await clock.sleep(WINDOW_MS, signal);
     isQuiet = usedProcessorMs() - usedMs < QUIET_MS;
   }
-  release();
+  await release();
   await untilAborted(signal);
 }
