@@ -2,7 +2,6 @@ import type { BlobRef, Hasher } from "../../shared/core/blob-ref.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { createToken } from "../../shared/core/random.ts";
-import type { Change } from "../../shared/entities/change.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { orDatabaseError } from "../../shared/postgres/connect.ts";
 import type { BlobStore } from "../../shared/store/blob-store.ts";
@@ -22,6 +21,7 @@ import { isDeletedEdge, noteRefusal } from "../store/edge-report-store.ts";
 import { findEdgeByCredentials, openSession, settleDownlinks } from "../store/edge-session-store.ts";
 import { completeRound, readCloudDigest, readSyncRequests, repairDifferences } from "../store/reconcile-store.ts";
 import { applyUplink } from "../store/uplink-apply.ts";
+import { createRepeatFilter } from "./repeat-filter.ts";
 import type { EdgeCaller, LoadedDownlinks, SessionStore } from "./service.ts";
 import type { SessionEnds } from "./session-ends.ts";
 
@@ -160,20 +160,4 @@ async function readDownlinkBatch(
   };
   const drained = rows.length < limit && items.length === rows.length;
   return { batches: [batch], drained, roundRequest: null };
-}
-
-/** Leaves out what the batch says already: the profile that every device with it brings along. */
-function createRepeatFilter(): (changes: readonly Change[]) => readonly Change[] {
-  const said = new Map<Uuid, string>();
-  return (changes) =>
-    changes.filter((change) => {
-      const { id } = change.entity;
-      if (change.kind !== "entity-saved") {
-        if (change.kind === "entity-removed") said.delete(id);
-        return true;
-      }
-      const isRepeat = said.get(id) === change.body;
-      said.set(id, change.body);
-      return !isRepeat;
-    });
 }
