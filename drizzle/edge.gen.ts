@@ -130,5 +130,15 @@ export const MIGRATIONS: readonly Migration[] = [
       "-- By hand: what lists are searched by. A search that finds little or much looks through the index alone.\nALTER TABLE \"entity\" ADD COLUMN \"search_text\" text GENERATED ALWAYS AS (lower(\"name\" || E'\\n' || coalesce(\"label\", ''))) STORED;",
       "CREATE INDEX \"entity_by_search\" ON \"entity\" USING btree (\"tenant_id\",\"entity_type\",\"search_text\",\"id\");"
     ]
+  },
+  {
+    "id": "0010_relations",
+    "hash": "8c2abb94d0b067bcdc906f4308dc7a6f99d2eeb5349f7c0397a15ec122797c8e",
+    "statements": [
+      "CREATE TABLE \"relation\" (\n\t\"from_id\" uuid NOT NULL,\n\t\"from_type\" text NOT NULL,\n\t\"to_id\" uuid NOT NULL,\n\t\"to_type\" text NOT NULL,\n\t\"type\" text NOT NULL,\n\t\"type_group\" text NOT NULL,\n\t\"tenant_id\" uuid NOT NULL,\n\t\"additional_info\" json,\n\t\"version\" bigint NOT NULL,\n\t\"is_removed\" boolean NOT NULL,\n\t\"updated_ms\" bigint NOT NULL,\n\tCONSTRAINT \"relation_from_id_type_group_type_to_id_pk\" PRIMARY KEY(\"from_id\",\"type_group\",\"type\",\"to_id\")\n);",
+      "CREATE INDEX \"relation_by_to\" ON \"relation\" USING btree (\"to_id\",\"type_group\");",
+      "CREATE INDEX \"relation_by_version\" ON \"relation\" USING btree (\"tenant_id\",\"version\");",
+      "CREATE INDEX \"relation_by_time\" ON \"relation\" USING btree (\"is_removed\",\"updated_ms\");"
+    ]
   }
 ];

@@ -19,12 +19,14 @@ import type { LoginLimits } from "../../shared/rest/login-limiter.ts";
 import { addMetricsRoute } from "../../shared/rest/metrics.ts";
 import { addOpenApiRoutes } from "../../shared/rest/openapi.ts";
 import { addProfileRoutes } from "../../shared/rest/profiles.ts";
+import { addRelationRoutes } from "../../shared/rest/relations.ts";
 import type { ResourceDeps } from "../../shared/rest/resource.ts";
 import { addRuleChainRoutes } from "../../shared/rest/rule-chains.ts";
 import { addTelemetryRoutes } from "../../shared/rest/telemetry.ts";
 import { createTokens } from "../../shared/rest/tokens.ts";
 import { addUserReadRoutes, addUserSettingsRoutes } from "../../shared/rest/users.ts";
 import type { PasswordHasher } from "../../shared/store/user-store.ts";
+import { findAssignmentRelations, readCloudNames } from "../store/cloud-refs.ts";
 import type { CloudUnitOfWork } from "../store/downlink-store.ts";
 import { releaseEdges } from "../store/edge-store.ts";
 import { addAssignmentRoutes } from "./assignments.ts";
@@ -89,6 +91,11 @@ export function createCloudApi(deps: CloudApiDeps): RestApp {
   addRuleChainRoutes(app, deps);
   addProfileRoutes(app, deps);
   addAlarmRoutes(app, deps);
+  addRelationRoutes(app, {
+    ...deps,
+    otherRefs: { readNames: (refs, tenantId) => readCloudNames(deps.db, refs, tenantId) },
+    assignments: (tenantId, filter) => findAssignmentRelations(deps.db, tenantId, filter),
+  });
   const telemetry = { ...deps, others: { EDGE: createEdgeAttributes(deps) } };
   addAttributeRoutes(app, telemetry);
   addTelemetryRoutes(app, telemetry);

@@ -7,10 +7,11 @@ import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { isAlarmEvent, type AlarmEventAction, loadAlarmChanges } from "./alarm-downlinks.ts";
 import { isAssigned } from "./assignment-store.ts";
 import type { EdgeEvent } from "./downlink-store.ts";
+import { loadRelationChanges, loadRelationsOnEdge } from "./relation-downlinks.ts";
 
 /**
  * What a downlink row says, with the state of its entity as it is now: the edge always gets the newest, however long the row waited.
- * - ADDED, ASSIGNED_TO_EDGE: the entity with all that is its own: profile, record, credentials, attributes
+ * - ADDED, ASSIGNED_TO_EDGE: the entity with all that is its own: profile, record, credentials, attributes, alarms, relations
  * - UPDATED: profile and record
  * - CREDENTIALS_UPDATED, ATTRIBUTES_UPDATED: just these
  * - ENTITY_MERGE_REQUEST: the question for an entity that only the edge has
@@ -19,6 +20,7 @@ import type { EdgeEvent } from "./downlink-store.ts";
  */
 export async function loadEntityChanges(db: Queryable, event: EdgeEvent): Promise<Change[]> {
   if (isAlarmEvent(event)) return loadAlarmChanges(db, event);
+  if (event.type === "RELATION") return loadRelationChanges(db, event);
   const ref: EntityRef = { type: event.type, id: event.entityId };
   switch (event.action) {
     case "DELETED":
@@ -41,7 +43,7 @@ async function loadState(db: Queryable, ref: EntityRef, event: EdgeEvent): Promi
   switch (event.action) {
     case "ADDED":
     case "ASSIGNED_TO_EDGE":
-      return loadEntity(db, ref);
+      return (await Promise.all([loadEntity(db, ref), loadRelationsOnEdge(db, event.edgeId, ref)])).flat();
     case "UPDATED":
       return loadRecord(db, ref);
     case "CREDENTIALS_UPDATED":
@@ -57,6 +59,8 @@ async function loadState(db: Queryable, ref: EntityRef, event: EdgeEvent): Promi
         | "UNASSIGNED_FROM_EDGE"
         | "ATTRIBUTES_DELETED"
         | "ENTITY_MERGE_REQUEST"
+        | "RELATION_ADD_OR_UPDATE"
+        | "RELATION_DELETED"
         | AlarmEventAction;
       return [];
   }

@@ -9,6 +9,7 @@ import { arrayParam } from "../../shared/store/array-param.ts";
 import { toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
 import type { Outcome, Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
 import { ALARM_EVENT_ACTIONS, alarmEvent } from "./alarm-downlinks.ts";
+import { relationEvent } from "./relation-downlinks.ts";
 import { edgeAssignment, edgeEvent, edgeEventAck, edgeEventRejection, edgePastAssignment, edgeSync } from "./schema.ts";
 
 // The downlink outbox. Sequences are given under the lock of the edge's row in edge_sync, which is held until the commit: they follow
@@ -27,6 +28,8 @@ export const EDGE_EVENT_ACTIONS = [
   "UNASSIGNED_FROM_EDGE",
   "ENTITY_MERGE_REQUEST",
   ...ALARM_EVENT_ACTIONS,
+  "RELATION_ADD_OR_UPDATE",
+  "RELATION_DELETED",
 ] as const;
 export type EdgeEventAction = (typeof EDGE_EVENT_ACTIONS)[number];
 
@@ -147,6 +150,8 @@ export function toEvent(change: Change): EntityEvent {
     case "alarm-removed":
     case "alarm-comment-saved":
       return alarmEvent(change);
+    case "relation-saved":
+      return relationEvent(change);
     default:
       return change satisfies never;
   }

@@ -5,6 +5,7 @@ import { createToken } from "../../shared/core/random.ts";
 import type { Json } from "../../shared/entities/entity-record.ts";
 import { sha256Hex } from "../../shared/runtime/hash.ts";
 import { containsPattern, toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
+import { eraseRelationsOf } from "../../shared/store/relation-store.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import { attribute, telemetry, telemetryLatest } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
@@ -338,6 +339,7 @@ export async function deleteEdge(tx: Queryable, { clock }: Pick<StoreDeps, "cloc
   for (const table of [attribute, telemetryLatest, telemetry]) {
     await tx.delete(table).where(eq(table.entityId, key.id));
   }
+  await eraseRelationsOf(tx, key.id);
 }
 
 /** Edges of a customer that is deleted belong to nobody. */

@@ -1,5 +1,5 @@
 import type { Uuid } from "../../shared/core/ids.ts";
-import type { Change } from "../../shared/entities/change.ts";
+import type { Change, EntityRef } from "../../shared/entities/change.ts";
 import { isAssignableType } from "../../shared/entities/entity-kinds.ts";
 import { databaseError } from "../../shared/postgres/connect.ts";
 import { applyChange } from "../../shared/store/apply-change.ts";
@@ -7,6 +7,7 @@ import type { ApplyMode } from "../../shared/store/apply-items.ts";
 import { applyFastThenCareful, applyItem } from "../../shared/store/apply-items.ts";
 import type { ApplyContext, ApplyResult } from "../../shared/store/apply-result.ts";
 import type { BlobStore } from "../../shared/store/blob-store.ts";
+import { saveRelation } from "../../shared/store/relation-store.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { Rejection } from "../../shared/sync/frames.ts";
@@ -113,10 +114,23 @@ async function applyFromEdge(
   const result = await applyChange(tx, deps, { change, context });
   if (result.kind === "rejected") return result;
   if (change.kind === "entity-saved" && isAssignableType(type)) {
-    await addAssignment(tx, { edgeId, type, entityId }, { nowMs: Math.round(deps.clock.nowMs()) });
+    const nowMs = Math.round(deps.clock.nowMs());
+    const isNew = await addAssignment(tx, { edgeId, type, entityId }, { nowMs });
+    if (isNew) await relateToEdge(tx, deps, { origin, entity: change.entity });
   }
   if (change.kind === "credentials-saved" && (await hasCredentialsUnderWay(tx, { edgeId, deviceId: entityId }))) {
     return { ...result, followUps: [...result.followUps, change] };
   }
   return result;
+}
+
+/** The convention shows by it where an entity was made. It stays in the cloud: an edge is no entity of its own. */
+async function relateToEdge(
+  tx: Queryable,
+  deps: StoreDeps,
+  { origin, entity }: { readonly origin: UplinkOrigin; readonly entity: EntityRef },
+): Promise<void> {
+  const from = { type: "EDGE", id: origin.edgeId };
+  const input = { from, to: entity, type: "ManagedByEdge", typeGroup: "COMMON" } as const;
+  await saveRelation(tx, deps, { tenantId: origin.tenantId, input });
 }

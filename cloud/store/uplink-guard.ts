@@ -1,11 +1,12 @@
 import { and, eq, gt, inArray } from "drizzle-orm";
 import type { Uuid } from "../../shared/core/ids.ts";
-import { subjectOf, type Change } from "../../shared/entities/change.ts";
+import { subjectOf, type Change, type EntityRef, type RelationSaved } from "../../shared/entities/change.ts";
 import { isAssignableType } from "../../shared/entities/entity-kinds.ts";
 import type { ApplyResult } from "../../shared/store/apply-result.ts";
 import { entity } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { isAssigned } from "./assignment-store.ts";
+import { isOnEdge } from "./relation-downlinks.ts";
 import { edgeAssignment, edgeEvent, edgeSync } from "./schema.ts";
 
 // What an edge may do to the cloud: touch what is assigned to it, and make new things, which are assigned to it by that. A gateway
@@ -17,6 +18,7 @@ export async function guardUplinkChange(
   { edgeId, tenantId }: { readonly edgeId: Uuid; readonly tenantId: Uuid },
   change: Change,
 ): Promise<ApplyResult | null> {
+  if (change.kind === "relation-saved") return guardRelation(tx, edgeId, change);
   const { type, id } = subjectOf(change);
   const [stored] = await tx.select({ tenantId: entity.tenantId }).from(entity).where(eq(entity.id, id));
   // New, or gone already: applyChange says which.
@@ -28,11 +30,20 @@ export async function guardUplinkChange(
     // A profile of the tenant that nothing on the edge uses, say because its device left meanwhile: the cloud's stays as it is.
     if (!isAssignableType(type)) return { kind: "applied", effects: [], followUps: [] };
   }
-  return {
-    kind: "rejected",
-    code: "NOT_FOUND",
-    text: `${type.slice(0, 64)} with id [${id}] is not assigned to this edge`,
-  };
+  return notAssigned({ type, id });
+}
+
+/** Both ends have to be on the edge. */
+async function guardRelation(tx: Queryable, edgeId: Uuid, { from, to }: RelationSaved): Promise<ApplyResult | null> {
+  for (const end of [from, to]) {
+    if (!(await isOnEdge(tx, edgeId, end))) return notAssigned(end);
+  }
+  return null;
+}
+
+function notAssigned({ type, id }: EntityRef): ApplyResult {
+  const text = `${type.slice(0, 64)} with id [${id}] is not assigned to this edge`;
+  return { kind: "rejected", code: "NOT_FOUND", text };
 }
 
 /** Whether something with this profile is on the edge. */

@@ -21,6 +21,7 @@ import { addMetricsRoute } from "../../shared/rest/metrics.ts";
 import { addOpenApiRoutes } from "../../shared/rest/openapi.ts";
 import type { Authenticator } from "../../shared/rest/principal.ts";
 import { addProfileRoutes } from "../../shared/rest/profiles.ts";
+import { addRelationRoutes } from "../../shared/rest/relations.ts";
 import type { ResourceDeps } from "../../shared/rest/resource.ts";
 import { addRuleChainRoutes } from "../../shared/rest/rule-chains.ts";
 import { addTelemetryRoutes } from "../../shared/rest/telemetry.ts";
@@ -78,6 +79,7 @@ export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): RestApp
   addRuleChainRoutes(app, deps);
   addProfileRoutes(app, deps);
   addAlarmRoutes(app, deps);
+  addRelationRoutes(app, deps);
   addAttributeRoutes(app, deps);
   addTelemetryRoutes(app, deps);
   addEdgeSettingsRoutes(app, deps);

@@ -202,6 +202,8 @@ function changeToBody(change: SentChange): Record<string, unknown> {
       return { kind, alarm: JSON.parse(change.body) };
     case "alarm-comment-saved":
       return { kind, comment: JSON.parse(change.body) };
+    case "relation-saved":
+      return { kind, relation: JSON.parse(change.body) };
     case "telemetry-gap":
       return { kind, startTs: change.fromMs, endTs: change.toMs, records: change.records, reason: change.reason };
   }

@@ -94,6 +94,7 @@ function toEvent(change: Change): DeviceEvent | null {
     case "alarm-saved":
     case "alarm-removed":
     case "alarm-comment-saved":
+    case "relation-saved":
       return null;
   }
 }

@@ -1,4 +1,5 @@
 import type { Change } from "../../shared/entities/change.ts";
+import { relationAction } from "../../shared/entities/relation.ts";
 
 /** The name under which the REST convention lists a change among the events. */
 export function eventAction(change: Change): string {
@@ -22,6 +23,8 @@ export function eventAction(change: Change): string {
       return change.action;
     case "alarm-removed":
       return "ALARM_DELETE";
+    case "relation-saved":
+      return relationAction(change);
   }
 }
 

@@ -2,6 +2,7 @@ import { and, asc, eq, gt, inArray, isNull, lte, ne, sql } from "drizzle-orm";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { Change, SentChange } from "../../shared/entities/change.ts";
 import { isEntityType } from "../../shared/entities/entity-types.ts";
+import { parseRelationRecord } from "../../shared/entities/relation.ts";
 import type { TelemetryColumns } from "../../shared/entities/telemetry-columns.ts";
 import { concatColumns } from "../../shared/entities/telemetry-columns.ts";
 import { currentAlarmChange } from "../../shared/store/alarm-state.ts";
@@ -10,6 +11,7 @@ import type { BlobStore } from "../../shared/store/blob-store.ts";
 import { credentialsSaved, findCredentials } from "../../shared/store/device-store.ts";
 import type { Page, PageRequest } from "../../shared/store/entity-store.ts";
 import { entitySaved, findEntity, toPage } from "../../shared/store/entity-store.ts";
+import { findRelation, relationSaved } from "../../shared/store/relation-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { UplinkLane } from "../../shared/sync/frames.ts";
 import { UPLINK_LANES } from "../../shared/sync/frames.ts";
@@ -223,6 +225,10 @@ async function findCurrent(tx: Queryable, change: Change): Promise<Change | null
     case "alarm-removed":
     case "alarm-comment-saved":
       return currentAlarmChange(tx, change);
+    case "relation-saved": {
+      const relation = await findRelation(tx, parseRelationRecord(change.body));
+      return relation === null ? null : relationSaved(relation);
+    }
   }
 }
 

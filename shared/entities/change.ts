@@ -109,6 +109,16 @@ export interface AlarmCommentSaved {
   readonly body: string;
 }
 
+export interface RelationSaved {
+  readonly kind: "relation-saved";
+  /** RELATION with the id of its first end: relations have none. */
+  readonly entity: EntityRef;
+  readonly from: EntityRef;
+  readonly to: EntityRef;
+  /** A RelationRecord (shared/entities/relation.ts) as JSON; it may say that the relation was removed. */
+  readonly body: string;
+}
+
 export type AlarmChange = AlarmSaved | AlarmRemoved | AlarmCommentSaved;
 
 /**
@@ -123,12 +133,20 @@ export type Change =
   | CredentialsSaved
   | TelemetryGap
   | EntityWanted
-  | AlarmChange;
+  | AlarmChange
+  | RelationSaved;
 
-/** The entity that a change hangs on: who has it is concerned. Of an alarm its originator, else what the change is about. */
+/**
+ * The entity that a change hangs on: who has it is concerned. Of an alarm its originator, of a relation an end that goes to edges, else
+ * what the change is about.
+ */
 export function subjectOf(change: Change): EntityRef {
+  if (change.kind === "relation-saved") return EVERYWHERE.has(change.from.type) ? change.to : change.from;
   return "originator" in change ? change.originator : change.entity;
 }
+
+/** Kinds that no edge has to hold in order to know of them. */
+const EVERYWHERE: ReadonlySet<string> = new Set(["TENANT", "CUSTOMER", "USER", "EDGE"]);
 
 /** A change that is too large for a batch. Its content is the change, encoded. */
 export interface LargeChange {

@@ -131,11 +131,30 @@ function conditionOf(filter: AlarmFilter): SQL | undefined {
   );
 }
 
-/** Its own alarms; as a customer those of what it owns, as a tenant those of what it owns or contains, when they are propagated so. */
+/** How far alarms go up. */
+const PROPAGATION_LEVELS_MAX = 10;
+
+/** Whether relations of the types along which the alarm is propagated lead from this entity to its originator. */
+function isBelow(id: Uuid): SQL {
+  const types = alarm.propagateRelationTypes;
+  const carries = sql`r.type_group = 'COMMON' and not r.is_removed and (json_array_length(${types}) = 0
+    or r.type in (select json_array_elements_text(${types})))`;
+  return sql`exists (
+    with recursive above (id, level) as (
+      select r.from_id, 1 from relation r where r.to_id = ${alarm.originatorId} and ${carries}
+      union
+      select r.from_id, a.level + 1 from above a join relation r on r.to_id = a.id
+      where a.level < ${PROPAGATION_LEVELS_MAX} and ${carries}
+    )
+    select from above where above.id = ${id})`;
+}
+
+/** Its own alarms and those that relations carry to it; as a customer those of what it owns, as a tenant those of what it owns or contains, when they are propagated so. */
 function isShownAt({ type, id }: EntityRef): SQL | undefined {
   const isOwner = type === "TENANT" ? sql`${entity.customerId} is null` : eq(entity.customerId, id);
   return or(
     eq(alarm.originatorId, id),
+    and(eq(alarm.propagate, true), isBelow(id)),
     type === "TENANT" ? eq(alarm.propagateToTenant, true) : undefined,
     type === "TENANT" || type === "CUSTOMER" ? and(eq(alarm.propagateToOwner, true), isOwner) : undefined,
   );

@@ -17,6 +17,7 @@ import { isEntityType } from "../entities/entity-types.ts";
 import { TEXT_LENGTH_MAX } from "../entities/fields.ts";
 import { KEY_LENGTH_MAX, splitValues } from "../entities/values.ts";
 import { applyAlarmChange } from "./apply-alarm.ts";
+import { applyRelationSaved } from "./apply-relation.ts";
 import { applied, rejected, type ApplyContext, type ApplyResult } from "./apply-result.ts";
 import { attributesSaved, putAttributes, readAttributeRows } from "./attribute-store.ts";
 import { credentialsSaved, lockCredentialsFor, putCredentials } from "./device-store.ts";
@@ -33,6 +34,7 @@ import {
   replaceEntity,
 } from "./entity-store.ts";
 import { adoptProfile, renameSubtypes } from "./profile-store.ts";
+import { loadRelationsOf } from "./relation-store.ts";
 import type { StoreDeps } from "./store-deps.ts";
 import { attribute, entity } from "./tables.ts";
 import type { Queryable } from "./unit-of-work.ts";
@@ -69,12 +71,14 @@ export async function applyChange(
       return rejected("UNSUPPORTED_ITEM", "A gap in telemetry is noted by the cloud alone");
     case "entity-wanted":
       return context.from === "cloud"
-        ? applied([], await loadEntity(tx, change.entity))
+        ? applied([], [...(await loadEntity(tx, change.entity)), ...(await loadRelationsOf(tx, change.entity.id))])
         : rejected("UNSUPPORTED_ITEM", "Entities are asked for by the cloud only");
     case "alarm-saved":
     case "alarm-removed":
     case "alarm-comment-saved":
       return applyAlarmChange(tx, deps, { change, context });
+    case "relation-saved":
+      return applyRelationSaved(tx, change, context);
     default:
       return change satisfies never;
   }

@@ -7,6 +7,7 @@ import { ENTITY_KINDS, titleOf } from "../entities/entity-kinds.ts";
 import type { EntityRecord } from "../entities/entity-record.ts";
 import { isKindType, type EntityType, type KindType } from "../entities/entity-types.ts";
 import { eraseAlarmsOf } from "./alarm-store.ts";
+import { eraseRelationsOf, moveRelations } from "./relation-store.ts";
 import { attribute, deviceCredentials, entity, telemetry, telemetryLatest } from "./tables.ts";
 import type { Outcome, Queryable } from "./unit-of-work.ts";
 
@@ -283,7 +284,7 @@ export async function listSubtypes(
 }
 
 /**
- * Deletes the entity with everything that is its own: credentials, attributes, telemetry, alarms.
+ * Deletes the entity with everything that is its own: credentials, attributes, telemetry, alarms, relations.
  *
  * @throws AppError NOT_FOUND, INVALID_ARGUMENT while something needs it
  */
@@ -325,6 +326,7 @@ export async function eraseEntity(tx: Queryable, id: Uuid): Promise<void> {
   await tx.delete(telemetryLatest).where(eq(telemetryLatest.entityId, id));
   await tx.delete(telemetry).where(eq(telemetry.entityId, id));
   await eraseAlarmsOf(tx, id);
+  await eraseRelationsOf(tx, id);
 }
 
 /** The change that says what `record` is now. */
@@ -343,6 +345,7 @@ export async function moveTenant(tx: Queryable, from: Uuid, to: Uuid): Promise<v
     .set({ tenantId: to })
     .where(and(eq(entity.tenantId, from), ne(entity.tenantId, to)));
   await tx.execute(sql`update app_user set tenant_id = ${to} where tenant_id = ${from}`);
+  await moveRelations(tx, from, to);
 }
 
 /** Titles of customers, for lists that show them. */

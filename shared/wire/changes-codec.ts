@@ -104,6 +104,11 @@ function changeMessage(change: SentChange): MessageInitShape<typeof ChangeSchema
     case "alarm-removed":
     case "alarm-comment-saved":
       return { kind: alarmKind(change) };
+    case "relation-saved": {
+      const { body } = change;
+      const ends = { from: refToWire(change.from), to: refToWire(change.to) };
+      return { kind: { case: "relationSaved", value: { entity, ...ends, body } } };
+    }
   }
 }
 
@@ -161,6 +166,11 @@ function changeFromMessage({ kind }: ChangeMessage): SentChange | null {
     case "alarmRemoved":
     case "alarmCommentSaved":
       return alarmChangeFrom(kind);
+    case "relationSaved": {
+      const { body } = kind.value;
+      const ends = { from: refFrom(kind.value.from), to: refFrom(kind.value.to) };
+      return { kind: "relation-saved", entity: refFrom(kind.value.entity), ...ends, body };
+    }
     case undefined:
       return null;
   }

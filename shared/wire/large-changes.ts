@@ -76,6 +76,7 @@ function lengthOf(change: Change): number {
     case "entity-saved":
     case "alarm-saved":
     case "alarm-comment-saved":
+    case "relation-saved":
       return change.body.length;
     case "attributes-saved":
       return change.attributes.reduce((sum, { value }) => sum + value.length, 0);

@@ -114,6 +114,7 @@ const change: fc.Arbitrary<SentChange> = fc.oneof(
     action: fc.constantFrom(...ALARM_ACTIONS),
     body: fc.json(),
   }),
+  fc.record({ kind: fc.constant("relation-saved" as const), entity, from: entity, to: entity, body: fc.json() }),
   fc.record({ kind: fc.constant("alarm-removed" as const), entity, originator: entity }),
   fc.record({
     kind: fc.constant("alarm-comment-saved" as const),
