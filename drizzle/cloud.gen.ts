@@ -178,5 +178,13 @@ export const MIGRATIONS: readonly Migration[] = [
       "CREATE INDEX \"relation_by_version\" ON \"relation\" USING btree (\"tenant_id\",\"version\");",
       "CREATE INDEX \"relation_by_time\" ON \"relation\" USING btree (\"is_removed\",\"updated_ms\");"
     ]
+  },
+  {
+    "id": "0013_followers",
+    "hash": "e6c702cd5dbb13d1ef0b9259f943b02e8b5713fa17ba51816c79695f207a82f5",
+    "statements": [
+      "ALTER TABLE \"edge_assignment\" ADD COLUMN \"follows\" boolean DEFAULT false NOT NULL;",
+      "-- What was assigned before needs its profile and its customer on the same edges.\nINSERT INTO \"edge_assignment\" (\"edge_id\", \"entity_id\", \"entity_type\", \"assigned_ms\", \"follows\")\nSELECT DISTINCT ON (a.\"edge_id\", n.\"id\") a.\"edge_id\", n.\"id\", n.\"entity_type\", a.\"assigned_ms\", true\nFROM \"edge_assignment\" a JOIN \"entity\" e ON e.\"id\" = a.\"entity_id\" JOIN \"entity\" n ON n.\"id\" IN (e.\"profile_id\", e.\"customer_id\")\nON CONFLICT DO NOTHING;"
+    ]
   }
 ];

@@ -1,17 +1,19 @@
 import { and, eq, sql, type SQL } from "drizzle-orm";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
-import { ENTITY_KINDS, titleOf } from "../../shared/entities/entity-kinds.ts";
+import { titleOf } from "../../shared/entities/entity-kinds.ts";
 import type { EntityRecord } from "../../shared/entities/entity-record.ts";
 import type { KindType } from "../../shared/entities/entity-types.ts";
 import { lockEntity } from "../../shared/store/entity-store.ts";
 import { entity } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
+import { checkAssign, checkUnassign } from "./assignment-rules.ts";
 import type { EdgeEvent } from "./downlink-store.ts";
-import { edge, edgeAssignment, edgePastAssignment } from "./schema.ts";
+import { addNeededOnEdge, dropUnneeded, keepNeeded, lockEdge } from "./edge-holdings.ts";
+import { edge, edgeAssignment } from "./schema.ts";
 
-// Which entity is on which edge. Assigning holds the entity's row against every writer until the commit: a change made at the same
-// moment either is in what the edge gets, or sees the assignment and is sent after it.
+// Which entity people put on which edge; what follows from that is in edge-holdings.ts. Assigning holds the entity's row against every
+// writer until the commit: a change made at the same moment either is in what the edge gets, or sees the assignment and is sent after it.
 
 export interface Assignment {
   readonly edgeId: Uuid;
@@ -26,30 +28,42 @@ export interface AssignmentOutcome {
 }
 
 /**
- * Assigns an entity to an edge; its profile goes first. Assigning what is assigned already changes nothing.
+ * Assigns an entity to an edge; what it needs goes first. Assigning what is assigned already changes nothing.
  *
- * @throws AppError NOT_FOUND for the entity, INVALID_ARGUMENT for the edge
+ * @throws AppError NOT_FOUND for the entity, INVALID_ARGUMENT for the edge and for what may not go there
  */
 export async function assignEntity(
   tx: Queryable,
   assignment: Assignment,
   { nowMs }: { readonly nowMs: number },
 ): Promise<AssignmentOutcome> {
-  const { edgeId, type, entityId } = assignment;
+  const { edgeId, type, entityId, tenantId } = assignment;
   await keepEdge(tx, assignment);
-  const record = await lockEntity(tx, { type, id: entityId, tenantId: assignment.tenantId });
-  const isNew = await addAssignment(tx, { edgeId, type, entityId }, { nowMs });
-  if (!isNew) return { result: record, events: [] };
-  const events: EdgeEvent[] = [{ edgeId, type, entityId, action: "ASSIGNED_TO_EDGE", body: null }];
-  const { profileType } = ENTITY_KINDS[type];
-  if (record.profileId !== null && profileType !== null) {
-    await tx.select({ id: entity.id }).from(entity).where(eq(entity.id, record.profileId)).for("share");
-    events.unshift({ edgeId, type: profileType, entityId: record.profileId, action: "ADDED", body: null });
-  }
-  return { result: record, events };
+  const record = await lockEntity(tx, { type, id: entityId, tenantId });
+  await keepNeeded(tx, entityId);
+  await lockEdge(tx, edgeId);
+  await checkAssign(tx, { edgeId, record });
+  if (!(await putAssignment(tx, assignment, nowMs))) return { result: record, events: [] };
+  const needed = await addNeededOnEdge(tx, { edgeId, entityId }, nowMs);
+  const event: EdgeEvent = { edgeId, type, entityId, action: "ASSIGNED_TO_EDGE", body: null };
+  return { result: record, events: [...needed, event] };
 }
 
-/** The row alone, for an entity that came from this very edge. False when it was there. */
+/** False when it was assigned already; what only followed is assigned from now on. */
+async function putAssignment(tx: Queryable, { edgeId, type, entityId }: Assignment, nowMs: number): Promise<boolean> {
+  const rows = await tx
+    .insert(edgeAssignment)
+    .values({ edgeId, entityId, entityType: type, assignedMs: Math.round(nowMs) })
+    .onConflictDoUpdate({
+      target: [edgeAssignment.edgeId, edgeAssignment.entityId],
+      set: { follows: false },
+      setWhere: eq(edgeAssignment.follows, true),
+    })
+    .returning({ edgeId: edgeAssignment.edgeId });
+  return rows.length === 1;
+}
+
+/** The row alone, for an entity that came from this very edge; what follows there already stays a follower. False when it was there. */
 export async function addAssignment(
   tx: Queryable,
   { edgeId, type, entityId }: Omit<Assignment, "tenantId">,
@@ -76,33 +90,34 @@ async function keepEdge(tx: Queryable, { edgeId, tenantId, type }: Assignment): 
 }
 
 /**
- * Ends an assignment; unassigning what is not assigned changes nothing.
+ * Ends an assignment; what nothing on the edge needs any more leaves with it. Unassigning what is not assigned changes nothing.
  *
- * @throws AppError NOT_FOUND for the entity
+ * @throws AppError NOT_FOUND for the entity, INVALID_ARGUMENT for what has to stay
  */
 export async function unassignEntity(tx: Queryable, assignment: Assignment): Promise<AssignmentOutcome> {
   const { edgeId, type, entityId, tenantId } = assignment;
   const record = await lockEntity(tx, { type, id: entityId, tenantId });
-  const wasAssigned = await removeAssignment(tx, { edgeId, entityId });
-  const event: EdgeEvent = { edgeId, type, entityId, action: "UNASSIGNED_FROM_EDGE", body: null };
-  return { result: record, events: wasAssigned ? [event] : [] };
+  await lockEdge(tx, edgeId);
+  await checkUnassign(tx, { edgeId, record });
+  return { result: record, events: await endAssignment(tx, { edgeId, entityId }) };
 }
 
-/** The rows alone: what the edge measured before it hears of it is still taken. False when it was not assigned. */
-export async function removeAssignment(
+/** It follows from now on, and leaves at once unless something needs it. Locks: the edge. */
+export async function endAssignment(
   tx: Queryable,
   { edgeId, entityId }: { readonly edgeId: Uuid; readonly entityId: Uuid },
-): Promise<boolean> {
+): Promise<EdgeEvent[]> {
   const rows = await tx
-    .delete(edgeAssignment)
-    .where(and(eq(edgeAssignment.edgeId, edgeId), eq(edgeAssignment.entityId, entityId)))
+    .update(edgeAssignment)
+    .set({ follows: true })
+    .where(
+      and(eq(edgeAssignment.edgeId, edgeId), eq(edgeAssignment.entityId, entityId), eq(edgeAssignment.follows, false)),
+    )
     .returning({ edgeId: edgeAssignment.edgeId });
-  if (rows.length === 0) return false;
-  const endedMs = sql`(extract(epoch from clock_timestamp()) * 1000)::bigint`;
-  await tx.insert(edgePastAssignment).values({ edgeId, entityId, endedMs }).onConflictDoNothing();
-  return true;
+  return rows.length === 0 ? [] : dropUnneeded(tx, { edgeId, entityIds: [entityId] });
 }
 
+/** Whether it is on the edge: assigned, or because something there needs it. */
 export async function isAssigned(
   db: Queryable,
   { edgeId, entityId }: { readonly edgeId: Uuid; readonly entityId: Uuid },
@@ -116,5 +131,6 @@ export async function isAssigned(
 
 /** For listEntities: only what is assigned to this edge. */
 export function assignedTo(edgeId: Uuid): SQL {
-  return sql`exists (select from ${edgeAssignment} where ${edgeAssignment.edgeId} = ${edgeId} and ${edgeAssignment.entityId} = ${entity.id})`;
+  return sql`exists (select from ${edgeAssignment} where ${edgeAssignment.edgeId} = ${edgeId}
+    and ${edgeAssignment.entityId} = ${entity.id} and not ${edgeAssignment.follows})`;
 }

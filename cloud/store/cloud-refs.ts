@@ -41,6 +41,8 @@ export async function findAssignmentRelations(
     .innerJoin(edge, and(eq(edge.id, edgeAssignment.edgeId), eq(edge.tenantId, tenantId)))
     .where(
       and(
+        // What only follows nobody has put there.
+        eq(edgeAssignment.follows, false),
         from === undefined ? undefined : eq(edgeAssignment.edgeId, from.id),
         to === undefined ? undefined : eq(edgeAssignment.entityId, to.id),
       ),

@@ -9,6 +9,7 @@ import { arrayParam } from "../../shared/store/array-param.ts";
 import { toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
 import type { Outcome, Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
 import { ALARM_EVENT_ACTIONS, alarmEvent } from "./alarm-downlinks.ts";
+import { addNeededBy, dropUnneeded, lockHolders, rankOfType, settleEdge } from "./edge-holdings.ts";
 import { relationEvent } from "./relation-downlinks.ts";
 import { edgeAssignment, edgeEvent, edgeEventAck, edgeEventRejection, edgePastAssignment, edgeSync } from "./schema.ts";
 
@@ -55,10 +56,13 @@ export interface RecordOptions {
   readonly excludeEdgeId?: Uuid | undefined;
   /** Rows for single edges, behind the others. @default none */
   readonly events?: readonly EdgeEvent[];
+  /** Entities that have just been put on an edge. @default none */
+  readonly newcomers?: readonly Uuid[];
 }
 
 /**
- * Writes one row per change and edge that follows the entity; assignments of deleted entities end.
+ * Writes one row per change and edge on which the entity is, and for what the edges need because of it, or need no more; what is on
+ * them changes accordingly.
  *
  * @returns the edges that got a row
  */
@@ -67,26 +71,48 @@ export async function recordChanges(
   changes: readonly Change[],
   options: RecordOptions,
 ): Promise<Uuid[]> {
-  const { nowMs, excludeEdgeId, events = [] } = options;
-  if (changes.length === 0) return recordEvents(tx, events, { nowMs });
-  // One statement for both: edges are locked in one order only.
-  const item = sql`select * from (${followersOf(changes.map(toEvent), excludeEdgeId)}) as followed
-    union all ${givenEvents(events, changes.length)}`;
-  const edgeIds = await insertEvents(tx, item, nowMs);
-  const deleted = changes
-    .filter((change) => change.kind === "entity-removed" && change.deleted)
-    .map((c) => c.entity.id);
-  if (deleted.length > 0) {
-    // One that was made again under its id keeps its edges.
-    const isGone = sql`not exists (select from entity e where e.id = ${edgeAssignment.entityId})`;
-    const ended = await tx
-      .delete(edgeAssignment)
-      .where(and(inArray(edgeAssignment.entityId, deleted), isGone))
-      .returning({ edgeId: edgeAssignment.edgeId, entityId: edgeAssignment.entityId });
-    const past = ended.map((assignment) => ({ ...assignment, endedMs: Math.round(nowMs) }));
-    if (past.length > 0) await tx.insert(edgePastAssignment).values(past).onConflictDoNothing();
+  const { nowMs, excludeEdgeId, events = [], newcomers = [] } = options;
+  if (changes.length === 0 && newcomers.length === 0) return recordEvents(tx, events, { nowMs });
+  const { gaining, dropped, deleted } = readNeeds(changes);
+  const needing = [...new Set([...gaining, ...newcomers])];
+  if (needing.length + dropped.length + deleted.length > 0) {
+    await lockHolders(tx, [...new Set([...changes.map(({ entity }) => entity.id), ...needing])]);
   }
-  return edgeIds;
+  const needed = needing.length === 0 ? [] : await addNeededBy(tx, needing, nowMs);
+  // One statement for all: edges are locked in one order only. What is needed goes before what needs it.
+  const item = sql`${givenEvents(needed, 0)}
+    union all select edge_id, type, action, entity_id, body, position + ${needed.length}::bigint
+      from (${followersOf(changes.map(toEvent), excludeEdgeId)}) as followed
+    union all ${givenEvents(events, needed.length + changes.length)}`;
+  const edgeIds = await insertEvents(tx, item, nowMs);
+  if (deleted.length > 0) await endHoldingsOf(tx, deleted, nowMs);
+  const left = dropped.length === 0 ? [] : await dropUnneeded(tx, { entityIds: dropped });
+  return [...new Set([...edgeIds, ...(await recordEvents(tx, left, { nowMs }))])];
+}
+
+/** What the changes mean for what is on edges. */
+function readNeeds(changes: readonly Change[]) {
+  const gaining: Uuid[] = [];
+  const dropped = new Set<Uuid>();
+  const deleted: Uuid[] = [];
+  for (const change of changes) {
+    if (change.kind !== "entity-saved" && change.kind !== "entity-removed") continue;
+    if ((change.needs?.added.length ?? 0) > 0) gaining.push(change.entity.id);
+    for (const id of change.needs?.dropped ?? []) dropped.add(id);
+    if (change.kind === "entity-removed" && change.deleted) deleted.push(change.entity.id);
+  }
+  return { gaining, dropped: [...dropped], deleted };
+}
+
+async function endHoldingsOf(tx: Queryable, deleted: readonly Uuid[], nowMs: number): Promise<void> {
+  // One that was made again under its id keeps its edges.
+  const isGone = sql`not exists (select from entity e where e.id = ${edgeAssignment.entityId})`;
+  const ended = await tx
+    .delete(edgeAssignment)
+    .where(and(inArray(edgeAssignment.entityId, [...deleted]), isGone))
+    .returning({ edgeId: edgeAssignment.edgeId, entityId: edgeAssignment.entityId });
+  const past = ended.map((assignment) => ({ ...assignment, endedMs: Math.round(nowMs) }));
+  if (past.length > 0) await tx.insert(edgePastAssignment).values(past).onConflictDoNothing();
 }
 
 /** Writes these rows, in this order. @returns the edges that got a row */
@@ -118,7 +144,7 @@ export async function requestFullSync(
   edgeId: Uuid,
 ): Promise<boolean> {
   const item = sql`select a.edge_id, a.entity_type as type, 'ADDED' as action, a.entity_id, null::text as body,
-      row_number() over (order by a.assigned_ms, a.entity_id) as position
+      row_number() over (order by ${rankOfType(sql`a.entity_type`)}, a.assigned_ms, a.entity_id) as position
     from edge_assignment a where a.edge_id = ${edgeId}::uuid`;
   return (await insertEvents(tx, item, clock.nowMs())).length > 0;
 }
@@ -175,7 +201,7 @@ function eventArrays(events: readonly EntityEvent[]): SQL {
     )}`;
 }
 
-/** A profile is followed by the edges to which a device or asset with it is assigned. */
+/** A row for each change and edge on which its subject is. */
 function followersOf(events: readonly EntityEvent[], excludeEdgeId: Uuid | undefined): SQL {
   const exclude = sql`a.edge_id is distinct from ${excludeEdgeId ?? null}::uuid`;
   const subjects = arrayParam(
@@ -188,10 +214,7 @@ function followersOf(events: readonly EntityEvent[], excludeEdgeId: Uuid | undef
         as input (type, action, entity_id, body, subject_id, position)
     )
     select a.edge_id, c.type, c.action, c.entity_id, c.body, c.position
-    from change c join edge_assignment a on a.entity_id = c.subject_id where ${exclude}
-    union all
-    select distinct a.edge_id, c.type, c.action, c.entity_id, c.body, c.position from change c join entity e on e.profile_id = c.entity_id join edge_assignment a on a.entity_id = e.id
-    where c.type in ('DEVICE_PROFILE', 'ASSET_PROFILE') and ${exclude}`;
+    from change c join edge_assignment a on a.entity_id = c.subject_id where ${exclude}`;
 }
 
 /** `item` gives edge_id, type, action, entity_id, body as text, position. Edges that are gone get nothing. */
@@ -255,6 +278,7 @@ export function createCloudUnitOfWork(
           .update(edgeSync)
           .set({ syncRequested: sql`${edgeSync.syncRequested} + 1` })
           .where(eq(edgeSync.edgeId, edgeId));
+        await recordEvents(tx, await settleEdge(tx, edgeId, clock.nowMs()), { nowMs: clock.nowMs() });
         if (full) await requestFullSync(tx, { clock }, edgeId);
         return { result: undefined, edgeIds: [edgeId] };
       }),

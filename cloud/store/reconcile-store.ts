@@ -36,12 +36,9 @@ export function readCloudDigest(
   );
 }
 
-/** What is assigned to the edge; of profiles, what that refers to. */
+/** What is on the edge: assigned, or because something there needs it. */
 function scopeOf(edgeId: Uuid, entityType: string): DigestScope {
-  const assigned = sql`select a.entity_id from edge_assignment a where a.edge_id = ${edgeId}::uuid`;
-  const condition = isProfileType(entityType)
-    ? sql`e.id in (select u.profile_id from entity u where u.id in (${assigned}))`
-    : sql`e.id in (${assigned})`;
+  const condition = sql`e.id in (select a.entity_id from edge_assignment a where a.edge_id = ${edgeId}::uuid)`;
   return { entityType, condition };
 }
 

@@ -1,5 +1,5 @@
 import { sql } from "drizzle-orm";
-import { bigint, index, json, pgTable, primaryKey, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
+import { bigint, boolean, index, json, pgTable, primaryKey, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { seqRanges } from "../../shared/store/seq-ranges.ts";
 
 // What only the cloud stores; the tables that both ends have are in shared/store/tables.ts.
@@ -49,6 +49,8 @@ export const edgeAssignment = pgTable(
     entityId: uuid("entity_id").notNull(),
     entityType: text("entity_type").notNull(),
     assignedMs: timeMs("assigned_ms"),
+    /** Nobody put it there: something on the edge needs it; see edge-holdings.ts. */
+    follows: boolean("follows").notNull().default(false),
   },
   (table) => [
     primaryKey({ columns: [table.edgeId, table.entityId] }),

@@ -17,8 +17,9 @@ import { decodeItems } from "../../shared/wire/changes-codec.ts";
 import { decompress } from "../../shared/wire/compression.ts";
 import { tagOfItems } from "../../shared/wire/item-tag.ts";
 import { bringBackLarge } from "../../shared/wire/large-changes.ts";
-import { addAssignment, removeAssignment } from "./assignment-store.ts";
-import { recordChanges, runTransaction, toEvent } from "./downlink-store.ts";
+import { addAssignment, endAssignment } from "./assignment-store.ts";
+import { recordChanges, runTransaction, toEvent, type EdgeEvent } from "./downlink-store.ts";
+import { lockEdge } from "./edge-holdings.ts";
 import { commitRange } from "./edge-session-store.ts";
 import { saveGaps } from "./gap-store.ts";
 import { guardUplinkChange, hasCredentialsUnderWay } from "./uplink-guard.ts";
@@ -62,6 +63,7 @@ async function applyOnce(
   const rejections: Rejection[] = [];
   const effects: Change[] = [];
   const followUps: Change[] = [];
+  const holdings: HoldingChanges = { newcomers: [], events: [] };
   for (const batch of batches) {
     const items = decodeItems(decompress(batch), batch.count);
     await commitRange(tx, origin, { first: batch.firstSeq, last: lastSeqOf(batch) }, tagOfItems(items));
@@ -75,7 +77,7 @@ async function applyOnce(
         item: { ...item, changes: others },
         refusal,
         mode,
-        apply: (inner, change) => applyFromEdge(inner, deps, { origin, change, context }),
+        apply: (inner, change) => applyFromEdge(inner, deps, { origin, change, context, holdings }),
       });
       if (outcome.kind === "rejected") rejections.push(createRejection(batch.firstSeq + index, outcome, cloudVersion));
       else {
@@ -87,7 +89,12 @@ async function applyOnce(
   const nowMs = Math.round(deps.clock.nowMs());
   await storeUplinkRejections(tx, origin, { rejections, nowMs });
   const answers = followUps.map((change) => ({ edgeId, ...toEvent(change) }));
-  const edgeIds = await recordChanges(tx, effects, { nowMs, excludeEdgeId: edgeId, events: answers });
+  const edgeIds = await recordChanges(tx, effects, {
+    nowMs,
+    excludeEdgeId: edgeId,
+    events: [...answers, ...holdings.events],
+    newcomers: holdings.newcomers,
+  });
   return { rejections, edgeIds };
 }
 
@@ -95,28 +102,39 @@ interface EdgeChange {
   readonly origin: UplinkOrigin;
   readonly change: Change;
   readonly context: ApplyContext;
+  readonly holdings: HoldingChanges;
+}
+
+/** What the items change in what is on the edge. */
+interface HoldingChanges {
+  readonly newcomers: Uuid[];
+  readonly events: EdgeEvent[];
 }
 
 /** What an edge makes is assigned to it; what it gives back only leaves it. */
 async function applyFromEdge(
   tx: Queryable,
   deps: StoreDeps,
-  { origin, change, context }: EdgeChange,
+  { origin, change, context, holdings }: EdgeChange,
 ): Promise<ApplyResult> {
   const { edgeId } = origin;
   const { id: entityId, type } = change.entity;
   const blocked = await guardUplinkChange(tx, origin, change);
   if (blocked !== null) return blocked;
   if (change.kind === "entity-removed" && !change.deleted) {
-    await removeAssignment(tx, { edgeId, entityId });
+    await lockEdge(tx, edgeId);
+    const left = await endAssignment(tx, { edgeId, entityId });
+    holdings.events.push(...left.filter((event) => event.entityId !== entityId));
     return { kind: "applied", effects: [], followUps: [] };
   }
   const result = await applyChange(tx, deps, { change, context });
   if (result.kind === "rejected") return result;
   if (change.kind === "entity-saved" && isAssignableType(type)) {
     const nowMs = Math.round(deps.clock.nowMs());
-    const isNew = await addAssignment(tx, { edgeId, type, entityId }, { nowMs });
-    if (isNew) await relateToEdge(tx, deps, { origin, entity: change.entity });
+    if (await addAssignment(tx, { edgeId, type, entityId }, { nowMs })) {
+      holdings.newcomers.push(entityId);
+      await relateToEdge(tx, deps, { origin, entity: change.entity });
+    }
   }
   if (change.kind === "credentials-saved" && (await hasCredentialsUnderWay(tx, { edgeId, deviceId: entityId }))) {
     return { ...result, followUps: [...result.followUps, change] };

@@ -7,7 +7,7 @@ import { entity } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { isAssigned } from "./assignment-store.ts";
 import { isOnEdge } from "./relation-downlinks.ts";
-import { edgeAssignment, edgeEvent, edgeSync } from "./schema.ts";
+import { edgeEvent, edgeSync } from "./schema.ts";
 
 // What an edge may do to the cloud: touch what is assigned to it, and make new things, which are assigned to it by that. A gateway
 // in the hands of somebody else must not reach the rest of its tenant.
@@ -24,9 +24,7 @@ export async function guardUplinkChange(
   // New, or gone already: applyChange says which.
   if (stored === undefined) return null;
   if (stored.tenantId === tenantId) {
-    if (isAssignableType(type) ? await isAssigned(tx, { edgeId, entityId: id }) : await isUsedOnEdge(tx, edgeId, id)) {
-      return null;
-    }
+    if (await isAssigned(tx, { edgeId, entityId: id })) return null;
     // A profile of the tenant that nothing on the edge uses, say because its device left meanwhile: the cloud's stays as it is.
     if (!isAssignableType(type)) return { kind: "applied", effects: [], followUps: [] };
   }
@@ -44,17 +42,6 @@ async function guardRelation(tx: Queryable, edgeId: Uuid, { from, to }: Relation
 function notAssigned({ type, id }: EntityRef): ApplyResult {
   const text = `${type.slice(0, 64)} with id [${id}] is not assigned to this edge`;
   return { kind: "rejected", code: "NOT_FOUND", text };
-}
-
-/** Whether something with this profile is on the edge. */
-async function isUsedOnEdge(tx: Queryable, edgeId: Uuid, profileId: Uuid): Promise<boolean> {
-  const rows = await tx
-    .select({ id: entity.id })
-    .from(entity)
-    .innerJoin(edgeAssignment, and(eq(edgeAssignment.entityId, entity.id), eq(edgeAssignment.edgeId, edgeId)))
-    .where(eq(entity.profileId, profileId))
-    .limit(1);
-  return rows.length > 0;
 }
 
 /**

@@ -8,11 +8,19 @@ export interface EntityRef {
   readonly id: Uuid;
 }
 
+/** In what a change of an entity changed what it needs (shared/entities/entity-kinds.ts); only for the side that made it, never sent. */
+export interface NeedsChange {
+  readonly added: readonly Uuid[];
+  readonly dropped: readonly Uuid[];
+}
+
 export interface EntitySaved {
   readonly kind: "entity-saved";
   readonly entity: EntityRef;
   /** The entity's record (shared/entities/entity-record.ts) as JSON. */
   readonly body: string;
+  /** Absent: it needs what it needed. */
+  readonly needs?: NeedsChange;
 }
 
 export interface EntityRemoved {
@@ -20,6 +28,7 @@ export interface EntityRemoved {
   readonly entity: EntityRef;
   /** False: only the assignment to the edge ended, the entity lives on elsewhere. */
   readonly deleted: boolean;
+  readonly needs?: NeedsChange;
 }
 
 export interface AttributesSaved {

@@ -4,7 +4,8 @@ import { customerKind } from "./customer.ts";
 import { dashboardKind } from "./dashboard.ts";
 import { deviceProfileKind } from "./device-profile.ts";
 import { deviceKind } from "./device.ts";
-import type { EntityKind, ProfileType } from "./entity-kind.ts";
+import type { EntityKind, ProfileType, Reference } from "./entity-kind.ts";
+import type { EntityRecord } from "./entity-record.ts";
 import { isKindType, KIND_TYPES, type EntityType, type KindType } from "./entity-types.ts";
 import { entityViewKind } from "./entity-view.ts";
 import { ruleChainKind } from "./rule-chain.ts";
@@ -47,4 +48,15 @@ export function isAssignableType(type: string): type is KindType {
 /** Kinds that devices or assets have as their profile. */
 export function isProfileType(type: string): type is ProfileType {
   return type === "DEVICE_PROFILE" || type === "ASSET_PROFILE";
+}
+
+/** All that a record needs: its profile, its customer, and what its kind says. */
+export function needsOf(record: EntityRecord): readonly Reference[] {
+  const { references, profileType } = ENTITY_KINDS[record.entityType];
+  const { customerId, profileId } = record;
+  return [
+    ...references(record),
+    ...(profileType === null || profileId === null ? [] : [{ type: profileType, id: profileId }]),
+    ...(customerId === null ? [] : [{ type: "CUSTOMER" as const, id: customerId }]),
+  ];
 }

@@ -23,6 +23,7 @@ import { attributesSaved, putAttributes, readAttributeRows } from "./attribute-s
 import { credentialsSaved, lockCredentialsFor, putCredentials } from "./device-store.ts";
 import { loadEntity } from "./entity-state.ts";
 import {
+  entityDeleted,
   entitySaved,
   eraseEntity,
   findEntity,
@@ -192,11 +193,11 @@ async function merge(
   if (record.name === stored.name || holder === null) {
     await replaceEntity(tx, record);
     if (record.name !== stored.name) await renameSubtypes(tx, record);
-    return { result: record, effects: [entitySaved(record)], followUps: [] };
+    return { result: record, effects: [entitySaved(record, stored)], followUps: [] };
   }
   return isProfileType(record.entityType) && context.from === "edge"
     ? { result: null, effects: [], followUps: [entitySaved(stored)] }
-    : settleName(tx, { record, holder, context, write: (named) => replaceEntity(tx, named) });
+    : settleName(tx, { record, holder, stored, context, write: (named) => replaceEntity(tx, named) });
 }
 
 /** Two entities want one name: the cloud's keeps it. */
@@ -205,11 +206,13 @@ async function settleName(
   {
     record,
     holder,
+    stored,
     context,
     write,
   }: {
     record: EntityRecord;
     holder: EntityRecord;
+    stored?: EntityRecord;
     context: ApplyContext;
     write: (named: EntityRecord) => Promise<void>;
   },
@@ -217,7 +220,7 @@ async function settleName(
   if (context.from === "edge") {
     const renamed = { ...record, name: await freeName(tx, record, context.edgeName) };
     await write(renamed);
-    return { result: renamed, effects: [entitySaved(renamed)], followUps: [entitySaved(renamed)] };
+    return { result: renamed, effects: [entitySaved(renamed, stored)], followUps: [entitySaved(renamed)] };
   }
   const moved = { ...holder, name: await freeName(tx, holder, context.edgeName), version: holder.version + 1 };
   await replaceEntity(tx, moved);
@@ -311,13 +314,15 @@ async function applyEntityRemoved(tx: Queryable, change: EntityRemoved, context:
   if (stored === null || stored.tenantId !== context.tenantId || stored.entityType !== change.entity.type)
     return applied();
   if ((await findUserOf(tx, stored.id)) !== null) {
+    // Something made here needs it, which the other side hears of, and keeps it here then.
+    if (!change.deleted) return applied();
     return rejected(
       "INVALID_ARGUMENT",
       `The ${titleOf(stored.entityType).toLowerCase()} can't be deleted: something refers to it`,
     );
   }
   await eraseEntity(tx, stored.id);
-  return applied([change]);
+  return applied([change.deleted ? entityDeleted(stored) : change]);
 }
 
 /** Keeps the entity from being deleted until the commit; false when it is not there. */

@@ -66,7 +66,7 @@ async function setCustomer(
   if (stored.customerId === customerId) return { result: stored, changes: [] };
   const record = { ...stored, customerId, version: stored.version + 1 };
   await replaceEntity(tx, record);
-  return { result: record, changes: [entitySaved(record)] };
+  return { result: record, changes: [entitySaved(record, stored)] };
 }
 
 const PUBLIC_TITLE = "Public";

@@ -2,8 +2,8 @@ import { and, asc, eq, inArray } from "drizzle-orm";
 import { AppError } from "../core/errors.ts";
 import { createUuid, NULL_UUID, type Uuid } from "../core/ids.ts";
 import { createToken } from "../core/random.ts";
-import type { EntityForm, EntityInput, Reference } from "../entities/entity-kind.ts";
-import { ENTITY_KINDS, titleOf } from "../entities/entity-kinds.ts";
+import type { EntityForm, EntityInput } from "../entities/entity-kind.ts";
+import { ENTITY_KINDS, needsOf, titleOf } from "../entities/entity-kinds.ts";
 import type { EntityRecord } from "../entities/entity-record.ts";
 import type { KindType } from "../entities/entity-types.ts";
 import { TEXT_LENGTH_MAX } from "../entities/fields.ts";
@@ -99,8 +99,8 @@ function customerIdOf(given: Uuid | null | undefined): Uuid | null | undefined {
  * @throws AppError NOT_FOUND, VERSION_CONFLICT, ALREADY_EXISTS, INVALID_ARGUMENT for a reference to nothing
  */
 export async function saveEntity(tx: Queryable, deps: StoreDeps, draft: EntityDraft): Promise<Outcome<EntityRecord>> {
-  const record =
-    draft.id === null ? await insertDraft(tx, deps, draft) : await updateDraft(tx, deps, { ...draft, id: draft.id });
+  if (draft.id !== null) return updateDraft(tx, deps, { ...draft, id: draft.id });
+  const record = await insertDraft(tx, deps, draft);
   return { result: record, changes: [entitySaved(record)] };
 }
 
@@ -128,7 +128,7 @@ async function updateDraft(
   tx: Queryable,
   deps: StoreDeps,
   draft: EntityDraft & { readonly id: Uuid },
-): Promise<EntityRecord> {
+): Promise<Outcome<EntityRecord>> {
   const { entityType, id, tenantId, content, ownKeys = [] } = draft;
   const stored = await lockEntity(tx, { type: entityType, id, tenantId });
   if (draft.expectedVersion !== null && draft.expectedVersion !== stored.version) throw versionConflict(entityType);
@@ -147,7 +147,7 @@ async function updateDraft(
   await checkReferences(tx, record, stored);
   await replaceEntity(tx, record);
   if (record.name !== stored.name) await renameSubtypes(tx, record);
-  return record;
+  return { result: record, changes: [entitySaved(record, stored)] };
 }
 
 export function versionConflict(entityType: KindType): AppError {
@@ -187,8 +187,8 @@ function nameTaken(entityType: KindType): AppError {
 
 /** What a record newly refers to has to be there, of its own tenant, and stays until the commit. @throws AppError INVALID_ARGUMENT */
 export async function checkReferences(tx: Queryable, record: EntityRecord, stored: EntityRecord | null): Promise<void> {
-  const before = new Set(stored === null ? [] : referencesOf(stored).map(({ id }) => id));
-  const added = referencesOf(record).filter(({ id }) => !before.has(id));
+  const before = new Set(stored === null ? [] : needsOf(stored).map(({ id }) => id));
+  const added = needsOf(record).filter(({ id }) => !before.has(id));
   if (added.length === 0) return;
   const ids = added.map(({ id }) => id);
   const rows = await tx
@@ -206,14 +206,4 @@ export async function checkReferences(tx: Queryable, record: EntityRecord, store
       ? `Can't assign ${titleOf(record.entityType).toLowerCase()} to non-existent customer!`
       : `Can't assign non-existent ${what}!`;
   throw new AppError("INVALID_ARGUMENT", text);
-}
-
-function referencesOf(record: EntityRecord): readonly Reference[] {
-  const { references, profileType } = ENTITY_KINDS[record.entityType];
-  const { customerId, profileId } = record;
-  return [
-    ...references(record),
-    ...(profileType === null || profileId === null ? [] : [{ type: profileType, id: profileId }]),
-    ...(customerId === null ? [] : [{ type: "CUSTOMER" as const, id: customerId }]),
-  ];
 }

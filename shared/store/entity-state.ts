@@ -18,7 +18,7 @@ export async function loadEntity(db: Queryable, ref: EntityRef): Promise<Change[
 
 /** The profile first: the other side makes none up when it finds it. */
 export async function loadRecord(db: Queryable, { type, id }: EntityRef): Promise<Change[]> {
-  return isEntityType(type) ? (await findEntityWithProfile(db, { type, id })).map(entitySaved) : [];
+  return isEntityType(type) ? (await findEntityWithProfile(db, { type, id })).map((record) => entitySaved(record)) : [];
 }
 
 export async function loadCredentials(db: Queryable, { type, id }: EntityRef): Promise<Change[]> {

@@ -2,8 +2,9 @@ import { and, asc, desc, eq, getTableColumns, gte, inArray, lt, ne, or, sql, typ
 import type { PgColumn } from "drizzle-orm/pg-core";
 import { AppError } from "../core/errors.ts";
 import type { Uuid } from "../core/ids.ts";
-import type { Change } from "../entities/change.ts";
-import { ENTITY_KINDS, titleOf } from "../entities/entity-kinds.ts";
+import type { EntityRemoved, EntitySaved } from "../entities/change.ts";
+import type { Reference } from "../entities/entity-kind.ts";
+import { ENTITY_KINDS, needsOf, titleOf } from "../entities/entity-kinds.ts";
 import type { EntityRecord } from "../entities/entity-record.ts";
 import { isKindType, type EntityType, type KindType } from "../entities/entity-types.ts";
 import { eraseAlarmsOf } from "./alarm-store.ts";
@@ -295,7 +296,7 @@ export async function deleteEntity(tx: Queryable, key: EntityKey): Promise<Outco
   await eraseEntity(tx, key.id);
   return {
     result: record,
-    changes: [{ kind: "entity-removed", entity: { type: key.type, id: key.id }, deleted: true }],
+    changes: [entityDeleted(record)],
   };
 }
 
@@ -329,13 +330,32 @@ export async function eraseEntity(tx: Queryable, id: Uuid): Promise<void> {
   await eraseRelationsOf(tx, id);
 }
 
-/** The change that says what `record` is now. */
-export function entitySaved(record: EntityRecord): Change {
-  return {
+/** The change that says what `record` is now. @param before what it was; absent: it needs nothing else than it did */
+export function entitySaved(record: EntityRecord, before?: EntityRecord): EntitySaved {
+  const change: EntitySaved = {
     kind: "entity-saved",
     entity: { type: record.entityType, id: record.id },
     body: JSON.stringify(record),
   };
+  if (before === undefined) return change;
+  const [now, then] = [idsOf(needsOf(record)), idsOf(needsOf(before))];
+  const added = now.filter((id) => !then.includes(id));
+  const dropped = then.filter((id) => !now.includes(id));
+  return added.length + dropped.length === 0 ? change : { ...change, needs: { added, dropped } };
+}
+
+export function entityDeleted(record: EntityRecord): EntityRemoved {
+  const entityRef = { type: record.entityType, id: record.id };
+  return {
+    kind: "entity-removed",
+    entity: entityRef,
+    deleted: true,
+    needs: { added: [], dropped: idsOf(needsOf(record)) },
+  };
+}
+
+function idsOf(references: readonly Reference[]): Uuid[] {
+  return references.map(({ id }) => id);
 }
 
 /** Entities and users of one tenant become another's: an edge that learns whose it is. */

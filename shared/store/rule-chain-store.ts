@@ -62,7 +62,7 @@ export async function saveMetadata(
   await checkReferences(tx, record, stored);
   await checkNoLoop(tx, record);
   await replaceEntity(tx, record);
-  return { result: record, changes: [entitySaved(record)] };
+  return { result: record, changes: [entitySaved(record, stored)] };
 }
 
 /** The record with these nodes, and with what lists and other chains want to know of them. */

@@ -1,4 +1,5 @@
 import type { Uuid } from "../core/ids.ts";
+import { isKindType, KIND_TYPES, type KindType } from "../entities/entity-types.ts";
 import type { DigestEntry, TypeBuckets, TypeDigest } from "./frames.ts";
 
 // How both ends find out in what they differ, with traffic in proportion to the difference: every entity has a hash over all that is
@@ -6,11 +7,10 @@ import type { DigestEntry, TypeBuckets, TypeDigest } from "./frames.ts";
 // SQL on both ends (shared/store/digest-store.ts).
 
 /** What is compared, in the order in which it is repaired: what others refer to goes first. */
-export const DIGEST_TYPES = ["DEVICE_PROFILE", "ASSET_PROFILE", "DEVICE", "ASSET"] as const;
-export type DigestType = (typeof DIGEST_TYPES)[number];
+export const DIGEST_TYPES = KIND_TYPES;
 
-export function isDigestType(text: string): text is DigestType {
-  return (DIGEST_TYPES as readonly string[]).includes(text);
+export function isDigestType(text: string): text is KindType {
+  return isKindType(text);
 }
 
 /** Buckets that SQL tells apart; fewer are made of them by joining. */
@@ -45,7 +45,7 @@ export function joinBuckets(fine: readonly FineBucket[], count: number): readonl
   return joined;
 }
 
-export function toTypeDigest(entityType: DigestType, fine: readonly FineBucket[]): TypeDigest {
+export function toTypeDigest(entityType: KindType, fine: readonly FineBucket[]): TypeDigest {
   const entities = fine.reduce((sum, bucket) => sum + bucket.entities, 0);
   return { entityType, buckets: joinBuckets(fine, bucketCountFor(entities)) };
 }

@@ -62,8 +62,9 @@ describe("Sync Edge", () => {
     await edgeSql`update entity set name = 'Altered by hand' where id = ${altered.id}`;
     await edgeSql`update attribute set value = '9'::jsonb where entity_id = ${attribute.id} and key = 'limit'`;
     await edgeSql`update device_credentials set credentials_id = 'by-hand' where device_id = ${token.id}`;
-    await edgeSql`insert into entity select (jsonb_populate_record(e, ${edgeSql.json({ id: added, name: "Added" })})).*
-      from entity e where id = ${same[0]?.id ?? ""}`;
+    await edgeSql`insert into entity (id, name, entity_type, tenant_id, subtype, profile_id, created_ms, body)
+      select ${added}, 'Added', entity_type, tenant_id, subtype, profile_id, created_ms, body
+      from entity where id = ${same[0]?.id ?? ""}`;
     await cloudSql`delete from edge_assignment where entity_id = ${left.id}`;
 
     const { result, events } = await syncEdge(cloudApi, edgeId);
@@ -119,7 +120,10 @@ describe("Sync Edge", () => {
     const site = await bed.startSite(cloud);
     const devices = await assignDevices(site, ["One", "Two", "Three"]);
     const { events } = await syncEdge(site.cloudApi, site.edgeId, { full: true });
-    expect(about(events)).toEqual(devices.map(({ id }) => `ADDED ${id} applied`).toSorted());
+    const ofDevices = events.filter(({ type }) => type === "DEVICE");
+    expect(about(ofDevices)).toEqual(devices.map(({ id }) => `ADDED ${id} applied`).toSorted());
+    // And the profile that they have.
+    expect(events.map(({ type }) => type)).toEqual(["DEVICE_PROFILE", "DEVICE", "DEVICE", "DEVICE"]);
   });
 
   scenario("answers that an edge without a session is not connected", async (bed) => {

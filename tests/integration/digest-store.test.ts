@@ -17,6 +17,7 @@ import { openSite, renewStore, saveSite } from "../../edge/store/site-store.ts";
 import { createUuid, type Uuid } from "../../shared/core/ids.ts";
 import type { Change } from "../../shared/entities/change.ts";
 import type { EntityRecord } from "../../shared/entities/entity-record.ts";
+import { KIND_TYPES } from "../../shared/entities/entity-types.ts";
 import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
 import { systemClock as clock } from "../../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../../shared/runtime/system-random.ts";
@@ -360,7 +361,7 @@ test("requests of people are counted, and answered by the round that began after
       isComplete: true,
       tookMs: 6,
       atMs: 7,
-      checkedTypes: ["DEVICE_PROFILE", "ASSET_PROFILE", "DEVICE", "ASSET"],
+      checkedTypes: KIND_TYPES,
     },
   ]);
 });

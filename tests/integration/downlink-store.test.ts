@@ -161,7 +161,9 @@ describe("sequences", () => {
         assign(edgeId, device.id),
       ]);
       const actions = (await rowsOf(edgeId)).map((row) => row.action);
-      expect(actions).toEqual(assigned.status === "fulfilled" ? ["ADDED", "ASSIGNED_TO_EDGE", "DELETED"] : []);
+      expect(actions).toEqual(
+        assigned.status === "fulfilled" ? ["ADDED", "ASSIGNED_TO_EDGE", "DELETED", "UNASSIGNED_FROM_EDGE"] : [],
+      );
     }
   });
 });

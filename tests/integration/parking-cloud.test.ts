@@ -273,8 +273,8 @@ async function assignDevice(edge: Speaker): Promise<void> {
 describe("a downlink that the edge refused", () => {
   async function withFailures(): Promise<Speaker> {
     const edge = await newSpeaker();
-    await assignDevice(edge);
-    await assignDevice(edge);
+    // The profile, then three devices.
+    for (let device = 0; device < 3; device += 1) await assignDevice(edge);
     edge.downlinkApplied = 4;
     await edge.connect();
     const refuse = (seq: number): Rejection => ({ seq, code: "ALREADY_EXISTS", text: `Why ${seq}`, version: "1.0.0" });

@@ -218,6 +218,8 @@ describe("reading edges", () => {
   });
 });
 
+const idOf = (entity: Entity, field: string): string => (entity[field] as { readonly id: string }).id;
+
 describe("assignments", () => {
   test("refuse an unknown edge, another tenant's edge and an unknown entity", async () => {
     const [edge, device] = [await create("edge"), await create("device")];
@@ -240,26 +242,30 @@ describe("assignments", () => {
     expect(await told(edge)).toEqual([]);
   });
 
-  test.each(["device", "asset"] as const)("a %s is assigned once, its profile first, and unassigned", async (kind) => {
-    const [edge, entity] = [await create("edge"), await create(kind)];
-    const path = `/api/edge/${edge.id.id}/${kind}/${entity.id.id}`;
-    const type = kind.toUpperCase();
-    cloud.woken.length = 0;
-    expect(await cloud.call("POST", path, {})).toEqual(entity);
-    expect(cloud.woken).toEqual([edge.id.id]);
-    expect(await cloud.call("POST", path)).toEqual(entity);
-    const list = () => cloud.call<{ data: Entity[] }>("GET", `/api/edge/${edge.id.id}/${kind}s?pageSize=10&page=0`);
-    expect((await list()).data).toMatchObject([{ id: entity.id }]);
-    expect(await cloud.call("DELETE", path, {})).toEqual(entity);
-    await cloud.call("DELETE", path);
-    expect((await list()).data).toEqual([]);
-    const profileId = (entity[`${kind}ProfileId`] as { id: string }).id;
-    expect(await told(edge)).toEqual([
-      [`${type}_PROFILE`, "ADDED", profileId],
-      [type, "ASSIGNED_TO_EDGE", entity.id.id],
-      [type, "UNASSIGNED_FROM_EDGE", entity.id.id],
-    ]);
-  });
+  test.each(["device", "asset"] as const)(
+    "a %s is assigned once, its profile first, and unassigned, its profile last",
+    async (kind) => {
+      const [edge, entity] = [await create("edge"), await create(kind)];
+      const path = `/api/edge/${edge.id.id}/${kind}/${entity.id.id}`;
+      const type = kind.toUpperCase();
+      cloud.woken.length = 0;
+      expect(await cloud.call("POST", path, {})).toEqual(entity);
+      expect(cloud.woken).toEqual([edge.id.id]);
+      expect(await cloud.call("POST", path)).toEqual(entity);
+      const list = () => cloud.call<{ data: Entity[] }>("GET", `/api/edge/${edge.id.id}/${kind}s?pageSize=10&page=0`);
+      expect((await list()).data).toMatchObject([{ id: entity.id }]);
+      expect(await cloud.call("DELETE", path, {})).toEqual(entity);
+      await cloud.call("DELETE", path);
+      expect((await list()).data).toEqual([]);
+      const profileId = idOf(entity, `${kind}ProfileId`);
+      expect(await told(edge)).toEqual([
+        [`${type}_PROFILE`, "ADDED", profileId],
+        [type, "ASSIGNED_TO_EDGE", entity.id.id],
+        [type, "UNASSIGNED_FROM_EDGE", entity.id.id],
+        [`${type}_PROFILE`, "UNASSIGNED_FROM_EDGE", profileId],
+      ]);
+    },
+  );
 
   test("every change of what is assigned reaches every edge concerned, and no other", async () => {
     const [one, two, three] = [await create("edge"), await create("edge"), await create("edge")];
@@ -285,8 +291,10 @@ describe("assignments", () => {
         "ATTRIBUTES_UPDATED",
         "ATTRIBUTES_DELETED",
         "DELETED",
+        // The profile, which nothing there has any more.
+        "UNASSIGNED_FROM_EDGE",
       ]);
-      expect(rows.map((row) => row.seqId)).toEqual([1, 2, 3, 4, 5, 6, 7]);
+      expect(rows.map((row) => row.seqId)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
       expect(rows[4]?.["body"]).toEqual({ scope: "SHARED_SCOPE", keys: ["a"] });
       expect(await cloud.call("GET", `/api/edge/${edge.id.id}/devices?pageSize=10&page=0`)).toMatchObject({
         totalElements: 0,
@@ -354,6 +362,8 @@ describe("POST /api/edge/sync/{edgeId}", () => {
     expect((await told(edge)).slice(4)).toEqual([]);
     expect(await cloud.request("POST", `/api/edge/sync/${edge.id.id}?full=true`, { body: {} })).toMatchObject(empty);
     expect((await told(edge)).slice(4)).toEqual([
+      ["DEVICE_PROFILE", "ADDED", idOf(device, "deviceProfileId")],
+      ["ASSET_PROFILE", "ADDED", idOf(asset, "assetProfileId")],
       ["DEVICE", "ADDED", device.id.id],
       ["ASSET", "ADDED", asset.id.id],
     ]);
