@@ -65,7 +65,7 @@ async function runCloud(config: CloudConfig): Promise<void> {
   const stores = stack.use(
     await openCloudStores({ database, migrations: MIGRATIONS, clock, random, log, onDownlinks }),
   );
-  const { db, instance } = stores;
+  const { db, instance, sendDb } = stores;
   await startFirst(config, stores);
   const keep = (nowMs: number) => stores.keepTelemetryPartitions({ nowMs, keptMs: config.telemetryKeptMs });
   const telemetryUpkeep = createTelemetryUpkeep({ keep, clock, log });
@@ -101,7 +101,19 @@ async function runCloud(config: CloudConfig): Promise<void> {
   const cloudId = instance.id;
   const { ends } = replica;
   const cloudVersion = CLOUD_VERSION;
-  const storeDeps = { db, cloudId, cloudVersion, replicaId, hashEdgeSecret, onDownlinks, ends, clock, random, log };
+  const storeDeps = {
+    db,
+    sendDb,
+    cloudId,
+    cloudVersion,
+    replicaId,
+    hashEdgeSecret,
+    onDownlinks,
+    ends,
+    clock,
+    random,
+    log,
+  };
   const blobs = { createHasher: createSha256, blobBytesMax: config.contentBytesMax };
   const store = createSessionStore({ ...storeDeps, ...blobs });
   const watch = watchEdges({ db, live, metrics, clock, log });

@@ -19,6 +19,8 @@ import { keepTelemetryPartitions, type TelemetryRound, type TelemetryUpkeep } fr
 /** Everything that the cloud keeps, over one database. */
 export interface CloudStores extends AsyncDisposable {
   readonly db: Queryable;
+  /** For what sessions send: many short questions, no transaction. */
+  readonly sendDb: Queryable;
   readonly instance: Instance;
   readonly unitOfWork: CloudUnitOfWork;
   /** Resolves after the commit. */
@@ -41,6 +43,8 @@ export interface CloudStoresDeps {
 
 /** Sessions and requests share them; a connection serves one transaction at a time. */
 const CONNECTIONS_MAX = 16;
+/** Few, so that they are warm: questions side by side share a connection without waiting for each other's answers. */
+const SEND_CONNECTIONS_MAX = 3;
 
 /** @throws AppError of the migrations and of the connection */
 export async function openCloudStores(deps: CloudStoresDeps): Promise<CloudStores> {
@@ -48,12 +52,15 @@ export async function openCloudStores(deps: CloudStoresDeps): Promise<CloudStore
   await using opening = new AsyncDisposableStack();
   const options = { applicationName: "skerry-cloud", max: CONNECTIONS_MAX, arrays: false };
   const { sql } = opening.use(openPool(database, options, log));
+  const sendOptions = { ...options, applicationName: "skerry-cloud sending", max: SEND_CONNECTIONS_MAX };
+  const { sql: sendSql } = opening.use(openPool(database, sendOptions, log));
   await runMigrations(sql, deps.migrations, { kind: "cloud" });
   const db = openDb(sql);
   const instance = await ensureInstance(db, { clock, random });
   const closing = opening.move();
   return {
     db,
+    sendDb: openDb(sendSql),
     instance,
     unitOfWork: createCloudUnitOfWork(db, { clock, onCommitted: deps.onDownlinks }),
     saveTelemetry: (records) => saveTelemetry(db, records),

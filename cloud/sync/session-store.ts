@@ -34,6 +34,8 @@ const DOWNLINK_ROWS_MAX = 500;
 
 export interface SessionStoreDeps extends StoreDeps {
   readonly db: Queryable;
+  /** For what is sent: many short questions. */
+  readonly sendDb: Queryable;
   readonly cloudId: Uuid;
   readonly replicaId: Uuid;
   readonly cloudVersion: string;
@@ -85,7 +87,7 @@ export function createSessionStore(deps: SessionStoreDeps): SessionStore {
       return applied.rejections;
     },
     readDownlinks: (caller, request) =>
-      orDatabaseError(readDownlinkBatch({ db, blobs: blobsOf(caller.tenantId) }, caller, request)),
+      orDatabaseError(readDownlinkBatch({ ...deps, blobs: blobsOf(caller.tenantId) }, caller, request)),
     blobs: ({ edgeId, tenantId }) => {
       const received = blobsOf(edgeId);
       const made = blobsOf(tenantId);
@@ -110,16 +112,16 @@ export function createSessionStore(deps: SessionStoreDeps): SessionStore {
 
 /** Rows name entities; what is sent is their state of now, which never is older than the row. */
 async function readDownlinkBatch(
-  { db, blobs }: { readonly db: Queryable; readonly blobs: BlobStore },
+  { db, sendDb, blobs }: Pick<SessionStoreDeps, "db" | "sendDb"> & { readonly blobs: BlobStore },
   caller: EdgeCaller,
   request: LoadRequest,
 ): Promise<LoadedDownlinks> {
   const limit = Math.min(request.itemsMax, DOWNLINK_ROWS_MAX);
-  const rows = await readDownlinks(db, caller.edgeId, { afterSeq: request.afterSeq, limit });
+  const rows = await readDownlinks(sendDb, caller.edgeId, { afterSeq: request.afterSeq, limit });
   const [first] = rows;
   if (first === undefined) {
     // Woken for something else, maybe.
-    const { requested, completed } = await readSyncRequests(db, caller.edgeId);
+    const { requested, completed } = await readSyncRequests(sendDb, caller.edgeId);
     return { batches: [], drained: true, roundRequest: requested > completed ? requested : null };
   }
   const items: EncodableItem[] = [];
@@ -129,7 +131,7 @@ async function readDownlinkBatch(
   const bytesMax = Math.min(request.bytesMax, request.frameBytesMax) * COMPRESSION_RATIO;
   for (let next = 0; next < rows.length && bytes <= bytesMax && named.length === 0; next += LOADS_AT_ONCE) {
     const part = rows.slice(next, next + LOADS_AT_ONCE);
-    const loaded = await Promise.all(part.map((row) => loadEntityChanges(db, row)));
+    const loaded = await Promise.all(part.map((row) => loadEntityChanges(sendDb, row)));
     for (const [index, read] of loaded.entries()) {
       const row = part[index];
       // A repair says all, so that the edge knows what is not said.

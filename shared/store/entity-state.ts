@@ -1,6 +1,7 @@
 import type { AttributeScope } from "../entities/attributes.ts";
 import { ATTRIBUTE_SCOPES } from "../entities/attributes.ts";
 import type { Change, EntityRef } from "../entities/change.ts";
+import { isProfileType } from "../entities/entity-kinds.ts";
 import { isEntityType } from "../entities/entity-types.ts";
 import { loadAlarmsOf } from "./alarm-state.ts";
 import { attributesSaved, readAttributeRows } from "./attribute-store.ts";
@@ -12,7 +13,9 @@ import type { Queryable } from "./unit-of-work.ts";
 
 /** All that is its own: profile, record, credentials, attributes, alarms; empty when it is gone. */
 export async function loadEntity(db: Queryable, ref: EntityRef): Promise<Change[]> {
-  const parts = [loadRecord(db, ref), loadCredentials(db, ref), loadAttributes(db, ref, {}), loadAlarmsOf(db, ref)];
+  const parts = [loadRecord(db, ref), loadCredentials(db, ref), loadAttributes(db, ref, {})];
+  // Nobody raises alarms on a profile, and one goes with every device.
+  if (!isProfileType(ref.type)) parts.push(loadAlarmsOf(db, ref));
   return (await Promise.all(parts)).flat();
 }
 

@@ -69,6 +69,7 @@ async function startTestReplica(): Promise<TestReplica> {
   const store = createSessionStore({
     ...deps,
     db,
+    sendDb: db,
     cloudId: CLOUD_ID,
     cloudVersion: "test",
     replicaId,
@@ -181,6 +182,7 @@ test("createSessionStore() says that the database is away, without the statement
     ...ids,
     ...contents,
     db,
+    sendDb: db,
     hashEdgeSecret,
     onDownlinks: () => undefined,
     ends,
