@@ -95,8 +95,14 @@ async function runCloud(config: CloudConfig): Promise<void> {
     toAppError: databaseError,
     version: CLOUD_VERSION,
   });
-  const http = serveHttp({ ...config.http, ...tls, fetch: (request, connection) => api.fetch(request, connection) });
+  const http = serveHttp({
+    ...config.http,
+    ...tls,
+    fetch: (request, connection) => api.fetch(request, connection),
+    openSocket: (request) => api.live.openSocket(request),
+  });
   stack.defer(() => http.close(DRAIN_MS));
+  stack.defer(() => api.live.close());
 
   const cloudId = instance.id;
   const { ends } = replica;
@@ -132,7 +138,8 @@ async function runCloud(config: CloudConfig): Promise<void> {
   log.info("Cloud is ready", { http: http.url, rpc: rpc.url, replicaId, version: CLOUD_VERSION });
   const removeUnused = (nowMs: number): Promise<number> => removeUnusedBlobs(db, nowMs);
   const blobUpkeep = (signal: AbortSignal): Promise<void> => runBlobUpkeep({ removeUnused, clock, log }, signal);
-  const upkeep = { blobUpkeep, telemetryUpkeep: (signal: AbortSignal) => telemetryUpkeep.run(signal) };
+  const liveData = (signal: AbortSignal): Promise<void> => api.live.run(signal);
+  const upkeep = { liveData, blobUpkeep, telemetryUpkeep: (signal: AbortSignal) => telemetryUpkeep.run(signal) };
   await runTasks({ ...replica.tasks, ...watch.tasks, ...upkeep }, shutdown.drain);
   log.info("Cloud stops: requests under way may end");
 }

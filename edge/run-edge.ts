@@ -11,7 +11,6 @@ import { databaseError } from "../shared/postgres/connect.ts";
 import type { Database } from "../shared/postgres/database.ts";
 import { openExternalDatabase } from "../shared/postgres/external.ts";
 import { startPostgresServer } from "../shared/postgres/server.ts";
-import type { RestApp } from "../shared/rest/app.ts";
 import { errorResponse } from "../shared/rest/errors.ts";
 import { writeLine, writeLog } from "../shared/runtime/env.ts";
 import { createSha256 } from "../shared/runtime/hash.ts";
@@ -21,7 +20,7 @@ import { listenForShutdown } from "../shared/runtime/signals.ts";
 import { systemClock as clock } from "../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../shared/runtime/system-random.ts";
 import type { UplinkLane } from "../shared/sync/frames.ts";
-import { createEdgeApi } from "./api/edge-api.ts";
+import { createEdgeApi, type EdgeApi } from "./api/edge-api.ts";
 import type { LocalAccessKeeper } from "./api/local-access.ts";
 import { createLocalAccess } from "./api/local-access.ts";
 import type { OutboxState, StatusSources } from "./api/status.ts";
@@ -127,8 +126,10 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
     host: config.httpHost,
     port: config.httpPort,
     fetch: (request, connection) => api.fetch(request, connection),
+    openSocket: (request) => api.live.openSocket(request),
   });
   stack.defer(() => http.close(DRAIN_MS));
+  stack.defer(() => api.live.close());
   local.open(http.url);
   stack.defer(() => local.close());
 
@@ -149,6 +150,7 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
       },
       blobUpkeep: (signal) => runBlobUpkeep({ sql: stores.sql, clock, log }, signal),
       mqtt: (signal) => mqtt.run(signal),
+      liveData: (signal) => api.live.run(signal),
       syncMonitor: (signal) => (link === null ? untilAborted(signal) : monitor.run(signal)),
       link: (signal) => (link === null ? untilAborted(signal) : link.run(signal)),
       memory: (signal) => releaseMemoryOnce({ clock, usedProcessorMs, release: releaseMemory }, signal),
@@ -230,7 +232,7 @@ interface ApiParts extends Omit<StatusParts, "link" | "monitor" | "readOutbox"> 
   readonly startedMs: number;
 }
 
-function createApi(parts: ApiParts): RestApp {
+function createApi(parts: ApiParts): EdgeApi {
   const { config, database, stores, log, metrics, devices, mqtt, sources, local, startedMs } = parts;
   registerEdgeMetrics({ metrics, mqtt, sources, version: EDGE_VERSION });
   return createEdgeApi(

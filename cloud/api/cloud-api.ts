@@ -15,6 +15,7 @@ import { addDeviceRoutes } from "../../shared/rest/devices.ts";
 import { addEntityImportRoutes } from "../../shared/rest/entity-import.ts";
 import { addEntityViewRoutes } from "../../shared/rest/entity-views.ts";
 import { addHealthRoutes } from "../../shared/rest/health.ts";
+import { createLiveApi, wakingSave, type LiveApi } from "../../shared/rest/live/live-api.ts";
 import type { LoginLimits } from "../../shared/rest/login-limiter.ts";
 import { addMetricsRoute } from "../../shared/rest/metrics.ts";
 import { addOpenApiRoutes } from "../../shared/rest/openapi.ts";
@@ -58,8 +59,13 @@ export interface CloudApiDeps extends ResourceDeps {
   readonly loginLimits?: LoginLimits;
 }
 
+export interface CloudApi extends RestApp {
+  /** The WebSocket side. */
+  readonly live: LiveApi;
+}
+
 /** The whole HTTP side of the cloud, over its stores and sessions. */
-export function createCloudApi(deps: CloudApiDeps): RestApp {
+export function createCloudApi(deps: CloudApiDeps): CloudApi {
   const tokens = createTokens({ clock: deps.clock, random: deps.random, secret: deps.jwtSecret });
   const authenticators = [createBearerAuthenticator({ db: deps.db, tokens }), createApiKeyAuthenticator(deps)];
   const app = createRestApp({ ...deps, authenticators });
@@ -97,12 +103,13 @@ export function createCloudApi(deps: CloudApiDeps): RestApp {
     assignments: (tenantId, filter) => findAssignmentRelations(deps.db, tenantId, filter),
   });
   const telemetry = { ...deps, others: { EDGE: createEdgeAttributes(deps) } };
+  const live = createLiveApi({ ...telemetry, authenticators });
   addAttributeRoutes(app, telemetry);
-  addTelemetryRoutes(app, telemetry);
+  addTelemetryRoutes(app, { ...telemetry, saveTelemetry: wakingSave(deps.saveTelemetry, live) });
   addSystemRoutes(app, deps);
   addTenantRoutes(app, deps);
   addOpenApiRoutes(app, { title: "Skerry cloud", version: deps.version });
   addHealthRoutes(app, deps);
   addMetricsRoute(app, deps.metrics);
-  return app;
+  return Object.assign(app, { live });
 }

@@ -17,6 +17,7 @@ import { addDeviceRoutes } from "../../shared/rest/devices.ts";
 import { addEntityImportRoutes } from "../../shared/rest/entity-import.ts";
 import { addEntityViewRoutes } from "../../shared/rest/entity-views.ts";
 import { addHealthRoutes } from "../../shared/rest/health.ts";
+import { createLiveApi, wakingSave, type LiveApi } from "../../shared/rest/live/live-api.ts";
 import { addMetricsRoute } from "../../shared/rest/metrics.ts";
 import { addOpenApiRoutes } from "../../shared/rest/openapi.ts";
 import type { Authenticator } from "../../shared/rest/principal.ts";
@@ -58,8 +59,13 @@ export interface EdgeApiDeps extends ResourceDeps {
   readonly deviceApi: Hono;
 }
 
+export interface EdgeApi extends RestApp {
+  /** The WebSocket side. */
+  readonly live: LiveApi;
+}
+
 /** The whole HTTP side of the edge: the device API, the REST of the convention for what the edge holds, and its own resources. */
-export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): RestApp {
+export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): EdgeApi {
   const tokens = createTokens({ clock: deps.clock, random: deps.random, secret: deps.jwtSecret });
   const bearer = createBearerAuthenticator({ db: deps.db, tokens });
   const authenticators = [bearer, createApiKeyAuthenticator(deps), deps.localAuthenticator];
@@ -80,8 +86,9 @@ export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): RestApp
   addProfileRoutes(app, deps);
   addAlarmRoutes(app, deps);
   addRelationRoutes(app, deps);
+  const live = createLiveApi({ ...deps, authenticators });
   addAttributeRoutes(app, deps);
-  addTelemetryRoutes(app, deps);
+  addTelemetryRoutes(app, { ...deps, saveTelemetry: wakingSave(deps.saveTelemetry, live) });
   addEdgeSettingsRoutes(app, deps);
   addCloudEventRoutes(app, { ...deps, inFlight: (lane) => deps.sources.link()?.inFlight[lane] ?? [], readTenantId });
   addGapRoutes(app, deps);
@@ -90,5 +97,5 @@ export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): RestApp
   addOpenApiRoutes(app, { title: "Skerry edge", version: status.version });
   addHealthRoutes(app, deps);
   addMetricsRoute(app, deps.metrics);
-  return app;
+  return Object.assign(app, { live });
 }

@@ -8,6 +8,7 @@ export const METRICS = {
   skerry_http_requests_total: "REST requests answered, by method, route and status",
   skerry_http_request_seconds: "Time from a REST request to its answer, by method and route",
   skerry_login_failures_total: "Sign-ins that were refused",
+  skerry_websockets: "WebSocket connections of this process that are told of new values",
   skerry_edges_connected: "Edges that hold a session with this cloud process",
   skerry_edges: "Edges in the database by their state (docs/states.md); every replica tells of all of them",
   skerry_database_up: "1 while the database answers this cloud process",

@@ -29,16 +29,18 @@ export const DATA_PATH = `${DATA_PREFIX}/{entityType}/{entityId}` as const;
 
 /** Whose data a call is about; the caller may read it. */
 export async function dataTarget(deps: DataDeps, call: Call<unknown, unknown>, type: string): Promise<EntityRef> {
-  const id = call.uuid("entityId");
+  const entity = { type, id: call.uuid("entityId") };
+  await checkReadable(deps, call.principal, entity);
+  return entity;
+}
+
+/** @throws AppError NOT_FOUND for what the caller may not read, INVALID_ARGUMENT for an unknown type */
+export async function checkReadable(deps: DataDeps, principal: Principal, { id, type }: EntityRef): Promise<void> {
   const other = deps.others?.[type];
-  if (other !== undefined) {
-    await other.check(call.principal, id);
-    return { type, id };
-  }
+  if (other !== undefined) return other.check(principal, id);
   if (!isEntityType(type))
     throw new AppError("INVALID_ARGUMENT", `Unsupported entity type '${type.slice(0, 64)}'!`, { field: "entityType" });
-  await readableEntity(deps.db, call.principal, { type, id });
-  return { type, id };
+  await readableEntity(deps.db, principal, { type, id });
 }
 
 /** The same, for writing: a customer user writes to what it sees. */

@@ -1,4 +1,5 @@
 import { AppError } from "../core/errors.ts";
+import type { ServerSocket, SocketHandler, SocketOpener } from "../core/server-socket.ts";
 
 /** What a request handler may know of the connection. */
 export interface ConnectionInfo {
@@ -11,6 +12,8 @@ export interface ServeHttpOptions {
   /** 0: any free port. */
   readonly port: number;
   readonly fetch: (request: Request, connection: ConnectionInfo) => Response | Promise<Response>;
+  /** Who takes a WebSocket; null: no such path. @default nobody */
+  readonly openSocket?: (request: Request) => SocketOpener | null;
   /** PEM texts; absent: plain HTTP. */
   readonly tls?: { readonly cert: string; readonly key: string };
   /** A connection on which nothing moves is closed after this time; 0: never. @default 120 */
@@ -42,21 +45,54 @@ export function serveHttp(options: ServeHttpOptions): HttpServer {
   }
 }
 
+/** A WebSocket that says nothing for so long is asked whether it is there, and closed when it does not answer. */
+const SOCKET_IDLE_S = 30;
+/** Messages of clients; more closes the connection. */
+const SOCKET_MESSAGE_BYTES_MAX = 65_536;
+
+interface BunSocket {
+  readonly open: SocketOpener;
+  handler: SocketHandler | null;
+}
+
+/** null: not asked for, or not here. */
+function socketFor({ openSocket }: ServeHttpOptions, request: Request): SocketOpener | null {
+  if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") return null;
+  return openSocket?.(request) ?? null;
+}
+
 function serveOnBun(options: ServeHttpOptions): HttpServer {
   const { host, port, fetch, tls, idleTimeoutS = 120, bodyBytesMax = 67_108_864 } = options;
-  const server = Bun.serve({
+  const server = Bun.serve<BunSocket>({
     hostname: host,
     port,
     idleTimeout: idleTimeoutS,
     maxRequestBodySize: bodyBytesMax,
     ...(tls === undefined ? {} : { tls }),
-    fetch: (request, self) =>
-      fetch(request, {
+    fetch: (request, self) => {
+      const open = socketFor(options, request);
+      if (open !== null && self.upgrade(request, { data: { open, handler: null } })) return undefined;
+      return fetch(request, {
         // A system call, which few requests need.
         get remoteAddress() {
           return self.requestIP(request)?.address;
         },
-      }),
+      });
+    },
+    websocket: {
+      idleTimeout: SOCKET_IDLE_S,
+      sendPings: true,
+      maxPayloadLength: SOCKET_MESSAGE_BYTES_MAX,
+      open: (ws) => {
+        ws.data.handler = ws.data.open({
+          send: (text) => void ws.send(text),
+          bufferedBytes: () => ws.getBufferedAmount(),
+          close: (code, reason) => ws.close(code, reason),
+        });
+      },
+      message: (ws, message) => ws.data.handler?.onMessage(typeof message === "string" ? message : null),
+      close: (ws) => ws.data.handler?.onClose(),
+    },
   });
   const boundPort = server.port ?? port;
   return asHttpServer(options, boundPort, async (graceMs) => {
@@ -70,6 +106,7 @@ interface DenoRuntime {
     options: { hostname: string; port: number; cert?: string; key?: string; onListen: () => void },
     handler: (request: Request, info: { remoteAddr: { hostname?: string } }) => Response | Promise<Response>,
   ): { readonly addr: { readonly port: number }; shutdown(): Promise<void> };
+  upgradeWebSocket(request: Request, options: { idleTimeout: number }): { socket: WebSocket; response: Response };
 }
 
 /** What waits for an answer when Deno's server is cut. */
@@ -82,6 +119,8 @@ function serveOnDeno(options: ServeHttpOptions): HttpServer {
   // Deno can't abort a server that is shutting down; requests that don't end are answered for it.
   const waiting = new Set<(response: Response) => void>();
   const server = deno.serve({ hostname: host, port, ...tls, onListen: () => undefined }, async (request, info) => {
+    const open = socketFor(options, request);
+    if (open !== null) return upgradeOnDeno(deno, request, open);
     const cut = Promise.withResolvers<Response>();
     waiting.add(cut.resolve);
     try {
@@ -96,6 +135,29 @@ function serveOnDeno(options: ServeHttpOptions): HttpServer {
     for (const answer of waiting) answer(new Response("The server stops", { status: 503 }));
     await endsWithin(CUT_MS, down);
   });
+}
+
+function upgradeOnDeno(deno: DenoRuntime, request: Request, open: SocketOpener): Response {
+  const { response, socket } = deno.upgradeWebSocket(request, { idleTimeout: SOCKET_IDLE_S });
+  const server: ServerSocket = {
+    send: (text) => {
+      if (socket.readyState === WebSocket.OPEN) socket.send(text);
+    },
+    bufferedBytes: () => socket.bufferedAmount,
+    close: (code, reason) => socket.close(closeCodeOnDeno(code), reason),
+  };
+  let handler: SocketHandler | null = null;
+  socket.addEventListener("open", () => {
+    handler = open(server);
+  });
+  socket.addEventListener("message", ({ data }) => handler?.onMessage(typeof data === "string" ? data : null));
+  socket.addEventListener("close", () => handler?.onClose());
+  return response;
+}
+
+/** Web standards let programs close with 1000 and from 3000 on only: 1008 becomes 3008. */
+function closeCodeOnDeno(code: number): number {
+  return code === 1000 || code >= 3000 ? code : code + 2000;
 }
 
 function asHttpServer(options: ServeHttpOptions, port: number, stop: (graceMs: number) => Promise<void>): HttpServer {

@@ -1,4 +1,4 @@
-import { createCloudApi } from "../../cloud/api/cloud-api.ts";
+import { createCloudApi, type CloudApi } from "../../cloud/api/cloud-api.ts";
 import type { EdgeSessions } from "../../cloud/api/edge-sessions.ts";
 import { createCloudUnitOfWork, type CloudUnitOfWork } from "../../cloud/store/downlink-store.ts";
 import { createFirstSystemAdmin, createTenant } from "../../cloud/store/tenant-store.ts";
@@ -18,7 +18,7 @@ import { createTestClock, type TestClock } from "./test-clock.ts";
 
 /** The cloud's API over a real database, without ports and without argon2. */
 export interface TestCloud extends AsyncDisposable {
-  readonly api: RestApp;
+  readonly api: CloudApi;
   readonly clock: TestClock;
   readonly database: TestDatabase;
   readonly metrics: Metrics;

@@ -1,0 +1,152 @@
+import type { Clock } from "../../core/clock.ts";
+import { WakeUp } from "../../core/deferred.ts";
+import { AppError } from "../../core/errors.ts";
+import type { Uuid } from "../../core/ids.ts";
+import type { EntityRef } from "../../entities/change.ts";
+import type { Log } from "../../observe/log.ts";
+import type { AttributeRow } from "../../store/attribute-store.ts";
+import type { LatestRow } from "../../store/live-data.ts";
+
+// Who watches entities hears of new values. The database is the only source, so it does not matter which process wrote them: what is
+// watched is looked through twice a second, once for all who watch it, and what somebody woke is looked at within a moment. Nothing is read
+// while nobody watches.
+//
+// A listener is told everything of its entity once after it came, so that nothing falls between what it read itself and the first look.
+
+export interface News {
+  readonly latest: readonly LatestRow[];
+  readonly attributes: readonly AttributeRow[];
+}
+
+/** Must not fail; the next look waits for it. */
+export type NewsListener = (news: News) => Promise<void>;
+
+export interface DataWatch {
+  /** @returns how to stop @throws AppError TOO_MANY_REQUESTS beyond WATCHED_MAX entities */
+  watch(entity: EntityRef, listener: NewsListener): () => void;
+  /** These may have new values. */
+  wake(ids: readonly Uuid[]): void;
+  run(signal: AbortSignal): Promise<void>;
+}
+
+export interface DataWatchDeps {
+  readonly readLatest: (ids: readonly Uuid[]) => Promise<readonly LatestRow[]>;
+  readonly readAttributes: (entities: readonly EntityRef[]) => Promise<readonly AttributeRow[]>;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Entities of one process that are watched. */
+const WATCHED_MAX = 20_000;
+const LOOK_EVERY_MS = 500;
+/** Entities that one look takes; more take turns. */
+const LOOKED_AT_MAX = 1_000;
+/** What is woken meanwhile is looked at together. */
+const GATHER_MS = 50;
+
+interface Watched {
+  readonly entity: EntityRef;
+  readonly listeners: Set<NewsListener>;
+  /** Listeners that were told nothing yet. */
+  readonly fresh: Set<NewsListener>;
+  /** Time and value of each key, as they were told last. */
+  readonly known: Map<string, string>;
+}
+
+export function createDataWatch(deps: DataWatchDeps): DataWatch {
+  const { clock, log } = deps;
+  // In the order in which they were looked at: a look moves them to the end.
+  const watched = new Map<Uuid, Watched>();
+  const woken = new Set<Uuid>();
+  const wakeUp = new WakeUp();
+  const someone = new WakeUp();
+
+  const look = async (ids: readonly Uuid[]): Promise<void> => {
+    const targets = ids.flatMap((id) => watched.get(id) ?? []);
+    if (targets.length === 0) return;
+    for (const target of targets) {
+      watched.delete(target.entity.id);
+      watched.set(target.entity.id, target);
+    }
+    const entities = targets.map(({ entity }) => entity);
+    const [latest, attributes] = await Promise.all([
+      deps.readLatest(entities.map(({ id }) => id)),
+      deps.readAttributes(entities),
+    ]);
+    const latestOf = Map.groupBy(latest, (row) => row.entityId);
+    const attributesOf = Map.groupBy(attributes, (row) => row.entityId);
+    const told = targets.map((target) => {
+      const { id } = target.entity;
+      return tell(target, { latest: latestOf.get(id) ?? [], attributes: attributesOf.get(id) ?? [] });
+    });
+    await Promise.all(told);
+  };
+  /** Those that were woken first, then those that were not looked at for the longest time. */
+  const nextIds = (): readonly Uuid[] => {
+    const ids = new Set([...woken, ...watched.keys().take(LOOKED_AT_MAX)].slice(0, LOOKED_AT_MAX));
+    for (const id of ids) woken.delete(id);
+    if (woken.size > 0) wakeUp.signal();
+    return [...ids];
+  };
+  const pause = async (signal: AbortSignal): Promise<void> => {
+    const waiting = new AbortController();
+    const both = AbortSignal.any([signal, waiting.signal]);
+    const ended = new AppError("CANCELLED", "The pause is over");
+    await Promise.race([
+      clock.sleep(LOOK_EVERY_MS, both),
+      wakeUp.wait(both).then(() => clock.sleep(GATHER_MS, both)),
+    ]).finally(() => waiting.abort(ended));
+  };
+  return {
+    watch: (entity, listener) => {
+      const target = watched.get(entity.id) ?? { entity, listeners: new Set(), fresh: new Set(), known: new Map() };
+      if (target.listeners.size === 0 && watched.size >= WATCHED_MAX)
+        throw new AppError("TOO_MANY_REQUESTS", `Too many entities are watched: at most ${WATCHED_MAX}`);
+      watched.set(entity.id, target);
+      target.listeners.add(listener);
+      target.fresh.add(listener);
+      woken.add(entity.id);
+      wakeUp.signal();
+      someone.signal();
+      return () => {
+        target.listeners.delete(listener);
+        target.fresh.delete(listener);
+        if (target.listeners.size === 0 && watched.get(entity.id) === target) watched.delete(entity.id);
+      };
+    },
+    wake: (ids) => {
+      const known = ids.filter((id) => watched.has(id));
+      for (const id of known) woken.add(id);
+      if (known.length > 0) wakeUp.signal();
+    },
+    run: async (signal) => {
+      while (!signal.aborted) {
+        if (watched.size === 0) await someone.wait(signal).catch(() => undefined);
+        await pause(signal).catch(() => undefined);
+        if (signal.aborted) return;
+        await look(nextIds()).catch((error: unknown) => log.warn("Watched entities were not looked at", { error }));
+      }
+    },
+  };
+}
+
+function tell({ fresh, known, listeners }: Watched, all: News): Promise<unknown> {
+  const isNew = (place: string, state: string): boolean => {
+    if (known.get(place) === state) return false;
+    known.set(place, state);
+    return true;
+  };
+  const news = {
+    latest: all.latest.filter(({ key, tsMs, value }) => isNew(key, `${tsMs} ${value}`)),
+    attributes: all.attributes.filter(({ key, scope, updatedMs, value }) =>
+      isNew(`${scope} ${key}`, `${updatedMs} ${value}`),
+    ),
+  };
+  const hasNews = news.latest.length > 0 || news.attributes.length > 0;
+  const told = [...listeners].flatMap((listener) => {
+    if (fresh.has(listener)) return [listener(all)];
+    return hasNews ? [listener(news)] : [];
+  });
+  fresh.clear();
+  return Promise.all(told);
+}

@@ -1,0 +1,146 @@
+import type { Clock } from "../../core/clock.ts";
+import type { Uuid } from "../../core/ids.ts";
+import { repeat } from "../../core/lifecycle.ts";
+import type { SocketOpener } from "../../core/server-socket.ts";
+import type { EntityRef } from "../../entities/change.ts";
+import type { Log } from "../../observe/log.ts";
+import type { Metrics } from "../../observe/metrics.ts";
+import { readAttributesOf, readLatestOf } from "../../store/live-data.ts";
+import { authenticationFailed, type Authenticator } from "../principal.ts";
+import type { TelemetryDeps } from "../telemetry.ts";
+import type { AnyCommand, ClientMessage } from "./commands.ts";
+import { createDataWatch, type DataWatch } from "./data-watch.ts";
+import { createLiveSession, errorText, type LiveSession } from "./live-session.ts";
+import { seriesCommands } from "./series-commands.ts";
+
+/** What the caller is told of values while they change: the WebSocket side of the REST API. */
+export interface LiveApi {
+  /** null: the request is for nothing of this. */
+  openSocket(request: Request): SocketOpener | null;
+  /** These entities may have new values: whoever watches them hears of it within a moment, and within half a second without this. */
+  readonly wake: (ids: readonly Uuid[]) => void;
+  run(signal: AbortSignal): Promise<void>;
+  /** Ends all connections. */
+  close(): void;
+}
+
+export interface LiveDeps extends TelemetryDeps {
+  readonly authenticators: readonly Authenticator[];
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+/** What commands are carried out with. */
+export interface CommandContext {
+  readonly deps: LiveDeps;
+  readonly watch: DataWatch;
+}
+
+/** Answers by itself; what it throws becomes an answer with the number of the command. */
+export type CommandHandler = (context: CommandContext, session: LiveSession, command: AnyCommand) => Promise<void>;
+
+const PATHS: ReadonlySet<string> = new Set(["/api/ws", "/api/ws/plugins/telemetry"]);
+/** Connections of one process; more are told to try again later. */
+const CONNECTIONS_MAX = 5_000;
+const RECHECK_EVERY_MS = 60_000;
+const GOING_AWAY = 1001;
+const TRY_LATER = 1013;
+
+const HANDLERS: Readonly<Record<string, CommandHandler>> = { ...seriesCommands };
+
+export function createLiveApi(deps: LiveDeps): LiveApi {
+  const { clock, log, metrics } = deps;
+  const sessions = new Set<LiveSession>();
+  const connections = metrics.gauge("skerry_websockets");
+  metrics.onRender(() => connections.set(sessions.size));
+  const watch = createWatch(deps);
+  const authenticate = (credentials: NonNullable<ClientMessage["credentials"]>) => {
+    const authenticator = deps.authenticators.find(({ scheme }) => scheme === credentials.scheme);
+    return authenticator === undefined
+      ? Promise.reject(authenticationFailed())
+      : authenticator.authenticate(credentials.value);
+  };
+  const execute = (session: LiveSession, command: AnyCommand): Promise<void> =>
+    executeCommand({ deps, watch }, session, command);
+  const recheck = async (): Promise<void> => {
+    for (const session of sessions) await session.recheck();
+  };
+  return {
+    wake: (ids) => watch.wake(ids),
+    openSocket: (request) => {
+      const url = new URL(request.url);
+      if (!PATHS.has(url.pathname)) return null;
+      // The request is gone once the socket is open.
+      const credentials = credentialsOf(request, url);
+      return (socket) => {
+        const onClose = (): void => void sessions.delete(session);
+        const sleep = (delayMs: number, signal: AbortSignal): Promise<void> => clock.sleep(delayMs, signal);
+        const session = createLiveSession({ socket, authenticate, execute, sleep, onClose }, credentials);
+        if (sessions.size >= CONNECTIONS_MAX) session.close(TRY_LATER, "Too many connections");
+        else sessions.add(session);
+        return session;
+      };
+    },
+    run: async (signal) => {
+      const sleep = (delayMs: number, abort: AbortSignal): Promise<void> => clock.sleep(delayMs, abort);
+      const onError = (error: unknown): void => log.warn("Connections were not looked at", { error });
+      await Promise.all([watch.run(signal), repeat(recheck, { intervalMs: RECHECK_EVERY_MS, sleep, onError }, signal)]);
+    },
+    close: () => {
+      for (const session of sessions) session.close(GOING_AWAY, "The server stops");
+    },
+  };
+}
+
+/** `save`, after which those who watch hear of it at once. */
+export function wakingSave(
+  save: LiveDeps["saveTelemetry"],
+  { wake }: { readonly wake: (ids: readonly Uuid[]) => void },
+): LiveDeps["saveTelemetry"] {
+  return async (records) => {
+    await save(records);
+    wake([...new Set(records.map(({ entityId }) => entityId))]);
+  };
+}
+
+async function executeCommand(context: CommandContext, session: LiveSession, command: AnyCommand): Promise<void> {
+  const { cmdId, type } = command;
+  const handler = HANDLERS[type];
+  try {
+    if (handler !== undefined) return await handler(context, session, command);
+    session.send(
+      JSON.stringify({ cmdId, subscriptionId: cmdId, errorCode: 2, errorMsg: `Unsupported command ${type}` }),
+    );
+  } catch (error) {
+    session.send(errorText({ cmdId, subscriptionId: cmdId }, error));
+  }
+}
+
+function createWatch(deps: LiveDeps): DataWatch {
+  const { clock, db, log, others = {}, settleLatest } = deps;
+  const readOthers = async (entities: readonly EntityRef[]) =>
+    (await Promise.all(entities.map(({ id, type }) => others[type]?.attributes(id) ?? Promise.resolve([])))).flat();
+  return createDataWatch({
+    clock,
+    log,
+    readLatest: async (ids) => {
+      await settleLatest?.();
+      return readLatestOf(db, ids);
+    },
+    readAttributes: async (entities) => {
+      const made = entities.filter(({ type }) => others[type] !== undefined);
+      const stored = entities.filter(({ type }) => others[type] === undefined).map(({ id }) => id);
+      return [...(await readAttributesOf(db, stored)), ...(await readOthers(made))];
+    },
+  });
+}
+
+/** By header, as for the REST API, or by `?token=`. */
+function credentialsOf({ headers }: Request, url: URL): ClientMessage["credentials"] {
+  const header = headers.get("x-authorization") ?? headers.get("authorization");
+  const match = /^(\S+)\s+(\S+)\s*$/.exec(header ?? "");
+  if (match?.[1] !== undefined && match[2] !== undefined) return { scheme: match[1].toLowerCase(), value: match[2] };
+  const token = url.searchParams.get("token");
+  return token === null ? null : { scheme: "bearer", value: token };
+}
