@@ -186,5 +186,12 @@ export const MIGRATIONS: readonly Migration[] = [
       "ALTER TABLE \"edge_assignment\" ADD COLUMN \"follows\" boolean DEFAULT false NOT NULL;",
       "-- What was assigned before needs its profile and its customer on the same edges.\nINSERT INTO \"edge_assignment\" (\"edge_id\", \"entity_id\", \"entity_type\", \"assigned_ms\", \"follows\")\nSELECT DISTINCT ON (a.\"edge_id\", n.\"id\") a.\"edge_id\", n.\"id\", n.\"entity_type\", a.\"assigned_ms\", true\nFROM \"edge_assignment\" a JOIN \"entity\" e ON e.\"id\" = a.\"entity_id\" JOIN \"entity\" n ON n.\"id\" IN (e.\"profile_id\", e.\"customer_id\")\nON CONFLICT DO NOTHING;"
     ]
+  },
+  {
+    "id": "0014_user-copies",
+    "hash": "9d19497426767acd96f68e5ff5c8adb0086ab3ff0463caecba0066bd288c2f38",
+    "statements": [
+      "ALTER TABLE \"app_user\" ADD COLUMN \"is_copy\" boolean DEFAULT false NOT NULL;"
+    ]
   }
 ];

@@ -140,5 +140,12 @@ export const MIGRATIONS: readonly Migration[] = [
       "CREATE INDEX \"relation_by_version\" ON \"relation\" USING btree (\"tenant_id\",\"version\");",
       "CREATE INDEX \"relation_by_time\" ON \"relation\" USING btree (\"is_removed\",\"updated_ms\");"
     ]
+  },
+  {
+    "id": "0011_user-copies",
+    "hash": "9d19497426767acd96f68e5ff5c8adb0086ab3ff0463caecba0066bd288c2f38",
+    "statements": [
+      "ALTER TABLE \"app_user\" ADD COLUMN \"is_copy\" boolean DEFAULT false NOT NULL;"
+    ]
   }
 ];

@@ -210,12 +210,12 @@ export function addEdgeListRoutes(routes: RouteTable, deps: EdgeDeps): void {
   );
 }
 
-async function edgeInfos(deps: EdgeDeps, edges: readonly Edge[]) {
+export async function edgeInfos(deps: EdgeDeps, edges: readonly Edge[]) {
   const [withStatus, customer] = await Promise.all([edgesWithStatus(deps, edges), customerColumns(deps.db, edges)]);
   return (edge: Edge) => ({ ...withStatus(edge), ...customer(edge) });
 }
 
-async function edgesWithStatus({ db, clock }: EdgeDeps, edges: readonly Edge[]) {
+export async function edgesWithStatus({ db, clock }: EdgeDeps, edges: readonly Edge[]) {
   const ids = edges.map((edge) => edge.id);
   const statuses = await readEdgeStatuses(db, ids);
   const nowMs = clock.nowMs();

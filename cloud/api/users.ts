@@ -20,20 +20,21 @@ import { manageableUser } from "../../shared/rest/user-access.ts";
 import { keepEntity, notFound } from "../../shared/store/entity-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { deleteUser, enableUser, listUsers, updateUser } from "../../shared/store/user-admin-store.ts";
-import { createUser } from "../../shared/store/user-store.ts";
+import { createUser, type UserWork } from "../../shared/store/user-store.ts";
 import { keepTenant, tenantNotFound } from "../store/tenant-store.ts";
 
 // Users are made and changed in the cloud; edges get copies.
 
 export interface UserDeps extends ResourceDeps {
   readonly tokens: Tokens;
+  readonly users: UserWork;
 }
 
 const tag = "Users";
 const ADMINS = ["SYS_ADMIN", "TENANT_ADMIN"] as const;
 
 export function addUserWriteRoutes(routes: RouteTable, deps: UserDeps): void {
-  const { db, unitOfWork } = deps;
+  const { db, users } = deps;
   routes.add(
     {
       method: "post",
@@ -50,8 +51,8 @@ export function addUserWriteRoutes(routes: RouteTable, deps: UserDeps): void {
   routes.add(
     { method: "delete", path: "/api/user/{userId}", tag, summary: "Delete a user", access: ADMINS },
     async (call) => {
-      const { id } = await manageableUser(db, call.principal, call.uuid("userId"));
-      await unitOfWork.run((tx) => deleteUser(tx, id));
+      const user = await manageableUser(db, call.principal, call.uuid("userId"));
+      await users.remove(user, (tx) => deleteUser(tx, user.id));
     },
   );
   routes.add(
@@ -70,7 +71,7 @@ export function addUserWriteRoutes(routes: RouteTable, deps: UserDeps): void {
         throw new AppError("INVALID_ARGUMENT", "Nobody can disable the own account!");
       if (enabled && !user.isActivated)
         throw new AppError("INVALID_ARGUMENT", "Enabled user credentials should have password!");
-      await unitOfWork.run((tx) => enableUser(tx, user.id, enabled));
+      await users.change((tx) => enableUser(tx, user.id, enabled));
     },
   );
   routes.add(
@@ -99,7 +100,7 @@ async function saveUser(deps: UserDeps, principal: Principal, input: UserInput):
   if (input.authority !== null && input.authority !== undefined && input.authority !== stored.authority) {
     throw new AppError("INVALID_ARGUMENT", "Authority of a user can't be changed!", { field: "authority" });
   }
-  return deps.unitOfWork.run((tx) => updateUser(tx, { ...fields, id, expectedVersion: input.version ?? null }));
+  return deps.users.change((tx) => updateUser(tx, { ...fields, id, expectedVersion: input.version ?? null }));
 }
 
 type UserFields = Pick<User, "email" | "firstName" | "lastName" | "phone" | "additionalInfo">;
@@ -122,7 +123,7 @@ function createFor(
   if (tenantId === null || tenantId === undefined || tenantId === NULL_UUID)
     throw new AppError("INVALID_ARGUMENT", "User should be assigned to tenant!", { field: "tenantId" });
   const customerId = authority === "CUSTOMER_USER" ? wantedCustomer(input) : null;
-  return deps.unitOfWork.run(async (tx) => {
+  return deps.users.change(async (tx) => {
     if (!(await keepTenant(tx, tenantId))) throw tenantNotFound(tenantId);
     if (customerId !== null) await keepCustomer(tx, { tenantId, customerId });
     return createUser(tx, deps, { ...fields, tenantId, customerId, authority, passwordHash: null });

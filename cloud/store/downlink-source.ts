@@ -8,6 +8,7 @@ import { isAlarmEvent, type AlarmEventAction, loadAlarmChanges } from "./alarm-d
 import { isAssigned } from "./assignment-store.ts";
 import type { EdgeEvent } from "./downlink-store.ts";
 import { loadRelationChanges, loadRelationsOnEdge } from "./relation-downlinks.ts";
+import { loadUserChanges } from "./user-downlinks.ts";
 
 /**
  * What a downlink row says, with the state of its entity as it is now: the edge always gets the newest, however long the row waited.
@@ -21,6 +22,7 @@ import { loadRelationChanges, loadRelationsOnEdge } from "./relation-downlinks.t
 export async function loadEntityChanges(db: Queryable, event: EdgeEvent): Promise<Change[]> {
   if (isAlarmEvent(event)) return loadAlarmChanges(db, event);
   if (event.type === "RELATION") return loadRelationChanges(db, event);
+  if (event.type === "USER") return loadUserChanges(db, event);
   const ref: EntityRef = { type: event.type, id: event.entityId };
   switch (event.action) {
     case "DELETED":

@@ -154,6 +154,7 @@ export function toEvent(change: Change): EntityEvent {
   const { type, id: entityId } = change.entity;
   switch (change.kind) {
     case "entity-saved":
+    case "user-saved":
       return { type, entityId, action: "UPDATED", body: null };
     case "entity-removed":
       return { type, entityId, action: change.deleted ? "DELETED" : "UNASSIGNED_FROM_EDGE", body: null };

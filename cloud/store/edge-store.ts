@@ -180,7 +180,8 @@ export async function rotateEdgeSecret(
   return { edge: toEdge(rows[0]), newSecret };
 }
 
-async function lockEdge(
+/** Its row, locked until the commit. @throws AppError NOT_FOUND */
+export async function lockEdge(
   tx: Queryable,
   { id, tenantId }: { readonly id: Uuid; readonly tenantId: Uuid },
 ): Promise<typeof edge.$inferSelect> {
@@ -250,14 +251,22 @@ export async function findEdges(
   return rows.map(toEdge);
 }
 
+export interface EdgeFilter {
+  readonly tenantId: Uuid;
+  /** Only edges of this customer. */
+  readonly customerId?: Uuid | undefined;
+  readonly type?: string | undefined;
+}
+
 export async function listEdges(
   db: Queryable,
-  { tenantId, type }: { readonly tenantId: Uuid; readonly type?: string | undefined },
+  { tenantId, customerId, type }: EdgeFilter,
   page: PageRequest,
 ): Promise<Page<Edge>> {
   const search = page.textSearch === undefined || page.textSearch === "" ? undefined : containsPattern(page.textSearch);
   const where = and(
     eq(edge.tenantId, tenantId),
+    customerId === undefined ? undefined : eq(edge.customerId, customerId),
     type === undefined ? undefined : eq(edge.type, type),
     search === undefined ? undefined : or(ilike(edge.name, search), ilike(edge.label, search)),
   );
@@ -421,7 +430,8 @@ function toStatus({ sync, report, downlinkOldestMs }: StatusRow): EdgeStatus {
   };
 }
 
-function toEdge(row: typeof edge.$inferSelect): Edge {
+/** A row as the other stores of edges see it. */
+export function toEdge(row: typeof edge.$inferSelect): Edge {
   const { id, tenantId, customerId, name, type, label, routingKey, version, createdMs, additionalInfo } = row;
   return {
     id: id as Uuid,

@@ -10,6 +10,7 @@ import { compareEntries, DIGEST_TYPES, toTypeDigest } from "../../shared/sync/di
 import type { DigestEntry, Entries, TypeDigest } from "../../shared/sync/frames.ts";
 import { recordEvents, runTransaction, type EdgeEvent, type EdgeEventAction } from "./downlink-store.ts";
 import { edgeEvent, edgeSync } from "./schema.ts";
+import { signsInOn } from "./user-downlinks.ts";
 
 // The cloud's side of digest rounds: what an edge should hold, and the downlinks that bring it there. All repairs go through the downlink
 // lane, so that they are ordered with whatever else happens, and show in the list of downlinks.
@@ -36,8 +37,9 @@ export function readCloudDigest(
   );
 }
 
-/** What is on the edge: assigned, or because something there needs it. */
+/** What is on the edge: assigned, or because something there needs it; the users who sign in there. */
 function scopeOf(edgeId: Uuid, entityType: string): DigestScope {
+  if (entityType === "USER") return { entityType, condition: signsInOn(edgeId, "e") };
   const condition = sql`e.id in (select a.entity_id from edge_assignment a where a.edge_id = ${edgeId}::uuid)`;
   return { entityType, condition };
 }
@@ -78,7 +80,7 @@ export async function repairDifferences(
     for (const entry of candidates) {
       const standing = standings.get(entry.id);
       if (standing === undefined || standing.isUnderWay) continue;
-      const action = isSurplus.has(entry.id) ? surplusAction(standing) : standing.isWanted ? "ADDED" : null;
+      const action = isSurplus.has(entry.id) ? surplusAction(standing, entityType) : standing.isWanted ? "ADDED" : null;
       if (action === null) continue;
       if (!isNew(entry)) {
         counts.lasting += 1;
@@ -104,9 +106,11 @@ interface Standing {
   readonly exists: boolean;
 }
 
-function surplusAction({ exists, isWanted, wasAssigned }: Standing): EdgeEventAction | null {
+function surplusAction({ exists, isWanted, wasAssigned }: Standing, entityType: string): EdgeEventAction | null {
   if (isWanted) return null;
   if (exists) return "UNASSIGNED_FROM_EDGE";
+  // Edges make no users for the cloud.
+  if (entityType === "USER") return "DELETED";
   return wasAssigned ? "DELETED" : "ENTITY_MERGE_REQUEST";
 }
 
@@ -136,7 +140,8 @@ async function readStandings(
   const rows = await tx.execute<{ id: Uuid; exists: boolean; is_wanted: boolean; was_assigned: boolean }>(sql`
     select c.id, e.id is not null as exists, e.id is not null and ${condition} as is_wanted,
       exists (select from edge_past_assignment p where p.edge_id = ${edgeId}::uuid and p.entity_id = c.id) as was_assigned
-    from unnest(${arrayParam(ids, "uuid")}) as c (id) left join entity e on e.id = c.id`);
+    from unnest(${arrayParam(ids, "uuid")}) as c (id)
+      left join ${sql.raw(entityType === "USER" ? "app_user" : "entity")} e on e.id = c.id`);
   return new Map(
     rows.map((row) => [
       row.id,

@@ -50,7 +50,7 @@ export function createTenant(
 ): Promise<{ readonly tenantId: Uuid; readonly admin: User }> {
   return db.transaction(async (tx) => {
     const { id: tenantId } = await insertTenant(tx, deps, { title: FIRST_TENANT_TITLE, body: {} });
-    const { result: admin } = await createUser(tx, deps, {
+    const admin = await createUser(tx, deps, {
       tenantId,
       customerId: null,
       email: adminEmail,

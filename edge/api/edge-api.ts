@@ -29,6 +29,7 @@ import { addTelemetryRoutes } from "../../shared/rest/telemetry.ts";
 import { createTokens } from "../../shared/rest/tokens.ts";
 import { addUserReadRoutes, addUserSettingsRoutes } from "../../shared/rest/users.ts";
 import type { PasswordHasher } from "../../shared/store/user-store.ts";
+import { createLocalUserWork } from "../store/local-users.ts";
 import type { ParkedItems } from "../store/parked-items.ts";
 import type { CloudEvents } from "./events.ts";
 import { addCloudEventRoutes } from "./events.ts";
@@ -72,7 +73,7 @@ export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): EdgeApi
   const app = createRestApp({ ...deps, authenticators });
   const readTenantId = async (): Promise<Uuid> => (await deps.readSite()).tenantId;
   app.hono.route("/api/v1", deps.deviceApi);
-  addAuthRoutes(app, { ...deps, tokens });
+  addAuthRoutes(app, { ...deps, tokens, users: createLocalUserWork(deps.unitOfWork) });
   addApiKeyRoutes(app, deps);
   addUserSettingsRoutes(app, deps);
   addUserReadRoutes(app, deps);

@@ -196,6 +196,7 @@ function changeToBody(change: SentChange): Record<string, unknown> {
     case "credentials-saved":
       return { kind, credentialsType: change.credentialsType };
     case "entity-wanted":
+    case "user-saved":
     case "alarm-removed":
       return { kind };
     case "alarm-saved":

@@ -89,6 +89,7 @@ function toEvent(change: Change): DeviceEvent | null {
     case "entity-removed":
       return { kind: "access-ended", deviceId };
     case "entity-saved":
+    case "user-saved":
     case "telemetry-gap":
     case "entity-wanted":
     case "alarm-saved":

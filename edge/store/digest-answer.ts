@@ -44,8 +44,9 @@ async function list(tx: Queryable, { round, buckets }: EntriesWanted): Promise<E
   return { type: "entries", round, buckets, downlinkApplied, entries, busyIds };
 }
 
-/** Everything here is this edge's; of profiles, what something here refers to. */
+/** Everything here is this edge's; of profiles, what something here refers to; of users, those of the cloud. */
 function scopeOf(entityType: string): DigestScope {
+  if (entityType === "USER") return { entityType, condition: sql`e.is_copy` };
   const condition = isProfileType(entityType)
     ? sql`exists (select from entity u where u.profile_id = e.id)`
     : sql`true`;

@@ -6,6 +6,8 @@ export function eventAction(change: Change): string {
   switch (change.kind) {
     case "entity-saved":
       return isFirstVersion(change.body) ? "ADDED" : "UPDATED";
+    case "user-saved":
+      return "UPDATED";
     case "entity-removed":
       return change.deleted ? "DELETED" : "UNASSIGNED_FROM_EDGE";
     case "attributes-saved":

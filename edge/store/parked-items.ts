@@ -220,6 +220,7 @@ async function findCurrent(tx: Queryable, change: Change): Promise<Change | null
     }
     case "telemetry-gap":
     case "entity-wanted":
+    case "user-saved":
       return change;
     case "alarm-saved":
     case "alarm-removed":

@@ -23,6 +23,14 @@ export interface EntitySaved {
   readonly needs?: NeedsChange;
 }
 
+/** A user who signs in on the edge. */
+export interface UserSaved {
+  readonly kind: "user-saved";
+  readonly entity: EntityRef;
+  /** A UserRecord (shared/entities/user-record.ts) as JSON. */
+  readonly body: string;
+}
+
 export interface EntityRemoved {
   readonly kind: "entity-removed";
   readonly entity: EntityRef;
@@ -136,6 +144,7 @@ export type AlarmChange = AlarmSaved | AlarmRemoved | AlarmCommentSaved;
  */
 export type Change =
   | EntitySaved
+  | UserSaved
   | EntityRemoved
   | AttributesSaved
   | AttributesDeleted

@@ -24,6 +24,8 @@ export interface User {
   readonly lastName: string | null;
   readonly phone: string | null;
   readonly enabled: boolean;
+  /** On an edge: it comes from the cloud, which alone changes it. */
+  readonly isCopy: boolean;
   /** Whether it has a password. */
   readonly isActivated: boolean;
   readonly lastLoginMs: number | null;

@@ -6,7 +6,7 @@ import { checkPassword, PASSWORD_LENGTH_MAX, tokenPairSchema, type AuthDeps } fr
 import type { RouteTable } from "./route.ts";
 import type { LinkPurpose } from "./tokens.ts";
 
-type ActivationDeps = Pick<AuthDeps, "db" | "unitOfWork" | "clock" | "tokens" | "passwords">;
+type ActivationDeps = Pick<AuthDeps, "db" | "users" | "clock" | "tokens" | "passwords">;
 
 const tag = "Authentication";
 const password = (field: string) =>
@@ -109,8 +109,8 @@ async function findLinkUser({ db, tokens }: ActivationDeps, token: string, purpo
   return user.isActivated === (purpose === "activation") ? null : user;
 }
 
-async function setPassword({ clock, passwords, unitOfWork }: ActivationDeps, user: User, text: string): Promise<User> {
+async function setPassword({ clock, passwords, users }: ActivationDeps, user: User, text: string): Promise<User> {
   checkPassword(text, "password");
   const passwordHash = await passwords.hash(text);
-  return unitOfWork.run((tx) => replacePassword(tx, { userId: user.id, passwordHash, nowMs: clock.nowMs() }));
+  return users.change((tx) => replacePassword(tx, { userId: user.id, passwordHash, nowMs: clock.nowMs() }));
 }

@@ -6,7 +6,7 @@ import { createToken } from "../core/random.ts";
 import { userSchema, userToRest, type User } from "../entities/user.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { findApiKeyByValue } from "../store/api-key-store.ts";
-import type { Queryable, UnitOfWork } from "../store/unit-of-work.ts";
+import type { Queryable } from "../store/unit-of-work.ts";
 import {
   findSessionUser,
   findUser,
@@ -15,6 +15,7 @@ import {
   replacePassword,
   revokeSession,
   type PasswordHasher,
+  type UserWork,
 } from "../store/user-store.ts";
 import { createLoginLimiter, type LoginLimits } from "./login-limiter.ts";
 import { authenticationFailed, type Authenticator } from "./principal.ts";
@@ -23,8 +24,7 @@ import { REFRESH_TOKEN_LIFE_S, tokenExpired, type TokenClaims, type Tokens } fro
 
 export interface AuthDeps {
   readonly db: Queryable;
-  /** For changes of users, of which the other side may have to hear. */
-  readonly unitOfWork: UnitOfWork;
+  readonly users: UserWork;
   readonly clock: Clock;
   readonly random: Random;
   readonly metrics: Metrics;
@@ -169,7 +169,7 @@ export function addAuthRoutes(routes: RouteTable, deps: AuthDeps): void {
       }
       const passwordHash = await passwords.hash(body.newPassword);
       const change = { userId: user.id, passwordHash, nowMs: clock.nowMs() };
-      return tokens.issue(await deps.unitOfWork.run((tx) => replacePassword(tx, change)));
+      return tokens.issue(await deps.users.change((tx) => replacePassword(tx, change)));
     },
   );
   routes.add(

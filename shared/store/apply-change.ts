@@ -19,6 +19,7 @@ import { KEY_LENGTH_MAX, splitValues } from "../entities/values.ts";
 import { applyAlarmChange } from "./apply-alarm.ts";
 import { applyRelationSaved } from "./apply-relation.ts";
 import { applied, rejected, type ApplyContext, type ApplyResult } from "./apply-result.ts";
+import { applyUserRemoved, applyUserSaved } from "./apply-user.ts";
 import { attributesSaved, putAttributes, readAttributeRows } from "./attribute-store.ts";
 import { credentialsSaved, lockCredentialsFor, putCredentials } from "./device-store.ts";
 import { loadEntity } from "./entity-state.ts";
@@ -60,8 +61,12 @@ export async function applyChange(
   switch (change.kind) {
     case "entity-saved":
       return applyEntitySaved(tx, change, context);
+    case "user-saved":
+      return applyUserSaved(tx, deps, { change, context });
     case "entity-removed":
-      return applyEntityRemoved(tx, change, context);
+      return change.entity.type === "USER"
+        ? applyUserRemoved(tx, change.entity.id, context.from)
+        : applyEntityRemoved(tx, change, context);
     case "attributes-saved":
       return applyAttributesSaved(tx, change, context);
     case "attributes-deleted":

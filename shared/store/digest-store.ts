@@ -11,7 +11,7 @@ import type { Queryable } from "./unit-of-work.ts";
 // stay the same over versions of PostgreSQL, since tables are partitioned by them. A body goes through jsonb, so that neither spaces nor
 // the order of keys count, unless it holds what jsonb can't: null characters and halves of surrogate pairs.
 
-/** Entities of one type that are compared; `condition` is about the row `e` of `entity`. */
+/** Entities of one type that are compared; `condition` is about the row `e` of `entity`, of users that of `app_user`. */
 export interface DigestScope {
   readonly entityType: string;
   readonly condition: SQL;
@@ -21,7 +21,7 @@ export interface DigestScope {
 export async function readFineBuckets(db: Queryable, scope: DigestScope): Promise<FineBucket[]> {
   const rows = await db.execute<{ bucket: number; entities: number; hash: string }>(sql`
     select bucket::int, count(*)::int as entities, bit_xor(hash)::text as hash
-    from (select ${bucketOf(sql`e.id`, BUCKETS_MAX)} as bucket, ${HASH} as hash from ${scopeOf(scope)}) as hashed
+    from (select ${bucketOf(sql`e.id`, BUCKETS_MAX)} as bucket, ${hashOf(scope)} as hash from ${scopeOf(scope)}) as hashed
     group by bucket`);
   return rows.map(({ bucket, entities, hash }) => ({ bucket, entities, hash: BigInt(hash) }));
 }
@@ -33,7 +33,7 @@ export async function readDigestEntries(
   { bucketCount, buckets }: Pick<TypeBuckets, "bucketCount" | "buckets">,
 ): Promise<DigestEntry[]> {
   const rows = await db.execute<{ id: Uuid; hash: string }>(sql`
-    select e.id, (${HASH})::text as hash from ${scopeOf(scope)} and ${isInBuckets(sql`e.id`, { bucketCount, buckets })}`);
+    select e.id, (${hashOf(scope)})::text as hash from ${scopeOf(scope)} and ${isInBuckets(sql`e.id`, { bucketCount, buckets })}`);
   return rows.map(({ id, hash }) => ({ id, hash: BigInt(hash) }));
 }
 
@@ -47,10 +47,25 @@ function bucketOf(id: SQL, count: number): SQL {
 }
 
 function scopeOf({ entityType, condition }: DigestScope): SQL {
-  return sql`entity e where e.entity_type = ${entityType} and ${condition}`;
+  return entityType === "USER"
+    ? sql`app_user e where ${condition}`
+    : sql`entity e where e.entity_type = ${entityType} and ${condition}`;
 }
 
-const BODY = sql`case when e.body::text ~* '\\\\u(0000|d[89a-f])' then e.body::text else e.body::jsonb::text end`;
+function hashOf({ entityType }: DigestScope): SQL {
+  return entityType === "USER" ? USER_HASH : HASH;
+}
+
+function jsonText(column: SQL): SQL {
+  return sql`case when ${column}::text ~* '\\\\u(0000|d[89a-f])' then ${column}::text else ${column}::jsonb::text end`;
+}
+
+const BODY = jsonText(sql`e.body`);
+
+/** Without what each side counts for itself: the last sign-in, and from when on tokens are good. */
+const USER_HASH = sql`hashtextextended(
+    row(e.id, e.customer_id, e.email, e.authority, e.first_name, e.last_name, e.phone, e.password_hash, e.enabled, e.version,
+      ${jsonText(sql`e.additional_info`)})::text collate "C", 6)`;
 
 /** Of an active alarm; how far back the history of others goes is each side's own. */
 const ALARM_HASH = sql`hashtextextended(

@@ -44,6 +44,8 @@ export const appUser = pgTable(
     /** argon2id in PHC form; null until the user was activated. */
     passwordHash: text("password_hash"),
     enabled: boolean("enabled").notNull().default(true),
+    /** On an edge: it comes from the cloud, which alone changes it. */
+    isCopy: boolean("is_copy").notNull().default(false),
     lastLoginMs: bigint("last_login_ms", { mode: "number" }),
     /** Tokens issued before this moment are refused. */
     tokensValidFromMs: timeMs("tokens_valid_from_ms"),

@@ -4,8 +4,8 @@ import type { Uuid } from "../core/ids.ts";
 import type { Authority, User } from "../entities/user.ts";
 import { containsPattern, toPage, type Page, type PageRequest } from "./entity-store.ts";
 import { apiKey, appUser, userSettings } from "./tables.ts";
-import type { Outcome, Queryable } from "./unit-of-work.ts";
-import { emailTaken, toUser, userNotFound, userSaved } from "./user-store.ts";
+import type { Queryable } from "./unit-of-work.ts";
+import { emailTaken, toUser, userNotFound } from "./user-store.ts";
 
 // Users as administrators see and change them.
 
@@ -15,7 +15,7 @@ export interface UserUpdate extends Pick<User, "id" | "email" | "firstName" | "l
 }
 
 /** @throws AppError NOT_FOUND, VERSION_CONFLICT, ALREADY_EXISTS */
-export async function updateUser(tx: Queryable, update: UserUpdate): Promise<Outcome<User>> {
+export async function updateUser(tx: Queryable, update: UserUpdate): Promise<User> {
   const { id, expectedVersion, ...fields } = update;
   const [stored] = await tx.select().from(appUser).where(eq(appUser.id, id)).for("update");
   if (stored === undefined) throw userNotFound(id);
@@ -32,18 +32,18 @@ export async function updateUser(tx: Queryable, update: UserUpdate): Promise<Out
     .where(eq(appUser.id, id))
     .returning();
   if (rows[0] === undefined) throw userNotFound(id);
-  return userSaved(rows[0]);
+  return toUser(rows[0]);
 }
 
 /** A user that is disabled can't sign in, and its tokens stop working. @throws AppError NOT_FOUND */
-export async function enableUser(tx: Queryable, id: Uuid, enabled: boolean): Promise<Outcome<User>> {
+export async function enableUser(tx: Queryable, id: Uuid, enabled: boolean): Promise<User> {
   const rows = await tx
     .update(appUser)
     .set({ enabled, version: sql`${appUser.version} + 1` })
     .where(eq(appUser.id, id))
     .returning();
   if (rows[0] === undefined) throw userNotFound(id);
-  return userSaved(rows[0]);
+  return toUser(rows[0]);
 }
 
 /**
@@ -51,12 +51,11 @@ export async function enableUser(tx: Queryable, id: Uuid, enabled: boolean): Pro
  *
  * @throws AppError NOT_FOUND, INVALID_ARGUMENT for the last administrator of its tenant or of the system
  */
-export async function deleteUser(tx: Queryable, id: Uuid): Promise<Outcome<void>> {
+export async function deleteUser(tx: Queryable, id: Uuid): Promise<void> {
   const [stored] = await tx.select().from(appUser).where(eq(appUser.id, id));
   if (stored === undefined) throw userNotFound(id);
   if (stored.authority !== "CUSTOMER_USER") await keepOneAdmin(tx, stored);
   await eraseUsers(tx, [id]);
-  return { result: undefined, changes: [{ kind: "entity-removed", entity: { type: "USER", id }, deleted: true }] };
 }
 
 /** Locks them all: two administrators that delete each other must not both succeed. */

@@ -1,10 +1,11 @@
 import { and, count, eq, lt, sql } from "drizzle-orm";
 import { AppError } from "../core/errors.ts";
 import { createUuid, type Uuid } from "../core/ids.ts";
+import type { UserSaved } from "../entities/change.ts";
 import { isAuthority, type Authority, type User } from "../entities/user.ts";
 import type { StoreDeps } from "./store-deps.ts";
 import { appUser, revokedSession } from "./tables.ts";
-import type { Outcome, Queryable } from "./unit-of-work.ts";
+import type { Queryable } from "./unit-of-work.ts";
 
 /** argon2id in PHC form; shared/runtime/password.ts has the implementations. */
 export interface PasswordHasher {
@@ -27,7 +28,7 @@ export interface NewUser {
 }
 
 /** @throws AppError ALREADY_EXISTS; e-mail addresses are global and compared without case */
-export async function createUser(tx: Queryable, deps: StoreDeps, user: NewUser): Promise<Outcome<User>> {
+export async function createUser(tx: Queryable, deps: StoreDeps, user: NewUser): Promise<User> {
   const rows = await tx
     .insert(appUser)
     .values({
@@ -39,16 +40,31 @@ export async function createUser(tx: Queryable, deps: StoreDeps, user: NewUser):
     .onConflictDoNothing()
     .returning();
   if (rows[0] === undefined) throw emailTaken(user.email);
-  return userSaved(rows[0]);
+  return toUser(rows[0]);
 }
 
 export function emailTaken(email: string): AppError {
   return new AppError("ALREADY_EXISTS", `User with email '${email}' already present in database!`, { field: "email" });
 }
 
-/** What a change of a user comes to. The password hash is part of it: the user signs in on edges too. */
-export function userSaved(row: typeof appUser.$inferSelect): Outcome<User> {
-  return { result: toUser(row), changes: [] };
+/** The user as edges get it. The password hash is part of it: the user signs in there, with or without a link. */
+export function userSaved(row: typeof appUser.$inferSelect): UserSaved {
+  const { id, customerId, email, authority, firstName, lastName, phone, enabled, version, createdMs, passwordHash } =
+    row;
+  const { additionalInfo } = toUser(row);
+  const named = { id, customerId, email, authority, firstName, lastName, phone };
+  const body = JSON.stringify({ ...named, enabled, version, createdMs, additionalInfo, passwordHash });
+  return { kind: "user-saved", entity: { type: "USER", id: id as Uuid }, body }; // written from a Uuid
+}
+
+/**
+ * How users are changed: the one place that knows who else has to hear of it. `work` must not wait for anything but `tx`.
+ *
+ * @throws AppError INVALID_ARGUMENT on an edge, for a user of the cloud
+ */
+export interface UserWork {
+  change(work: (tx: Queryable) => Promise<User>): Promise<User>;
+  remove(user: User, work: (tx: Queryable) => Promise<void>): Promise<void>;
 }
 
 export function userNotFound(id: Uuid): AppError {
@@ -81,14 +97,14 @@ export async function findUserForLogin(
 export async function replacePassword(
   tx: Queryable,
   { userId, passwordHash, nowMs }: { readonly userId: Uuid; readonly passwordHash: string; readonly nowMs: number },
-): Promise<Outcome<User>> {
+): Promise<User> {
   const rows = await tx
     .update(appUser)
     .set({ passwordHash, tokensValidFromMs: nowMs, version: sql`${appUser.version} + 1` })
     .where(eq(appUser.id, userId))
     .returning();
   if (rows[0] === undefined) throw userNotFound(userId);
-  return userSaved(rows[0]);
+  return toUser(rows[0]);
 }
 
 export async function noteLogin(db: Queryable, userId: Uuid, nowMs: number): Promise<void> {
@@ -138,6 +154,7 @@ export function toUser(row: typeof appUser.$inferSelect): User {
     lastName: row.lastName,
     phone: row.phone,
     enabled: row.enabled,
+    isCopy: row.isCopy,
     isActivated: row.passwordHash !== null,
     lastLoginMs: row.lastLoginMs,
     tokensValidFromMs: row.tokensValidFromMs,

@@ -1,5 +1,5 @@
 import type { Uuid } from "../core/ids.ts";
-import { isKindType, KIND_TYPES, type KindType } from "../entities/entity-types.ts";
+import { KIND_TYPES } from "../entities/entity-types.ts";
 import type { DigestEntry, TypeBuckets, TypeDigest } from "./frames.ts";
 
 // How both ends find out in what they differ, with traffic in proportion to the difference: every entity has a hash over all that is
@@ -7,10 +7,11 @@ import type { DigestEntry, TypeBuckets, TypeDigest } from "./frames.ts";
 // SQL on both ends (shared/store/digest-store.ts).
 
 /** What is compared, in the order in which it is repaired: what others refer to goes first. */
-export const DIGEST_TYPES = KIND_TYPES;
+export const DIGEST_TYPES = ["USER", ...KIND_TYPES] as const;
+export type DigestType = (typeof DIGEST_TYPES)[number];
 
-export function isDigestType(text: string): text is KindType {
-  return isKindType(text);
+export function isDigestType(text: string): text is DigestType {
+  return (DIGEST_TYPES as readonly string[]).includes(text);
 }
 
 /** Buckets that SQL tells apart; fewer are made of them by joining. */
@@ -45,7 +46,7 @@ export function joinBuckets(fine: readonly FineBucket[], count: number): readonl
   return joined;
 }
 
-export function toTypeDigest(entityType: KindType, fine: readonly FineBucket[]): TypeDigest {
+export function toTypeDigest(entityType: DigestType, fine: readonly FineBucket[]): TypeDigest {
   const entities = fine.reduce((sum, bucket) => sum + bucket.entities, 0);
   return { entityType, buckets: joinBuckets(fine, bucketCountFor(entities)) };
 }

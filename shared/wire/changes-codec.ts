@@ -72,6 +72,8 @@ function changeMessage(change: SentChange): MessageInitShape<typeof ChangeSchema
     }
     case "entity-saved":
       return { kind: { case: "entitySaved", value: { entity, body: change.body } } };
+    case "user-saved":
+      return { kind: { case: "userSaved", value: { entity, body: change.body } } };
     case "entity-removed":
       return { kind: { case: "entityRemoved", value: { entity, deleted: change.deleted } } };
     case "attributes-saved": {
@@ -117,6 +119,8 @@ function changeFromMessage({ kind }: ChangeMessage): SentChange | null {
   switch (kind.case) {
     case "entitySaved":
       return { kind: "entity-saved", entity: refFrom(kind.value.entity), body: kind.value.body };
+    case "userSaved":
+      return { kind: "user-saved", entity: refFrom(kind.value.entity), body: kind.value.body };
     case "entityRemoved":
       return { kind: "entity-removed", entity: refFrom(kind.value.entity), deleted: kind.value.deleted };
     case "attributesSaved": {

@@ -74,6 +74,7 @@ function missing({ sha256, bytes }: BlobRef): { readonly code: ErrorCode; readon
 function lengthOf(change: Change): number {
   switch (change.kind) {
     case "entity-saved":
+    case "user-saved":
     case "alarm-saved":
     case "alarm-comment-saved":
     case "relation-saved":

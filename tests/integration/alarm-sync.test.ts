@@ -49,7 +49,7 @@ beforeEach(async () => {
   cloud = { db: cloudDb.db, name: "cloud", outbox: [] };
   edge = { db: edgeDb.db, name: "edge", outbox: [] };
   const user = { tenantId, customerId: null, email: "a@b.c", authority: "TENANT_ADMIN", passwordHash: "" } as const;
-  userId = (await createUser(cloud.db, deps, user)).result.id;
+  userId = (await createUser(cloud.db, deps, user)).id;
   const { result } = await cloud.db.transaction((tx) => saveDevice(tx, deps, { tenantId, input: { name: "A" } }));
   device = { type: "DEVICE", id: result.id };
   for (const change of await loadEntity(cloud.db, device)) await apply(edge, change);

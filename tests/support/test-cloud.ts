@@ -21,6 +21,8 @@ export interface TestCloud extends AsyncDisposable {
   readonly api: CloudApi;
   readonly clock: TestClock;
   readonly database: TestDatabase;
+  /** An empty one on the same server, for the other end. */
+  createEdgeDatabase(): Promise<TestDatabase>;
   readonly metrics: Metrics;
   readonly unitOfWork: CloudUnitOfWork;
   readonly sessions: FakeSessions;
@@ -66,7 +68,7 @@ export interface FakeSessions extends EdgeSessions {
 export const PASSWORD = "correct horse";
 
 /** Instant: what is tested around it is not the hash. */
-const passwords: PasswordHasher = {
+export const plainPasswords: PasswordHasher = {
   hash: (password) => Promise.resolve(`plain:${password}`),
   verify: (password, hash) => Promise.resolve(hash === `plain:${password}`),
 };
@@ -90,7 +92,7 @@ export async function startTestCloud(): Promise<TestCloud> {
     random,
     log: silentLog,
     metrics,
-    passwords,
+    passwords: plainPasswords,
     jwtSecret: () => secret,
     saveTelemetry: (records) => {
       const columns = new TelemetryColumnsBuilder();
@@ -106,13 +108,13 @@ export async function startTestCloud(): Promise<TestCloud> {
   });
   const request = createRequest(api, () => first.token);
   const addTenant = async (email: string): Promise<TestTenant> => {
-    const adminPasswordHash = await passwords.hash(PASSWORD);
+    const adminPasswordHash = await plainPasswords.hash(PASSWORD);
     const { tenantId } = await createTenant(db, { clock, random }, { adminEmail: email, adminPasswordHash });
     return { tenantId, email, token: await signIn(api, email) };
   };
   const first = await addTenant("first@example.com");
   const second = await addTenant("second@example.com");
-  const systemAdmin = { email: "system@example.com", passwordHash: await passwords.hash(PASSWORD) };
+  const systemAdmin = { email: "system@example.com", passwordHash: await plainPasswords.hash(PASSWORD) };
   await createFirstSystemAdmin(db, { clock, random }, systemAdmin);
   const system = await signIn(api, systemAdmin.email);
   const closing = opening.move();
@@ -120,6 +122,7 @@ export async function startTestCloud(): Promise<TestCloud> {
     api,
     clock,
     database,
+    createEdgeDatabase: () => postgres.createDatabase("edge"),
     metrics,
     unitOfWork,
     sessions,
@@ -170,7 +173,7 @@ export async function addCustomerUser({
   });
   const customerId = customer.result.id;
   const email = "customer@example.com";
-  const passwordHash = await passwords.hash(PASSWORD);
+  const passwordHash = await plainPasswords.hash(PASSWORD);
   await createUser(database.db, deps, {
     tenantId: first.tenantId,
     customerId,
@@ -181,7 +184,7 @@ export async function addCustomerUser({
   return { customerId, token: await signIn(api, email) };
 }
 
-function createRequest(api: RestApp, defaultToken: () => string | null) {
+export function createRequest(api: RestApp, defaultToken: () => string | null) {
   return async (method: string, path: string, options: RequestOptions = {}): Promise<Answer> => {
     const { body, token = defaultToken(), headers = {} } = options;
     const response = await api.fetch(

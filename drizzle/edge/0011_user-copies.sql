@@ -1,0 +1,1 @@
+ALTER TABLE "app_user" ADD COLUMN "is_copy" boolean DEFAULT false NOT NULL;

@@ -1,0 +1,75 @@
+import { Hono } from "hono";
+import { createEdgeApi } from "../../edge/api/edge-api.ts";
+import { createCloudEvents } from "../../edge/store/cloud-event-list.ts";
+import { ensurePartitions } from "../../edge/store/outbox-partitions.ts";
+import { createParkedItems } from "../../edge/store/parked-items.ts";
+import { openSite, readSite } from "../../edge/store/site-store.ts";
+import type { Clock } from "../../shared/core/clock.ts";
+import type { Change } from "../../shared/entities/change.ts";
+import { silentLog } from "../../shared/observe/log.ts";
+import { createMetrics } from "../../shared/observe/metrics.ts";
+import { databaseError } from "../../shared/postgres/connect.ts";
+import type { RestApp } from "../../shared/rest/app.ts";
+import { authenticationFailed } from "../../shared/rest/principal.ts";
+import { systemRandom } from "../../shared/runtime/system-random.ts";
+import type { UnitOfWork } from "../../shared/store/unit-of-work.ts";
+import { createTestBlobs, type TestDatabase } from "./postgres.ts";
+import { createRequest, plainPasswords, type Answer, type RequestOptions } from "./test-cloud.ts";
+
+/** The edge's API over a real database, without ports, a link and argon2. */
+export interface TestEdge {
+  readonly api: RestApp;
+  readonly database: TestDatabase;
+  readonly unitOfWork: UnitOfWork;
+  /** What was made for the cloud, in order. */
+  readonly changes: Change[];
+  request(method: string, path: string, options?: RequestOptions): Promise<Answer>;
+}
+
+export async function startTestEdge(database: TestDatabase, clock: Clock): Promise<TestEdge> {
+  const { db, sql } = database;
+  await openSite(db);
+  await ensurePartitions(sql, "config", 1, 1);
+  const changes: Change[] = [];
+  const unitOfWork: UnitOfWork = {
+    run: (work) =>
+      db.transaction(async (tx) => {
+        const outcome = await work(tx);
+        changes.push(...outcome.changes);
+        return outcome.result;
+      }),
+  };
+  const secret = systemRandom.bytes(64);
+  const api = createEdgeApi(
+    {
+      db,
+      unitOfWork,
+      clock,
+      random: systemRandom,
+      log: silentLog,
+      metrics: createMetrics(),
+      passwords: plainPasswords,
+      jwtSecret: () => secret,
+      localAuthenticator: { scheme: "local", authenticate: () => Promise.reject(authenticationFailed()) },
+      saveTelemetry: () => Promise.resolve(),
+      settleLatest: () => Promise.resolve(),
+      events: createCloudEvents(sql),
+      parked: createParkedItems({ db, groupCommit: unitOfWork, blobs: createTestBlobs(database) }),
+      sources: {
+        link: () => null,
+        sync: () => Promise.reject(new Error("No link in this test")),
+        outbox: () => Promise.reject(new Error("No outbox in this test")),
+        database: () => ({ kind: "embedded", state: "ready", reason: null, version: null }),
+        disk: () => Promise.reject(new Error("No disk in this test")),
+        mqttConnections: () => 0,
+      },
+      readSite: () => readSite(db),
+      routingKey: null,
+      notReady: () => Promise.resolve(null),
+      toAppError: databaseError,
+      deviceApi: new Hono(),
+    },
+    { version: "0.0.0", runtime: "test", startedMs: 0, cloudUrl: null },
+  );
+  return { api, database, unitOfWork, changes, request: createRequest(api, () => null) };
+}
