@@ -13,6 +13,7 @@ import { addCustomerReadRoutes, addCustomerWriteRoutes } from "../../shared/rest
 import { addDashboardRoutes } from "../../shared/rest/dashboards.ts";
 import { addDeviceRoutes } from "../../shared/rest/devices.ts";
 import { addEntityImportRoutes } from "../../shared/rest/entity-import.ts";
+import { addEntityQueryRoutes } from "../../shared/rest/entity-queries.ts";
 import { addEntityViewRoutes } from "../../shared/rest/entity-views.ts";
 import { addHealthRoutes } from "../../shared/rest/health.ts";
 import { createLiveApi, wakingSave, type LiveApi } from "../../shared/rest/live/live-api.ts";
@@ -29,7 +30,7 @@ import { addUserReadRoutes, addUserSettingsRoutes } from "../../shared/rest/user
 import type { PasswordHasher } from "../../shared/store/user-store.ts";
 import { findAssignmentRelations, readCloudNames } from "../store/cloud-refs.ts";
 import type { CloudUnitOfWork } from "../store/downlink-store.ts";
-import { releaseEdges } from "../store/edge-store.ts";
+import { EDGE_ENTITIES, releaseEdges } from "../store/edge-store.ts";
 import { createUserWork, deleteCustomerUsers } from "../store/user-downlinks.ts";
 import { addAssignmentRoutes } from "./assignments.ts";
 import { addClaimCodeRoutes } from "./claim-codes.ts";
@@ -103,6 +104,7 @@ export function createCloudApi(deps: CloudApiDeps): CloudApi {
   addDashboardRoutes(app, deps);
   addRuleChainRoutes(app, deps);
   addProfileRoutes(app, deps);
+  addEntityQueryRoutes(app, { ...deps, entitySources: { EDGE: EDGE_ENTITIES } });
   addAlarmRoutes(app, deps);
   addRelationRoutes(app, {
     ...deps,

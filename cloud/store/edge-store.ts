@@ -203,6 +203,11 @@ export interface EdgeKey {
   readonly tenantId: Uuid;
 }
 
+/** Edges as a source of entity queries. */
+export const EDGE_ENTITIES = sql`(
+  select id, 'EDGE' as entity_type, tenant_id, customer_id, name, type as subtype, label, created_ms, null::json as body from edge
+)`;
+
 /** @throws AppError NOT_FOUND, also for an edge of another tenant */
 export async function getEdge(db: Queryable, key: EdgeKey): Promise<Edge> {
   const rows = await db

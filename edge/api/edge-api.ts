@@ -15,6 +15,7 @@ import { addCustomerReadRoutes } from "../../shared/rest/customers.ts";
 import { addDashboardRoutes } from "../../shared/rest/dashboards.ts";
 import { addDeviceRoutes } from "../../shared/rest/devices.ts";
 import { addEntityImportRoutes } from "../../shared/rest/entity-import.ts";
+import { addEntityQueryRoutes } from "../../shared/rest/entity-queries.ts";
 import { addEntityViewRoutes } from "../../shared/rest/entity-views.ts";
 import { addHealthRoutes } from "../../shared/rest/health.ts";
 import { createLiveApi, wakingSave, type LiveApi } from "../../shared/rest/live/live-api.ts";
@@ -85,6 +86,7 @@ export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): EdgeApi
   addDashboardRoutes(app, deps);
   addRuleChainRoutes(app, deps);
   addProfileRoutes(app, deps);
+  addEntityQueryRoutes(app, deps);
   addAlarmRoutes(app, deps);
   addRelationRoutes(app, deps);
   const live = createLiveApi({ ...deps, authenticators });

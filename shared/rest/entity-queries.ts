@@ -1,0 +1,95 @@
+import * as z from "zod";
+import { entityCountQuery, entityDataQuery, entityDataSchema } from "../entities/entity-query.ts";
+import { pageSchema } from "../entities/fields.ts";
+import {
+  countEntities,
+  findEntityData,
+  findEntityKeys,
+  type EntitySources,
+  type QueryContext,
+} from "../store/entity-query.ts";
+import { booleanQuery } from "./pages.ts";
+import type { Principal } from "./principal.ts";
+import { visibleTo, type ResourceDeps } from "./resource.ts";
+import { EVERY_ROLE, type RouteTable } from "./route.ts";
+
+export interface EntityQueryDeps extends Pick<ResourceDeps, "db"> {
+  /** Kinds of entities that lie in tables of their own. @default none */
+  readonly entitySources?: EntitySources;
+  /** Resolves when the newest values of what was saved can be read. @default at once */
+  readonly settleLatest?: () => Promise<void>;
+}
+
+const tag = "Entity queries";
+
+/** What a caller may ask about. */
+export function queryContext(
+  { entitySources }: Pick<EntityQueryDeps, "entitySources">,
+  principal: Principal,
+): QueryContext {
+  return { scope: visibleTo(principal), sources: entitySources };
+}
+
+/** Entities of any kind by type, name, relations and values. */
+export function addEntityQueryRoutes(routes: RouteTable, deps: EntityQueryDeps): void {
+  const { db } = deps;
+  routes.add(
+    {
+      method: "post",
+      path: "/api/entitiesQuery/count",
+      tag,
+      summary: "How many entities there are",
+      access: EVERY_ROLE,
+      body: entityCountQuery,
+      answer: z.int(),
+    },
+    async ({ body, principal }) => {
+      await deps.settleLatest?.();
+      return countEntities(db, queryContext(deps, principal), body);
+    },
+  );
+  routes.add(
+    {
+      method: "post",
+      path: "/api/entitiesQuery/find",
+      tag,
+      summary: "A page of entities with their fields and newest values, all as text",
+      access: EVERY_ROLE,
+      body: entityDataQuery,
+      answer: pageSchema(entityDataSchema),
+    },
+    async ({ body, principal }) => {
+      await deps.settleLatest?.();
+      return findEntityData(db, queryContext(deps, principal), body);
+    },
+  );
+  routes.add(
+    {
+      method: "post",
+      path: "/api/entitiesQuery/find/keys",
+      tag,
+      summary: "Names of the telemetry and attributes that entities have",
+      access: EVERY_ROLE,
+      query: z.object({
+        timeseries: booleanQuery.optional(),
+        attributes: booleanQuery.optional(),
+        scope: z.string().optional(),
+      }),
+      body: entityCountQuery,
+      answer: z.object({
+        timeseries: z.array(z.string()),
+        attribute: z.array(z.string()),
+        entityTypes: z.array(z.string()),
+      }),
+    },
+    async ({ body, principal, query }) => {
+      await deps.settleLatest?.();
+      const found = await findEntityKeys(db, queryContext(deps, principal), body);
+      return {
+        timeseries: query.timeseries === false ? [] : found.timeseries,
+        attribute: query.attributes === false ? [] : found.attribute,
+        entityTypes: found.entityTypes,
+      };
+    },
+  );
+}

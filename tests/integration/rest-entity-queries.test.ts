@@ -1,0 +1,230 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { addCustomerUser, startTestCloud, type TestCloud } from "../support/test-cloud.ts";
+
+let cloud: TestCloud;
+let customerToken: string;
+const ids: Record<string, string> = {};
+
+beforeAll(async () => {
+  cloud = await startTestCloud();
+  const { customerId, token } = await addCustomerUser(cloud);
+  customerToken = token;
+  const customer = { entityType: "CUSTOMER", id: customerId };
+  const add = async (kind: string, body: Record<string, unknown>): Promise<void> => {
+    const saved = await cloud.call<{ id: { id: string } }>("POST", `/api/${kind}`, body);
+    ids[String(body["name"])] = saved.id.id;
+  };
+  await add("device", { name: "Pump 1", type: "pump", label: "North", customerId: customer });
+  await add("device", { name: "Pump 2", type: "pump" });
+  await add("device", { name: "Valve 1", type: "valve" });
+  await add("asset", { name: "Hall", type: "building" });
+  await add("edge", { name: "Site 1", type: "site" });
+  const data = (name: string) => `/api/plugins/telemetry/DEVICE/${ids[name]}`;
+  await cloud.call("POST", `${data("Pump 1")}/timeseries/ANY`, { ts: 1000, values: { level: 9.5, state: "on" } });
+  await cloud.call("POST", `${data("Pump 2")}/timeseries/ANY`, { ts: 1000, values: { level: 10 } });
+  await cloud.call("POST", `${data("Valve 1")}/timeseries/ANY`, { ts: 1000, values: { level: "full" } });
+  await cloud.call("POST", `${data("Pump 1")}/SERVER_SCOPE`, { active: true, site: "Kyiv" });
+  await cloud.call("POST", `${data("Pump 2")}/SERVER_SCOPE`, { active: false, site: "kyiv 2" });
+  await cloud.call("POST", `${data("Pump 2")}/SHARED_SCOPE`, { limit: 5 });
+  const relate = (from: [string, string], to: [string, string], type: string) =>
+    cloud.call("POST", "/api/relation", {
+      from: { entityType: from[0], id: ids[from[1]] },
+      to: { entityType: to[0], id: ids[to[1]] },
+      type,
+    });
+  await relate(["ASSET", "Hall"], ["DEVICE", "Pump 1"], "Contains");
+  await relate(["DEVICE", "Pump 1"], ["DEVICE", "Valve 1"], "Feeds");
+  await relate(["DEVICE", "Valve 1"], ["ASSET", "Hall"], "Contains");
+});
+afterAll(() => cloud[Symbol.asyncDispose]());
+
+const DEVICES = { type: "entityType", entityType: "DEVICE" };
+const field = (key: string) => ({ type: "ENTITY_FIELD", key });
+
+interface Found {
+  readonly data: readonly {
+    readonly entityId: { readonly entityType: string; readonly id: string };
+    readonly latest: Record<string, Record<string, { ts: number; value: string }>>;
+  }[];
+  readonly totalElements: number;
+}
+
+async function find(entityFilter: object, more: object = {}, token?: string): Promise<Found> {
+  const body = {
+    entityFilter,
+    pageLink: { pageSize: 10, page: 0, sortOrder: { key: field("name"), direction: "ASC" } },
+    entityFields: [field("name")],
+    ...more,
+  };
+  const answer = await cloud.request(
+    "POST",
+    "/api/entitiesQuery/find",
+    token === undefined ? { body } : { body, token },
+  );
+  if (answer.status !== 200) throw new Error(`${answer.status} ${answer.text}`);
+  return JSON.parse(answer.text) as Found;
+}
+
+async function namesOf(entityFilter: object, more: object = {}, token?: string): Promise<(string | undefined)[]> {
+  const { data } = await find(entityFilter, more, token);
+  return data.map(({ latest }) => latest["ENTITY_FIELD"]?.["name"]?.value);
+}
+
+test("POST /api/entitiesQuery/find answers fields and newest values as text, with what is missing as empty text", async () => {
+  const latestValues = [
+    { type: "TIME_SERIES", key: "level" },
+    { type: "ATTRIBUTE", key: "active" },
+    { type: "SHARED_ATTRIBUTE", key: "limit" },
+  ];
+  const { data, totalElements } = await find(DEVICES, {
+    entityFields: ["name", "type", "label"].map(field),
+    latestValues,
+  });
+  expect(totalElements).toBe(3);
+  expect(data[0]).toEqual({
+    entityId: { entityType: "DEVICE", id: ids["Pump 1"] ?? "" },
+    latest: {
+      ENTITY_FIELD: {
+        name: { ts: 0, value: "Pump 1" },
+        type: { ts: 0, value: "pump" },
+        label: { ts: 0, value: "North" },
+      },
+      TIME_SERIES: { level: { ts: 1000, value: "9.5" } },
+      ATTRIBUTE: { active: { ts: expect.any(Number), value: "true" } },
+      SHARED_ATTRIBUTE: { limit: { ts: 0, value: "" } },
+    },
+    timeseries: {},
+    aggLatest: {},
+  } as never);
+});
+
+describe("POST /api/entitiesQuery/find selects by", () => {
+  test.each([
+    ["entityType", { type: "entityType", entityType: "ASSET" }, ["Hall"]],
+    ["entityName", { type: "entityName", entityType: "DEVICE", entityNameFilter: "pUmP" }, ["Pump 1", "Pump 2"]],
+    ["deviceType", { type: "deviceType", deviceTypes: ["pump"], deviceNameFilter: "" }, ["Pump 1", "Pump 2"]],
+    ["deviceType of one", { type: "deviceType", deviceType: "pump", deviceNameFilter: "Pump 2" }, ["Pump 2"]],
+    ["assetType", { type: "assetType", assetTypes: ["building"] }, ["Hall"]],
+    ["edgeType", { type: "edgeType", edgeTypes: ["site"] }, ["Site 1"]],
+    ["another type", { type: "deviceType", deviceTypes: ["none"] }, []],
+  ])("%s", async (_, filter, expected) => {
+    expect(await namesOf(filter)).toEqual(expected);
+    const body = { entityFilter: filter };
+    expect((await cloud.request("POST", "/api/entitiesQuery/count", { body })).text).toBe(String(expected.length));
+  });
+
+  test("singleEntity and entityList", async () => {
+    const single = { type: "singleEntity", singleEntity: { entityType: "DEVICE", id: ids["Valve 1"] } };
+    expect(await namesOf(single)).toEqual(["Valve 1"]);
+    const list = { type: "entityList", entityType: "DEVICE", entityList: [ids["Pump 2"], ids["Hall"]] };
+    expect(await namesOf(list)).toEqual(["Pump 2"]);
+  });
+
+  test("relations, over levels, round in circles, by their type and kind", async () => {
+    const root = { rootEntity: { entityType: "ASSET", id: ids["Hall"] }, direction: "FROM" };
+    const related = (more: object) => ({ type: "relationsQuery", ...root, ...more });
+    expect(await namesOf(related({ maxLevel: 1 }))).toEqual(["Pump 1"]);
+    expect(await namesOf(related({}))).toEqual(["Pump 1", "Valve 1"]);
+    expect(await namesOf(related({ filters: [{ relationType: "Feeds" }] }))).toEqual(["Valve 1"]);
+    expect(await namesOf(related({ filters: [{ entityTypes: ["ASSET"] }] }))).toEqual([]);
+    expect(await namesOf(related({ maxLevel: 2, fetchLastLevelOnly: true }))).toEqual(["Valve 1"]);
+    expect(await namesOf({ ...related({ maxLevel: 1 }), direction: "TO" })).toEqual(["Valve 1"]);
+    const search = { type: "deviceSearchQuery", ...root, relationType: "Contains", deviceTypes: ["pump"] };
+    expect(await namesOf(search)).toEqual(["Pump 1"]);
+  });
+});
+
+describe("POST /api/entitiesQuery/find filters by", () => {
+  const level = { type: "TIME_SERIES", key: "level" };
+  const site = { type: "ATTRIBUTE", key: "site" };
+  const filter = (key: object, type: string, operation: string, defaultValue: unknown, more: object = {}) => ({
+    key,
+    valueType: type,
+    predicate: { type, operation, value: { defaultValue }, ...more },
+  });
+
+  test.each([
+    ["a number", filter(level, "NUMERIC", "GREATER", 9.5), ["Pump 2"]],
+    ["a number or the same", filter(level, "NUMERIC", "GREATER_OR_EQUAL", 9.5), ["Pump 1", "Pump 2"]],
+    ["a number that it is not", filter(level, "NUMERIC", "NOT_EQUAL", 10), ["Pump 1"]],
+    ["a text that looks like a number", filter(level, "STRING", "EQUAL", "10"), ["Pump 2"]],
+    ["truth", filter({ type: "SERVER_ATTRIBUTE", key: "active" }, "BOOLEAN", "EQUAL", true), ["Pump 1"]],
+    ["truth in another scope", filter({ type: "SHARED_ATTRIBUTE", key: "active" }, "BOOLEAN", "EQUAL", true), []],
+    ["the begin of a text", filter(site, "STRING", "STARTS_WITH", "ky"), ["Pump 2"]],
+    [
+      "the begin, whatever the case",
+      filter(site, "STRING", "STARTS_WITH", "KY", { ignoreCase: true }),
+      ["Pump 1", "Pump 2"],
+    ],
+    ["the end of a text", filter(site, "STRING", "ENDS_WITH", "iv"), ["Pump 1"]],
+    ["a part with a wildcard", filter(site, "STRING", "CONTAINS", "%"), []],
+    ["one of several", filter(site, "STRING", "IN", "Kyiv, Lviv"), ["Pump 1"]],
+    ["a field", filter(field("label"), "STRING", "EQUAL", "North"), ["Pump 1"]],
+    ["a time", filter(field("createdTime"), "NUMERIC", "LESS", 5), []],
+    ["nothing", { key: site, valueType: "STRING" }, ["Pump 1", "Pump 2", "Valve 1"]],
+  ])("%s", async (_, keyFilter, expected) => {
+    expect(await namesOf(DEVICES, { keyFilters: [keyFilter] })).toEqual(expected);
+  });
+
+  test("several conditions, all or any, and those within one", async () => {
+    const isLow = filter(level, "NUMERIC", "LESS", 10);
+    const isInKyiv2 = filter(site, "STRING", "EQUAL", "kyiv 2");
+    expect(await namesOf(DEVICES, { keyFilters: [isLow, isInKyiv2] })).toEqual([]);
+    const any = { keyFilters: [isLow, isInKyiv2], keyFiltersOperation: "OR" };
+    expect(await namesOf(DEVICES, any)).toEqual(["Pump 1", "Pump 2"]);
+    const predicates = [isLow.predicate, filter(level, "NUMERIC", "GREATER", 9.9).predicate];
+    const complex = { key: level, valueType: "NUMERIC", predicate: { type: "COMPLEX", operation: "OR", predicates } };
+    expect(await namesOf(DEVICES, { keyFilters: [complex] })).toEqual(["Pump 1", "Pump 2"]);
+  });
+
+  test("a text in name, label or type, in pages, sorted by a value: numbers, then texts", async () => {
+    const pageLink = { pageSize: 2, page: 0, textSearch: "NORTH" };
+    expect(await namesOf(DEVICES, { pageLink })).toEqual(["Pump 1"]);
+    const sorted = (page: number, direction: string) => ({
+      pageLink: { pageSize: 2, page, sortOrder: { key: level, direction } },
+    });
+    expect(await namesOf(DEVICES, sorted(0, "ASC"))).toEqual(["Pump 1", "Pump 2"]);
+    expect(await namesOf(DEVICES, sorted(1, "ASC"))).toEqual(["Valve 1"]);
+    expect(await namesOf(DEVICES, sorted(0, "DESC"))).toEqual(["Pump 2", "Pump 1"]);
+  });
+});
+
+test("POST /api/entitiesQuery/* shows nobody what is another's", async () => {
+  expect(await namesOf(DEVICES, {}, customerToken)).toEqual(["Pump 1"]);
+  expect(await namesOf({ type: "entityType", entityType: "CUSTOMER" }, {}, customerToken)).toEqual(["Customer"]);
+  expect(await namesOf({ type: "entityType", entityType: "DEVICE_PROFILE" }, {}, customerToken)).toEqual([]);
+  const { token } = cloud.second;
+  const root = { rootEntity: { entityType: "ASSET", id: ids["Hall"] }, direction: "FROM" };
+  for (const filter of [DEVICES, { type: "edgeType" }, { type: "relationsQuery", ...root }]) {
+    expect(await namesOf(filter, {}, token)).toEqual([]);
+    const body = { entityFilter: filter };
+    expect((await cloud.request("POST", "/api/entitiesQuery/count", { body, token })).text).toBe("0");
+    expect((await cloud.request("POST", "/api/entitiesQuery/find/keys", { body, token })).json).toEqual({
+      timeseries: [],
+      attribute: [],
+      entityTypes: [],
+    });
+  }
+});
+
+test("POST /api/entitiesQuery/find/keys names what the entities have", async () => {
+  const body = { entityFilter: DEVICES };
+  const path = "/api/entitiesQuery/find/keys?timeseries=true&attributes=false";
+  expect((await cloud.request("POST", path, { body })).json).toEqual({
+    timeseries: ["level", "state"],
+    attribute: [],
+    entityTypes: ["DEVICE"],
+  });
+});
+
+test.each([
+  [{ entityFilter: { type: "everything" } }, "entityFilter"],
+  [{ entityFilter: DEVICES, pageLink: { pageSize: 0, page: 0 } }, "Page size must be greater than zero"],
+  [{ entityFilter: { type: "singleEntity", singleEntity: { entityType: "DEVICE", id: "x" } } }, "Invalid UUID"],
+])("POST /api/entitiesQuery/find refuses %j and names the field", async (body, text) => {
+  const answer = await cloud.request("POST", "/api/entitiesQuery/find", {
+    body: { pageLink: { pageSize: 1, page: 0 }, ...body },
+  });
+  expect([answer.status, answer.json?.["errorCode"]]).toEqual([400, 31]);
+  expect(answer.json?.["message"]).toContain(text);
+});
