@@ -4,6 +4,7 @@ import type { Clock } from "../../shared/core/clock.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { AttributeEntry } from "../../shared/entities/attributes.ts";
+import type { MqttLogin } from "../../shared/entities/device-credentials.ts";
 import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import type { ByteStream, ByteStreamHandler } from "./byte-stream.ts";
@@ -291,7 +292,7 @@ export class MqttConnection implements ByteStreamHandler {
   async #authenticate(packet: IConnectPacket): Promise<void> {
     let device: AuthenticatedDevice | null | undefined;
     try {
-      device = await this.#findDevice(packet.username ?? "");
+      device = await this.#findDevice(loginOf(packet));
     } catch (thrown) {
       this.#host.log.warn("Credentials of an MQTT connection could not be checked", { error: AppError.from(thrown) });
       this.#refuse("server-unavailable");
@@ -299,7 +300,7 @@ export class MqttConnection implements ByteStreamHandler {
     }
     if (device === undefined || this.#state !== "authenticating") return;
     if (device === null || this.#accessEnded?.has(device.deviceId) === true) {
-      this.#refuse("unknown-credentials");
+      this.#refuse(loginOf(packet).userName === null ? "unknown-client-id" : "unknown-credentials");
       return;
     }
     const refusal = this.#host.admit(this, device);
@@ -322,11 +323,11 @@ export class MqttConnection implements ByteStreamHandler {
    *
    * @returns undefined when the connection is gone meanwhile
    */
-  async #findDevice(token: string): Promise<AuthenticatedDevice | null | undefined> {
+  async #findDevice(login: MqttLogin): Promise<AuthenticatedDevice | null | undefined> {
     const { clock, directory } = this.#host;
     while (this.#state === "authenticating") {
       try {
-        return await directory.findByAccessToken(token);
+        return await directory.findByMqttLogin(login);
       } catch (thrown) {
         if (!AppError.from(thrown).retryable) throw thrown;
       }
@@ -700,8 +701,16 @@ function refusalOf(packet: IConnectPacket, version: MqttVersion): ConnectRefusal
   if (packet.properties?.authenticationMethod !== undefined) return "unsupported-authentication";
   // MQTT 3.1.1 wants a client id for a session that is to be kept.
   if (version === 4 && packet.clientId === "" && packet.clean === false) return "unknown-client-id";
-  if (packet.username !== undefined && packet.username !== "") return undefined;
-  return packet.clientId === "" ? "no-credentials" : "unknown-client-id";
+  const { clientId, userName } = loginOf(packet);
+  return clientId === null && userName === null ? "no-credentials" : undefined;
+}
+
+function loginOf({ clientId, username, password }: IConnectPacket): MqttLogin {
+  return {
+    clientId: clientId === "" ? null : clientId,
+    userName: username === undefined || username === "" ? null : username,
+    password: password?.toString() ?? null,
+  };
 }
 
 function endOf(thrown: unknown): [reason: EndReason, detail: string] {

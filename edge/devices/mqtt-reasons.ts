@@ -36,7 +36,7 @@ export const SUBACK_FAILURE = 0x80;
 
 /** Answers to CONNECT: the return code of 3.1 and 3.1.1, and the reason code of 5. */
 export const CONNECT_REFUSALS = {
-  "unknown-credentials": { v3: 5, v5: 0x86, text: "The access token is unknown" },
+  "unknown-credentials": { v3: 5, v5: 0x86, text: "The user name is unknown, or the password is wrong" },
   "unknown-client-id": { v3: 2, v5: 0x85, text: "The client id is unknown, and there is no user name" },
   "no-credentials": { v3: 5, v5: 0x87, text: "There is neither user name nor client id" },
   "unsupported-version": { v3: 1, v5: 0x84, text: "The version of MQTT is not 3.1, 3.1.1 or 5" },

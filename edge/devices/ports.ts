@@ -1,5 +1,6 @@
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { AttributeEntry } from "../../shared/entities/attributes.ts";
+import type { MqttLogin } from "../../shared/entities/device-credentials.ts";
 import type { CanonicalJson, TelemetryRecord } from "../../shared/entities/telemetry.ts";
 
 // What the device protocols (MQTT, HTTP, later CoAP) need of the rest of the edge.
@@ -11,9 +12,11 @@ export interface AuthenticatedDevice {
   readonly isGateway: boolean;
 }
 
+/** Each finds a device by what it shows; null when there is none. Cached; true at the moment of the call. */
 export interface DeviceDirectory {
-  /** The device with this access token; null when there is none. Cached; true at the moment of the call. */
   findByAccessToken(token: string): Promise<AuthenticatedDevice | null>;
+  /** By client id and user name, else by the user name, which may be an access token; without one by the client id. */
+  findByMqttLogin(login: MqttLogin): Promise<AuthenticatedDevice | null>;
 }
 
 /** Each promise resolves after the commit (fsync), and rejects when nothing was stored. */

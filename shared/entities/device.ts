@@ -122,31 +122,3 @@ export const deviceForm: EntityForm<DeviceInput> = {
     },
   }),
 };
-
-export const CREDENTIALS_TYPES = ["ACCESS_TOKEN", "X509_CERTIFICATE", "MQTT_BASIC"] as const;
-export type CredentialsType = (typeof CREDENTIALS_TYPES)[number];
-
-export const credentialsInput = z
-  .object({
-    id: idInput.nullish(),
-    deviceId: idInput.nullish(),
-    credentialsType: z.enum(CREDENTIALS_TYPES, { error: "Device credentials type should be specified!" }),
-    credentialsId: textInput("credentialsId").nullish(),
-    credentialsValue: z.string().max(65_536).nullish(),
-    version: versionInput.nullish(),
-  })
-  .meta({ id: "DeviceCredentialsInput" });
-
-export type CredentialsInput = z.output<typeof credentialsInput>;
-
-export const credentialsSchema = z
-  .object({
-    id: z.object({ id: z.uuid() }),
-    createdTime: z.int(),
-    deviceId: entityIdSchema,
-    credentialsType: z.enum(CREDENTIALS_TYPES),
-    credentialsId: z.string(),
-    credentialsValue: z.string().nullable(),
-    version: z.int(),
-  })
-  .meta({ id: "DeviceCredentials" });

@@ -1,14 +1,7 @@
 import * as z from "zod";
 import { AppError } from "../core/errors.ts";
-import {
-  credentialsInput,
-  credentialsSchema,
-  deviceForm,
-  deviceInfoSchema,
-  deviceInput,
-  deviceSchema,
-  deviceToRest,
-} from "../entities/device.ts";
+import { credentialsInput, credentialsSchema } from "../entities/device-credentials.ts";
+import { deviceForm, deviceInfoSchema, deviceInput, deviceSchema, deviceToRest } from "../entities/device.ts";
 import type { EntityRecord } from "../entities/entity-record.ts";
 import { restId } from "../entities/fields.ts";
 import { findActive } from "../store/attribute-store.ts";

@@ -1,6 +1,6 @@
 import { AppError } from "../core/errors.ts";
 import type { Change } from "../entities/change.ts";
-import type { CredentialsInput } from "../entities/device.ts";
+import type { CredentialsInput } from "../entities/device-credentials.ts";
 import type { EntityInput } from "../entities/entity-kind.ts";
 import type { EntityRecord } from "../entities/entity-record.ts";
 import type { TelemetryRecord } from "../entities/telemetry.ts";

@@ -9,7 +9,7 @@ import type {
   EntityRemoved,
   EntitySaved,
 } from "../entities/change.ts";
-import { CREDENTIALS_TYPES, type CredentialsType } from "../entities/device.ts";
+import { CREDENTIALS_TYPES, type CredentialsType } from "../entities/device-credentials.ts";
 import { ENTITY_KINDS, findKind, isProfileType, titleOf } from "../entities/entity-kinds.ts";
 import { parseEntityRecord } from "../entities/entity-record-schema.ts";
 import type { EntityRecord } from "../entities/entity-record.ts";

@@ -3,7 +3,8 @@ import { AppError } from "../core/errors.ts";
 import { createUuid, type Uuid } from "../core/ids.ts";
 import { createToken } from "../core/random.ts";
 import type { Change } from "../entities/change.ts";
-import { deviceForm, type CredentialsInput, type CredentialsType, type DeviceInput } from "../entities/device.ts";
+import { type CredentialsInput, type CredentialsType, resolveCredentials } from "../entities/device-credentials.ts";
+import { deviceForm, type DeviceInput } from "../entities/device.ts";
 import type { EntityRecord } from "../entities/entity-record.ts";
 import { saveForm, type NamePolicy } from "./entity-save.ts";
 import { keepEntities, notFound } from "./entity-store.ts";
@@ -18,7 +19,7 @@ export interface DeviceCredentials {
   readonly deviceId: Uuid;
   readonly id: Uuid;
   readonly credentialsType: CredentialsType;
-  /** What the device shows: its access token; unique over all devices. */
+  /** By which it is found; unique over all devices. */
   readonly credentialsId: string;
   readonly credentialsValue: string | null;
   readonly version: number;
@@ -72,7 +73,7 @@ export async function writeCredentials(
   { deviceId, input }: { readonly deviceId: Uuid; readonly input: CredentialsInput },
 ): Promise<Outcome<DeviceCredentials>> {
   if (!(await keepEntities(tx, [deviceId])).has(deviceId)) throw notFound("DEVICE", deviceId);
-  const credentialsId = credentialsIdOf(input);
+  const { credentialsId, credentialsValue } = resolveCredentials(input);
   const { stored, isTaken } = await lockCredentialsFor(tx, deviceId, credentialsId);
   if (stored !== null && typeof input.version === "number" && input.version !== stored.version) {
     throw new AppError("VERSION_CONFLICT", "Device credentials were already changed by someone else");
@@ -83,8 +84,7 @@ export async function writeCredentials(
     id: stored?.id ?? createUuid(deps.clock, deps.random),
     credentialsType: input.credentialsType,
     credentialsId,
-    // An access token has no value; clients may send one all the same.
-    credentialsValue: input.credentialsType === "ACCESS_TOKEN" ? null : (input.credentialsValue ?? null),
+    credentialsValue,
     version: (stored?.version ?? 0) + 1,
     createdMs: stored?.createdMs ?? deps.clock.nowMs(),
   };
@@ -94,21 +94,6 @@ export async function writeCredentials(
 
 function credentialsTaken(): AppError {
   return new AppError("ALREADY_EXISTS", "Device credentials are already assigned to another device!");
-}
-
-function credentialsIdOf(input: CredentialsInput): string {
-  switch (input.credentialsType) {
-    case "ACCESS_TOKEN": {
-      const token = input.credentialsId?.trim() ?? "";
-      if (token === "") throw new AppError("INVALID_ARGUMENT", "Device credentials id should be specified!");
-      return token;
-    }
-    case "MQTT_BASIC":
-    case "X509_CERTIFICATE":
-      throw new AppError("INVALID_ARGUMENT", `Credentials of type ${input.credentialsType} are not supported yet`);
-    default:
-      return input.credentialsType satisfies never;
-  }
 }
 
 /** The credentials of the device, locked until the commit, and whether another device has this id. */

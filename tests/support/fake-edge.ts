@@ -78,6 +78,14 @@ export function createFakeEdge(): FakeEdge {
     for (const resolve of ready) resolve();
   }
 
+  const findDevice = async (credentialsId: string): Promise<AuthenticatedDevice | null> => {
+    lookUps += 1;
+    if (directoryFailure !== undefined) throw directoryFailure;
+    const device = devices.get(credentialsId) ?? null;
+    await directoryDelay;
+    return device;
+  };
+
   return {
     clock,
     devices,
@@ -87,13 +95,8 @@ export function createFakeEdge(): FakeEdge {
     errors: createDeviceErrors(clock),
     times: new ServerTimes(),
     directory: {
-      findByAccessToken: async (token) => {
-        lookUps += 1;
-        if (directoryFailure !== undefined) throw directoryFailure;
-        const device = devices.get(token) ?? null;
-        await directoryDelay;
-        return device;
-      },
+      findByAccessToken: findDevice,
+      findByMqttLogin: ({ userName, clientId }) => findDevice(userName ?? clientId ?? ""),
     },
     data: {
       saveTelemetry: (added) => commit(() => records.push(...added)),
