@@ -2,7 +2,7 @@ import * as z from "zod";
 import { TENANT_ADMIN, type RouteTable } from "../../shared/rest/route.ts";
 import { createClaimCode, type ClaimCode } from "../store/claim-store.ts";
 import { runTransaction } from "../store/downlink-store.ts";
-import { saveEdge } from "../store/edge-store.ts";
+import { saveEdgeWithChains } from "../store/edge-chains.ts";
 import { edgeInput, edgeSchema, edgeToRest, toEdgeSave } from "./edge-form.ts";
 import type { EdgeDeps } from "./edges.ts";
 
@@ -43,11 +43,12 @@ export function addClaimCodeRoutes(routes: RouteTable, deps: EdgeDeps): void {
       answer: claimCodeSchema.extend({ edge: edgeSchema }).meta({ id: "ClaimableEdge" }),
     },
     async ({ principal: { tenantId }, body }) =>
-      runTransaction(db, async (tx) => {
+      deps.unitOfWork.runEvents(async (tx) => {
         // Its secret is the gateway's to make: whoever knows the one of now has no use for it.
-        const { edge } = await saveEdge(tx, deps, { ...toEdgeSave(body, tenantId), id: null, secret: null });
-        const code = await createClaimCode(tx, deps, { id: edge.id, tenantId, lifeMs });
-        return { ...toRest(code), edge: edgeToRest(edge) };
+        const save = { ...toEdgeSave(body, tenantId), id: null, secret: null };
+        const { result, events } = await saveEdgeWithChains(tx, deps, save);
+        const code = await createClaimCode(tx, deps, { id: result.edge.id, tenantId, lifeMs });
+        return { result: { ...toRest(code), edge: edgeToRest(result.edge) }, events };
       }),
   );
 }

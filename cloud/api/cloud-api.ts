@@ -30,11 +30,13 @@ import { addUserReadRoutes, addUserSettingsRoutes } from "../../shared/rest/user
 import type { PasswordHasher } from "../../shared/store/user-store.ts";
 import { findAssignmentRelations, readCloudNames } from "../store/cloud-refs.ts";
 import type { CloudUnitOfWork } from "../store/downlink-store.ts";
+import { checkRootOfNone } from "../store/edge-chains.ts";
 import { EDGE_ENTITIES, releaseEdges } from "../store/edge-store.ts";
 import { createUserWork, deleteCustomerUsers } from "../store/user-downlinks.ts";
 import { addAssignmentRoutes } from "./assignments.ts";
 import { addClaimCodeRoutes } from "./claim-codes.ts";
 import { addDownlinkRoutes } from "./downlinks.ts";
+import { addEdgeChainRoutes } from "./edge-chains.ts";
 import { addEdgeCustomerRoutes } from "./edge-customers.ts";
 import { addEdgeImportRoute } from "./edge-import.ts";
 import type { EdgeSessions } from "./edge-sessions.ts";
@@ -83,6 +85,7 @@ export function createCloudApi(deps: CloudApiDeps): CloudApi {
   addEdgeReadRoutes(app, deps);
   addEdgeListRoutes(app, deps);
   addEdgeWriteRoutes(app, deps);
+  addEdgeChainRoutes(app, deps);
   addClaimCodeRoutes(app, deps);
   addEdgeCustomerRoutes(app, deps);
   addDownlinkRoutes(app, deps);
@@ -102,7 +105,7 @@ export function createCloudApi(deps: CloudApiDeps): CloudApi {
   });
   addEntityViewRoutes(app, deps);
   addDashboardRoutes(app, deps);
-  addRuleChainRoutes(app, deps);
+  addRuleChainRoutes(app, deps, checkRootOfNone);
   addProfileRoutes(app, deps);
   addEntityQueryRoutes(app, { ...deps, entitySources: { EDGE: EDGE_ENTITIES } });
   addAlarmRoutes(app, deps);

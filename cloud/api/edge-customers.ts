@@ -3,20 +3,15 @@ import { pageSchema } from "../../shared/entities/fields.ts";
 import { mapPage, pageQuery, toPageRequest } from "../../shared/rest/pages.ts";
 import { readableEntity } from "../../shared/rest/resource.ts";
 import { TENANT_ADMIN, TENANT_ROLES, type Call, type RouteTable } from "../../shared/rest/route.ts";
-import type { CloudUnitOfWork } from "../store/downlink-store.ts";
 import { assignEdgeToCustomer, assignEdgeToPublic, unassignEdgeFromCustomer } from "../store/edge-customer.ts";
 import { listEdges } from "../store/edge-store.ts";
 import { edgeInfoSchema, edgeSchema, edgeToRest, readEdgeSchema } from "./edge-form.ts";
 import { edgeInfos, edgesWithStatus, type EdgeDeps } from "./edges.ts";
 
-export interface EdgeCustomerDeps extends EdgeDeps {
-  readonly unitOfWork: CloudUnitOfWork;
-}
-
 const tag = "Edges";
 
 /** Which customer has which edges. */
-export function addEdgeCustomerRoutes(routes: RouteTable, deps: EdgeCustomerDeps): void {
+export function addEdgeCustomerRoutes(routes: RouteTable, deps: EdgeDeps): void {
   const { unitOfWork } = deps;
   const keyOf = (call: Call<unknown, unknown>) => ({ id: call.uuid("edgeId"), tenantId: call.principal.tenantId });
   routes.add(
@@ -60,7 +55,7 @@ export function addEdgeCustomerRoutes(routes: RouteTable, deps: EdgeCustomerDeps
   addCustomerLists(routes, deps);
 }
 
-function addCustomerLists(routes: RouteTable, deps: EdgeCustomerDeps): void {
+function addCustomerLists(routes: RouteTable, deps: EdgeDeps): void {
   const { db } = deps;
   const query = pageQuery.extend({ type: z.string().optional() });
   const list = async (call: Call<z.output<typeof query>, unknown>) => {

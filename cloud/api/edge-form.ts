@@ -111,8 +111,8 @@ export function edgeToRest(edge: Edge, secret: string | null = null): z.input<ty
     createdTime: edge.createdMs,
     tenantId: restId("TENANT", edge.tenantId),
     customerId: restCustomerId(edge.customerId),
-    // Rule chains are not there yet: none, in the form that clients take.
-    rootRuleChainId: { entityType: "RULE_CHAIN", id: NULL_UUID },
+    // Of an edge without one: none, in the form that clients take.
+    rootRuleChainId: restId("RULE_CHAIN", edge.rootRuleChainId ?? NULL_UUID),
     name: edge.name,
     type: edge.type,
     label: edge.label,

@@ -3,8 +3,8 @@ import type { Uuid } from "../../shared/core/ids.ts";
 import { bulkImportAnswer, bulkImportInput, importCsv, type ImportRow } from "../../shared/rest/bulk-import.ts";
 import { additionalInfoOf } from "../../shared/rest/entity-import.ts";
 import { TENANT_ADMIN, validate, type RouteTable } from "../../shared/rest/route.ts";
-import { runTransaction } from "../store/downlink-store.ts";
-import { findEdgeByName, saveEdge, type Edge } from "../store/edge-store.ts";
+import { saveEdgeWithChains } from "../store/edge-chains.ts";
+import { findEdgeByName, type Edge } from "../store/edge-store.ts";
 import { edgeInput, edgeToRest, toEdgeSave, type EdgeInput } from "./edge-form.ts";
 import type { EdgeDeps } from "./edges.ts";
 
@@ -39,7 +39,9 @@ async function saveRow(
   if (stored !== null && !mayUpdate)
     throw new AppError("ALREADY_EXISTS", "Edge with such name already exists!", { field: "name" });
   const input = toInput(row, stored);
-  const { edge, fence } = await runTransaction(deps.db, (tx) => saveEdge(tx, deps, toEdgeSave(input, tenantId)));
+  const { edge, fence } = await deps.unitOfWork.runEvents((tx) =>
+    saveEdgeWithChains(tx, deps, toEdgeSave(input, tenantId)),
+  );
   if (fence !== null) deps.sessions.end({ edgeId: edge.id, fence, code: "UNAUTHENTICATED" });
   return { id: edge.id, isNew: stored === null };
 }

@@ -7,7 +7,8 @@ import { mapPage, pageQuery, parseIdList, toPageRequest } from "../../shared/res
 import type { Principal } from "../../shared/rest/principal.ts";
 import { customerColumns, subtypeSchema, toSubtypes, type ResourceDeps } from "../../shared/rest/resource.ts";
 import { EVERY_ROLE, TENANT_ADMIN, TENANT_ROLES, validate, type RouteTable } from "../../shared/rest/route.ts";
-import { runTransaction } from "../store/downlink-store.ts";
+import { runTransaction, type CloudUnitOfWork } from "../store/downlink-store.ts";
+import { saveEdgeWithChains } from "../store/edge-chains.ts";
 import {
   deleteEdge,
   edgeNotFound,
@@ -18,7 +19,6 @@ import {
   listEdgeTypes,
   readEdgeStatuses,
   rotateEdgeSecret,
-  saveEdge,
   type Edge,
 } from "../store/edge-store.ts";
 import {
@@ -35,6 +35,7 @@ import type { EdgeSessions } from "./edge-sessions.ts";
 
 export interface EdgeDeps extends Pick<ResourceDeps, "db" | "clock" | "random"> {
   readonly sessions: EdgeSessions;
+  readonly unitOfWork: CloudUnitOfWork;
   /** How long the secret before the newest one opens sessions. */
   readonly secretGraceMs: number;
   /** How long a claim code is good. */
@@ -238,8 +239,8 @@ export function addEdgeWriteRoutes(routes: RouteTable, deps: EdgeDeps): void {
       answer: edgeSchema,
     },
     async ({ principal: { tenantId }, body }) => {
-      const { edge, fence, newSecret } = await runTransaction(db, (tx) =>
-        saveEdge(tx, deps, toEdgeSave(body, tenantId)),
+      const { edge, fence, newSecret } = await deps.unitOfWork.runEvents((tx) =>
+        saveEdgeWithChains(tx, deps, toEdgeSave(body, tenantId)),
       );
       if (fence !== null) sessions.end({ edgeId: edge.id, fence, code: "UNAUTHENTICATED" });
       return edgeToRest(edge, newSecret);

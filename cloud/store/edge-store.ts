@@ -33,6 +33,7 @@ export interface Edge {
   readonly id: Uuid;
   readonly tenantId: Uuid;
   readonly customerId: Uuid | null;
+  readonly rootRuleChainId: Uuid | null;
   readonly name: string;
   readonly type: string;
   readonly label: string | null;
@@ -437,11 +438,13 @@ function toStatus({ sync, report, downlinkOldestMs }: StatusRow): EdgeStatus {
 
 /** A row as the other stores of edges see it. */
 export function toEdge(row: typeof edge.$inferSelect): Edge {
-  const { id, tenantId, customerId, name, type, label, routingKey, version, createdMs, additionalInfo } = row;
+  const { id, tenantId, customerId, rootRuleChainId } = row;
+  const { name, type, label, routingKey, version, createdMs, additionalInfo } = row;
   return {
     id: id as Uuid,
     tenantId: tenantId as Uuid,
     customerId: customerId as Uuid | null,
+    rootRuleChainId: rootRuleChainId as Uuid | null,
     name,
     type,
     label,

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { createUuid } from "../core/ids.ts";
+import { createUuid, type Uuid } from "../core/ids.ts";
 import { entityIdSchema, pageSchema, restId } from "../entities/fields.ts";
 import {
   inputsTo,
@@ -21,6 +21,7 @@ import {
   saveRuleChain,
   setAutoAssign,
 } from "../store/rule-chain-store.ts";
+import type { Queryable } from "../store/unit-of-work.ts";
 import { createResource, listQuery, looseListQuery, type OwnEntity } from "./entity-resource.ts";
 import { addByIdsRoute, addDeleteRoute, addReadRoute, addSaveRoute, showByIds, showPage } from "./entity-routes.ts";
 import { booleanQuery } from "./pages.ts";
@@ -43,11 +44,22 @@ const keyOf = (call: Call<unknown, unknown>): OwnEntity => ({
   tenantId: call.principal.tenantId,
 });
 
-export function addRuleChainRoutes(routes: RouteTable, deps: ResourceDeps): void {
+/** @param checkUnused refuses the deletion of a chain that something else than entities needs; in the same transaction */
+export function addRuleChainRoutes(
+  routes: RouteTable,
+  deps: ResourceDeps,
+  checkUnused: (tx: Queryable, chainId: Uuid) => Promise<void> = () => Promise.resolve(),
+): void {
   addListRoutes(routes, deps);
   addReadRoute(routes, deps, ruleChainResource);
   addSaveRoute(routes, deps, ruleChainResource);
-  addDeleteRoute(routes, deps, ruleChainResource);
+  addDeleteRoute(routes, deps, {
+    ...ruleChainResource,
+    remove: async (tx, _, chain) => {
+      await checkUnused(tx, chain.id);
+      return deleteRuleChain(tx, chain);
+    },
+  });
   addMetadataRoutes(routes, deps);
   addRoleRoutes(routes, deps);
   addLabelRoutes(routes, deps);
