@@ -107,7 +107,8 @@ export function createCloudApi(deps: CloudApiDeps): CloudApi {
   addDashboardRoutes(app, deps);
   addRuleChainRoutes(app, deps, checkRootOfNone);
   addProfileRoutes(app, deps);
-  addEntityQueryRoutes(app, { ...deps, entitySources: { EDGE: EDGE_ENTITIES } });
+  const entitySources = { EDGE: EDGE_ENTITIES };
+  addEntityQueryRoutes(app, { ...deps, entitySources });
   addAlarmRoutes(app, deps);
   addRelationRoutes(app, {
     ...deps,
@@ -115,7 +116,7 @@ export function createCloudApi(deps: CloudApiDeps): CloudApi {
     assignments: (tenantId, filter) => findAssignmentRelations(deps.db, tenantId, filter),
   });
   const telemetry = { ...deps, others: { EDGE: createEdgeAttributes(deps) } };
-  const live = createLiveApi({ ...telemetry, authenticators });
+  const live = createLiveApi({ ...telemetry, entitySources, authenticators });
   addAttributeRoutes(app, telemetry);
   addTelemetryRoutes(app, { ...telemetry, saveTelemetry: wakingSave(deps.saveTelemetry, live) });
   addSystemRoutes(app, deps);

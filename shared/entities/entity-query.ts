@@ -84,7 +84,9 @@ export const KEY_TYPES = [
   "TIME_SERIES",
 ] as const;
 
-const keySchema = z.object({ type: z.enum(KEY_TYPES), key: z.string().min(1).max(255) }).meta({ id: "EntityKey" });
+export const keySchema = z
+  .object({ type: z.enum(KEY_TYPES), key: z.string().min(1).max(255) })
+  .meta({ id: "EntityKey" });
 
 const scalar = z.union([z.string().max(1_000), z.number(), z.boolean()]);
 const operand = z.object({

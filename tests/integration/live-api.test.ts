@@ -184,6 +184,111 @@ test("/api/ws tells of an edge whether it is connected, as its attributes over R
   expect(await client.next()).toMatchObject({ data: { active: [[expect.any(Number), "false"]] } });
 });
 
+describe("/api/ws ENTITY_DATA", () => {
+  const level = { type: "TIME_SERIES", key: "level" };
+  const query = (name: string) => ({
+    entityFilter: { type: "entityName", entityType: "DEVICE", entityNameFilter: name },
+    pageLink: { pageSize: 10, page: 0, sortOrder: { key: { type: "ENTITY_FIELD", key: "name" }, direction: "ASC" } },
+    entityFields: [{ type: "ENTITY_FIELD", key: "name" }],
+    latestValues: [],
+  });
+  const data = (more: object) => ({ cmds: [{ type: "ENTITY_DATA", cmdId: 4, ...more }] });
+
+  test("tells a page of entities, then what changes of what was asked for, until it is unsubscribed", async () => {
+    const { id, path } = await newDevice();
+    const name = `Live ${names}`;
+    await cloud.call("POST", `${path}/timeseries/ANY`, { ts: 1000, values: { level: 1 } });
+    const client = await signedIn();
+    const keys = [level, { type: "SERVER_ATTRIBUTE", key: "on" }];
+    client.send(data({ query: query(name), latestCmd: { keys } }));
+    const entityId = { entityType: "DEVICE", id };
+    const timeOf = expect.any(Number);
+    expect(await client.next()).toEqual({
+      cmdId: 4,
+      cmdUpdateType: "ENTITY_DATA",
+      data: {
+        data: [
+          {
+            entityId,
+            latest: {
+              ENTITY_FIELD: { name: { ts: 0, value: name } },
+              TIME_SERIES: { level: { ts: 1000, value: "1" } },
+              SERVER_ATTRIBUTE: { on: { ts: 0, value: "" } },
+            },
+            timeseries: {},
+            aggLatest: {},
+          },
+        ],
+        totalPages: 1,
+        totalElements: 1,
+        hasNext: false,
+      },
+      update: null,
+      errorCode: 0,
+      errorMsg: null,
+      allowedEntities: 1024,
+    });
+    await cloud.call("POST", `${path}/timeseries/ANY`, { ts: 2000, values: { level: 2, other: 1 } });
+    expect(await client.next()).toMatchObject({
+      data: null,
+      update: [{ entityId, latest: { TIME_SERIES: { level: { ts: 2000, value: "2" } } } }],
+    });
+    await cloud.call("POST", `${path}/SHARED_SCOPE`, { on: true });
+    await cloud.call("POST", `${path}/SERVER_SCOPE`, { on: true });
+    expect(await client.next()).toMatchObject({
+      update: [{ entityId, latest: { SERVER_ATTRIBUTE: { on: { ts: timeOf, value: "true" } } } }],
+    });
+    client.send({ cmds: [{ type: "ENTITY_DATA_UNSUBSCRIBE", cmdId: 4 }] });
+    await cloud.call("POST", `${path}/timeseries/ANY`, { ts: 3000, values: { level: 3 } });
+    client.send(subscription("TIMESERIES", id, { keys: "level" }));
+    expect(await client.next()).toMatchObject({ subscriptionId: 7 });
+  });
+
+  test("with a window tells its points and each that follows; the same number without a query changes it", async () => {
+    const { path } = await newDevice();
+    const points = (times: readonly number[]) => times.map((ts) => ({ ts, values: { level: ts } }));
+    await cloud.call("POST", `${path}/timeseries/ANY`, points([1000, 2000]));
+    const client = await signedIn();
+    client.send(data({ query: query(`Live ${names}`) }));
+    expect(await client.next()).toMatchObject({ data: { totalElements: 1 }, update: null });
+    client.send(
+      data({ query: null, tsCmd: { keys: ["level"], startTs: 0, timeWindow: 10_000, interval: 0, limit: 10 } }),
+    );
+    const at = (ts: number) => ({ ts, value: String(ts) });
+    expect(await client.next()).toMatchObject({
+      data: null,
+      update: [{ timeseries: { level: [at(2000), at(1000)] } }],
+    });
+    await cloud.call("POST", `${path}/timeseries/ANY`, points([3000, 4000]));
+    expect(await client.next()).toMatchObject({ update: [{ timeseries: { level: [at(4000), at(3000)] } }] });
+    const historyCmd = { keys: ["level"], startTs: 1000, endTs: 3000, agg: "SUM", interval: 2000 };
+    client.send(data({ query: query(`Live ${names}`), historyCmd }));
+    expect(await client.next()).toMatchObject({
+      data: { data: [{ timeseries: { level: [{ ts: 2000, value: "3000" }] } }] },
+    });
+  });
+
+  test("refuses a change of nothing, and finds nothing of another tenant", async () => {
+    await newDevice();
+    const client = await signedIn();
+    client.send(data({ query: null }));
+    expect(await client.next()).toMatchObject({ cmdId: 4, errorCode: 2, errorMsg: "The query should be specified!" });
+    const other = await signedIn(cloud.second.token);
+    other.send(data({ query: query("Live") }));
+    expect(await other.next()).toMatchObject({ data: { totalElements: 0, data: [] } });
+  });
+});
+
+test("/api/ws ENTITY_COUNT tells a count, and each that follows", async () => {
+  const entityFilter = { type: "entityName", entityType: "DEVICE", entityNameFilter: "Counted" };
+  const client = await signedIn();
+  client.send({ cmds: [{ type: "ENTITY_COUNT", cmdId: 5, query: { entityFilter } }] });
+  expect(await client.next()).toMatchObject({ cmdId: 5, cmdUpdateType: "COUNT_DATA", count: 0 });
+  await cloud.call("POST", "/api/device", { name: "Counted 1" });
+  cloud.clock.advance(10_001);
+  expect(await client.next()).toMatchObject({ cmdId: 5, count: 1 });
+});
+
 describe("/api/ws refuses", () => {
   test.each([
     ["{", "Failed to parse the payload", 2],

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { isUuid, type Uuid } from "../../core/ids.ts";
+import { entityCountQuery, entityDataQuery, keySchema } from "../../entities/entity-query.ts";
 import { AGGREGATIONS, CALENDAR_INTERVALS } from "../../store/telemetry-history.ts";
 
 // What clients send over a WebSocket: {"authCmd":{…},"cmds":[{"type":…,"cmdId":1,…}]}, or the older form with a list per type.
@@ -27,6 +28,8 @@ const keysText = z
 
 const cmdId = z.number().int();
 
+const seriesKeys = z.array(z.string().min(1).max(255)).max(100);
+
 export const commandSchemas = {
   TIMESERIES: z.object({
     cmdId,
@@ -45,6 +48,15 @@ export const commandSchemas = {
     unsubscribe: z.boolean().nullish(),
   }),
   TIMESERIES_HISTORY: z.object({ cmdId, ...entity, keys: keysText, startTs: number, endTs: number, ...range }),
+  ENTITY_DATA: z.object({
+    cmdId,
+    /** null: that of the subscription with this number, which is changed. */
+    query: entityDataQuery.nullish(),
+    latestCmd: z.object({ keys: z.array(keySchema).max(200) }).nullish(),
+    tsCmd: z.object({ keys: seriesKeys, startTs: number, timeWindow: number, ...range }).nullish(),
+    historyCmd: z.object({ keys: seriesKeys, startTs: number, endTs: number, ...range }).nullish(),
+  }),
+  ENTITY_COUNT: z.object({ cmdId, query: entityCountQuery }),
 } as const;
 
 export type CommandType = keyof typeof commandSchemas;

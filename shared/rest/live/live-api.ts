@@ -6,10 +6,12 @@ import type { EntityRef } from "../../entities/change.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Metrics } from "../../observe/metrics.ts";
 import { readAttributesOf, readLatestOf } from "../../store/live-data.ts";
+import type { EntityQueryDeps } from "../entity-queries.ts";
 import { authenticationFailed, type Authenticator } from "../principal.ts";
 import type { TelemetryDeps } from "../telemetry.ts";
 import type { AnyCommand, ClientMessage } from "./commands.ts";
 import { createDataWatch, type DataWatch } from "./data-watch.ts";
+import { entityCommands, type EntitySubscription } from "./entity-commands.ts";
 import { createLiveSession, errorText, type LiveSession } from "./live-session.ts";
 import { seriesCommands } from "./series-commands.ts";
 
@@ -24,7 +26,7 @@ export interface LiveApi {
   close(): void;
 }
 
-export interface LiveDeps extends TelemetryDeps {
+export interface LiveDeps extends TelemetryDeps, EntityQueryDeps {
   readonly authenticators: readonly Authenticator[];
   readonly clock: Clock;
   readonly log: Log;
@@ -35,6 +37,8 @@ export interface LiveDeps extends TelemetryDeps {
 export interface CommandContext {
   readonly deps: LiveDeps;
   readonly watch: DataWatch;
+  /** The entity queries of each connection, by number. */
+  readonly queries: WeakMap<LiveSession, Map<number, EntitySubscription>>;
 }
 
 /** Answers by itself; what it throws becomes an answer with the number of the command. */
@@ -47,7 +51,7 @@ const RECHECK_EVERY_MS = 60_000;
 const GOING_AWAY = 1001;
 const TRY_LATER = 1013;
 
-const HANDLERS: Readonly<Record<string, CommandHandler>> = { ...seriesCommands };
+const HANDLERS: Readonly<Record<string, CommandHandler>> = { ...seriesCommands, ...entityCommands };
 
 export function createLiveApi(deps: LiveDeps): LiveApi {
   const { clock, log, metrics } = deps;
@@ -55,6 +59,7 @@ export function createLiveApi(deps: LiveDeps): LiveApi {
   const connections = metrics.gauge("skerry_websockets");
   metrics.onRender(() => connections.set(sessions.size));
   const watch = createWatch(deps);
+  const context: CommandContext = { deps, watch, queries: new WeakMap() };
   const authenticate = (credentials: NonNullable<ClientMessage["credentials"]>) => {
     const authenticator = deps.authenticators.find(({ scheme }) => scheme === credentials.scheme);
     return authenticator === undefined
@@ -62,7 +67,7 @@ export function createLiveApi(deps: LiveDeps): LiveApi {
       : authenticator.authenticate(credentials.value);
   };
   const execute = (session: LiveSession, command: AnyCommand): Promise<void> =>
-    executeCommand({ deps, watch }, session, command);
+    executeCommand(context, session, command);
   const recheck = async (): Promise<void> => {
     for (const session of sessions) await session.recheck();
   };

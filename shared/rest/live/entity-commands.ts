@@ -1,0 +1,212 @@
+import { AppError } from "../../core/errors.ts";
+import type { EntityData, EntityDataQuery, QueryKey } from "../../entities/entity-query.ts";
+import type { CanonicalJson } from "../../entities/telemetry.ts";
+import { textOf } from "../../entities/values.ts";
+import { countEntities, findEntityData } from "../../store/entity-query.ts";
+import { readHistory } from "../../store/telemetry-history.ts";
+import { queryContext } from "../entity-queries.ts";
+import { validate } from "../route.ts";
+import { commandSchemas, type Command } from "./commands.ts";
+import type { News } from "./data-watch.ts";
+import type { CommandContext, CommandHandler } from "./live-api.ts";
+import type { LiveSession } from "./live-session.ts";
+import { Sent } from "./sent.ts";
+import { readSince, toHistory, type Series } from "./series.ts";
+
+// Commands about the entities that a query finds: a page of them with their values, then what changes of these.
+
+/** What a command asked for, which later ones of its number change in parts. */
+export interface EntitySubscription {
+  readonly query: EntityDataQuery;
+  readonly latestKeys: readonly QueryKey[];
+  readonly tsCmd: Command<"ENTITY_DATA">["tsCmd"];
+}
+
+/** Points of one answer. */
+const POINTS_MAX = 200_000;
+const COUNT_EVERY_MS = 10_000;
+
+const entityData: CommandHandler = async (context, session, given) => {
+  const command = validate(commandSchemas.ENTITY_DATA, given);
+  const { cmdId } = command;
+  const { deps, queries } = context;
+  const ofSession = queries.get(session) ?? new Map<number, EntitySubscription>();
+  queries.set(session, ofSession);
+  const isChange = command.query === null || command.query === undefined;
+  const subscription = merge(command, isChange ? ofSession.get(cmdId) : undefined);
+  session.unsubscribe(cmdId);
+  const { query } = subscription;
+  await deps.settleLatest?.();
+  const wanted = { ...query, latestValues: [...(query.latestValues ?? []), ...subscription.latestKeys] };
+  const page = await findEntityData(deps.db, queryContext(deps, session.principal), wanted);
+  const data = await withSeries(context, page.data, { command, subscription });
+  session.send(dataText(cmdId, isChange ? { update: data } : { data: { ...page, data } }));
+  const stops = data.map((entity) => watchEntity(context, session, { cmdId, subscription, entity }));
+  ofSession.set(cmdId, subscription);
+  session.subscribe(cmdId, () => {
+    for (const stop of stops) stop();
+    ofSession.delete(cmdId);
+  });
+};
+
+function merge(
+  { latestCmd, query, tsCmd }: Command<"ENTITY_DATA">,
+  before: EntitySubscription | undefined,
+): EntitySubscription {
+  const wanted = query ?? before?.query;
+  if (wanted === undefined)
+    throw new AppError("INVALID_ARGUMENT", "The query should be specified!", { field: "query" });
+  return { query: wanted, latestKeys: latestCmd?.keys ?? before?.latestKeys ?? [], tsCmd: tsCmd ?? before?.tsCmd };
+}
+
+async function withSeries(
+  { deps }: CommandContext,
+  entities: readonly EntityData[],
+  { command, subscription }: { readonly command: Command<"ENTITY_DATA">; readonly subscription: EntitySubscription },
+): Promise<EntityData[]> {
+  const { historyCmd } = command;
+  const { tsCmd } = subscription;
+  const ranges = [
+    ...(historyCmd === null || historyCmd === undefined ? [] : [{ ...historyCmd, endMs: historyCmd.endTs }]),
+    ...(tsCmd === null || tsCmd === undefined ? [] : [{ ...tsCmd, endMs: tsCmd.startTs + tsCmd.timeWindow }]),
+  ];
+  let points = 0;
+  const answered: EntityData[] = [];
+  for (const entity of entities) {
+    const timeseries: EntityData["timeseries"] = {};
+    for (const range of ranges) {
+      const asked = { ...toHistory(range), keys: range.keys, startMs: range.startTs, endMs: range.endMs };
+      const read = await readHistory(deps.db, { ...asked, entityId: idOf(entity) });
+      for (const [key, list] of read) {
+        timeseries[key] = list.map(({ tsMs, value }) => ({ ts: tsMs, value: textOf(value) }));
+        points += list.length;
+      }
+    }
+    if (points > POINTS_MAX)
+      throw new AppError("INVALID_ARGUMENT", `Too many points: at most ${POINTS_MAX} are answered`, { field: "limit" });
+    answered.push({ ...entity, timeseries });
+  }
+  return answered;
+}
+
+interface Watching {
+  readonly cmdId: number;
+  readonly subscription: EntitySubscription;
+  readonly entity: EntityData;
+}
+
+function watchEntity({ deps, watch }: CommandContext, session: LiveSession, watching: Watching): () => void {
+  const { cmdId, entity, subscription } = watching;
+  const { query, latestKeys, tsCmd } = subscription;
+  const ref = { type: entity.entityId.entityType, id: idOf(entity) };
+  const keys = [...(query.latestValues ?? []), ...latestKeys].filter(({ type }) => type !== "ENTITY_FIELD");
+  const seriesKeys = tsCmd?.keys ?? [];
+  const latest = new Sent();
+  const series = new Sent();
+  for (const { key, type } of keys) {
+    const known = entity.latest[type]?.[key];
+    // The text is all that was sent, and all that is compared.
+    if (known !== undefined && known.ts > 0) latest.note(`${type} ${key}`, known.ts, known.value as CanonicalJson);
+  }
+  for (const [key, list] of Object.entries(entity.timeseries))
+    for (const { ts, value } of list) series.note(key, ts, value as CanonicalJson);
+  return watch.watch(ref, async (news) => {
+    const changed = latestOf(news, keys, latest);
+    const rows = news.latest
+      .filter(({ key }) => seriesKeys.includes(key))
+      .map((row) => ({ ...row, text: textOf(row.value) as CanonicalJson }))
+      .filter(({ key, tsMs }) => tsMs > series.lastMs(key));
+    const points: Series =
+      rows.length === 0 ? new Map() : await readSince(deps.db, { entity: ref, rows, sent: series });
+    for (const { key, text, tsMs } of rows) series.note(key, tsMs, text);
+    if (changed === null && points.size === 0) return;
+    const timeseries: EntityData["timeseries"] = {};
+    for (const [key, list] of points)
+      timeseries[key] = list.map(({ tsMs, value }) => ({ ts: tsMs, value: textOf(value) }));
+    const update = { entityId: entity.entityId, latest: changed ?? {}, timeseries, aggLatest: {} };
+    session.send(dataText(cmdId, { update: [update] }));
+  });
+}
+
+/** null: nothing of these is new. */
+function latestOf(news: News, keys: readonly QueryKey[], sent: Sent): EntityData["latest"] | null {
+  const found: EntityData["latest"] = {};
+  const note = (type: string, key: string, tsMs: number, value: CanonicalJson): void => {
+    const text = textOf(value) as CanonicalJson;
+    if (!keys.some((wanted) => wanted.type === type && wanted.key === key)) return;
+    if (!sent.isNew(`${type} ${key}`, tsMs, text)) return;
+    sent.note(`${type} ${key}`, tsMs, text);
+    (found[type] ??= {})[key] = { ts: tsMs, value: text };
+  };
+  for (const { key, tsMs, value } of news.latest) note("TIME_SERIES", key, tsMs, value);
+  for (const { key, scope, updatedMs, value } of news.attributes) {
+    note(scope.replace("_SCOPE", "_ATTRIBUTE"), key, updatedMs, value);
+    note("ATTRIBUTE", key, updatedMs, value);
+  }
+  return Object.keys(found).length === 0 ? null : found;
+}
+
+const entityCount: CommandHandler = async (context, session, given) => {
+  const { cmdId, query } = validate(commandSchemas.ENTITY_COUNT, given);
+  const { deps } = context;
+  const count = (): Promise<number> => countEntities(deps.db, queryContext(deps, session.principal), query);
+  const first = await count();
+  const stop = new AbortController();
+  session.subscribe(cmdId, () => stop.abort(new AppError("CANCELLED", "The subscription ended")));
+  session.send(countText(cmdId, first));
+  void recount(context, { count, first, signal: stop.signal, tell: (now) => session.send(countText(cmdId, now)) });
+};
+
+interface Recount {
+  readonly count: () => Promise<number>;
+  readonly first: number;
+  readonly tell: (count: number) => void;
+  readonly signal: AbortSignal;
+}
+
+async function recount({ deps }: CommandContext, { count, first, signal, tell }: Recount): Promise<void> {
+  let told = first;
+  while (!signal.aborted) {
+    await deps.clock.sleep(COUNT_EVERY_MS, signal).catch(() => undefined);
+    if (signal.aborted) return;
+    // A database that is away for a moment changes nothing.
+    const now = await count().catch(() => told);
+    if (now !== told) tell(now);
+    told = now;
+  }
+}
+
+const unsubscribe: CommandHandler = (_, session, { cmdId }) => Promise.resolve(session.unsubscribe(cmdId));
+
+export const entityCommands: Readonly<Record<string, CommandHandler>> = {
+  ENTITY_DATA: entityData,
+  ENTITY_DATA_UNSUBSCRIBE: unsubscribe,
+  ENTITY_COUNT: entityCount,
+  ENTITY_COUNT_UNSUBSCRIBE: unsubscribe,
+};
+
+function idOf({ entityId }: EntityData): News["latest"][number]["entityId"] {
+  return entityId.id as News["latest"][number]["entityId"]; // it came from a uuid column
+}
+
+function dataText(
+  cmdId: number,
+  { data = null, update = null }: { readonly data?: unknown; readonly update?: unknown },
+): string {
+  return JSON.stringify({
+    cmdId,
+    cmdUpdateType: "ENTITY_DATA",
+    data,
+    update,
+    errorCode: 0,
+    errorMsg: null,
+    allowedEntities: ENTITIES_MAX,
+  });
+}
+
+/** As large as a page may be. */
+const ENTITIES_MAX = 1_024;
+
+function countText(cmdId: number, count: number): string {
+  return JSON.stringify({ cmdId, cmdUpdateType: "COUNT_DATA", count, errorCode: 0, errorMsg: null });
+}
