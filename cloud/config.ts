@@ -1,4 +1,5 @@
 import { AppError } from "../shared/core/errors.ts";
+import type { BucketLimits } from "../shared/core/token-buckets.ts";
 import { LOG_LEVELS, type LogLevel } from "../shared/observe/log.ts";
 
 // Settings of the cloud: a flag, else a variable, else the default. All that is wrong is reported at once.
@@ -129,6 +130,22 @@ export const CLOUD_SETTINGS = {
       "Time between two comparisons of what a connected edge holds with what it should, beside those at each connect",
     default: "300",
   },
+  tenantCallsPerS: {
+    flag: "tenant-calls-per-s",
+    variable: "SKERRY_CLOUD_TENANT_CALLS_PER_S",
+    placeholder: "CALLS",
+    description:
+      "REST calls of one tenant that each cloud process answers per second, ten seconds' worth at once; more get 429. off: any number",
+    default: "1000",
+  },
+  edgeItemsPerS: {
+    flag: "edge-items-per-s",
+    variable: "SKERRY_CLOUD_EDGE_ITEMS_PER_S",
+    placeholder: "ITEMS",
+    description:
+      "Items that are taken from one edge per second, ten seconds' worth at once; more wait on the edge, nothing is refused. off: any number",
+    default: "off",
+  },
   secretGraceH: {
     flag: "secret-grace-h",
     variable: "SKERRY_CLOUD_SECRET_GRACE_H",
@@ -178,6 +195,10 @@ export interface CloudConfig {
   /** How long ago telemetry may have been measured; null: nothing is dropped. */
   readonly telemetryKeptMs: number | null;
   readonly roundsEveryMs: number;
+  /** REST calls of one tenant; null: any number. */
+  readonly tenantLimits: BucketLimits | null;
+  /** Items of one edge; null: any number. */
+  readonly edgeLimits: BucketLimits | null;
   /** How long the secret before the newest one of an edge opens sessions. */
   readonly secretGraceMs: number;
   /** How long a claim code is good. */
@@ -214,6 +235,8 @@ export function readCloudConfig(input: CloudConfigInput): CloudConfig {
     contentBytesMax: integer("contentMaxMib", { min: 1, max: 65_536 }) * 1024 * 1024,
     telemetryKeptMs: readTelemetryKeptMs(values, problems),
     roundsEveryMs: integer("roundsEveryS", { min: 1, max: 86_400 }) * 1_000,
+    tenantLimits: readLimits("tenantCallsPerS", values, problems),
+    edgeLimits: readLimits("edgeItemsPerS", values, problems),
     secretGraceMs: integer("secretGraceH", { min: 0, max: 8_760 }) * 3_600_000,
     claimCodeLifeMs: integer("claimCodeH", { min: 1, max: 8_760 }) * 3_600_000,
     logLevel: readLogLevel(values, problems),
@@ -330,6 +353,26 @@ function readInteger(
     `${name} (${given?.origin ?? ""}): expected a whole number from ${min} to ${max}, got ${given?.text.slice(0, 64) ?? ""}`,
   );
   return max;
+}
+
+/** How much may come at once. */
+const BURST_S = 10;
+const PER_S_MAX = 10_000_000;
+
+function readLimits(
+  name: "tenantCallsPerS" | "edgeItemsPerS",
+  values: Values,
+  problems: string[],
+): BucketLimits | null {
+  const given = values.get(name);
+  const text = given?.text ?? CLOUD_SETTINGS[name].default;
+  if (text === "off") return null;
+  const perS = Number(text);
+  if (Number.isInteger(perS) && perS >= 1 && perS <= PER_S_MAX) return { perS, burst: perS * BURST_S };
+  problems.push(
+    `${name} (${given?.origin ?? ""}): expected a whole number from 1 to ${PER_S_MAX} or off, got ${text.slice(0, 64)}`,
+  );
+  return null;
 }
 
 function readSwitch(values: Values, problems: string[]): boolean {

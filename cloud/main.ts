@@ -4,6 +4,7 @@ import { AppError, ERROR_CODES } from "../shared/core/errors.ts";
 import { createUuid, type Uuid } from "../shared/core/ids.ts";
 import { runTasks } from "../shared/core/lifecycle.ts";
 import { createToken } from "../shared/core/random.ts";
+import { TokenBuckets } from "../shared/core/token-buckets.ts";
 import { Turns } from "../shared/core/turns.ts";
 import { createLog, type Log } from "../shared/observe/log.ts";
 import { createMetrics, type Metrics } from "../shared/observe/metrics.ts";
@@ -89,6 +90,7 @@ async function runCloud(config: CloudConfig): Promise<void> {
     passwords: createPasswordHasher(),
     jwtSecret: instance.jwtSecret,
     sessions: { sentSeq: (edgeId) => live.sentSeq(edgeId), end: (ending) => signals.end(ending) },
+    tenantLimits: config.tenantLimits,
     secretGraceMs: config.secretGraceMs,
     claimCodeLifeMs: config.claimCodeLifeMs,
     notReady: () => (shutdown.drain.aborted ? Promise.resolve("The cloud stops") : stores.notReady()),
@@ -125,7 +127,8 @@ async function runCloud(config: CloudConfig): Promise<void> {
   const watch = watchEdges({ db, live, metrics, clock, log });
   const { reports, traffic } = watch;
   const turns = new Turns(DIGESTS_AT_ONCE);
-  const settings = { cloudId, cloudVersion, window: UPLINK_WINDOW, roundsEveryMs: config.roundsEveryMs };
+  const edgeItems = config.edgeLimits === null ? null : new TokenBuckets(clock, config.edgeLimits);
+  const settings = { cloudId, cloudVersion, window: UPLINK_WINDOW, roundsEveryMs: config.roundsEveryMs, edgeItems };
   const service = { store, live, signals, traffic, reports, turns, ...settings, clock, log };
   const rpc = await startRpcServer({ ...config.rpc, ...tls, routes: (router) => registerSyncService(router, service) });
   stack.defer(async () => {

@@ -1,11 +1,13 @@
-import type { AppError } from "../../shared/core/errors.ts";
+import { AppError } from "../../shared/core/errors.ts";
+import { NULL_UUID } from "../../shared/core/ids.ts";
+import { TokenBuckets, type BucketLimits } from "../../shared/core/token-buckets.ts";
 import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import type { Metrics } from "../../shared/observe/metrics.ts";
 import { addActivationRoutes } from "../../shared/rest/activation.ts";
 import { addAlarmRoutes } from "../../shared/rest/alarms.ts";
 import { addApiKeyRoutes } from "../../shared/rest/api-keys.ts";
-import { createRestApp, type RestApp } from "../../shared/rest/app.ts";
+import { createRestApp, type RestApp, type RestAppDeps } from "../../shared/rest/app.ts";
 import { addAssetRoutes } from "../../shared/rest/assets.ts";
 import { addAttributeRoutes } from "../../shared/rest/attributes.ts";
 import { addAuthRoutes, createApiKeyAuthenticator, createBearerAuthenticator } from "../../shared/rest/auth.ts";
@@ -62,6 +64,8 @@ export interface CloudApiDeps extends ResourceDeps {
   readonly toAppError: (thrown: unknown) => AppError;
   readonly version: string;
   readonly loginLimits?: LoginLimits;
+  /** REST calls of one tenant; null: any number. @default null */
+  readonly tenantLimits?: BucketLimits | null;
 }
 
 export interface CloudApi extends RestApp {
@@ -73,7 +77,7 @@ export interface CloudApi extends RestApp {
 export function createCloudApi(deps: CloudApiDeps): CloudApi {
   const tokens = createTokens({ clock: deps.clock, random: deps.random, secret: deps.jwtSecret });
   const authenticators = [createBearerAuthenticator({ db: deps.db, tokens }), createApiKeyAuthenticator(deps)];
-  const app = createRestApp({ ...deps, authenticators });
+  const app = createRestApp({ ...deps, authenticators, ...createTenantLimit(deps) });
   const users = createUserWork(deps.unitOfWork);
   addAuthRoutes(app, { ...deps, tokens, users });
   addActivationRoutes(app, { ...deps, tokens, users });
@@ -125,4 +129,18 @@ export function createCloudApi(deps: CloudApiDeps): CloudApi {
   addHealthRoutes(app, deps);
   addMetricsRoute(app, deps.metrics);
   return Object.assign(app, { live });
+}
+
+/** A tenant that calls too often is slowed down for itself alone; who is of no tenant has no limit. */
+function createTenantLimit({ clock, tenantLimits = null }: CloudApiDeps): Pick<RestAppDeps, "limit"> {
+  if (tenantLimits === null) return {};
+  const calls = new TokenBuckets(clock, tenantLimits);
+  return {
+    limit: ({ tenantId }) => {
+      if (tenantId === NULL_UUID) return;
+      const retryAfterMs = calls.take(tenantId, 1);
+      if (retryAfterMs === 0) return;
+      throw new AppError("TOO_MANY_REQUESTS", "Too many requests for current tenant!", { retryAfterMs });
+    },
+  };
 }

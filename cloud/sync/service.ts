@@ -4,6 +4,7 @@ import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { unionOf } from "../../shared/core/seq-range.ts";
 import { stateOfEnding } from "../../shared/core/sync-states.ts";
+import type { TokenBuckets } from "../../shared/core/token-buckets.ts";
 import type { Turns } from "../../shared/core/turns.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { inOrderFrom } from "../../shared/sync/course.ts";
@@ -114,6 +115,8 @@ export interface SyncServiceDeps {
   /** Between two digest rounds of an edge, about. */
   readonly roundsEveryMs: number;
   readonly turns: Turns;
+  /** Items of each edge; null: any number. */
+  readonly edgeItems: Pick<TokenBuckets, "charge"> | null;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -184,6 +187,9 @@ async function* decodeAll(requests: AsyncIterable<SessionRequest>): AsyncIterabl
     if (frame !== null) yield frame;
   }
 }
+
+/** Well below what an edge takes for a cloud that stalls. */
+const SLOWED_MS_MAX = 5_000;
 
 class CloudSessionPorts implements SessionPorts {
   readonly blobs: BlobPorts;
@@ -271,14 +277,21 @@ class CloudSessionPorts implements SessionPorts {
   async apply(lane: Lane, batches: readonly Batch[]): Promise<readonly Rejection[]> {
     const { session, storeId } = this.#session();
     const { edgeId } = this.#caller;
+    const items = batches.reduce((sum, { count }) => sum + count, 0);
+    if (lane !== "config") await this.#slowDown(edgeId, items);
     const rejections = await this.#deps.store.applyUplink(
       { ...this.#caller, session, storeId, lane: uplinkLaneOf(lane) },
       batches,
     );
-    const items = batches.reduce((sum, { count }) => sum + count, 0);
     const uplinkRejected = rejections.length;
     this.#deps.traffic.add(edgeId, { uplinkApplied: items - uplinkRejected, uplinkRejected });
     return rejections;
+  }
+
+  /** An acknowledgement that comes later is all that an edge above its limit notices: it has less in flight then. */
+  async #slowDown(edgeId: Uuid, items: number): Promise<void> {
+    const waitMs = this.#deps.edgeItems?.charge(edgeId, items) ?? 0;
+    if (waitMs > 0) await this.#deps.clock.sleep(Math.min(waitMs, SLOWED_MS_MAX));
   }
 
   async settle(_lane: Lane, { seq, rejections }: Settled): Promise<void> {

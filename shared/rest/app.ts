@@ -16,6 +16,8 @@ export interface RestAppDeps {
   readonly authenticators: readonly Authenticator[];
   /** Whatever a handler threw, as an AppError; shared/postgres knows what the database's errors mean. @default AppError.from */
   readonly toAppError?: (thrown: unknown) => AppError;
+  /** Throws for a caller who calls too often. @default nobody does */
+  readonly limit?: (principal: Principal) => void;
 }
 
 export interface RestApp extends RouteTable {
@@ -78,6 +80,7 @@ async function answer<Query, Body>(
   const tooLarge = refuseLargeBody(c.req.raw, c.req.path);
   if (tooLarge !== null) return tooLarge;
   const principal = await admit(deps, c, spec.access);
+  if (principal !== null) deps.limit?.(principal);
   const query = spec.query === undefined ? undefined : validate(spec.query, c.req.query());
   const body = spec.body === undefined ? undefined : validate(spec.body, parseJson(await readBody(c)));
   const call: Call<Query, Body> = {

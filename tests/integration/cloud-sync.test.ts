@@ -7,7 +7,7 @@ import { hashEdgeSecret, saveEdge } from "../../cloud/store/edge-store.ts";
 import { createTenant } from "../../cloud/store/tenant-store.ts";
 import { createEdgeSignals, type EdgeSignals } from "../../cloud/sync/edge-signals.ts";
 import { createLiveSessions, type LiveSessions } from "../../cloud/sync/live-sessions.ts";
-import { registerSyncService } from "../../cloud/sync/service.ts";
+import { registerSyncService, type SyncServiceDeps } from "../../cloud/sync/service.ts";
 import { createSessionStore } from "../../cloud/sync/session-store.ts";
 import { watchEdges } from "../../cloud/watch-edges.ts";
 import { dialCloud } from "../../edge/sync/transport.ts";
@@ -49,7 +49,7 @@ interface TestReplica extends AsyncDisposable {
   readonly unitOfWork: CloudUnitOfWork;
 }
 
-async function startTestReplica(): Promise<TestReplica> {
+async function startTestReplica(options: Partial<Pick<SyncServiceDeps, "edgeItems">> = {}): Promise<TestReplica> {
   const { connection, db } = database;
   await using opening = new AsyncDisposableStack();
   const replicaId = createUuid(clock, random);
@@ -82,7 +82,8 @@ async function startTestReplica(): Promise<TestReplica> {
   });
   const window = { bytes: 1_000_000, items: 1_000 };
   const { reports, traffic } = watchEdges({ db, live, clock, log, metrics });
-  const settings = { cloudId: CLOUD_ID, cloudVersion: "test", window, roundsEveryMs: 60_000 };
+  const { edgeItems = null } = options;
+  const settings = { cloudId: CLOUD_ID, cloudVersion: "test", window, roundsEveryMs: 60_000, edgeItems };
   const service = { store, live, signals, traffic, reports, turns: new Turns(), ...settings, clock, log };
   const rpc = await startRpcServer({
     host: "127.0.0.1",

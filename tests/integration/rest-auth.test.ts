@@ -141,3 +141,17 @@ test("a token that has run out answers 401/11", async () => {
   expect(answer.status).toBe(401);
   expect(answer.json).toMatchObject({ errorCode: 11, message: "Token has expired" });
 });
+
+test("a tenant that calls too often gets 429/33 until its bucket fills again, and nobody else does", async () => {
+  await using limited = await startTestCloud({ tenantLimits: { perS: 5, burst: 10 } });
+  const call = (token = limited.first.token) => limited.request("GET", "/api/auth/user", { token });
+  const answers = await Promise.all(Array.from({ length: 12 }, () => call()));
+  expect(answers.filter(({ status }) => status === 200).length).toBeWithin(8, 12);
+  const refused = await call();
+  expect(refused.json).toMatchObject({ status: 429, errorCode: 33, message: "Too many requests for current tenant!" });
+  expect(refused.headers.get("retry-after")).toBe("1");
+  expect((await call(limited.second.token)).status).toBe(200);
+  for (let count = 0; count < 20; count += 1) expect((await call(limited.system)).status).toBe(200);
+  limited.clock.advance(2_000);
+  expect((await call()).status).toBe(200);
+});

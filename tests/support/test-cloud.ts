@@ -1,4 +1,4 @@
-import { createCloudApi, type CloudApi } from "../../cloud/api/cloud-api.ts";
+import { createCloudApi, type CloudApi, type CloudApiDeps } from "../../cloud/api/cloud-api.ts";
 import type { EdgeSessions } from "../../cloud/api/edge-sessions.ts";
 import { createCloudUnitOfWork, type CloudUnitOfWork } from "../../cloud/store/downlink-store.ts";
 import { createFirstSystemAdmin, createTenant } from "../../cloud/store/tenant-store.ts";
@@ -73,7 +73,7 @@ export const plainPasswords: PasswordHasher = {
   verify: (password, hash) => Promise.resolve(hash === `plain:${password}`),
 };
 
-export async function startTestCloud(): Promise<TestCloud> {
+export async function startTestCloud(options: Partial<Pick<CloudApiDeps, "tenantLimits">> = {}): Promise<TestCloud> {
   await using opening = new AsyncDisposableStack();
   const postgres = opening.use(await startTestPostgres());
   const database = await postgres.createDatabase("cloud");
@@ -100,6 +100,7 @@ export async function startTestCloud(): Promise<TestCloud> {
       return db.transaction((tx) => writeTelemetry(runStatementIn(tx), columns.build()));
     },
     sessions,
+    ...options,
     secretGraceMs: 60_000,
     claimCodeLifeMs: 3_600_000,
     notReady: () => Promise.resolve(null),
