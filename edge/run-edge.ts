@@ -46,6 +46,7 @@ import { createDeviceData } from "./store/device-data.ts";
 import type { EdgeStores } from "./store/edge-stores.ts";
 import { openEdgeStores } from "./store/edge-stores.ts";
 import { ensureLocalAdmin } from "./store/first-start.ts";
+import { createGatewayDevices } from "./store/gateway-devices.ts";
 import { createLinkStore } from "./sync/link-store.ts";
 import type { Link, LinkStatus } from "./sync/link.ts";
 import { createLink } from "./sync/link.ts";
@@ -187,7 +188,7 @@ function createDeviceDeps(stores: EdgeStores, watch: DiskWatch | null) {
   return {
     clock,
     data,
-    directory: registry,
+    directory: { ...registry, ...createGatewayDevices({ ...stores, clock, random }) },
     events: registry,
     errors,
     times: new ServerTimes(),

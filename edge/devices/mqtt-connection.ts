@@ -3,20 +3,13 @@ import type { IConnectPacket } from "mqtt-packet";
 import type { Clock } from "../../shared/core/clock.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
-import type { AttributeEntry } from "../../shared/entities/attributes.ts";
 import type { MqttLogin } from "../../shared/entities/device-credentials.ts";
-import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import type { ByteStream, ByteStreamHandler } from "./byte-stream.ts";
 import type { DeviceErrors } from "./device-errors.ts";
-import {
-  attributeAnswerText,
-  decodePayload,
-  pushText,
-  readAttributeRequest,
-  readClientAttributes,
-  type TelemetryIntake,
-} from "./device-session.ts";
+import { decodePayload, pushText, type TelemetryIntake } from "./device-session.ts";
+import { gatewayPushText } from "./gateway-messages.ts";
+import { GatewaySession } from "./gateway-session.ts";
 import { OutgoingMessages } from "./mqtt-outgoing.ts";
 import {
   type Acknowledgement,
@@ -47,8 +40,10 @@ import {
   REASON,
   SUBACK_FAILURE,
 } from "./mqtt-reasons.ts";
-import type { AttributeRequest, AuthenticatedDevice, DeviceData, DeviceDirectory, DeviceEvent } from "./ports.ts";
-import { isGrantedFilter, parseUplinkTopic, Subscriptions, type TopicForm } from "./topics.ts";
+import { addToUnit, createUnit, saveUnit, type Unit } from "./mqtt-unit.ts";
+import type { AuthenticatedDevice, DeviceData, DeviceDirectory, DeviceEvent } from "./ports.ts";
+import type { ServerTimes } from "./server-times.ts";
+import { GATEWAY_ATTRIBUTES, isGrantedFilter, parseUplinkTopic, Subscriptions } from "./topics.ts";
 
 export interface MqttLimits {
   /** Payload of a publish; more ends the connection. @default 65_536 */
@@ -90,12 +85,16 @@ export interface MqttConnectionHost {
   readonly directory: DeviceDirectory;
   readonly data: DeviceData;
   readonly intake: TelemetryIntake;
+  readonly times: ServerTimes;
   readonly errors: DeviceErrors;
   readonly limits: MqttLimits;
   readonly counters: MqttCounters;
   /** Makes the connection the one of its device; a reason when it may not be. */
   admit(connection: MqttConnection, device: AuthenticatedDevice): ConnectRefusal | undefined;
-  /** The connection takes no more messages for its device. */
+  /** The gateway of the connection speaks for this device from now on. */
+  attach(connection: MqttConnection, device: AuthenticatedDevice): void;
+  detach(connection: MqttConnection, deviceId: Uuid): void;
+  /** The connection takes no more messages for its device, nor for those behind it. */
   retire(connection: MqttConnection): void;
   /** The stream is gone. */
   forget(connection: MqttConnection): void;
@@ -111,22 +110,6 @@ const LOOK_UP_RETRY_MS = 200;
 const UNREAD_BYTES_MAX = 262_144;
 
 /**
- * What one read of the socket brought: saved together, acknowledged together in one write, in the order of arrival.
- * MQTT wants acknowledgements in that order, so a unit that is stored waits for the ones before it.
- */
-interface Unit {
-  readonly records: TelemetryRecord[];
-  readonly attributes: Map<string, AttributeEntry>;
-  readonly requests: { readonly form: TopicForm; readonly requestId: string; readonly request: AttributeRequest }[];
-  /** kind << 24 | packet id << 8 | reason. */
-  readonly acknowledgements: number[];
-  readonly answers: { readonly topic: string; readonly qos: number; readonly text: string }[];
-  messages: number;
-  bytes: number;
-  state: "collecting" | "saving" | "done" | "failed";
-}
-
-/**
  * One MQTT connection of a device (3.1, 3.1.1 and 5).
  *
  *   waiting         for CONNECT. Leaves to authenticating, or closed: anything else, too late, refused at once.
@@ -140,6 +123,7 @@ interface Unit {
  */
 export class MqttConnection implements ByteStreamHandler {
   device: AuthenticatedDevice | undefined;
+  #gateway: GatewaySession | null = null;
 
   readonly #host: MqttConnectionHost;
   readonly #stream: ByteStream;
@@ -209,6 +193,15 @@ export class MqttConnection implements ByteStreamHandler {
     const text = pushText(event);
     if (target === undefined || text === undefined) return;
     this.#send(target.topic, target.qos, text);
+  }
+
+  /** Tells the gateway of a change of a device behind it, if it asked for that. */
+  pushBehind(name: string, event: DeviceEvent): void {
+    if (event.kind === "access-ended") this.#gateway?.forget(name);
+    const qos = this.#subscriptions.qosOf(GATEWAY_ATTRIBUTES);
+    const text = pushText(event);
+    if (qos === undefined || text === undefined) return;
+    this.#send(GATEWAY_ATTRIBUTES, qos, gatewayPushText(name, text));
   }
 
   /** The look-up of credentials that is under way may have seen the device before its access ended. */
@@ -309,12 +302,26 @@ export class MqttConnection implements ByteStreamHandler {
       return;
     }
     this.device = device;
+    if (device.isGateway) this.#gateway = this.#openGateway(device);
     this.#state = "open";
     this.#reader.sizeMax = this.#host.limits.payloadBytesMax + PUBLISH_OVERHEAD_BYTES;
     this.#lastReadMs = this.#host.clock.monotonicMs();
     this.#write(connack(this.#version, { code: 0, limits: this.#announcedLimits(packet) }));
     this.#stream.resume();
     this.#readPackets();
+  }
+
+  #openGateway(gateway: AuthenticatedDevice): GatewaySession {
+    const host = this.#host;
+    return new GatewaySession({
+      ...host,
+      gateway,
+      // Of a connection that is over nobody is told.
+      onConnected: (behind) => {
+        if (this.#state === "open") host.attach(this, behind);
+      },
+      onDisconnected: (deviceId) => host.detach(this, deviceId),
+    });
   }
 
   /**
@@ -426,31 +433,13 @@ export class MqttConnection implements ByteStreamHandler {
   #takeMessage(topic: string, message: { start: number; end: number; qos: number; nowMs: number }): number | undefined {
     const device = this.device;
     if (device === undefined) throw new AppError("INTERNAL", "A message before the device is known");
-    const { buffer } = this.#reader;
     const uplink = parseUplinkTopic(topic);
+    if (uplink.kind === "unknown") return this.#takeUnknown(device, topic);
     try {
-      switch (uplink.kind) {
-        case "telemetry": {
-          const text = decodePayload(buffer, message.start, message.end);
-          this.#host.intake.add(device.deviceId, text, message.nowMs, this.#openUnit().records);
-          return REASON.success;
-        }
-        case "attributes": {
-          const text = decodePayload(buffer, message.start, message.end);
-          const { attributes } = this.#openUnit();
-          for (const entry of readClientAttributes(text, message.nowMs)) attributes.set(entry.key, entry);
-          return REASON.success;
-        }
-        case "attribute-request": {
-          const request = readAttributeRequest(decodePayload(buffer, message.start, message.end));
-          this.#openUnit().requests.push({ form: uplink.form, requestId: uplink.requestId, request });
-          return REASON.success;
-        }
-        case "unknown":
-          return this.#takeUnknown(device, topic);
-        default:
-          return uplink satisfies never;
-      }
+      const text = decodePayload(this.#reader.buffer, message.start, message.end);
+      const source = { device, gateway: this.#gateway, intake: this.#host.intake };
+      const isTaken = addToUnit(this.#openUnit(), source, { topic: uplink, text, nowMs: message.nowMs });
+      return isTaken ? REASON.success : this.#refuseGateway(device, topic);
     } catch (thrown) {
       if (!(thrown instanceof AppError) || thrown.code !== "INVALID_PAYLOAD") throw thrown;
       this.#host.counters.publishesRejected += 1;
@@ -473,6 +462,12 @@ export class MqttConnection implements ByteStreamHandler {
       `The topic ${JSON.stringify(topic.slice(0, 100))} is not served; the message was ignored`,
     );
     return REASON.topicNotServed;
+  }
+
+  #refuseGateway(device: AuthenticatedDevice, topic: string): number {
+    this.#host.counters.publishesRejected += 1;
+    this.#host.errors.note(device.deviceId, `The topic ${topic} is for gateways, and the device is none`);
+    return REASON.notAuthorized;
   }
 
   #takePuback(): void {
@@ -520,16 +515,7 @@ export class MqttConnection implements ByteStreamHandler {
   }
 
   #openUnit(): Unit {
-    this.#unit ??= {
-      records: [],
-      attributes: new Map(),
-      requests: [],
-      acknowledgements: [],
-      answers: [],
-      messages: 0,
-      bytes: 0,
-      state: "collecting",
-    };
+    this.#unit ??= createUnit();
     return this.#unit;
   }
 
@@ -570,22 +556,10 @@ export class MqttConnection implements ByteStreamHandler {
   }
 
   async #save(unit: Unit): Promise<void> {
-    const { data } = this.#host;
     const deviceId = this.device?.deviceId;
     if (deviceId === undefined) return;
-    if (unit.attributes.size === 0 && unit.requests.length === 0) {
-      if (unit.records.length > 0) await data.saveTelemetry(unit.records);
-      return;
-    }
-    await Promise.all([
-      unit.records.length > 0 ? data.saveTelemetry(unit.records) : undefined,
-      unit.attributes.size > 0 ? data.saveClientAttributes(deviceId, [...unit.attributes.values()]) : undefined,
-    ]);
-    // Asked after the saves, so that a device reads what it has just written.
-    for (const { form, requestId, request } of unit.requests) {
-      const text = attributeAnswerText(await data.readAttributes(deviceId, request));
-      unit.answers.push({ ...this.#subscriptions.attributeResponse(form, requestId), text });
-    }
+    const { data } = this.#host;
+    await saveUnit(unit, { deviceId, gateway: this.#gateway, data, subscriptions: this.#subscriptions });
   }
 
   /** Acknowledges the units at the head that are done, in one write. */

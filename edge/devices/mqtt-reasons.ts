@@ -25,6 +25,7 @@ export type EndReason = keyof typeof END_REASONS;
 export const REASON = {
   success: 0x00,
   noSubscriptionExisted: 0x11,
+  notAuthorized: 0x87,
   topicNotServed: 0x90,
   filterNotServed: 0x8f,
   packetIdNotFound: 0x92,

@@ -32,6 +32,7 @@ export interface MqttServer {
   readonly accept: (stream: ByteStream) => ByteStreamHandler;
   /** Watches deadlines and pushes changes until the signal; then ends all connections, those with stored data acknowledged first. */
   run(signal: AbortSignal): Promise<void>;
+  /** Itself, or by its gateway. */
   isConnected(deviceId: Uuid): boolean;
   readonly sessions: number;
   readonly counters: Readonly<MqttCounters>;
@@ -67,6 +68,8 @@ export function createMqttServer(deps: MqttServerDeps, options: MqttServerOption
   const { clock, events } = deps;
   const connections = new Set<MqttConnection>();
   const sessions = new Map<Uuid, MqttConnection>();
+  /** Devices behind gateways, with the one that spoke for them last. */
+  const behind = new Map<Uuid, { readonly connection: MqttConnection; readonly name: string }>();
   const counters: MqttCounters = {
     connectionsOpened: 0,
     connectionsRefused: 0,
@@ -83,7 +86,12 @@ export function createMqttServer(deps: MqttServerDeps, options: MqttServerOption
     limits: { ...DEFAULT_LIMITS, ...limits },
     counters,
     admit,
+    attach: (connection, { deviceId, name }) => void behind.set(deviceId, { connection, name }),
+    detach: (connection, deviceId) => {
+      if (behind.get(deviceId)?.connection === connection) behind.delete(deviceId);
+    },
     retire: (connection) => {
+      for (const [deviceId, gateway] of behind) if (gateway.connection === connection) behind.delete(deviceId);
       const deviceId = connection.device?.deviceId;
       if (deviceId !== undefined && sessions.get(deviceId) === connection) sessions.delete(deviceId);
     },
@@ -100,6 +108,8 @@ export function createMqttServer(deps: MqttServerDeps, options: MqttServerOption
 
   function onEvent(event: DeviceEvent): void {
     const session = sessions.get(event.deviceId);
+    const gateway = behind.get(event.deviceId);
+    gateway?.connection.pushBehind(gateway.name, event);
     if (event.kind !== "access-ended") {
       session?.push(event);
       return;
@@ -138,7 +148,7 @@ export function createMqttServer(deps: MqttServerDeps, options: MqttServerOption
       return connection;
     },
     run,
-    isConnected: (deviceId) => sessions.has(deviceId),
+    isConnected: (deviceId) => sessions.has(deviceId) || behind.has(deviceId),
     get sessions() {
       return sessions.size;
     },

@@ -12,11 +12,16 @@ export interface AuthenticatedDevice {
   readonly isGateway: boolean;
 }
 
-/** Each finds a device by what it shows; null when there is none. Cached; true at the moment of the call. */
+/** Finds devices by what they show; null when there is none. Cached; true at the moment of the call. */
 export interface DeviceDirectory {
   findByAccessToken(token: string): Promise<AuthenticatedDevice | null>;
   /** By client id and user name, else by the user name, which may be an access token; without one by the client id. */
   findByMqttLogin(login: MqttLogin): Promise<AuthenticatedDevice | null>;
+  /** The device with this name that a gateway speaks for; made when there is none, with the profile `type`. */
+  openBehind(
+    gateway: AuthenticatedDevice,
+    device: { readonly name: string; readonly type: string },
+  ): Promise<AuthenticatedDevice>;
 }
 
 /** Each promise resolves after the commit (fsync), and rejects when nothing was stored. */

@@ -8,7 +8,11 @@ export type UplinkTopic =
   | { readonly kind: "telemetry" }
   | { readonly kind: "attributes" }
   | { readonly kind: "attribute-request"; readonly form: TopicForm; readonly requestId: string }
+  | { readonly kind: "gateway"; readonly message: GatewayTopic }
   | { readonly kind: "unknown" };
+
+/** What a gateway says about devices behind it. */
+export type GatewayTopic = "connect" | "disconnect" | "telemetry" | "attributes" | "attribute-request";
 
 interface FormTopics {
   readonly telemetry: string;
@@ -53,12 +57,21 @@ const TELEMETRY: UplinkTopic = { kind: "telemetry" };
 const ATTRIBUTES: UplinkTopic = { kind: "attributes" };
 const UNKNOWN: UplinkTopic = { kind: "unknown" };
 
-const EXACT: ReadonlyMap<string, UplinkTopic> = new Map(
-  FORM_NAMES.flatMap((form): [string, UplinkTopic][] => [
+/** Changes of devices behind a gateway, and its answers. */
+export const GATEWAY_ATTRIBUTES = "v1/gateway/attributes";
+export const GATEWAY_ATTRIBUTES_RESPONSE = "v1/gateway/attributes/response";
+
+const EXACT: ReadonlyMap<string, UplinkTopic> = new Map([
+  ...FORM_NAMES.flatMap((form): [string, UplinkTopic][] => [
     [FORMS[form].telemetry, TELEMETRY],
     [FORMS[form].attributes, ATTRIBUTES],
   ]),
-);
+  ["v1/gateway/connect", { kind: "gateway", message: "connect" }],
+  ["v1/gateway/disconnect", { kind: "gateway", message: "disconnect" }],
+  ["v1/gateway/telemetry", { kind: "gateway", message: "telemetry" }],
+  [GATEWAY_ATTRIBUTES, { kind: "gateway", message: "attributes" }],
+  ["v1/gateway/attributes/request", { kind: "gateway", message: "attribute-request" }],
+]);
 
 const REQUEST_ID = /^(?:0|-?[1-9][0-9]{0,9})$/;
 
@@ -84,6 +97,9 @@ const FILTERS: ReadonlyMap<string, TopicForm | null> = new Map<string, TopicForm
     [`${FORMS[form].rpcResponse}+`, null],
   ]),
   [ALL_OF_V1, "v1"],
+  [GATEWAY_ATTRIBUTES, null],
+  [GATEWAY_ATTRIBUTES_RESPONSE, null],
+  ["v1/gateway/rpc", null],
   ["v2/fw/response/+", null],
   ["v2/fw/response/+/chunk/+", null],
   ["v2/fw/error", null],
@@ -119,6 +135,11 @@ export class Subscriptions {
       if (form !== null && form !== undefined) push = { topic: FORMS[form].attributes, qos };
     }
     return push;
+  }
+
+  /** With which QoS messages to exactly this topic go out; undefined when the device did not ask for them. */
+  qosOf(topic: string): number | undefined {
+    return this.#qosByFilter.get(topic);
   }
 
   /** Where the answer to a request goes; needs no subscription. */

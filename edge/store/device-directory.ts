@@ -12,7 +12,7 @@ import type { AuthenticatedDevice, DeviceDirectory, DeviceEvent, DeviceEvents } 
 const CACHED_MAX = 10_000;
 
 /** Finds devices by their credentials, and tells the protocols what happened to devices. */
-export interface DeviceRegistry extends DeviceDirectory, DeviceEvents {
+export interface DeviceRegistry extends Omit<DeviceDirectory, "openBehind">, DeviceEvents {
   /** Changes were committed, by whomever. */
   publish(changes: readonly Change[]): void;
 }

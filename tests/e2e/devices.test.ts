@@ -206,3 +206,26 @@ describe("sign-in", () => {
     }
   });
 });
+
+describe("a gateway", () => {
+  scenario("makes the devices behind it, which appear in the cloud with their data and their relation", async (bed) => {
+    const { id } = await site.cloudApi.request<{ readonly id: { readonly id: string } }>("POST", "/api/device", {
+      name: "Gateway",
+      additionalInfo: { gateway: true },
+    });
+    await site.cloudApi.assignDevice(site.edgeId, id.id);
+    await waitFor("the gateway to be on the edge", async () => (await site.edgeApi.getDevice(id.id)) !== undefined);
+    const mqtt = await bed.connectDevice(site.edge, await site.cloudApi.getToken(id.id));
+    const readings = makeReadings(10);
+    await mqtt.publish("v1/gateway/connect", { device: "Behind", type: "meter" });
+    await mqtt.publish("v1/gateway/telemetry", { Behind: readings });
+    const device = await waitFor("the device in the cloud", () => site.cloudApi.findDevice("Behind"));
+    await expectHistory(site.cloudApi, device.id, readings);
+    const created = `/api/relations?fromId=${id.id}&fromType=DEVICE&relationType=Created`;
+    const relations = await waitFor("the relation in the cloud", async () => {
+      const found = await site.cloudApi.request<readonly { readonly to: { readonly id: string } }[]>("GET", created);
+      return found.length > 0 ? found : undefined;
+    });
+    expect(relations.map(({ to }) => to.id)).toEqual([device.id]);
+  });
+});

@@ -17,6 +17,7 @@ import type { AttributeEntry } from "../../shared/entities/attributes.ts";
 import type { CanonicalJson, TelemetryRecord } from "../../shared/entities/telemetry.ts";
 
 export const DEVICE_A = "0190a000-0000-7000-8000-00000000000a" as Uuid;
+export const GATEWAY = "0190a000-0000-7000-8000-00000000000c" as Uuid;
 export const DEVICE_B = "0190a000-0000-7000-8000-00000000000b" as Uuid;
 
 export interface FakeEdge {
@@ -26,8 +27,10 @@ export interface FakeEdge {
   readonly events: DeviceEvents;
   readonly errors: DeviceErrors;
   readonly times: ServerTimes;
-  /** By token: "token-a" and "token-b" are there at first. */
+  /** By token: "token-a", "token-b" and "gateway" are there at first. */
   readonly devices: Map<string, AuthenticatedDevice>;
+  /** Behind gateways, by name. */
+  readonly behind: ReadonlyMap<string, AuthenticatedDevice>;
   readonly records: TelemetryRecord[];
   readonly client: Map<string, CanonicalJson>;
   readonly shared: Map<string, CanonicalJson>;
@@ -53,7 +56,9 @@ export function createFakeEdge(): FakeEdge {
   const devices = new Map([
     ["token-a", { deviceId: DEVICE_A, name: "A", isGateway: false }],
     ["token-b", { deviceId: DEVICE_B, name: "B", isGateway: false }],
+    ["gateway", { deviceId: GATEWAY, name: "Gateway", isGateway: true }],
   ]);
+  const behind = new Map<string, AuthenticatedDevice>();
   const records: TelemetryRecord[] = [];
   const client = new Map<string, CanonicalJson>();
   const shared = new Map<string, CanonicalJson>();
@@ -89,6 +94,7 @@ export function createFakeEdge(): FakeEdge {
   return {
     clock,
     devices,
+    behind,
     records,
     client,
     shared,
@@ -97,6 +103,11 @@ export function createFakeEdge(): FakeEdge {
     directory: {
       findByAccessToken: findDevice,
       findByMqttLogin: ({ userName, clientId }) => findDevice(userName ?? clientId ?? ""),
+      openBehind: async (_, { name }) => {
+        const deviceId = `0190a000-0000-7000-8000-0000000001${String(behind.size).padStart(2, "0")}` as Uuid;
+        const device = behind.get(name) ?? { deviceId, name, isGateway: false };
+        return await commit(() => void behind.set(name, device)).then(() => device);
+      },
     },
     data: {
       saveTelemetry: (added) => commit(() => records.push(...added)),

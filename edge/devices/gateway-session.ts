@@ -1,0 +1,151 @@
+import type { Uuid } from "../../shared/core/ids.ts";
+import type { AttributeEntry } from "../../shared/entities/attributes.ts";
+import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
+import type { AttributeReading, TelemetryReading } from "../../shared/entities/values.ts";
+import {
+  gatewayAnswerText,
+  readGatewayAttributeRequest,
+  readGatewayAttributes,
+  readGatewayDevice,
+  readGatewayTelemetry,
+  type GatewayAttributeRequest,
+  type GatewayDevice,
+  type Named,
+} from "./gateway-messages.ts";
+import type { AuthenticatedDevice, DeviceData, DeviceDirectory } from "./ports.ts";
+import type { ServerTimes } from "./server-times.ts";
+import type { GatewayTopic } from "./topics.ts";
+
+/** A message of a gateway, read. */
+export type GatewayMessage =
+  | { readonly kind: "connect"; readonly device: GatewayDevice }
+  | { readonly kind: "disconnect"; readonly name: string }
+  | { readonly kind: "telemetry"; readonly parts: readonly Named<TelemetryReading[]>[] }
+  | { readonly kind: "attributes"; readonly parts: readonly Named<AttributeReading[]>[]; readonly nowMs: number }
+  | { readonly kind: "attribute-request"; readonly request: GatewayAttributeRequest };
+
+export interface GatewaySessionDeps {
+  readonly gateway: AuthenticatedDevice;
+  readonly directory: Pick<DeviceDirectory, "openBehind">;
+  readonly data: DeviceData;
+  readonly times: ServerTimes;
+  /** The gateway speaks for the device from now on. */
+  readonly onConnected: (device: AuthenticatedDevice) => void;
+  readonly onDisconnected: (deviceId: Uuid) => void;
+}
+
+const DEFAULT_TYPE = "default";
+
+/** The devices behind one connection of a gateway. Each is made when the gateway names it first, with or without a link. */
+export class GatewaySession {
+  readonly #deps: GatewaySessionDeps;
+  readonly #devices = new Map<string, Promise<AuthenticatedDevice>>();
+
+  constructor(deps: GatewaySessionDeps) {
+    this.#deps = deps;
+  }
+
+  /** @throws AppError INVALID_PAYLOAD */
+  read(topic: GatewayTopic, text: string, nowMs: number): GatewayMessage {
+    switch (topic) {
+      case "connect":
+        return { kind: "connect", device: readGatewayDevice(text) };
+      case "disconnect":
+        return { kind: "disconnect", name: readGatewayDevice(text).name };
+      case "telemetry":
+        return { kind: "telemetry", parts: this.#readTelemetry(text, nowMs) };
+      case "attributes":
+        return { kind: "attributes", parts: readGatewayAttributes(text), nowMs };
+      case "attribute-request":
+        return { kind: "attribute-request", request: readGatewayAttributeRequest(text) };
+    }
+  }
+
+  /** Resolves after the commit. @returns answers, in the order of their requests */
+  async save(messages: readonly GatewayMessage[]): Promise<string[]> {
+    const records: TelemetryRecord[] = [];
+    const attributes: { readonly deviceId: Uuid; readonly entries: AttributeEntry[] }[] = [];
+    for (const message of messages) {
+      switch (message.kind) {
+        case "connect":
+          await this.#open(message.device);
+          break;
+        case "disconnect":
+          await this.#close(message.name);
+          break;
+        case "telemetry":
+          for (const { name, content } of message.parts) {
+            const { deviceId } = await this.#open({ name, type: DEFAULT_TYPE });
+            records.push(...content.map((reading) => ({ entityId: deviceId, ...reading })));
+          }
+          break;
+        case "attributes":
+          for (const { name, content } of message.parts) {
+            const { deviceId } = await this.#open({ name, type: DEFAULT_TYPE });
+            const entries = content.map((reading) => ({ ...reading, updatedMs: message.nowMs }));
+            attributes.push({ deviceId, entries });
+          }
+          break;
+        case "attribute-request":
+          await this.#open({ name: message.request.name, type: DEFAULT_TYPE });
+          break;
+      }
+    }
+    const { data } = this.#deps;
+    await Promise.all([
+      records.length > 0 ? data.saveTelemetry(records) : undefined,
+      ...attributes.map(({ deviceId, entries }) => data.saveClientAttributes(deviceId, entries)),
+    ]);
+    return this.#answer(messages);
+  }
+
+  /** Something of the device has changed or it is gone: it is looked for again when the gateway names it. */
+  forget(name: string): void {
+    this.#devices.delete(name);
+  }
+
+  /** Asked after the saves, so that a gateway reads what it has just written. */
+  async #answer(messages: readonly GatewayMessage[]): Promise<string[]> {
+    const answers: string[] = [];
+    for (const message of messages) {
+      if (message.kind !== "attribute-request") continue;
+      const { request } = message;
+      const { deviceId } = await this.#open({ name: request.name, type: DEFAULT_TYPE });
+      const wanted = request.scope === "client" ? { clientKeys: request.keys } : { sharedKeys: request.keys };
+      answers.push(gatewayAnswerText(request, await this.#deps.data.readAttributes(deviceId, wanted)));
+    }
+    return answers;
+  }
+
+  /** Bursts without times of their own get one ms after the other, as with devices that are connected themselves. */
+  #readTelemetry(text: string, nowMs: number): Named<TelemetryReading[]>[] {
+    const { gateway, times } = this.#deps;
+    const keyOf = (name: string): string => `${gateway.deviceId} ${name}`;
+    const timeOf = (name: string): number => times.next(keyOf(name), nowMs);
+    const parts = readGatewayTelemetry(text, timeOf);
+    for (const { name, content } of parts) {
+      const serverMs = timeOf(name);
+      if (content.some(({ tsMs }) => tsMs === serverMs)) times.use(keyOf(name), serverMs);
+    }
+    return parts;
+  }
+
+  #open(device: GatewayDevice): Promise<AuthenticatedDevice> {
+    const known = this.#devices.get(device.name);
+    if (known !== undefined) return known;
+    const { directory, gateway, onConnected } = this.#deps;
+    const opening = directory.openBehind(gateway, device).then((opened) => {
+      onConnected(opened);
+      return opened;
+    });
+    this.#devices.set(device.name, opening);
+    opening.catch(() => this.#devices.delete(device.name));
+    return opening;
+  }
+
+  async #close(name: string): Promise<void> {
+    const device = await this.#devices.get(name)?.catch(() => undefined);
+    this.#devices.delete(name);
+    if (device !== undefined) this.#deps.onDisconnected(device.deviceId);
+  }
+}
