@@ -175,7 +175,7 @@ export function addEdgeListRoutes(routes: RouteTable, deps: EdgeDeps): void {
       summary: "The edge with this name",
       access: TENANT_ADMIN,
       query: z.object({ edgeName: z.string({ error: "Required request parameter 'edgeName' is not present" }) }),
-      answer: edgeSchema,
+      answer: readEdgeSchema,
     },
     ({ principal, query }) => byName(principal.tenantId, query.edgeName),
   );

@@ -33,7 +33,7 @@ const syncStateSchema = z
       .nullable()
       .meta({ description: "Of the newest comparison, whoever asked for it" }),
   })
-  .meta({ id: "EdgeSync" });
+  .meta({ id: "EdgeSyncRounds" });
 
 /** "Sync Edge": both sides are compared, and what differs is repaired. */
 export function addSyncRoutes(routes: RouteTable, deps: SyncDeps): void {

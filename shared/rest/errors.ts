@@ -70,13 +70,22 @@ export interface RestErrorBody {
   readonly message: string;
   readonly errorCode: number;
   readonly timestamp: number;
+  /** Which parameter or member was wrong, as the caller wrote it. */
+  readonly field?: string;
 }
 
 /** The answer to a failure: `{"status":404,"message":"…","errorCode":32,"timestamp":1700000000000}`. */
 export function errorResponse(error: AppError, nowMs: number): Response {
   const { status, errorCode } = ANSWERS[error.code];
   const message = status === 503 && errorCode === REST_ERROR_CODES.database ? "Database error" : messageOf(error);
-  const body: RestErrorBody = { status, message, errorCode, timestamp: nowMs };
+  const isTold = status < 500 && error.field !== undefined;
+  const body: RestErrorBody = {
+    status,
+    message,
+    errorCode,
+    timestamp: nowMs,
+    ...(isTold ? { field: error.field } : {}),
+  };
   const headers = new Headers({ "content-type": JSON_TYPE });
   if (error.retryAfterMs !== undefined) headers.set("retry-after", String(Math.ceil(error.retryAfterMs / 1000)));
   return new Response(JSON.stringify(body), { status, headers });

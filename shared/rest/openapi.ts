@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { AppError } from "../core/errors.ts";
 import type { RestApp } from "./app.ts";
 import { DOCS_PAGE } from "./docs-page.ts";
 import { isUuidParameter, pathParameters, type RouteSpec } from "./route.ts";
@@ -45,7 +46,13 @@ const TOKEN_HEADER = {
 };
 
 const errorSchema = z
-  .object({ status: z.int(), message: z.string(), errorCode: z.int(), timestamp: z.int() })
+  .object({
+    status: z.int(),
+    message: z.string(),
+    errorCode: z.int(),
+    timestamp: z.int(),
+    field: z.string().optional().meta({ description: "The parameter or member that was wrong" }),
+  })
   .meta({ id: "Error" });
 
 type JsonSchema = z.core.JSONSchema.BaseSchema;
@@ -62,8 +69,16 @@ class SchemaCollector {
       unrepresentable: "any",
       override: ({ jsonSchema }) => simplify(jsonSchema),
     });
-    for (const [id, definition] of Object.entries($defs ?? {})) this.named[id] = definition; // never a boolean
+    for (const [id, definition] of Object.entries($defs ?? {})) this.#keep(id, definition);
     return items as JsonSchema; // that of the one element
+  }
+
+  /** Two schemas of one id would document each other's answers. */
+  #keep(id: string, definition: JsonSchema): void {
+    const known = this.named[id];
+    if (known !== undefined && JSON.stringify(known) !== JSON.stringify(definition))
+      throw new AppError("INTERNAL", `Two schemas have the id ${id}`);
+    this.named[id] = definition;
   }
 }
 

@@ -1,0 +1,181 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import type { RouteSpec } from "../../shared/rest/route.ts";
+import { findDifferences, type JsonSchema } from "../support/json-schema.ts";
+import { startTestCloud, type TestCloud } from "../support/test-cloud.ts";
+
+// What the OpenAPI document says against what is answered.
+
+interface Operation {
+  readonly parameters?: readonly { readonly name: string; readonly in: string; readonly required: boolean }[];
+  readonly responses: Record<
+    string,
+    { readonly content?: Record<string, { readonly schema: JsonSchema }> } | undefined
+  >;
+}
+interface Document {
+  readonly paths: Record<string, Record<string, Operation | undefined> | undefined>;
+  readonly components: { readonly schemas: Record<string, JsonSchema> };
+}
+
+let cloud: TestCloud;
+let document: Document;
+const params: Record<string, string> = { entityType: "DEVICE", scope: "SERVER_SCOPE", relationType: "Contains" };
+const query: Record<string, string> = { pageSize: "10", page: "0", limit: "10", startTs: "0", endTs: "9000" };
+
+beforeAll(async () => {
+  cloud = await startTestCloud();
+  document = JSON.parse((await cloud.request("GET", "/api/openapi.json", { token: null })).text) as Document;
+  await makeOneOfEach();
+});
+afterAll(() => cloud[Symbol.asyncDispose]());
+
+interface Saved {
+  readonly id: { readonly entityType: string; readonly id: string };
+  readonly tenantId: { readonly id: string };
+  readonly [field: string]: unknown;
+}
+
+async function makeOneOfEach(): Promise<void> {
+  const make = (kind: string, body: object): Promise<Saved> => cloud.call<Saved>("POST", `/api/${kind}`, body);
+  const remember = (word: string, { id }: Saved, name: string): void => {
+    params[`${word}Id`] = id.id;
+    query[`${word}Ids`] = id.id;
+    query[`${word}Name`] = name;
+  };
+  const customer = await make("customer", { title: "Customer" });
+  remember("customer", customer, "Customer");
+  query["customerTitle"] = "Customer";
+  const device = await make("device", { name: "Device", label: "L", customerId: customer.id });
+  remember("device", device, "Device");
+  remember("asset", await make("asset", { name: "Asset", customerId: customer.id }), "Asset");
+  remember("edge", await make("edge", { name: "Edge", type: "site" }), "Edge");
+  remember("dashboard", await make("dashboard", { title: "Dashboard", configuration: { a: 1 } }), "Dashboard");
+  remember("ruleChain", await make("ruleChain", { name: "Chain", type: "EDGE" }), "Chain");
+  remember("entityView", await make("entityView", { name: "View", type: "v", entityId: device.id }), "View");
+  for (const kind of ["device", "asset"]) {
+    const { id } = await cloud.call<Saved>("GET", `/api/${kind}ProfileInfo/default`);
+    params[`${kind}ProfileId`] = id.id;
+    query[`${kind}ProfileIds`] = id.id;
+  }
+  const user = await cloud.call<Saved>("GET", "/api/auth/user");
+  params["userId"] = user.id.id;
+  query["userIds"] = user.id.id;
+  params["tenantId"] = user.tenantId.id;
+  query["tenantIds"] = user.tenantId.id;
+  params["entityId"] = device.id.id;
+  const alarm = await make("alarm", { type: "High", originator: device.id, severity: "MAJOR" });
+  params["alarmId"] = alarm.id.id;
+  await cloud.call("POST", `/api/alarm/${alarm.id.id}/comment`, { comment: { text: "Seen" } });
+  await cloud.call("POST", "/api/apiKey", { userId: user.id, description: "ci" });
+  const asset = { entityType: "ASSET", id: params["assetId"] };
+  await cloud.call("POST", "/api/relation", { from: device.id, to: asset, type: "Contains" });
+  Object.assign(query, {
+    fromId: device.id.id,
+    fromType: "DEVICE",
+    toId: asset.id,
+    toType: "ASSET",
+    relationType: "Contains",
+  });
+  const edge = `/api/edge/${params["edgeId"]}`;
+  for (const word of ["device", "asset", "entityView", "dashboard", "ruleChain"]) {
+    await cloud.call("POST", `${edge}/${word}/${params[`${word}Id`]}`);
+  }
+  const data = `/api/plugins/telemetry/DEVICE/${device.id.id}`;
+  await cloud.call("POST", `${data}/SERVER_SCOPE`, { active: true, site: { a: 1 } });
+  await cloud.call("POST", `${data}/timeseries/ANY`, { ts: 1000, values: { level: 1.5, on: true } });
+}
+
+/** The address of a call of this route with what was made. */
+function addressOf({ path }: RouteSpec, operation: Operation): string {
+  const kind = path.startsWith("/api/assetProfileInfo") ? "asset" : "device";
+  const filled = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
+    const value = name === "profileId" ? params[`${kind}ProfileId`] : params[name];
+    return value ?? "784f394c-42b6-435a-983c-b7beff2784f9";
+  });
+  // Where a list is asked for by ids or by the page, it is asked for by the page.
+  const hasPage = operation.parameters?.some(({ name }) => name === "pageSize") ?? false;
+  const asked = (operation.parameters ?? []).filter(
+    ({ in: place, name, required }) => place === "query" && (required || (hasPage && name.startsWith("page"))),
+  );
+  const text = asked.map(({ name }) => `${name}=${encodeURIComponent(query[name] ?? "")}`).join("&");
+  return text === "" ? filled : `${filled}?${text}`;
+}
+
+function routesByGet(): readonly RouteSpec[] {
+  return cloud.api.routes.filter(
+    ({ access, method }) => method === "get" && (access === "anyone" || access.includes("TENANT_ADMIN")),
+  );
+}
+
+test("GET routes answer what the OpenAPI document says, with nothing missing and nothing more", async () => {
+  const differences: string[] = [];
+  const unanswered: string[] = [];
+  for (const route of routesByGet()) {
+    const operation = document.paths[route.path]?.["get"];
+    if (operation === undefined) throw new Error(`${route.path} is not documented`);
+    const address = addressOf(route, operation);
+    const answer = await cloud.request("GET", address);
+    if (answer.status !== 200) {
+      unanswered.push(`${route.path} ${answer.status}`);
+      continue;
+    }
+    const [[type, content] = []] = [Object.entries(operation.responses["200"]?.content ?? {})[0]];
+    if (type === undefined || content === undefined) {
+      if (answer.text !== "") differences.push(`${route.path}: an answer that is not documented`);
+      continue;
+    }
+    expect([route.path, answer.headers.get("content-type")?.split(";")[0]]).toEqual([route.path, type]);
+    if (type !== "application/json") continue;
+    const found = findDifferences(JSON.parse(answer.text), content.schema, document.components.schemas);
+    differences.push(...found.map((difference) => `${route.path}: ${difference}`));
+  }
+  expect(differences).toEqual([]);
+  // Those that are open to anyone and need a token of their own, and those whose ids this test does not make.
+  expect(unanswered.length).toBeLessThan(routesByGet().length / 10);
+});
+
+test("errors have one shape, that of the document, and name the field that was wrong", async () => {
+  const { schemas } = document.components;
+  const schema = schemas["Error"] ?? {};
+  const wrong: [string, string, object | undefined, number, string | undefined][] = [
+    ["GET", "/api/tenant/devices?pageSize=0&page=0", undefined, 400, "pageSize"],
+    ["GET", "/api/tenant/devices?page=0", undefined, 400, "pageSize"],
+    ["GET", "/api/tenant/deviceInfos?pageSize=1&page=0&sortProperty=x", undefined, 400, "sortProperty"],
+    ["GET", "/api/device/nonsense", undefined, 400, "deviceId"],
+    ["POST", "/api/device", {}, 400, "name"],
+    ["POST", "/api/device", { name: "Device" }, 400, "name"],
+    ["POST", "/api/entitiesQuery/count", { entityFilter: { type: "x" } }, 400, "entityFilter.type"],
+    ["GET", "/api/device/784f394c-42b6-435a-983c-b7beff2784f9", undefined, 404, undefined],
+    ["GET", "/api/none", undefined, 404, undefined],
+  ];
+  for (const [method, path, body, status, field] of wrong) {
+    const answer = await cloud.request(method, path, body === undefined ? {} : { body });
+    expect([path, answer.status, answer.json?.["field"]]).toEqual([path, status, field]);
+    expect([path, findDifferences(answer.json, schema, schemas)]).toEqual([path, []]);
+  }
+});
+
+test("findDifferences() finds what is missing, more, or of another kind", () => {
+  const schemas: Record<string, JsonSchema> = {
+    Id: { type: "object", properties: { id: { type: "string", format: "uuid" } }, required: ["id"] },
+  };
+  const schema: JsonSchema = {
+    type: "object",
+    properties: {
+      id: { $ref: "#/components/schemas/Id" },
+      count: { type: "integer" },
+      label: { anyOf: [{ type: "string" }, { type: "null" }] },
+      tags: { type: "array", items: { type: "string" } },
+    },
+    required: ["id", "count"],
+  };
+  const id = { id: "784f394c-42b6-435a-983c-b7beff2784f9" };
+  expect(findDifferences({ id, count: 1, label: null, tags: ["a"] }, schema, schemas)).toEqual([]);
+  expect(findDifferences({ id: { id: "x", more: 1 }, label: 5, tags: [1] }, schema, schemas)).toEqual([
+    "answer.count is missing",
+    "answer.id.more is not documented",
+    "answer.id.id: expected a uuid, got x",
+    "answer.label: expected string, got 5",
+    "answer.tags[0]: expected string, got 1",
+  ]);
+});
