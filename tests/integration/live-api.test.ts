@@ -120,6 +120,10 @@ describe("/api/ws TIMESERIES", () => {
     await cloud.call("POST", `${path}/timeseries/ANY`, { ts: 3000, values: { a: 3 } });
     client.send({ cmds: [{ type: "TIMESERIES", cmdId: 8, entityType: "DEVICE", entityId: id, keys: "a" }] });
     expect(await client.next()).toMatchObject({ subscriptionId: 8, data: { a: [[3000, "3"]] } });
+    for (const ts of [4000, 5000]) {
+      await cloud.call("POST", `${path}/timeseries/ANY`, { ts, values: { a: ts } });
+      expect(await client.next()).toMatchObject({ subscriptionId: 8, data: { a: [[ts, String(ts)]] } });
+    }
   });
 
   test("with a window tells its history, then every point that came", async () => {
@@ -242,6 +246,11 @@ describe("/api/ws ENTITY_DATA", () => {
     await cloud.call("POST", `${path}/timeseries/ANY`, { ts: 3000, values: { level: 3 } });
     client.send(subscription("TIMESERIES", id, { keys: "level" }));
     expect(await client.next()).toMatchObject({ subscriptionId: 7 });
+    // Both would be told by the same look.
+    for (const ts of [4000, 5000]) {
+      await cloud.call("POST", `${path}/timeseries/ANY`, { ts, values: { level: ts } });
+      expect(await client.next()).toMatchObject({ subscriptionId: 7, data: { level: [[ts, String(ts)]] } });
+    }
   });
 
   test("with a window tells its points and each that follows; the same number without a query changes it", async () => {

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { RouteSpec } from "../../shared/rest/route.ts";
 import { findDifferences, type JsonSchema } from "../support/json-schema.ts";
+import { startTestPostgres } from "../support/postgres.ts";
 import { startTestCloud, type TestCloud } from "../support/test-cloud.ts";
+import { startTestEdge } from "../support/test-edge.ts";
 
 // What the OpenAPI document says against what is answered.
 
@@ -132,6 +134,15 @@ test("GET routes answer what the OpenAPI document says, with nothing missing and
   expect(differences).toEqual([]);
   // Those that are open to anyone and need a token of their own, and those whose ids this test does not make.
   expect(unanswered.length).toBeLessThan(routesByGet().length / 10);
+});
+
+test("the edge documents each of its routes too", async () => {
+  await using postgres = await startTestPostgres();
+  const edge = await startTestEdge(await postgres.createDatabase("edge"), cloud.clock);
+  const answer = await edge.request("GET", "/api/openapi.json");
+  const { paths } = JSON.parse(answer.text) as Document;
+  const missing = edge.api.routes.filter(({ method, path }) => paths[path]?.[method] === undefined);
+  expect([answer.status, missing.map(({ path }) => path)]).toEqual([200, []]);
 });
 
 test("errors have one shape, that of the document, and name the field that was wrong", async () => {
