@@ -74,6 +74,18 @@ export const EDGE_SETTINGS = {
     range: PORT_RANGE,
     description: "Port of MQTT; 0 takes any free one",
   }),
+  mqttTlsPort: integerSetting({
+    placeholder: "PORT",
+    default: 8883,
+    range: PORT_RANGE,
+    description: "Port of MQTT over TLS, on mqttHost; only with tlsCertFile; 0 takes any free one",
+  }),
+  tlsCertFile: textSetting({
+    placeholder: "FILE",
+    default: null,
+    description: "PEM file of the certificate that this edge shows to devices",
+  }),
+  tlsKeyFile: textSetting({ placeholder: "FILE", default: null, description: "PEM file of the key of tlsCertFile" }),
   httpHost: textSetting({
     placeholder: "ADDRESS",
     default: "0.0.0.0",
@@ -169,7 +181,9 @@ type SettingValues = {
   readonly [Name in EdgeSettingName]: (typeof EDGE_SETTINGS)[Name] extends Setting<infer T> ? T : never;
 };
 
-export interface EdgeConfig extends Omit<SettingValues, "secretFile" | "tlsCaFile"> {
+export interface EdgeConfig extends Omit<SettingValues, "secretFile" | "tlsCaFile" | "tlsCertFile" | "tlsKeyFile"> {
+  /** For devices, PEM; null: no TLS. */
+  readonly tls: { readonly cert: string; readonly key: string } | null;
   /** What tlsCaFile holds, PEM. */
   readonly tlsCa: string | null;
 }
@@ -355,7 +369,7 @@ function findSetting(
 }
 
 function resolveFiles(values: SettingValues, input: EdgeConfigInput, problems: string[]): EdgeConfig {
-  const { secretFile, tlsCaFile, ...rest } = values;
+  const { secretFile, tlsCaFile, tlsCertFile, tlsKeyFile, ...rest } = values;
   const readNamed = (name: EdgeSettingName, path: string | null): string | null => {
     if (path === null) return null;
     try {
@@ -371,8 +385,13 @@ function resolveFiles(values: SettingValues, input: EdgeConfigInput, problems: s
   if (tlsCa?.includes("-----BEGIN CERTIFICATE-----") === false) {
     problems.push(`tlsCaFile: expected a certificate in PEM form in file ${tlsCaFile ?? ""}, found none`);
   }
+  const cert = readNamed("tlsCertFile", tlsCertFile);
+  const key = readNamed("tlsKeyFile", tlsKeyFile);
+  if ((tlsCertFile === null) !== (tlsKeyFile === null))
+    problems.push("tlsCertFile and tlsKeyFile belong together, but only one is set");
+  const tls = cert === null || key === null ? null : { cert, key };
   const edgeSecret = secretText === undefined || secretText === "" ? rest.edgeSecret : new Secret(secretText);
-  return { ...rest, edgeSecret, tlsCa };
+  return { ...rest, edgeSecret, tlsCa, tls };
 }
 
 /** What is right by itself, but not together. */

@@ -39,7 +39,7 @@ import { releaseMemory, usedProcessorMs } from "./runtime/memory.ts";
 import { findPostgresDistribution } from "./runtime/postgres-distribution.ts";
 import { privateFiles } from "./runtime/private-files.ts";
 import { RUNTIME_NAME } from "./runtime/runtime-name.ts";
-import { listenTcp } from "./runtime/tcp-server.ts";
+import { listenTcp, type TcpServer } from "./runtime/tcp-server.ts";
 import { runBlobUpkeep } from "./store/blob-upkeep.ts";
 import { createCloudEvents, readOutboxState } from "./store/cloud-event-list.ts";
 import { createDeviceData } from "./store/device-data.ts";
@@ -123,6 +123,7 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
   const mqttListener = stack.use(
     await listenTcp({ host: config.mqttHost, port: config.mqttPort, accept: (stream) => mqtt.accept(stream) }),
   );
+  const mqttTls = config.tls === null ? null : stack.use(await listenMqttTls(config, config.tls, mqtt));
   const http = serveHttp({
     host: config.httpHost,
     port: config.httpPort,
@@ -135,10 +136,10 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
   stack.defer(() => local.close());
 
   const mqttUrl = `mqtt://${reachableHost(config.mqttHost)}:${mqttListener.port}`;
-  writeLine(JSON.stringify({ event: "ready", mqtt: mqttUrl, http: http.url }));
+  const addresses = { mqtt: mqttUrl, ...(mqttTls === null ? {} : { mqtts: mqttTls.url }), http: http.url };
+  writeLine(JSON.stringify({ event: "ready", ...addresses }));
   log.info("Edge is ready", {
-    mqtt: mqttUrl,
-    http: http.url,
+    ...addresses,
     version: EDGE_VERSION,
     startMs: Math.round(clock.nowMs() - startedMs),
   });
@@ -159,6 +160,15 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
     shutdown.drain,
   );
   log.info("Edge stops");
+}
+
+async function listenMqttTls(
+  { mqttHost: host, mqttTlsPort }: EdgeConfig,
+  tls: { readonly cert: string; readonly key: string },
+  { accept }: MqttServer,
+): Promise<TcpServer & { readonly url: string }> {
+  const listener = await listenTcp({ host, port: mqttTlsPort, tls, accept });
+  return { ...listener, url: `mqtts://${reachableHost(host)}:${listener.port}` };
 }
 
 /** The first start makes an administrator; a password made up for it is shown this once. */

@@ -1,7 +1,9 @@
-/** One connection as bytes, whatever carries it: TCP, later TLS and WebSocket. */
+/** One connection as bytes, whatever carries it: TCP, TLS, later WebSocket. */
 export interface ByteStream {
   /** Address of the peer, for logs. */
   readonly source: string;
+  /** That the peer has shown and proven to hold the key of: DER as base64; null: none. */
+  readonly peerCertificate: string | null;
   /** Bytes written that the operating system has not taken yet. */
   readonly queuedBytes: number;
   write(bytes: Uint8Array): void;

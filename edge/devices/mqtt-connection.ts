@@ -266,7 +266,7 @@ export class MqttConnection implements ByteStreamHandler {
     }
     this.#version = version;
     const packet = readConnect(this.#reader);
-    const refusal = refusalOf(packet, version);
+    const refusal = refusalOf(packet, version, this.#stream.peerCertificate !== null);
     if (refusal !== undefined) {
       this.#refuse(refusal);
       return;
@@ -332,9 +332,11 @@ export class MqttConnection implements ByteStreamHandler {
    */
   async #findDevice(login: MqttLogin): Promise<AuthenticatedDevice | null | undefined> {
     const { clock, directory } = this.#host;
+    const { peerCertificate } = this.#stream;
     while (this.#state === "authenticating") {
       try {
-        return await directory.findByMqttLogin(login);
+        const byCertificate = peerCertificate === null ? null : await directory.findByCertificate(peerCertificate);
+        return byCertificate ?? (await directory.findByMqttLogin(login));
       } catch (thrown) {
         if (!AppError.from(thrown).retryable) throw thrown;
       }
@@ -671,12 +673,12 @@ export class MqttConnection implements ByteStreamHandler {
   }
 }
 
-function refusalOf(packet: IConnectPacket, version: MqttVersion): ConnectRefusal | undefined {
+function refusalOf(packet: IConnectPacket, version: MqttVersion, hasCertificate: boolean): ConnectRefusal | undefined {
   if (packet.properties?.authenticationMethod !== undefined) return "unsupported-authentication";
   // MQTT 3.1.1 wants a client id for a session that is to be kept.
   if (version === 4 && packet.clientId === "" && packet.clean === false) return "unknown-client-id";
   const { clientId, userName } = loginOf(packet);
-  return clientId === null && userName === null ? "no-credentials" : undefined;
+  return clientId === null && userName === null && !hasCertificate ? "no-credentials" : undefined;
 }
 
 function loginOf({ clientId, username, password }: IConnectPacket): MqttLogin {

@@ -15,6 +15,8 @@ export interface AuthenticatedDevice {
 /** Finds devices by what they show; null when there is none. Cached; true at the moment of the call. */
 export interface DeviceDirectory {
   findByAccessToken(token: string): Promise<AuthenticatedDevice | null>;
+  /** @param certificate DER as base64; the peer holds its key */
+  findByCertificate(certificate: string): Promise<AuthenticatedDevice | null>;
   /** By client id and user name, else by the user name, which may be an access token; without one by the client id. */
   findByMqttLogin(login: MqttLogin): Promise<AuthenticatedDevice | null>;
   /** The device with this name that a gateway speaks for; made when there is none, with the profile `type`. */

@@ -1,4 +1,5 @@
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer, TLSSocket } from "node:tls";
 import { AppError } from "../../shared/core/errors.ts";
 import type { ByteStream, ByteStreamHandler } from "../devices/byte-stream.ts";
 
@@ -9,6 +10,8 @@ export interface TcpServerOptions {
   readonly port: number;
   /** Sockets open at once; further ones are closed at once. @default 10_000 */
   readonly socketsMax?: number;
+  /** PEM texts: the connections are encrypted, and peers may show a certificate, whoever signed it. @default plain TCP */
+  readonly tls?: { readonly cert: string; readonly key: string };
   /** Takes a new connection. */
   readonly accept: (stream: ByteStream) => ByteStreamHandler;
 }
@@ -18,21 +21,22 @@ export interface TcpServer extends AsyncDisposable {
 }
 
 /**
- * Listens for TCP connections. Disposing stops listening and destroys the sockets that are left.
+ * Listens for TCP connections, or for TLS ones. Disposing stops listening and destroys the sockets that are left.
  *
  * @throws AppError ADDRESS_IN_USE, or CONFIG_INVALID when the address can't be listened on
  */
 export async function listenTcp(options: TcpServerOptions): Promise<TcpServer> {
   const { host = "0.0.0.0", port, socketsMax = 10_000, accept } = options;
   const sockets = new Set<Socket>();
-  const server = createServer({ noDelay: true }, (socket) => {
+  const server = createListener(options, (socket) => serve(socket, accept));
+  // Before the handshake, so that those who never finish it count too.
+  server.on("connection", (socket: Socket) => {
     if (sockets.size >= socketsMax) {
       socket.destroy();
       return;
     }
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
-    serve(socket, accept);
   });
   await listen(server, host, port);
   return {
@@ -43,6 +47,39 @@ export async function listenTcp(options: TcpServerOptions): Promise<TcpServer> {
         for (const socket of sockets) socket.destroy();
       }),
   };
+}
+
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+function createListener({ tls }: TcpServerOptions, onSocket: (socket: Socket) => void): Server {
+  const serveOpen = (socket: Socket): void => {
+    if (!socket.destroyed) onSocket(socket);
+  };
+  if (tls === undefined) return createServer({ noDelay: true }, serveOpen);
+  const limits = { handshakeTimeout: HANDSHAKE_TIMEOUT_MS, noDelay: true };
+  // Devices are known by their certificate itself, not by who signed it.
+  const server = withCertificate(() =>
+    createTlsServer({ ...tls, ...limits, requestCert: true, rejectUnauthorized: false }, serveOpen),
+  );
+  server.on("tlsClientError", (_: Error, socket: Socket) => void socket.destroy());
+  return server;
+}
+
+function withCertificate(create: () => Server): Server {
+  try {
+    return create();
+  } catch (cause) {
+    throw new AppError("CONFIG_INVALID", "Can't use tlsCertFile with tlsKeyFile: they are no certificate and its key", {
+      cause,
+    });
+  }
+}
+
+function certificateOf(socket: Socket): string | null {
+  if (!(socket instanceof TLSSocket)) return null;
+  // An empty object when there is none.
+  const { raw } = socket.getPeerCertificate() as { readonly raw?: Buffer };
+  return raw?.toString("base64") ?? null;
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {
@@ -62,6 +99,7 @@ function listenError(error: NodeJS.ErrnoException, host: string, port: number): 
 function serve(socket: Socket, accept: TcpServerOptions["accept"]): void {
   const handler = accept({
     source: socket.remoteAddress ?? "",
+    peerCertificate: certificateOf(socket),
     get queuedBytes() {
       return socket.writableLength;
     },

@@ -2,7 +2,7 @@ import { eq } from "drizzle-orm";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { Change } from "../../shared/entities/change.ts";
 import type { MqttLogin } from "../../shared/entities/device-credentials.ts";
-import { mqttLoginId, parseMqttLogin } from "../../shared/entities/device-credentials.ts";
+import { certificateId, mqttLoginId, parseMqttLogin } from "../../shared/entities/device-credentials.ts";
 import { orDatabaseError } from "../../shared/postgres/connect.ts";
 import { deviceCredentials, entity } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
@@ -30,6 +30,10 @@ export function createDeviceRegistry(db: Queryable): DeviceRegistry {
   const listeners = new Set<(event: DeviceEvent) => void>();
   return {
     findByAccessToken: async (token) => asToken(await known.find(token)),
+    findByCertificate: async (certificate) => {
+      const found = await known.find(certificateId(certificate));
+      return found?.type === "X509_CERTIFICATE" ? found.device : null;
+    },
     findByMqttLogin: async (login) => {
       const { userName } = login;
       if (userName === null) return asLogin(await known.findSeldom(mqttLoginId(login)), login);

@@ -76,14 +76,19 @@ export function mqttLoginId({ clientId, userName }: Pick<MqttLogin, "clientId" |
 
 const CERTIFICATE = /^\s*-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*$/;
 
-/** SHA3-256 over the base64 of one certificate, without line breaks. @throws AppError INVALID_ARGUMENT when `pem` is none */
-export function certificateId(pem: string): string {
+/** The id of a certificate: SHA3-256 over its DER as base64. */
+export function certificateId(base64: string): string {
+  return sha3Hex(base64);
+}
+
+/** @throws AppError INVALID_ARGUMENT when `pem` is not one certificate */
+function base64Of(pem: string): string {
   const base64 = CERTIFICATE.exec(pem)?.[1]?.replaceAll(/\s/g, "");
   if (base64 === undefined || base64 === "" || base64.length % 4 !== 0)
     throw new AppError("INVALID_ARGUMENT", "Expected credentialsValue to be one certificate in PEM form", {
       field: "credentialsValue",
     });
-  return sha3Hex(base64);
+  return base64;
 }
 
 function sha3Hex(text: string): string {
@@ -105,7 +110,7 @@ export function resolveCredentials(
     case "MQTT_BASIC":
       return { credentialsId: mqttLoginId(parseMqttLogin(value)), credentialsValue: value };
     case "X509_CERTIFICATE":
-      return { credentialsId: certificateId(value), credentialsValue: value };
+      return { credentialsId: certificateId(base64Of(value)), credentialsValue: value };
     default:
       return input.credentialsType satisfies never;
   }

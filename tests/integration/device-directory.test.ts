@@ -1,12 +1,18 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createDeviceRegistry, type DeviceRegistry } from "../../edge/store/device-directory.ts";
 import { createUuid, type Uuid } from "../../shared/core/ids.ts";
-import { resolveCredentials, type CredentialsInput, type MqttLogin } from "../../shared/entities/device-credentials.ts";
+import {
+  certificateId,
+  resolveCredentials,
+  type CredentialsInput,
+  type MqttLogin,
+} from "../../shared/entities/device-credentials.ts";
 import { systemClock } from "../../shared/runtime/system-clock.ts";
 import { systemRandom } from "../../shared/runtime/system-random.ts";
 import { credentialsSaved, saveDevice, writeCredentials } from "../../shared/store/device-store.ts";
 import { startTestPostgres, type TestDatabase, type TestPostgres } from "../support/postgres.ts";
 
+const certificate = (base64: string): string => `-----BEGIN CERTIFICATE-----\n${base64}\n-----END CERTIFICATE-----\n`;
 const deps = { clock: systemClock, random: systemRandom };
 const tenantId = createUuid(systemClock, systemRandom);
 let postgres: TestPostgres;
@@ -68,6 +74,13 @@ test("findByAccessToken() lets nobody in by other kinds of credentials", async (
   expect(await registry.findByAccessToken("u1")).toBeNull();
 });
 
+test("findByCertificate() finds the device whose certificate it is, by no other kind", async () => {
+  await add("certified", { credentialsType: "X509_CERTIFICATE", credentialsValue: certificate("QUJD\nREVG") });
+  expect(await registry.findByCertificate("QUJDREVG")).toMatchObject({ name: "certified" });
+  expect(await registry.findByCertificate("QUJDREVH")).toBeNull();
+  expect(await registry.findByAccessToken(certificateId("QUJDREVG"))).toBeNull();
+});
+
 test("findByMqttLogin() follows a change of credentials", async () => {
   expect(await enter({ clientId: "c5", userName: "u5" })).toBeNull();
   const deviceId = ids.get("user");
@@ -81,8 +94,6 @@ test("findByMqttLogin() follows a change of credentials", async () => {
   expect(await enter({ clientId: "c5", userName: "u5" })).toBe("user");
   expect(await enter({ userName: "u1", password: "p1" })).toBeNull();
 });
-
-const certificate = (base64: string): string => `-----BEGIN CERTIFICATE-----\n${base64}\n-----END CERTIFICATE-----\n`;
 
 test("resolveCredentials() gives a certificate one id, however its lines are broken", () => {
   const resolve = (credentialsValue: string) =>

@@ -90,6 +90,7 @@ async function connectAndSend(server: MqttServer, random: Random, bytes: Buffer)
   const ignore = (): void => undefined;
   const stream: ByteStream = {
     source: "fuzz",
+    peerCertificate: null,
     queuedBytes: 0,
     write: ignore,
     pause: ignore,

@@ -102,6 +102,7 @@ export function createFakeEdge(): FakeEdge {
     times: new ServerTimes(),
     directory: {
       findByAccessToken: findDevice,
+      findByCertificate: findDevice,
       findByMqttLogin: ({ userName, clientId }) => findDevice(userName ?? clientId ?? ""),
       openBehind: async (_, { name }) => {
         const deviceId = `0190a000-0000-7000-8000-0000000001${String(behind.size).padStart(2, "0")}` as Uuid;

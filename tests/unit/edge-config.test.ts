@@ -190,6 +190,7 @@ describe("readEdgeConfig()", () => {
       { argv: ["--secret-file=/empty", "--edge-key=k"] },
       "secretFile: expected the secret in file /empty, but it is empty",
     ],
+    [{ argv: ["--tls-cert-file=/secret"] }, "tlsCertFile and tlsKeyFile belong together, but only one is set"],
     [{ argv: ["--tls-ca-file=/secret"] }, "tlsCaFile: expected a certificate in PEM form in file /secret, found none"],
     [{ argv: ["--mqtt-port=9", "--http-port=9"] }, "mqttPort and httpPort are both 9, expected different ports"],
     [

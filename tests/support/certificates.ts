@@ -1,0 +1,49 @@
+// Made for these tests, protect nothing; until 2126. PEM.
+
+export interface KeyPair {
+  readonly key: string;
+  readonly cert: string;
+}
+
+/** Signed by nobody, good for localhost and 127.0.0.1. */
+export const LOCALHOST: KeyPair = {
+  key: `-----BEGIN EC PRIVATE KEY-----
+MHcCAQEEIHehrO71aHF/Cdcps6fj2XKXIeilWWiZb15a3tlvSn03oAoGCCqGSM49
+AwEHoUQDQgAEwjasX7+RomEjazTyBB50CcPqX2qAQBWZkvcY8VIWy7WpsnxmTzeR
+qhinj09tbW++v3TPc8S39CZJo9uwWtM8Jw==
+-----END EC PRIVATE KEY-----
+`,
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBnDCCAUGgAwIBAgIUEoTswgY/eNX6JyoMuDf4qFDxGZYwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyNDA3MjcwMVoYDzIxMjYxMDMx
+MDcyNzAxWjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAATCNqxfv5GiYSNrNPIEHnQJw+pfaoBAFZmS9xjxUhbLtamyfGZPN5Gq
+GKePT21tb76/dM9zxLf0Jkmj27Ba0zwno28wbTAdBgNVHQ4EFgQUn8PjQlMECwVu
+LI1VIZ4a/ayVEFMwHwYDVR0jBBgwFoAUn8PjQlMECwVuLI1VIZ4a/ayVEFMwDwYD
+VR0TAQH/BAUwAwEB/zAaBgNVHREEEzARgglsb2NhbGhvc3SHBH8AAAEwCgYIKoZI
+zj0EAwIDSQAwRgIhANxtUHe9e06Y3XDyMLyr9pcmgbbnlrSy/t0uhpOUibgFAiEA
+pgzHp046NhyMhkcxSq5/Y2VOWmoxI/qWb4SahNWWF0c=
+-----END CERTIFICATE-----
+`,
+};
+
+/** Of a device, signed by nobody. */
+export const DEVICE: KeyPair = {
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgqdlHl4jSlqzHad5W
+7y1eEzeZ8VR8YEsDIWx0j4z7vfGhRANCAARwXMq7Z2xKiZ2a6YZlxDVAt5hzR/sC
+OLfuOeScFXQm4KpjeCXp5CfUyFhiYKZz7jK9hutFnXeEQGRnYRHzw7CO
+-----END PRIVATE KEY-----
+`,
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBeTCCAR+gAwIBAgIUAhmbo0KldEyCP021bnGmGESA3/gwCgYIKoZIzj0EAwIw
+ETEPMA0GA1UEAwwGZGV2aWNlMCAXDTI2MTEyNDEwMTAzNloYDzIxMjYxMDMxMTAx
+MDM2WjARMQ8wDQYDVQQDDAZkZXZpY2UwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
+AARwXMq7Z2xKiZ2a6YZlxDVAt5hzR/sCOLfuOeScFXQm4KpjeCXp5CfUyFhiYKZz
+7jK9hutFnXeEQGRnYRHzw7COo1MwUTAdBgNVHQ4EFgQUR0+tWSoSzuvcg3OQnWta
+YdKA9qAwHwYDVR0jBBgwFoAUR0+tWSoSzuvcg3OQnWtaYdKA9qAwDwYDVR0TAQH/
+BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiEAisXSUe08H5xEDF80CXj4XP3s8wuF
+z7E4t0jaalpaYcgCIAD8tady6t2xvh/ba0NdMpsE+PK68atVexYv8ZcaQoAM
+-----END CERTIFICATE-----
+`,
+};
