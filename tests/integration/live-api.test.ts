@@ -4,6 +4,7 @@ import { connectLive, type LiveClient } from "../support/live-client.ts";
 import { addCustomerUser, startTestCloud, type TestCloud } from "../support/test-cloud.ts";
 
 let cloud: TestCloud;
+let customer: Awaited<ReturnType<typeof addCustomerUser>>;
 let server: HttpServer;
 let names = 0;
 const stop = new AbortController();
@@ -12,6 +13,7 @@ const clients: LiveClient[] = [];
 
 beforeAll(async () => {
   cloud = await startTestCloud();
+  customer = await addCustomerUser(cloud);
   const { api } = cloud;
   server = serveHttp({
     host: "127.0.0.1",
@@ -288,6 +290,29 @@ describe("/api/ws ENTITY_DATA", () => {
   });
 });
 
+test("/api/ws ends what the caller may no longer read, and tells a page anew once others are on it", async () => {
+  const { customerId, token } = customer;
+  const [one, other] = [await newDevice(), await newDevice()];
+  const give = (method: string, id: string) =>
+    cloud.call(method, method === "POST" ? `/api/customer/${customerId}/device/${id}` : `/api/customer/device/${id}`);
+  await give("POST", one.id);
+  const client = await signedIn(token);
+  client.send(subscription("TIMESERIES", one.id, { keys: "a" }));
+  expect(await client.next()).toMatchObject({ subscriptionId: 7, errorCode: 0 });
+  const entityFilter = { type: "entityType", entityType: "DEVICE" };
+  const query = { entityFilter, pageLink: { pageSize: 10, page: 0 } };
+  client.send({ cmds: [{ type: "ENTITY_DATA", cmdId: 4, query }] });
+  expect(await client.next()).toMatchObject({ cmdId: 4, data: { data: [{ entityId: { id: one.id } }] } });
+  await give("DELETE", one.id);
+  await give("POST", other.id);
+  cloud.clock.advance(60_001);
+  expect(await client.next()).toMatchObject({ subscriptionId: 7, errorCode: 3 });
+  expect(await client.next()).toMatchObject({ cmdId: 4, data: { data: [{ entityId: { id: other.id } }] } });
+  await cloud.call("POST", `${one.path}/timeseries/ANY`, { ts: 1000, values: { a: 1 } });
+  client.send(subscription("TIMESERIES", other.id, { keys: "a" }));
+  expect(await client.next()).toMatchObject({ subscriptionId: 7, errorCode: 0, data: {} });
+});
+
 test("/api/ws ENTITY_COUNT tells a count, and each that follows", async () => {
   const entityFilter = { type: "entityName", entityType: "DEVICE", entityNameFilter: "Counted" };
   const client = await signedIn();
@@ -326,8 +351,7 @@ describe("/api/ws refuses", () => {
 
   test("what belongs to another tenant or another customer", async () => {
     const { id } = await newDevice();
-    const { token } = await addCustomerUser(cloud);
-    for (const other of [cloud.second.token, token]) {
+    for (const other of [cloud.second.token, customer.token]) {
       const client = await signedIn(other);
       for (const type of ["TIMESERIES", "ATTRIBUTES", "TIMESERIES_HISTORY"]) {
         client.send(subscription(type, id, { keys: "a", startTs: 0, endTs: 1 }));

@@ -9,6 +9,7 @@ import { createVirtualClock, settle } from "./virtual-clock.ts";
 
 const ID = "0190a000-0000-7000-8000-000000000001" as Uuid;
 const PRINCIPAL = { userId: ID, tenantId: ID, customerId: null, authority: "TENANT_ADMIN", sessionId: null } as const;
+const refresh = (): Promise<void> => Promise.resolve();
 const TOKEN = { scheme: "bearer", value: "t" };
 
 function openSession(execute: (session: LiveSession) => Promise<void> = () => Promise.resolve()) {
@@ -38,9 +39,10 @@ function openSession(execute: (session: LiveSession) => Promise<void> = () => Pr
 test("createLiveSession() cuts off who does not take what was sent, says why, and ends its subscriptions once", async () => {
   const { session, socket } = openSession();
   let stopped = 0;
-  session.subscribe(1, () => {
+  const stop = (): void => {
     stopped += 1;
-  });
+  };
+  session.subscribe(1, { stop, refresh });
   socket.buffered = 4 * 1_048_576;
   expect(session.send("a")).toBe(true);
   socket.buffered += 1;
@@ -87,10 +89,12 @@ test("createLiveSession() carries commands out one after the other, in order", a
 test("createLiveSession() replaces a subscription of the same number, and refuses the 1,001st", () => {
   const { session } = openSession();
   const stopped: number[] = [];
-  for (let cmdId = 0; cmdId < 1_000; cmdId += 1) session.subscribe(cmdId, () => stopped.push(cmdId));
-  session.subscribe(5, () => undefined);
+  for (let cmdId = 0; cmdId < 1_000; cmdId += 1) session.subscribe(cmdId, { stop: () => stopped.push(cmdId), refresh });
+  session.subscribe(5, { stop: () => undefined, refresh });
   expect(stopped).toEqual([5]);
-  expect(() => session.subscribe(1_000, () => stopped.push(1_000))).toThrow("At most 1000 subscriptions");
+  expect(() => session.subscribe(1_000, { stop: () => stopped.push(1_000), refresh })).toThrow(
+    "At most 1000 subscriptions",
+  );
   expect(stopped).toEqual([5, 1_000]);
 });
 

@@ -3,6 +3,7 @@ import type { EntityData, EntityDataQuery, QueryKey } from "../../entities/entit
 import type { CanonicalJson } from "../../entities/telemetry.ts";
 import { textOf } from "../../entities/values.ts";
 import { countEntities, findEntityData } from "../../store/entity-query.ts";
+import type { Page } from "../../store/entity-store.ts";
 import { readHistory } from "../../store/telemetry-history.ts";
 import { queryContext } from "../entity-queries.ts";
 import { validate } from "../route.ts";
@@ -28,26 +29,59 @@ const COUNT_EVERY_MS = 10_000;
 
 const entityData: CommandHandler = async (context, session, given) => {
   const command = validate(commandSchemas.ENTITY_DATA, given);
-  const { cmdId } = command;
-  const { deps, queries } = context;
-  const ofSession = queries.get(session) ?? new Map<number, EntitySubscription>();
-  queries.set(session, ofSession);
+  const ofSession = context.queries.get(session) ?? new Map<number, EntitySubscription>();
+  context.queries.set(session, ofSession);
   const isChange = command.query === null || command.query === undefined;
-  const subscription = merge(command, isChange ? ofSession.get(cmdId) : undefined);
-  session.unsubscribe(cmdId);
-  const { query } = subscription;
-  await deps.settleLatest?.();
-  const wanted = { ...query, latestValues: [...(query.latestValues ?? []), ...subscription.latestKeys] };
-  const page = await findEntityData(deps.db, queryContext(deps, session.principal), wanted);
+  const subscription = merge(command, isChange ? ofSession.get(command.cmdId) : undefined);
+  session.unsubscribe(command.cmdId);
+  const opening = { command, subscription, isChange };
+  await openEntityData(context, session, { ...opening, page: await readPage(context, session, subscription) });
+  ofSession.set(command.cmdId, subscription);
+};
+
+function readPage(
+  { deps }: CommandContext,
+  session: LiveSession,
+  { latestKeys, query }: EntitySubscription,
+): Promise<Page<EntityData>> {
+  const wanted = { ...query, latestValues: [...(query.latestValues ?? []), ...latestKeys] };
+  return findEntityData(deps.db, queryContext(deps, session.principal), wanted);
+}
+
+interface Opening {
+  readonly command: Command<"ENTITY_DATA">;
+  readonly subscription: EntitySubscription;
+  /** Whether the client has the page already. */
+  readonly isChange: boolean;
+  readonly page: Page<EntityData>;
+}
+
+/** Tells the page and watches its entities; once others take their places, for new ones or rights that changed, tells the page anew. */
+async function openEntityData(context: CommandContext, session: LiveSession, opening: Opening): Promise<void> {
+  const { command, isChange, page, subscription } = opening;
+  const { cmdId } = command;
   const data = await withSeries(context, page.data, { command, subscription });
   session.send(dataText(cmdId, isChange ? { update: data } : { data: { ...page, data } }));
-  const stops = data.map((entity) => watchEntity(context, session, { cmdId, subscription, entity }));
-  ofSession.set(cmdId, subscription);
-  session.subscribe(cmdId, () => {
-    for (const stop of stops) stop();
-    ofSession.delete(cmdId);
-  });
-};
+  const stops: (() => void)[] = [];
+  const stop = (): void => {
+    for (const stopOne of stops) stopOne();
+  };
+  try {
+    for (const entity of data) stops.push(watchEntity(context, session, { cmdId, subscription, entity }));
+  } catch (error) {
+    stop();
+    throw error;
+  }
+  const refresh = async (): Promise<void> => {
+    const now = await readPage(context, session, subscription);
+    if (idsOf(now) !== idsOf(page)) await openEntityData(context, session, { ...opening, isChange: false, page: now });
+  };
+  session.subscribe(cmdId, { stop, refresh });
+}
+
+function idsOf({ data }: Page<EntityData>): string {
+  return data.map(({ entityId }) => entityId.id).join();
+}
 
 function merge(
   { latestCmd, query, tsCmd }: Command<"ENTITY_DATA">,
@@ -152,7 +186,9 @@ const entityCount: CommandHandler = async (context, session, given) => {
   const count = (): Promise<number> => countEntities(deps.db, queryContext(deps, session.principal), query);
   const first = await count();
   const stop = new AbortController();
-  session.subscribe(cmdId, () => stop.abort(new AppError("CANCELLED", "The subscription ended")));
+  const end = (): void => stop.abort(new AppError("CANCELLED", "The subscription ended"));
+  // Each count is one of what the caller may see then.
+  session.subscribe(cmdId, { stop: end, refresh: () => Promise.resolve() });
   session.send(countText(cmdId, first));
   void recount(context, { count, first, signal: stop.signal, tell: (now) => session.send(countText(cmdId, now)) });
 };
@@ -176,7 +212,10 @@ async function recount({ deps }: CommandContext, { count, first, signal, tell }:
   }
 }
 
-const unsubscribe: CommandHandler = (_, session, { cmdId }) => Promise.resolve(session.unsubscribe(cmdId));
+const unsubscribe: CommandHandler = ({ queries }, session, { cmdId }) => {
+  queries.get(session)?.delete(cmdId);
+  return Promise.resolve(session.unsubscribe(cmdId));
+};
 
 export const entityCommands: Readonly<Record<string, CommandHandler>> = {
   ENTITY_DATA: entityData,

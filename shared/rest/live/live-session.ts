@@ -7,16 +7,22 @@ import { readMessage, type AnyCommand, type ClientMessage } from "./commands.ts"
 // other. Limits: the size of a message, commands that wait, subscriptions, and what the client has not taken: one that reads too slowly is
 // cut off when the next text is due, so that a connection holds no more than SLOW_BYTES_MAX and one answer.
 
+export interface Subscription {
+  readonly stop: () => void;
+  /** Looks whether it is still what the caller may read. @throws AppError NOT_FOUND, PERMISSION_DENIED when it is not */
+  readonly refresh: () => Promise<void>;
+}
+
 export interface LiveSession extends SocketHandler {
   readonly principal: Principal;
   /** @returns false when the connection is closed, or was closed because the client is too slow */
   send(text: string): boolean;
   /** Takes the place of the subscription with this number. @throws AppError TOO_MANY_REQUESTS */
-  subscribe(cmdId: number, stop: () => void): void;
+  subscribe(cmdId: number, subscription: Subscription): void;
   /** Ends the subscription with this number, if there is one. */
   unsubscribe(cmdId: number): void;
   close(code: number, reason: string): void;
-  /** Looks whether the caller may still be connected, and closes the connection otherwise. */
+  /** Looks whether the caller may still be connected, and still read what it subscribed to; ends what it may not. */
   recheck(): Promise<void>;
 }
 
@@ -50,7 +56,7 @@ export function createLiveSession(deps: LiveSessionDeps, credentials: ClientMess
 
 class SocketSession implements LiveSession {
   readonly #deps: LiveSessionDeps;
-  readonly #subscriptions = new Map<number, () => void>();
+  readonly #subscriptions = new Map<number, Subscription>();
   readonly #closed = new AbortController();
   #credentials: ClientMessage["credentials"] = null;
   #principal: Principal | null = null;
@@ -99,7 +105,7 @@ class SocketSession implements LiveSession {
   onClose(): void {
     if (this.#closed.signal.aborted) return;
     this.#closed.abort(new AppError("CANCELLED", "The connection is closed"));
-    for (const stop of this.#subscriptions.values()) stop();
+    for (const { stop } of this.#subscriptions.values()) stop();
     this.#subscriptions.clear();
     this.#deps.onClose();
   }
@@ -114,18 +120,18 @@ class SocketSession implements LiveSession {
     return true;
   }
 
-  subscribe(cmdId: number, stop: () => void): void {
+  subscribe(cmdId: number, subscription: Subscription): void {
     this.unsubscribe(cmdId);
-    if (this.#closed.signal.aborted) return stop();
+    if (this.#closed.signal.aborted) return subscription.stop();
     if (this.#subscriptions.size >= SUBSCRIPTIONS_MAX) {
-      stop();
+      subscription.stop();
       throw new AppError("TOO_MANY_REQUESTS", `At most ${SUBSCRIPTIONS_MAX} subscriptions of a connection are allowed`);
     }
-    this.#subscriptions.set(cmdId, stop);
+    this.#subscriptions.set(cmdId, subscription);
   }
 
   unsubscribe(cmdId: number): void {
-    this.#subscriptions.get(cmdId)?.();
+    this.#subscriptions.get(cmdId)?.stop();
     this.#subscriptions.delete(cmdId);
   }
 
@@ -136,7 +142,24 @@ class SocketSession implements LiveSession {
   }
 
   async recheck(): Promise<void> {
-    if (this.#credentials !== null) await this.#signIn(this.#credentials);
+    this.#enqueue(0, async () => {
+      if (this.#credentials !== null) await this.#signIn(this.#credentials);
+      // Refreshing puts some at the end of the map.
+      const now = Array.from(this.#subscriptions);
+      for (const [cmdId, { refresh }] of now) {
+        if (this.#closed.signal.aborted) return;
+        await refresh().catch((error: unknown) => this.#endForbidden(cmdId, error));
+      }
+    });
+    await this.#work;
+  }
+
+  #endForbidden(cmdId: number, error: unknown): void {
+    const { code } = AppError.from(error);
+    // A database that is away for a moment ends nothing.
+    if (code !== "NOT_FOUND" && code !== "PERMISSION_DENIED") return;
+    this.unsubscribe(cmdId);
+    this.send(errorText({ cmdId, subscriptionId: cmdId }, error));
   }
 
   async #signIn(credentials: NonNullable<ClientMessage["credentials"]>): Promise<void> {

@@ -34,7 +34,7 @@ const timeseries: CommandHandler = async (context, session, given) => {
     for (const { key, tsMs, value } of rows) sent.note(key, tsMs, value);
     session.send(updateText(command.cmdId, series));
   });
-  session.subscribe(command.cmdId, stop);
+  session.subscribe(command.cmdId, { stop, refresh: () => checkReadable(deps, session.principal, entity) });
 };
 
 const attributes: CommandHandler = async (context, session, given) => {
@@ -59,7 +59,7 @@ const attributes: CommandHandler = async (context, session, given) => {
       readAttributeRows(deps.db, { entityId: entity.id, scopes, keys: keys ?? undefined })),
   );
   const stop = watch.watch(entity, ({ attributes: rows }) => Promise.resolve(tell(rows)));
-  session.subscribe(cmdId, stop);
+  session.subscribe(cmdId, { stop, refresh: () => checkReadable(deps, session.principal, entity) });
 };
 
 const history: CommandHandler = async (context, session, given) => {
