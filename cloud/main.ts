@@ -13,6 +13,7 @@ import type { Database } from "../shared/postgres/database.ts";
 import { openExternalDatabase } from "../shared/postgres/external.ts";
 import { findPostgresPackage } from "../shared/postgres/package-source.ts";
 import { startPostgresServer } from "../shared/postgres/server.ts";
+import { createChecksum } from "../shared/runtime/checksum.ts";
 import { readArguments, readEnv, readTextFile, writeLine, writeLog } from "../shared/runtime/env.ts";
 import { createSha256 } from "../shared/runtime/hash.ts";
 import { serveHttp } from "../shared/runtime/http-server.ts";
@@ -20,7 +21,8 @@ import { createPasswordHasher } from "../shared/runtime/password.ts";
 import { listenForShutdown } from "../shared/runtime/signals.ts";
 import { systemClock as clock } from "../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../shared/runtime/system-random.ts";
-import { removeUnusedBlobs } from "../shared/store/blob-store.ts";
+import { keepBlobs, removeUnusedBlobs } from "../shared/store/blob-store.ts";
+import { createContents, readNamedContents } from "../shared/store/blob-upload.ts";
 import type { Queryable } from "../shared/store/unit-of-work.ts";
 import { createCloudApi } from "./api/cloud-api.ts";
 import { describeSettings, readCloudConfig, type CloudConfig } from "./config.ts";
@@ -39,6 +41,9 @@ import { createSessionStore } from "./sync/session-store.ts";
 import { CLOUD_VERSION } from "./version.ts";
 import { watchEdges } from "./watch-edges.ts";
 
+/** What the server takes at all: the routes have limits of their own, the largest for files in a form. */
+const BODY_BYTES_MIN = 64 * 1024 * 1024;
+const FORM_BYTES = 1024 * 1024;
 /** How long requests and sessions may go on after the first SIGTERM. */
 const DRAIN_MS = 5_000;
 /** How long what was said last to edges may take on its way. */
@@ -93,6 +98,11 @@ async function runCloud(config: CloudConfig): Promise<void> {
     tenantLimits: config.tenantLimits,
     secretGraceMs: config.secretGraceMs,
     claimCodeLifeMs: config.claimCodeLifeMs,
+    contents: createContents(
+      { db, clock, random, createHasher: createSha256 },
+      { bytesMax: config.contentBytesMax, ownerOf: (tenantId) => tenantId },
+    ),
+    createChecksum,
     notReady: () => (shutdown.drain.aborted ? Promise.resolve("The cloud stops") : stores.notReady()),
     toAppError: databaseError,
     version: CLOUD_VERSION,
@@ -100,6 +110,7 @@ async function runCloud(config: CloudConfig): Promise<void> {
   const http = serveHttp({
     ...config.http,
     ...tls,
+    bodyBytesMax: Math.max(BODY_BYTES_MIN, config.contentBytesMax + FORM_BYTES),
     fetch: (request, connection) => api.fetch(request, connection),
     openSocket: (request) => api.live.openSocket(request),
   });
@@ -139,7 +150,10 @@ async function runCloud(config: CloudConfig): Promise<void> {
 
   writeLine(JSON.stringify({ event: "ready", http: http.url, rpc: rpc.url }));
   log.info("Cloud is ready", { http: http.url, rpc: rpc.url, replicaId, version: CLOUD_VERSION });
-  const removeUnused = (nowMs: number): Promise<number> => removeUnusedBlobs(db, nowMs);
+  const removeUnused = async (nowMs: number): Promise<number> => {
+    await keepBlobs(db, await readNamedContents(db), nowMs);
+    return removeUnusedBlobs(db, nowMs);
+  };
   const blobUpkeep = (signal: AbortSignal): Promise<void> => runBlobUpkeep({ removeUnused, clock, log }, signal);
   const liveData = (signal: AbortSignal): Promise<void> => api.live.run(signal);
   const upkeep = { liveData, blobUpkeep, telemetryUpkeep: (signal: AbortSignal) => telemetryUpkeep.run(signal) };

@@ -19,6 +19,7 @@ import { createPasswordHasher } from "../shared/runtime/password.ts";
 import { listenForShutdown } from "../shared/runtime/signals.ts";
 import { systemClock as clock } from "../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../shared/runtime/system-random.ts";
+import { createContents } from "../shared/store/blob-upload.ts";
 import type { UplinkLane } from "../shared/sync/frames.ts";
 import { createEdgeApi, type EdgeApi } from "./api/edge-api.ts";
 import type { LocalAccessKeeper } from "./api/local-access.ts";
@@ -44,7 +45,7 @@ import { runBlobUpkeep } from "./store/blob-upkeep.ts";
 import { createCloudEvents, readOutboxState } from "./store/cloud-event-list.ts";
 import { createDeviceData } from "./store/device-data.ts";
 import type { EdgeStores } from "./store/edge-stores.ts";
-import { openEdgeStores } from "./store/edge-stores.ts";
+import { EDGE_CONTENTS, openEdgeStores } from "./store/edge-stores.ts";
 import { ensureLocalAdmin } from "./store/first-start.ts";
 import { createGatewayDevices } from "./store/gateway-devices.ts";
 import { createLinkStore } from "./sync/link-store.ts";
@@ -267,6 +268,10 @@ function createApi(parts: ApiParts): EdgeApi {
       notReady: () => Promise.resolve(database.status().state === "ready" ? null : "The database does not answer"),
       toAppError: databaseError,
       deviceApi: createDeviceHttpApi(devices),
+      contents: createContents(
+        { db: stores.db, clock, random, createHasher: createSha256 },
+        { bytesMax: config.contentMaxMib * 1024 * 1024, ownerOf: () => EDGE_CONTENTS },
+      ),
     },
     { version: EDGE_VERSION, runtime: RUNTIME_NAME, startedMs, cloudUrl: config.cloudUrl },
   );

@@ -22,9 +22,9 @@ import { createLiveApi, wakingSave, type LiveApi } from "../../shared/rest/live/
 import type { LoginLimits } from "../../shared/rest/login-limiter.ts";
 import { addMetricsRoute } from "../../shared/rest/metrics.ts";
 import { addOpenApiRoutes } from "../../shared/rest/openapi.ts";
+import { addOtaReadRoutes, addOtaWriteRoutes, type OtaDeps } from "../../shared/rest/ota-packages.ts";
 import { addProfileRoutes } from "../../shared/rest/profiles.ts";
 import { addRelationRoutes } from "../../shared/rest/relations.ts";
-import type { ResourceDeps } from "../../shared/rest/resource.ts";
 import { addRuleChainRoutes } from "../../shared/rest/rule-chains.ts";
 import { addTelemetryRoutes } from "../../shared/rest/telemetry.ts";
 import { createTokens } from "../../shared/rest/tokens.ts";
@@ -50,7 +50,7 @@ import { addSyncRoutes } from "./sync.ts";
 import { addSystemRoutes, addTenantRoutes } from "./tenants.ts";
 import { addUserLinkRoutes, addUserWriteRoutes } from "./users.ts";
 
-export interface CloudApiDeps extends ResourceDeps {
+export interface CloudApiDeps extends OtaDeps {
   readonly unitOfWork: CloudUnitOfWork;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -114,6 +114,8 @@ export function createCloudApi(deps: CloudApiDeps): CloudApi {
   const entitySources = { EDGE: EDGE_ENTITIES };
   addEntityQueryRoutes(app, { ...deps, entitySources });
   addAlarmRoutes(app, deps);
+  addOtaReadRoutes(app, deps);
+  addOtaWriteRoutes(app, deps);
   addRelationRoutes(app, {
     ...deps,
     otherRefs: { readNames: (refs, tenantId) => readCloudNames(deps.db, refs, tenantId) },

@@ -2,10 +2,12 @@ import type { BlobRef, Hasher } from "../../shared/core/blob-ref.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { createToken } from "../../shared/core/random.ts";
+import type { Change } from "../../shared/entities/change.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { orDatabaseError } from "../../shared/postgres/connect.ts";
 import type { BlobStore } from "../../shared/store/blob-store.ts";
-import { createBlobStore } from "../../shared/store/blob-store.ts";
+import { createBlobStore, hasBlob } from "../../shared/store/blob-store.ts";
+import { contentNamedBy } from "../../shared/store/blob-upload.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { OutgoingBatch } from "../../shared/sync/sender.ts";
@@ -138,13 +140,14 @@ async function readDownlinkBatch(
       const isRepair = row?.body?.["repair"] === true;
       const changes = isRepair ? read : withoutRepeats(read);
       const sent = await takeOutLarge(changes, (content) => db.transaction((tx) => blobs.put(tx, content)));
+      const contents = [...sent.blobs, ...(await namedContents(sendDb, caller.tenantId, changes))];
       // An item that waits for its contents goes alone, so that it holds up none before it.
-      if (sent.blobs.length > 0 && items.length > 0) {
+      if (contents.length > 0 && items.length > 0) {
         bytes = Infinity;
         break;
       }
       items.push({ changedMs: row?.createdMs ?? 0, changes: sent.changes, isRepair });
-      named = sent.blobs;
+      named = contents;
       if (named.length > 0) break;
       bytes += changes.reduce((sum, change) => sum + ("body" in change ? change.body.length : 200), 0);
     }
@@ -162,4 +165,14 @@ async function readDownlinkBatch(
   };
   const drained = rows.length < limit && items.length === rows.length;
   return { batches: [batch], drained, roundRequest: null };
+}
+
+/** Files of entities: they go ahead of the record that names them. One that is not here is refused by the edge. */
+async function namedContents(db: Queryable, tenantId: Uuid, changes: readonly Change[]): Promise<readonly BlobRef[]> {
+  const contents: BlobRef[] = [];
+  for (const change of changes) {
+    const content = contentNamedBy(change);
+    if (content !== null && (await hasBlob(db, tenantId, content))) contents.push(content);
+  }
+  return contents;
 }

@@ -21,6 +21,7 @@ import { addHealthRoutes } from "../../shared/rest/health.ts";
 import { createLiveApi, wakingSave, type LiveApi } from "../../shared/rest/live/live-api.ts";
 import { addMetricsRoute } from "../../shared/rest/metrics.ts";
 import { addOpenApiRoutes } from "../../shared/rest/openapi.ts";
+import { addOtaReadRoutes } from "../../shared/rest/ota-packages.ts";
 import type { Authenticator } from "../../shared/rest/principal.ts";
 import { addProfileRoutes } from "../../shared/rest/profiles.ts";
 import { addRelationRoutes } from "../../shared/rest/relations.ts";
@@ -29,6 +30,7 @@ import { addRuleChainRoutes } from "../../shared/rest/rule-chains.ts";
 import { addTelemetryRoutes } from "../../shared/rest/telemetry.ts";
 import { createTokens } from "../../shared/rest/tokens.ts";
 import { addUserReadRoutes, addUserSettingsRoutes } from "../../shared/rest/users.ts";
+import type { Contents } from "../../shared/store/blob-upload.ts";
 import type { PasswordHasher } from "../../shared/store/user-store.ts";
 import { createLocalUserWork } from "../store/local-users.ts";
 import type { ParkedItems } from "../store/parked-items.ts";
@@ -42,6 +44,7 @@ import type { StatusOptions, StatusSources } from "./status.ts";
 import { addStatusRoutes } from "./status.ts";
 
 export interface EdgeApiDeps extends ResourceDeps {
+  readonly contents: Pick<Contents, "read">;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly passwords: PasswordHasher;
@@ -88,6 +91,7 @@ export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): EdgeApi
   addProfileRoutes(app, deps);
   addEntityQueryRoutes(app, deps);
   addAlarmRoutes(app, deps);
+  addOtaReadRoutes(app, deps);
   addRelationRoutes(app, deps);
   const live = createLiveApi({ ...deps, authenticators });
   addAttributeRoutes(app, deps);

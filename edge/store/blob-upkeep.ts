@@ -3,6 +3,7 @@ import { repeat } from "../../shared/core/lifecycle.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import type { Sql } from "../../shared/postgres/connect.ts";
 import { keepBlobs, removeUnusedBlobs } from "../../shared/store/blob-store.ts";
+import { readNamedContents } from "../../shared/store/blob-upload.ts";
 import { openDb } from "../../shared/store/open-db.ts";
 
 const INTERVAL_MS = 3_600_000;
@@ -24,7 +25,7 @@ export function runBlobUpkeep({ sql, clock, log }: BlobUpkeepDeps, signal: Abort
   return repeat(round, { intervalMs: INTERVAL_MS, sleep, onError }, signal);
 }
 
-/** Contents stay for as long as an item that names them is in the outbox or parked. @returns how many were removed */
+/** Contents stay for as long as an item that names them is in the outbox or parked, or an entity names them. @returns how many were removed */
 export async function removeUnreferencedBlobs(sql: Sql, nowMs: number): Promise<number> {
   await sql`
     delete from outbox_blob as named
@@ -32,10 +33,6 @@ export async function removeUnreferencedBlobs(sql: Sql, nowMs: number): Promise<
       and not exists (select from parked_item where lane = named.lane and seq = named.seq)`;
   const named = await sql<{ sha256: string }[]>`select distinct sha256 from outbox_blob`;
   const db = openDb(sql);
-  await keepBlobs(
-    db,
-    named.map(({ sha256 }) => sha256),
-    nowMs,
-  );
+  await keepBlobs(db, [...named.map(({ sha256 }) => sha256), ...(await readNamedContents(db))], nowMs);
   return removeUnusedBlobs(db, nowMs);
 }

@@ -1,9 +1,10 @@
 import { AppError } from "../../shared/core/errors.ts";
 import type { Change } from "../../shared/entities/change.ts";
 import { applyChange } from "../../shared/store/apply-change.ts";
-import type { ApplyMode } from "../../shared/store/apply-items.ts";
+import type { ApplyMode, Refusal } from "../../shared/store/apply-items.ts";
 import { applyFastThenCareful, applyItem } from "../../shared/store/apply-items.ts";
 import type { BlobStore } from "../../shared/store/blob-store.ts";
+import { contentNamedBy } from "../../shared/store/blob-upload.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import type { Outcome, Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
 import type { Batch, Rejection } from "../../shared/sync/frames.ts";
@@ -25,7 +26,7 @@ export interface AppliedDownlinks {
 
 export interface DownlinkDeps extends StoreDeps {
   /** Contents that came from the cloud. */
-  readonly blobs: Pick<BlobStore, "readWhole">;
+  readonly blobs: Pick<BlobStore, "has" | "readWhole">;
   /** Version of this program, for what it refuses. */
   readonly edgeVersion: string;
 }
@@ -59,7 +60,8 @@ async function applyOnce(
       const apply = (inner: Queryable, change: Change) => applyChange(inner, deps, { change, context });
       const repair = item.isRepair === true ? await beginRepair(tx, item.changes) : null;
       const merged = { ...item, changes: repair?.changes ?? item.changes };
-      const outcome = await applyItem(tx, { item: merged, refusal, mode, apply });
+      const missing = refusal ?? (await findMissingContent(tx, deps.blobs, merged.changes));
+      const outcome = await applyItem(tx, { item: merged, refusal: missing, mode, apply });
       if (outcome.kind === "rejected")
         rejections.push(createRejection(batch.firstSeq + index, outcome, deps.edgeVersion));
       else {
@@ -74,6 +76,20 @@ async function applyOnce(
   }
   await storeDownlinkRejections(tx, rejections);
   return { result: { rejections, effects }, changes: followUps };
+}
+
+/** A record that names a file is of no use without it. */
+async function findMissingContent(
+  tx: Queryable,
+  blobs: DownlinkDeps["blobs"],
+  changes: readonly Change[],
+): Promise<Refusal | null> {
+  for (const change of changes) {
+    const content = contentNamedBy(change);
+    if (content === null || (await blobs.has(tx, content))) continue;
+    return { code: "CONTENT_MISSING", text: `Content ${content.sha256} of ${content.bytes} bytes is not here whole` };
+  }
+  return null;
 }
 
 async function moveDownlinkSequence(tx: Queryable, batch: Batch): Promise<Site> {

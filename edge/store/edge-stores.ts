@@ -1,5 +1,6 @@
 import type { Hasher } from "../../shared/core/blob-ref.ts";
 import type { Clock } from "../../shared/core/clock.ts";
+import { NULL_UUID } from "../../shared/core/ids.ts";
 import type { Random } from "../../shared/core/random.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import type { Sql } from "../../shared/postgres/connect.ts";
@@ -57,6 +58,9 @@ export interface EdgeStoresDeps {
   readonly disk?: Pick<DiskGuard, "noteFailure" | "refusal">;
 }
 
+/** Whose contents an edge holds: its own, whatever its store id becomes. */
+export const EDGE_CONTENTS = NULL_UUID;
+
 /** Connections for all but the writer. */
 const READERS_MAX = 3;
 /** Then a connection is closed, the writer's too: it costs the server 4 to 8 MB, and 15 ms when it is opened again. */
@@ -84,7 +88,7 @@ export async function openEdgeStores(deps: EdgeStoresDeps): Promise<EdgeStores> 
   const registry = createDeviceRegistry(db);
   const blobs = createBlobStore(
     { db, clock, createHasher: deps.createHasher },
-    { ownerId: instance.id, bytesMax: deps.blobBytesMax },
+    { ownerId: EDGE_CONTENTS, bytesMax: deps.blobBytesMax },
   );
   const groupCommit = await createGroupCommit({
     sql: writerSql,

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { isOwnedBy, type EntityForm, type EntityKind } from "./entity-kind.ts";
+import { bodyReferences, isOwnedBy, OTA_REFERENCES, type EntityForm, type EntityKind } from "./entity-kind.ts";
 import type { EntityRecord, Json } from "./entity-record.ts";
 import {
   entityIdSchema,
@@ -24,7 +24,7 @@ export const deviceKind: EntityKind = {
   isMadeOnEdges: true,
   profileType: "DEVICE_PROFILE",
   isSeenBy: isOwnedBy,
-  references: () => [],
+  references: (record) => bodyReferences(record, OTA_REFERENCES),
 };
 
 export const deviceInput = z

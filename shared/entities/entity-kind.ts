@@ -1,5 +1,5 @@
 import type * as z from "zod";
-import type { Uuid } from "../core/ids.ts";
+import { isUuid, type Uuid } from "../core/ids.ts";
 import type { EntityRecord, Json } from "./entity-record.ts";
 import type { KindType } from "./entity-types.ts";
 
@@ -38,6 +38,20 @@ export interface EntityKind {
    */
   readonly references: (record: Pick<EntityRecord, "body" | "content">) => readonly Reference[];
 }
+
+/** References that fields of a body are: the type of each by its name. */
+export function bodyReferences(
+  { body }: Pick<EntityRecord, "body">,
+  fields: Readonly<Record<string, KindType>>,
+): readonly Reference[] {
+  return Object.entries(fields).flatMap(([field, type]) => {
+    const id = body[field];
+    return typeof id === "string" && isUuid(id) ? [{ type, id }] : [];
+  });
+}
+
+/** What a device, or all with a profile, is to run. */
+export const OTA_REFERENCES = { firmwareId: "OTA_PACKAGE", softwareId: "OTA_PACKAGE" } as const;
 
 /** Users of a customer see what it has. */
 export function isOwnedBy(record: EntityRecord, customerId: Uuid): boolean {

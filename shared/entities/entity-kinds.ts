@@ -8,6 +8,7 @@ import type { EntityKind, ProfileType, Reference } from "./entity-kind.ts";
 import type { EntityRecord } from "./entity-record.ts";
 import { isKindType, KIND_TYPES, type EntityType, type KindType } from "./entity-types.ts";
 import { entityViewKind } from "./entity-view.ts";
+import { otaPackageKind } from "./ota-package.ts";
 import { ruleChainKind } from "./rule-chain.ts";
 
 /** Every kind, one line each. */
@@ -15,6 +16,7 @@ export const ENTITY_KINDS: Readonly<Record<KindType, EntityKind>> = {
   CUSTOMER: customerKind,
   RULE_CHAIN: ruleChainKind,
   DASHBOARD: dashboardKind,
+  OTA_PACKAGE: otaPackageKind,
   DEVICE_PROFILE: deviceProfileKind,
   ASSET_PROFILE: assetProfileKind,
   DEVICE: deviceKind,

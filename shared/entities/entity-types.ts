@@ -6,6 +6,7 @@ export const KIND_TYPES = [
   "CUSTOMER",
   "RULE_CHAIN",
   "DASHBOARD",
+  "OTA_PACKAGE",
   "DEVICE_PROFILE",
   "ASSET_PROFILE",
   "DEVICE",

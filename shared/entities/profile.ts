@@ -1,5 +1,5 @@
-import { isUuid, type Uuid } from "../core/ids.ts";
-import type { Reference } from "./entity-kind.ts";
+import type { Uuid } from "../core/ids.ts";
+import { bodyReferences, OTA_REFERENCES, type Reference } from "./entity-kind.ts";
 import type { EntityRecord, Json } from "./entity-record.ts";
 import type { KindType } from "./entity-types.ts";
 import { withoutNulls } from "./fields.ts";
@@ -28,11 +28,9 @@ const REFERENCES: Readonly<Record<string, KindType>> = {
   defaultRuleChainId: "RULE_CHAIN",
   defaultEdgeRuleChainId: "RULE_CHAIN",
   defaultDashboardId: "DASHBOARD",
+  ...OTA_REFERENCES,
 };
 
-export function profileReferences({ body }: Pick<EntityRecord, "body">): readonly Reference[] {
-  return Object.entries(REFERENCES).flatMap(([field, type]) => {
-    const id = body[field];
-    return typeof id === "string" && isUuid(id) ? [{ type, id }] : [];
-  });
+export function profileReferences(record: Pick<EntityRecord, "body">): readonly Reference[] {
+  return bodyReferences(record, REFERENCES);
 }

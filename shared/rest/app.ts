@@ -77,7 +77,7 @@ async function answer<Query, Body>(
   c: RestContext,
   { spec, handler }: { readonly spec: RouteSpec<Query, Body>; readonly handler: Handler<Query, Body> },
 ): Promise<Response> {
-  const tooLarge = refuseLargeBody(c.req.raw, c.req.path);
+  const tooLarge = refuseLargeBody(c.req.raw, spec.bodyBytesMax ?? bodyLimit(c.req.path));
   if (tooLarge !== null) return tooLarge;
   const principal = await admit(deps, c, spec.access);
   if (principal !== null) deps.limit?.(principal);
@@ -114,9 +114,9 @@ function bodyLimit(path: string): number {
 }
 
 /** By the announced length; a body without one is counted while it is read. */
-function refuseLargeBody(request: Request, path: string): Response | null {
+function refuseLargeBody(request: Request, bytesMax: number): Response | null {
   const length = Number(request.headers.get("content-length") ?? 0);
-  return length > bodyLimit(path) ? payloadTooLarge(bodyLimit(path)) : null;
+  return length > bytesMax ? payloadTooLarge(bytesMax) : null;
 }
 
 function payloadTooLarge(limit: number): Response {

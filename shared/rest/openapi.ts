@@ -133,7 +133,11 @@ function queryParameters({ query }: RouteSpec, schemas: SchemaCollector): object
   }));
 }
 
-function toBody({ body, textBody }: RouteSpec, schemas: SchemaCollector): object | undefined {
+function toBody({ body, textBody, formFile }: RouteSpec, schemas: SchemaCollector): object | undefined {
+  if (formFile !== undefined) {
+    const schema = { type: "object", properties: { [formFile]: { type: "string", format: "binary" } } };
+    return { required: true, content: { "multipart/form-data": { schema } } };
+  }
   if (body !== undefined)
     return { required: true, content: { "application/json": { schema: schemas.describe(body) } } };
   if (textBody === undefined) return undefined;

@@ -27,6 +27,10 @@ export interface RouteSpec<Query = unknown, Body = unknown> {
   readonly body?: z.ZodType<Body>;
   /** Example of a body that the handler reads as text because numbers have to keep their kind. */
   readonly textBody?: string;
+  /** Name of the part of a form that is a file; the handler reads the form as it comes (multipart.ts). */
+  readonly formFile?: string;
+  /** @default by the path */
+  readonly bodyBytesMax?: number;
   /** Shape of the answer; absent: an empty one. */
   readonly answer?: z.ZodType;
   /** @default "application/json" */

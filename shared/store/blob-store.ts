@@ -25,6 +25,8 @@ export interface BlobStore {
   write(chunks: BlobChunks): Promise<{ readonly isDone: boolean }>;
   /** At least one byte from `offset` on, at most `bytesMax`; null: not here. */
   read(range: BlobRange): Promise<Uint8Array | null>;
+  /** Whether all of it is here and was compared with its hash. */
+  has(tx: Queryable, ref: BlobRef): Promise<boolean>;
   /** The whole of it; null: it is not here, not complete, or larger than `bytesMax`. */
   readWhole(tx: Queryable, ref: BlobRef, bytesMax: number): Promise<Uint8Array | null>;
 }
@@ -89,6 +91,16 @@ export async function keepBlobs(db: Queryable, hashes: readonly string[], nowMs:
     .update(blob)
     .set({ usedMs: Math.round(nowMs) })
     .where(and(inArray(blob.sha256, [...hashes]), lt(blob.usedMs, Math.round(nowMs - USED_WITHIN_MS))));
+}
+
+/** Whether all of a content of this owner is here and was compared with its hash. */
+export async function hasBlob(db: Queryable, ownerId: Uuid, { sha256, bytes }: BlobRef): Promise<boolean> {
+  const isIt = and(eq(blob.ownerId, ownerId), eq(blob.sha256, sha256), eq(blob.totalBytes, bytes));
+  const rows = await db
+    .select({ sha256: blob.sha256 })
+    .from(blob)
+    .where(and(isIt, eq(blob.isComplete, true)));
+  return rows.length > 0;
 }
 
 class OwnedBlobs implements BlobStore {
@@ -182,13 +194,13 @@ class OwnedBlobs implements BlobStore {
     return content === undefined || content.length === 0 ? null : content;
   }
 
+  has(tx: Queryable, ref: BlobRef): Promise<boolean> {
+    return hasBlob(tx, this.#ownerId, ref);
+  }
+
   async readWhole(tx: Queryable, ref: BlobRef, bytesMax: number): Promise<Uint8Array | null> {
     if (ref.bytes > bytesMax) return null;
-    const [row] = await tx
-      .select({ sha256: blob.sha256 })
-      .from(blob)
-      .where(and(this.#is(ref), eq(blob.totalBytes, ref.bytes), eq(blob.isComplete, true)));
-    if (row === undefined) return null;
+    if (!(await this.has(tx, ref))) return null;
     const whole = new Uint8Array(ref.bytes);
     let offset = 0;
     for await (const chunk of this.#chunks(tx, ref)) {

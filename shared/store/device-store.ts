@@ -8,6 +8,7 @@ import { deviceForm, type DeviceInput } from "../entities/device.ts";
 import type { EntityRecord } from "../entities/entity-record.ts";
 import { saveForm, type NamePolicy } from "./entity-save.ts";
 import { keepEntities, notFound } from "./entity-store.ts";
+import { checkOtaUse } from "./ota-store.ts";
 import type { StoreDeps } from "./store-deps.ts";
 import { deviceCredentials } from "./tables.ts";
 import type { Outcome, Queryable } from "./unit-of-work.ts";
@@ -43,6 +44,7 @@ export interface DeviceSave {
 export async function saveDevice(tx: Queryable, deps: StoreDeps, save: DeviceSave): Promise<Outcome<EntityRecord>> {
   const { input, tenantId } = save;
   const saved = await saveForm(tx, deps, { form: deviceForm, tenantId, input, naming: save.naming });
+  await checkOtaUse(tx, saved.result);
   const changes: Change[] = [...saved.changes];
   if (input.id === undefined || input.id === null) {
     const credentials = save.credentials ?? {

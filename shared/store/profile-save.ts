@@ -8,6 +8,7 @@ import type { EntityRecord } from "../entities/entity-record.ts";
 import { KIND_TYPES } from "../entities/entity-types.ts";
 import { saveForm, type FormSave } from "./entity-save.ts";
 import { deleteEntity, entitySaved, getEntity, lockEntity, replaceEntity } from "./entity-store.ts";
+import { checkOtaUse } from "./ota-store.ts";
 import type { StoreDeps } from "./store-deps.ts";
 import { attribute, entity, telemetryLatest } from "./tables.ts";
 import type { Outcome, Queryable } from "./unit-of-work.ts";
@@ -28,6 +29,7 @@ export async function saveProfile<Input extends EntityInput>(
 ): Promise<Outcome<EntityRecord>> {
   const saved = await saveForm(tx, deps, save);
   await checkProvisionKey(tx, saved.result);
+  await checkOtaUse(tx, saved.result);
   return saved;
 }
 

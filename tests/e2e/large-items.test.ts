@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { waitForDrain, waitForLink } from "../support/edge-status.ts";
 import type { CloudProcess, EdgeProcess } from "../support/processes.ts";
@@ -20,6 +20,7 @@ beforeAll(async () => {
 afterAll(async () => await shared[Symbol.asyncDispose]());
 
 const SIZE_BYTES = 12 * 1024 * 1024;
+const FIRMWARE_BYTES = 64 * 1024 * 1024;
 const LINK_BYTES_PER_S = 4 * 1024 * 1024;
 const SLOW_BYTES_PER_S = 256 * 1024;
 const CUTS = 3;
@@ -144,3 +145,59 @@ describe("a device of 12 MB", () => {
     );
   }, 120_000);
 });
+
+describe("a firmware of 64 MB", () => {
+  test("reaches the edge of a device that is to run it, resumed after each cut, with bounded memory on both ends", async () => {
+    await withTestBed(
+      async (bed) => {
+        const proxy = bed.use(await startTcpProxy(cloud.addresses.rpc));
+        const { cloudApi, edge, edgeApi, edgeId } = await bed.startSite(cloud, { cloudUrl: proxy.url });
+        const firmware = randomBytes(FIRMWARE_BYTES);
+        const cloudBefore = await readMemory(cloud.pid);
+        const packageId = await uploadFirmware(cloudApi, firmware);
+        const cloudAfter = await readMemory(cloud.pid);
+        const device = await cloudApi.createDevice("Pump with firmware");
+        const { nowBytes } = await readMemory(edge.pid);
+        await cloudApi.assignDevice(edgeId, device.id);
+        const path = `/api/device/${device.id}`;
+        const record = await cloudApi.request<object>("GET", path);
+        const firmwareId = { entityType: "OTA_PACKAGE", id: packageId };
+        await cloudApi.request("POST", "/api/device", { ...record, firmwareId });
+        const isThere = async (): Promise<boolean> =>
+          (await cloudApi.edgeEvents(edgeId)).some(
+            (event) => event.entityId === packageId && event.state === "applied",
+          );
+        const wireBytes = await cutWhile(proxy, edge, isThere);
+        const { peakBytes } = await readMemory(edge.pid);
+        const memoryMb = [cloudAfter.peakBytes - cloudBefore.nowBytes, peakBytes - nowBytes].map(
+          (bytes) => bytes / 1e6,
+        );
+        console.log(JSON.stringify({ firmware: wireBytes / FIRMWARE_BYTES, memoryMb }));
+        expect(await edgeApi.download(`/api/otaPackage/${packageId}/download`)).toEqual(sha256(firmware));
+        expect(wireBytes).toBeLessThan(FIRMWARE_BYTES * 1.3);
+        // A dozen times its size when it is anywhere held whole.
+        expect(Math.max(...memoryMb)).toBeLessThan(APPLYING_MEMORY_BYTES_MAX / 1e6);
+        // It leaves with the last that needs it.
+        await cloudApi.request("POST", "/api/device", { ...record, version: null, firmwareId: null });
+        await waitFor("the firmware to leave the edge", async () => {
+          const list = await edgeApi.request<{ totalElements: number }>("GET", "/api/otaPackages?pageSize=1&page=0");
+          return list.totalElements === 0;
+        });
+      },
+      { shared },
+    );
+  }, 120_000);
+});
+
+async function uploadFirmware(api: RestClient, content: Uint8Array<ArrayBuffer>): Promise<string> {
+  const info = { type: "FIRMWARE", title: "Pump", version: "1.0" };
+  const { id } = await api.request<{ id: { id: string } }>("POST", "/api/otaPackage", info);
+  const form = new FormData();
+  form.set("file", new Blob([content]), "pump.bin");
+  await api.request("POST", `/api/otaPackage/${id.id}?checksum=${sha256(content)}&checksumAlgorithm=SHA256`, form);
+  return id.id;
+}
+
+function sha256(content: Uint8Array): string {
+  return createHash("sha256").update(content).digest("hex");
+}

@@ -66,8 +66,10 @@ export type Scope = "CLIENT_SCOPE" | "SHARED_SCOPE" | "SERVER_SCOPE";
 
 export interface RestClient {
   readonly baseUrl: string;
-  /** Signed in as the administrator. An empty answer is undefined. @throws RestError when the status is not 2xx */
+  /** Signed in as the administrator; a form is sent as it is. An empty answer is undefined. @throws RestError when the status is not 2xx */
   request<T = void>(method: string, path: string, body?: unknown): Promise<T>;
+  /** @returns the SHA-256 of what comes, which is not kept */
+  download(path: string): Promise<string>;
   /** A new device with its access token. */
   createDevice(name: string): Promise<TestDevice>;
   findDevice(name: string): Promise<TestDevice | undefined>;
@@ -105,7 +107,9 @@ const HISTORY_PAGE_ROWS = 10_000;
 const END_OF_TIME_MS = 253_402_300_800_000;
 
 function createRestClient(baseUrl: string, username: string): RestClient {
-  const request = createRequest(baseUrl, username);
+  const send = createSender(baseUrl, username);
+  const request: Request = async <T>(method: string, path: string, body?: unknown): Promise<T> =>
+    await readAnswer<T>(`${method} ${path}`, await send(method, path, body));
 
   const readPages = async <T>(path: string): Promise<T[]> => {
     const rows: T[] = [];
@@ -128,6 +132,14 @@ function createRestClient(baseUrl: string, username: string): RestClient {
   return {
     baseUrl,
     request,
+    async download(path) {
+      const response = await send("GET", path);
+      if (!response.ok || response.body === null)
+        throw new RestError(`GET ${path}`, response.status, await response.text());
+      const hash = new Bun.CryptoHasher("sha256");
+      for await (const chunk of response.body as AsyncIterable<Uint8Array>) hash.update(chunk);
+      return hash.digest("hex");
+    },
     getToken,
     createDevice: async (name) => await toTestDevice(await request<DeviceRecord>("POST", "/api/device", { name })),
     async findDevice(name) {
@@ -158,18 +170,19 @@ function createRestClient(baseUrl: string, username: string): RestClient {
 }
 
 type Request = RestClient["request"];
+type Send = (method: string, path: string, body?: unknown) => Promise<Response>;
 
 /** Signs in at the first request, and again when the token is refused, as after a restart with another key. */
-function createRequest(baseUrl: string, username: string): Request {
+function createSender(baseUrl: string, username: string): Send {
   let token: string | undefined;
   const send = async (method: string, path: string, body: unknown): Promise<Response> =>
     await fetch(`${baseUrl}${path}`, {
       method,
       headers: {
-        "Content-Type": "application/json",
+        ...(body instanceof FormData ? {} : { "Content-Type": "application/json" }),
         ...(token === undefined ? {} : { "X-Authorization": `Bearer ${token}` }),
       },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(body === undefined ? {} : { body: body instanceof FormData ? body : JSON.stringify(body) }),
     });
   const signIn = async (): Promise<void> => {
     token = undefined;
@@ -179,7 +192,7 @@ function createRequest(baseUrl: string, username: string): Request {
     );
     ({ token } = answer);
   };
-  return async <T>(method: string, path: string, body?: unknown): Promise<T> => {
+  return async (method, path, body) => {
     if (token === undefined) await signIn();
     let response = await send(method, path, body);
     if (response.status === 401) {
@@ -187,7 +200,7 @@ function createRequest(baseUrl: string, username: string): Request {
       await signIn();
       response = await send(method, path, body);
     }
-    return await readAnswer<T>(`${method} ${path}`, response);
+    return response;
   };
 }
 

@@ -8,7 +8,10 @@ import { silentLog } from "../../shared/observe/log.ts";
 import { createMetrics, type Metrics } from "../../shared/observe/metrics.ts";
 import { databaseError } from "../../shared/postgres/connect.ts";
 import type { RestApp } from "../../shared/rest/app.ts";
+import { createChecksum } from "../../shared/runtime/checksum.ts";
+import { createSha256 } from "../../shared/runtime/hash.ts";
 import { systemRandom } from "../../shared/runtime/system-random.ts";
+import { createContents } from "../../shared/store/blob-upload.ts";
 import { saveEntity } from "../../shared/store/entity-save.ts";
 import { runStatementIn } from "../../shared/store/statement.ts";
 import { writeTelemetry } from "../../shared/store/telemetry-writer.ts";
@@ -103,6 +106,11 @@ export async function startTestCloud(options: Partial<Pick<CloudApiDeps, "tenant
     ...options,
     secretGraceMs: 60_000,
     claimCodeLifeMs: 3_600_000,
+    contents: createContents(
+      { db, clock, random, createHasher: createSha256 },
+      { bytesMax: 8 * 1024 * 1024, ownerOf: (tenantId) => tenantId },
+    ),
+    createChecksum,
     notReady: () => Promise.resolve(null),
     toAppError: databaseError,
     version: "0.0.0",

@@ -5,13 +5,16 @@ import { ensurePartitions } from "../../edge/store/outbox-partitions.ts";
 import { createParkedItems } from "../../edge/store/parked-items.ts";
 import { openSite, readSite } from "../../edge/store/site-store.ts";
 import type { Clock } from "../../shared/core/clock.ts";
+import { NULL_UUID } from "../../shared/core/ids.ts";
 import type { Change } from "../../shared/entities/change.ts";
 import { silentLog } from "../../shared/observe/log.ts";
 import { createMetrics } from "../../shared/observe/metrics.ts";
 import { databaseError } from "../../shared/postgres/connect.ts";
 import type { RestApp } from "../../shared/rest/app.ts";
 import { authenticationFailed } from "../../shared/rest/principal.ts";
+import { createSha256 } from "../../shared/runtime/hash.ts";
 import { systemRandom } from "../../shared/runtime/system-random.ts";
+import { createContents } from "../../shared/store/blob-upload.ts";
 import type { UnitOfWork } from "../../shared/store/unit-of-work.ts";
 import { createTestBlobs, type TestDatabase } from "./postgres.ts";
 import { createRequest, plainPasswords, type Answer, type RequestOptions } from "./test-cloud.ts";
@@ -68,6 +71,10 @@ export async function startTestEdge(database: TestDatabase, clock: Clock): Promi
       notReady: () => Promise.resolve(null),
       toAppError: databaseError,
       deviceApi: new Hono(),
+      contents: createContents(
+        { db, clock, random: systemRandom, createHasher: createSha256 },
+        { bytesMax: 8 * 1024 * 1024, ownerOf: () => NULL_UUID },
+      ),
     },
     { version: "0.0.0", runtime: "test", startedMs: 0, cloudUrl: null },
   );
