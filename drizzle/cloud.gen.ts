@@ -193,5 +193,14 @@ export const MIGRATIONS: readonly Migration[] = [
     "statements": [
       "ALTER TABLE \"app_user\" ADD COLUMN \"is_copy\" boolean DEFAULT false NOT NULL;"
     ]
+  },
+  {
+    "id": "0015_edits",
+    "hash": "47963ef28660475b7db8681c164502d2d00fc27293bb6662bea86e091667c507",
+    "statements": [
+      "CREATE TABLE \"entity_conflict\" (\n\t\"id\" uuid PRIMARY KEY NOT NULL,\n\t\"tenant_id\" uuid NOT NULL,\n\t\"edge_id\" uuid NOT NULL,\n\t\"entity_type\" text NOT NULL,\n\t\"entity_id\" uuid NOT NULL,\n\t\"entity_name\" text NOT NULL,\n\t\"kind\" text NOT NULL,\n\t\"fields\" json NOT NULL,\n\t\"created_ms\" bigint NOT NULL\n);",
+      "ALTER TABLE \"edge\" ADD COLUMN \"rights\" json;",
+      "CREATE INDEX \"entity_conflict_by_edge\" ON \"entity_conflict\" USING btree (\"edge_id\",\"created_ms\");"
+    ]
   }
 ];

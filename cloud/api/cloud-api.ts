@@ -40,6 +40,7 @@ import { addClaimCodeRoutes } from "./claim-codes.ts";
 import { addDownlinkRoutes } from "./downlinks.ts";
 import { addEdgeChainRoutes } from "./edge-chains.ts";
 import { addEdgeCustomerRoutes } from "./edge-customers.ts";
+import { addEdgeEditRoutes } from "./edge-edits.ts";
 import { addEdgeImportRoute } from "./edge-import.ts";
 import type { EdgeSessions } from "./edge-sessions.ts";
 import { addEdgeListRoutes, addEdgeReadRoutes, addEdgeWriteRoutes, createEdgeAttributes } from "./edges.ts";
@@ -90,6 +91,7 @@ export function createCloudApi(deps: CloudApiDeps): CloudApi {
   addEdgeListRoutes(app, deps);
   addEdgeWriteRoutes(app, deps);
   addEdgeChainRoutes(app, deps);
+  addEdgeEditRoutes(app, deps);
   addClaimCodeRoutes(app, deps);
   addEdgeCustomerRoutes(app, deps);
   addDownlinkRoutes(app, deps);

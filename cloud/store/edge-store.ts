@@ -25,6 +25,7 @@ import {
   edgeSync,
   edgeUplink,
   edgeUplinkRejection,
+  entityConflict,
   telemetryGap,
 } from "./schema.ts";
 
@@ -338,6 +339,7 @@ export async function deleteEdge(tx: Queryable, { clock }: Pick<StoreDeps, "cloc
   for (const table of [
     edgeAssignment,
     edgePastAssignment,
+    entityConflict,
     edgeSync,
     edgeUplink,
     edgeUplinkRejection,

@@ -34,6 +34,8 @@ export const edge = pgTable(
     version: bigint("version", { mode: "number" }).notNull().default(1),
     createdMs: timeMs("created_ms"),
     additionalInfo: json("additional_info"),
+    /** What it may change, an EdgeRights; null: all that edges may. */
+    rights: json("rights"),
   },
   (table) => [
     uniqueIndex("edge_routing_key").on(table.routingKey),
@@ -264,6 +266,24 @@ export const edgeSession = pgTable(
     reason: text("reason"),
   },
   (table) => [primaryKey({ columns: [table.edgeId, table.session] })],
+);
+
+/** Edits of edges that were not taken as they were made; see conflict-store.ts. */
+export const entityConflict = pgTable(
+  "entity_conflict",
+  {
+    id: uuid("id").primaryKey(),
+    tenantId: uuid("tenant_id").notNull(),
+    edgeId: uuid("edge_id").notNull(),
+    entityType: text("entity_type").notNull(),
+    entityId: uuid("entity_id").notNull(),
+    entityName: text("entity_name").notNull(),
+    /** One of CONFLICT_KINDS (shared/store/apply-result.ts). */
+    kind: text("kind").notNull(),
+    fields: json("fields").notNull(),
+    createdMs: timeMs("created_ms"),
+  },
+  (table) => [index("entity_conflict_by_edge").on(table.edgeId, table.createdMs)],
 );
 
 /** Codes with which new gateways become edges; see claim-store.ts. */

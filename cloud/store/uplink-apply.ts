@@ -5,7 +5,7 @@ import { databaseError } from "../../shared/postgres/connect.ts";
 import { applyChange } from "../../shared/store/apply-change.ts";
 import type { ApplyMode } from "../../shared/store/apply-items.ts";
 import { applyFastThenCareful, applyItem } from "../../shared/store/apply-items.ts";
-import type { ApplyContext, ApplyResult } from "../../shared/store/apply-result.ts";
+import { applied, type ApplyContext, type ApplyResult, type EditConflict } from "../../shared/store/apply-result.ts";
 import type { BlobStore } from "../../shared/store/blob-store.ts";
 import { saveRelation } from "../../shared/store/relation-store.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
@@ -18,8 +18,10 @@ import { decompress } from "../../shared/wire/compression.ts";
 import { tagOfItems } from "../../shared/wire/item-tag.ts";
 import { bringBackLarge } from "../../shared/wire/large-changes.ts";
 import { addAssignment, endAssignment } from "./assignment-store.ts";
+import { saveConflicts } from "./conflict-store.ts";
 import { recordChanges, runTransaction, toEvent, type EdgeEvent } from "./downlink-store.ts";
 import { lockEdge } from "./edge-holdings.ts";
+import { mayChange, readEdgeRights, undoEdit, undoRemoval, type EdgeRights } from "./edge-rights.ts";
 import { commitRange } from "./edge-session-store.ts";
 import { saveGaps } from "./gap-store.ts";
 import { guardUplinkChange, hasCredentialsUnderWay } from "./uplink-guard.ts";
@@ -63,7 +65,9 @@ async function applyOnce(
   const rejections: Rejection[] = [];
   const effects: Change[] = [];
   const followUps: Change[] = [];
+  const conflicts: EditConflict[] = [];
   const holdings: HoldingChanges = { newcomers: [], events: [] };
+  const rights = await readEdgeRights(tx, edgeId);
   for (const batch of batches) {
     const items = decodeItems(decompress(batch), batch.count);
     await commitRange(tx, origin, { first: batch.firstSeq, last: lastSeqOf(batch) }, tagOfItems(items));
@@ -77,17 +81,19 @@ async function applyOnce(
         item: { ...item, changes: others },
         refusal,
         mode,
-        apply: (inner, change) => applyFromEdge(inner, deps, { origin, change, context, holdings }),
+        apply: (inner, change) => applyFromEdge(inner, deps, { origin, change, context, holdings, rights }),
       });
       if (outcome.kind === "rejected") rejections.push(createRejection(batch.firstSeq + index, outcome, cloudVersion));
       else {
         effects.push(...outcome.effects);
         followUps.push(...outcome.followUps);
+        conflicts.push(...outcome.conflicts);
       }
     }
   }
   const nowMs = Math.round(deps.clock.nowMs());
   await storeUplinkRejections(tx, origin, { rejections, nowMs });
+  await saveConflicts(tx, deps, { edgeId, tenantId, conflicts });
   const answers = followUps.map((change) => ({ edgeId, ...toEvent(change) }));
   const edgeIds = await recordChanges(tx, effects, {
     nowMs,
@@ -103,6 +109,7 @@ interface EdgeChange {
   readonly change: Change;
   readonly context: ApplyContext;
   readonly holdings: HoldingChanges;
+  readonly rights: EdgeRights;
 }
 
 /** What the items change in what is on the edge. */
@@ -115,21 +122,33 @@ interface HoldingChanges {
 async function applyFromEdge(
   tx: Queryable,
   deps: StoreDeps,
-  { origin, change, context, holdings }: EdgeChange,
+  { origin, change, context, holdings, rights }: EdgeChange,
 ): Promise<ApplyResult> {
   const { edgeId } = origin;
   const { id: entityId, type } = change.entity;
   const blocked = await guardUplinkChange(tx, origin, change);
   if (blocked !== null) return blocked;
-  if (change.kind === "entity-removed" && !change.deleted) {
-    await lockEdge(tx, edgeId);
-    const left = await endAssignment(tx, { edgeId, entityId });
-    holdings.events.push(...left.filter((event) => event.entityId !== entityId));
-    return { kind: "applied", effects: [], followUps: [] };
+  if (change.kind === "entity-saved" && !mayChange(rights, type)) return undoEdit(tx, change);
+  if (change.kind === "entity-removed") {
+    if (change.deleted && !mayChange(rights, type)) {
+      // It comes back.
+      holdings.events.push({ edgeId, type, entityId, action: "ADDED", body: null });
+      return undoRemoval(tx, change);
+    }
+    if (!change.deleted || (rights.deletes === "UNASSIGN" && isAssignableType(type))) {
+      await lockEdge(tx, edgeId);
+      const left = await endAssignment(tx, { edgeId, entityId });
+      // What something there needs comes back.
+      const isGone = left.some((event) => event.entityId === entityId);
+      const back: EdgeEvent[] = isGone ? [] : [{ edgeId, type, entityId, action: "ADDED", body: null }];
+      holdings.events.push(...left.filter((event) => event.entityId !== entityId), ...back);
+      return applied();
+    }
   }
   const result = await applyChange(tx, deps, { change, context });
   if (result.kind === "rejected") return result;
-  if (change.kind === "entity-saved" && isAssignableType(type)) {
+  const isGone = result.conflicts?.some(({ kind }) => kind === "deleted") ?? false;
+  if (change.kind === "entity-saved" && isAssignableType(type) && !isGone) {
     const nowMs = Math.round(deps.clock.nowMs());
     if (await addAssignment(tx, { edgeId, type, entityId }, { nowMs })) {
       holdings.newcomers.push(entityId);

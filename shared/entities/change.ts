@@ -1,6 +1,7 @@
 import type { BlobRef } from "../core/blob-ref.ts";
 import type { Uuid } from "../core/ids.ts";
 import type { AttributeEntry, AttributeScope } from "./attributes.ts";
+import type { EntityBase } from "./entity-base.ts";
 
 /** The entity that a change is about. `type` is open: a peer may know more types than this program. */
 export interface EntityRef {
@@ -19,6 +20,8 @@ export interface EntitySaved {
   readonly entity: EntityRef;
   /** The entity's record (shared/entities/entity-record.ts) as JSON. */
   readonly body: string;
+  /** What an edit began with; absent: it is new, or said once more. */
+  readonly base?: EntityBase;
   /** Absent: it needs what it needed. */
   readonly needs?: NeedsChange;
 }

@@ -1,7 +1,7 @@
 import type { ErrorCode } from "../core/errors.ts";
 import type { Change, ChangeItem } from "../entities/change.ts";
 import { databaseError, isDataError, sqlStateOf } from "../postgres/connect.ts";
-import type { ApplyResult } from "./apply-result.ts";
+import type { ApplyResult, EditConflict } from "./apply-result.ts";
 import type { Queryable } from "./unit-of-work.ts";
 
 // Items of the other side take effect as a whole or not at all, and none of them stops the others.
@@ -21,7 +21,12 @@ export interface Refusal {
 }
 
 export type ItemOutcome =
-  | { readonly kind: "applied"; readonly effects: readonly Change[]; readonly followUps: readonly Change[] }
+  | {
+      readonly kind: "applied";
+      readonly effects: readonly Change[];
+      readonly followUps: readonly Change[];
+      readonly conflicts: readonly EditConflict[];
+    }
   | ({ readonly kind: "rejected" } & Refusal);
 
 /** An item was refused after a part of it took effect: everything has to be undone. */
@@ -76,6 +81,7 @@ export async function applyItem(tx: Queryable, work: ItemWork): Promise<ItemOutc
 async function applyChanges(tx: Queryable, { item, mode, apply }: ItemWork): Promise<ItemOutcome> {
   const effects: Change[] = [];
   const followUps: Change[] = [];
+  const conflicts: EditConflict[] = [];
   for (const [index, change] of item.changes.entries()) {
     const result = await apply(tx, change);
     if (result.kind === "rejected") {
@@ -85,8 +91,9 @@ async function applyChanges(tx: Queryable, { item, mode, apply }: ItemWork): Pro
     }
     effects.push(...result.effects);
     followUps.push(...result.followUps);
+    conflicts.push(...(result.conflicts ?? []));
   }
-  return { kind: "applied", effects, followUps };
+  return { kind: "applied", effects, followUps, conflicts };
 }
 
 /** Codes that are about the session or this process, whatever the item is. */

@@ -1,6 +1,7 @@
 import { AppError, type ErrorCode } from "../core/errors.ts";
 import type { Uuid } from "../core/ids.ts";
-import type { Change } from "../entities/change.ts";
+import type { Change, EntityRef } from "../entities/change.ts";
+import type { FieldConflict } from "../entities/entity-base.ts";
 
 export interface ApplyContext {
   /** Who made the change. */
@@ -20,11 +21,33 @@ export type ApplyResult =
       readonly effects: readonly Change[];
       /** What the sender has to be told because it was not taken as sent. */
       readonly followUps: readonly Change[];
+      /** What of it met something else here. @default nothing */
+      readonly conflicts?: readonly EditConflict[];
     }
   | { readonly kind: "rejected"; readonly code: ErrorCode; readonly text: string };
 
-export function applied(effects: readonly Change[] = [], followUps: readonly Change[] = []): ApplyResult {
-  return { kind: "applied", effects, followUps };
+/**
+ * An edit of an edge that was not taken as it was made.
+ * - fields: the cloud had changed the same fields
+ * - name: another entity has the name
+ * - deleted: the entity was deleted in the cloud
+ * - not-allowed: the edge may not change such entities
+ */
+export const CONFLICT_KINDS = ["fields", "name", "deleted", "not-allowed"] as const;
+
+export interface EditConflict {
+  readonly entity: EntityRef;
+  readonly name: string;
+  readonly kind: (typeof CONFLICT_KINDS)[number];
+  readonly fields: readonly FieldConflict[];
+}
+
+export function applied(
+  effects: readonly Change[] = [],
+  followUps: readonly Change[] = [],
+  conflicts: readonly EditConflict[] = [],
+): ApplyResult {
+  return { kind: "applied", effects, followUps, ...(conflicts.length === 0 ? {} : { conflicts }) };
 }
 
 export function rejected(code: ErrorCode, text: string): ApplyResult {

@@ -3,6 +3,7 @@ import type { PgColumn } from "drizzle-orm/pg-core";
 import { AppError } from "../core/errors.ts";
 import type { Uuid } from "../core/ids.ts";
 import type { EntityRemoved, EntitySaved } from "../entities/change.ts";
+import { baseOf } from "../entities/entity-base.ts";
 import type { Reference } from "../entities/entity-kind.ts";
 import { ENTITY_KINDS, needsOf, titleOf } from "../entities/entity-kinds.ts";
 import type { EntityRecord } from "../entities/entity-record.ts";
@@ -330,7 +331,7 @@ export async function eraseEntity(tx: Queryable, id: Uuid): Promise<void> {
   await eraseRelationsOf(tx, id);
 }
 
-/** The change that says what `record` is now. @param before what it was; absent: it needs nothing else than it did */
+/** The change that says what `record` is now. @param before what an edit of it began with */
 export function entitySaved(record: EntityRecord, before?: EntityRecord): EntitySaved {
   const change: EntitySaved = {
     kind: "entity-saved",
@@ -341,7 +342,8 @@ export function entitySaved(record: EntityRecord, before?: EntityRecord): Entity
   const [now, then] = [idsOf(needsOf(record)), idsOf(needsOf(before))];
   const added = now.filter((id) => !then.includes(id));
   const dropped = then.filter((id) => !now.includes(id));
-  return added.length + dropped.length === 0 ? change : { ...change, needs: { added, dropped } };
+  const edit = { ...change, base: baseOf(before) };
+  return added.length + dropped.length === 0 ? edit : { ...edit, needs: { added, dropped } };
 }
 
 export function entityDeleted(record: EntityRecord): EntityRemoved {

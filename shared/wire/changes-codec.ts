@@ -71,7 +71,7 @@ function changeMessage(change: SentChange): MessageInitShape<typeof ChangeSchema
       return { kind: { case: "largeChange", value: { entity, content } } };
     }
     case "entity-saved":
-      return { kind: { case: "entitySaved", value: { entity, body: change.body } } };
+      return { kind: { case: "entitySaved", value: { entity, body: change.body, base: change.base ?? {} } } };
     case "user-saved":
       return { kind: { case: "userSaved", value: { entity, body: change.body } } };
     case "entity-removed":
@@ -118,7 +118,12 @@ function changeMessage(change: SentChange): MessageInitShape<typeof ChangeSchema
 function changeFromMessage({ kind }: ChangeMessage): SentChange | null {
   switch (kind.case) {
     case "entitySaved":
-      return { kind: "entity-saved", entity: refFrom(kind.value.entity), body: kind.value.body };
+      return {
+        kind: "entity-saved",
+        entity: refFrom(kind.value.entity),
+        body: kind.value.body,
+        ...(Object.keys(kind.value.base).length === 0 ? {} : { base: { ...kind.value.base } }),
+      };
     case "userSaved":
       return { kind: "user-saved", entity: refFrom(kind.value.entity), body: kind.value.body };
     case "entityRemoved":
