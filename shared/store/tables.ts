@@ -90,7 +90,7 @@ export const revokedSession = pgTable("revoked_session", {
 
 /**
  * Every kind of entity that has a name, one row each; what only one kind knows is in `body`. The SQL adds by hand, so that records have
- * no such field: `search_text`, name and label in lower case, which PostgreSQL keeps itself, and its index.
+ * no such field: `search_text`, name and label in lower case, which PostgreSQL keeps itself, and which the indexes of lists include.
  */
 export const entity = pgTable(
   "entity",
