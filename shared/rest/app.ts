@@ -33,7 +33,8 @@ export interface RestEnv {
 }
 
 const BODY_BYTES_MAX = 16_777_216;
-const BINARY_BODY_BYTES_MAX = 52_428_800;
+/** Of what is large by nature. */
+const LARGE_BODY_BYTES_MAX = 52_428_800;
 
 /** An app without routes: errors, limits, access and metrics are in place; routes are added by the files of each resource. */
 export function createRestApp(deps: RestAppDeps): RestApp {
@@ -110,7 +111,7 @@ function toResponse(result: unknown): Response {
 }
 
 function bodyLimit(path: string): number {
-  return /^\/api\/(image|resource)/.test(path) ? BINARY_BODY_BYTES_MAX : BODY_BYTES_MAX;
+  return /^\/api\/(image|resource|dashboard)/.test(path) ? LARGE_BODY_BYTES_MAX : BODY_BYTES_MAX;
 }
 
 /** By the announced length; a body without one is counted while it is read. */

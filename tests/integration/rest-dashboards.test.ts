@@ -46,7 +46,7 @@ describe("configuration of a dashboard", () => {
   });
 
   test("up to the limit of a body", async () => {
-    const configuration = JSON.stringify({ text: "x".repeat(8_000_000) });
+    const configuration = JSON.stringify({ text: "x".repeat(20_000_000) });
     const body = `{"title":"Large","configuration":${configuration}}`;
     const answer = await cloud.request("POST", "/api/dashboard", { body });
     expect(rawMember(answer.text, "configuration") === configuration).toBeTrue();
