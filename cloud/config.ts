@@ -146,6 +146,13 @@ export const CLOUD_SETTINGS = {
       "Items that are taken from one edge per second, ten seconds' worth at once; more wait on the edge, nothing is refused. off: any number",
     default: "off",
   },
+  auditDays: {
+    flag: "audit-days",
+    variable: "SKERRY_CLOUD_AUDIT_DAYS",
+    placeholder: "DAYS",
+    description: "How long entries of the audit log are kept",
+    default: "365",
+  },
   secretGraceH: {
     flag: "secret-grace-h",
     variable: "SKERRY_CLOUD_SECRET_GRACE_H",
@@ -195,6 +202,8 @@ export interface CloudConfig {
   /** How long ago telemetry may have been measured; null: nothing is dropped. */
   readonly telemetryKeptMs: number | null;
   readonly roundsEveryMs: number;
+  /** How long entries of the audit log are kept. */
+  readonly auditKeptMs: number;
   /** REST calls of one tenant; null: any number. */
   readonly tenantLimits: BucketLimits | null;
   /** Items of one edge; null: any number. */
@@ -235,6 +244,7 @@ export function readCloudConfig(input: CloudConfigInput): CloudConfig {
     contentBytesMax: integer("contentMaxMib", { min: 1, max: 65_536 }) * 1024 * 1024,
     telemetryKeptMs: readTelemetryKeptMs(values, problems),
     roundsEveryMs: integer("roundsEveryS", { min: 1, max: 86_400 }) * 1_000,
+    auditKeptMs: integer("auditDays", { min: 1, max: 36_500 }) * DAY_MS,
     tenantLimits: readLimits("tenantCallsPerS", values, problems),
     edgeLimits: readLimits("edgeItemsPerS", values, problems),
     secretGraceMs: integer("secretGraceH", { min: 0, max: 8_760 }) * 3_600_000,

@@ -26,10 +26,13 @@ import { createContents, readNamedContents } from "../shared/store/blob-upload.t
 import type { Queryable } from "../shared/store/unit-of-work.ts";
 import { createCloudApi } from "./api/cloud-api.ts";
 import { describeSettings, readCloudConfig, type CloudConfig } from "./config.ts";
+import { runAuditUpkeep } from "./jobs/audit-upkeep.ts";
 import { runBlobUpkeep } from "./jobs/blob-upkeep.ts";
 import { createTelemetryUpkeep } from "./jobs/telemetry-upkeep.ts";
 import { startReplica, type Replica } from "./replica.ts";
+import { createCallerScope } from "./runtime/caller-scope.ts";
 import { startRpcServer } from "./runtime/rpc-server.ts";
+import { removeOldAudit } from "./store/audit-store.ts";
 import { openCloudStores, type CloudStores } from "./store/cloud-stores.ts";
 import { countFailedDownlinks } from "./store/downlink-replay.ts";
 import { hashEdgeSecret } from "./store/edge-store.ts";
@@ -68,8 +71,17 @@ async function runCloud(config: CloudConfig): Promise<void> {
   const notify = (payload: string): Promise<void> => replica.notify(payload);
   const signals = createEdgeSignals({ replicaId, live, notify, clock, metrics, log });
   const onDownlinks = (edgeIds: readonly Uuid[]): void => signals.wake(edgeIds);
+  const callers = createCallerScope();
   const stores = stack.use(
-    await openCloudStores({ database, migrations: MIGRATIONS, clock, random, log, onDownlinks }),
+    await openCloudStores({
+      database,
+      migrations: MIGRATIONS,
+      clock,
+      random,
+      log,
+      onDownlinks,
+      currentCaller: () => callers.current(),
+    }),
   );
   const { db, instance, sendDb } = stores;
   await startFirst(config, stores);
@@ -96,6 +108,7 @@ async function runCloud(config: CloudConfig): Promise<void> {
     jwtSecret: instance.jwtSecret,
     sessions: { sentSeq: (edgeId) => live.sentSeq(edgeId), end: (ending) => signals.end(ending) },
     tenantLimits: config.tenantLimits,
+    asCaller: (caller, work) => callers.run(caller, work),
     secretGraceMs: config.secretGraceMs,
     claimCodeLifeMs: config.claimCodeLifeMs,
     contents: createContents(
@@ -156,7 +169,14 @@ async function runCloud(config: CloudConfig): Promise<void> {
   };
   const blobUpkeep = (signal: AbortSignal): Promise<void> => runBlobUpkeep({ removeUnused, clock, log }, signal);
   const liveData = (signal: AbortSignal): Promise<void> => api.live.run(signal);
-  const upkeep = { liveData, blobUpkeep, telemetryUpkeep: (signal: AbortSignal) => telemetryUpkeep.run(signal) };
+  const auditDeps = { removeOld: (beforeMs: number) => removeOldAudit(db, beforeMs), keptMs: config.auditKeptMs };
+  const auditUpkeep = (signal: AbortSignal): Promise<void> => runAuditUpkeep({ ...auditDeps, clock, log }, signal);
+  const upkeep = {
+    liveData,
+    blobUpkeep,
+    auditUpkeep,
+    telemetryUpkeep: (signal: AbortSignal) => telemetryUpkeep.run(signal),
+  };
   await runTasks({ ...replica.tasks, ...watch.tasks, ...upkeep }, shutdown.drain);
   log.info("Cloud stops: requests under way may end");
 }

@@ -2,6 +2,7 @@ import { AppError } from "../../shared/core/errors.ts";
 import { NULL_UUID } from "../../shared/core/ids.ts";
 import { TokenBuckets, type BucketLimits } from "../../shared/core/token-buckets.ts";
 import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
+import type { User } from "../../shared/entities/user.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import type { Metrics } from "../../shared/observe/metrics.ts";
 import { addActivationRoutes } from "../../shared/rest/activation.ts";
@@ -10,7 +11,12 @@ import { addApiKeyRoutes } from "../../shared/rest/api-keys.ts";
 import { createRestApp, type RestApp, type RestAppDeps } from "../../shared/rest/app.ts";
 import { addAssetRoutes } from "../../shared/rest/assets.ts";
 import { addAttributeRoutes } from "../../shared/rest/attributes.ts";
-import { addAuthRoutes, createApiKeyAuthenticator, createBearerAuthenticator } from "../../shared/rest/auth.ts";
+import {
+  addAuthRoutes,
+  createApiKeyAuthenticator,
+  createBearerAuthenticator,
+  type SignInAction,
+} from "../../shared/rest/auth.ts";
 import { addCustomerReadRoutes, addCustomerWriteRoutes } from "../../shared/rest/customers.ts";
 import { addDashboardRoutes } from "../../shared/rest/dashboards.ts";
 import { addDeviceRoutes } from "../../shared/rest/devices.ts";
@@ -30,12 +36,14 @@ import { addTelemetryRoutes } from "../../shared/rest/telemetry.ts";
 import { createTokens } from "../../shared/rest/tokens.ts";
 import { addUserReadRoutes, addUserSettingsRoutes } from "../../shared/rest/users.ts";
 import type { PasswordHasher } from "../../shared/store/user-store.ts";
+import { writeAudit } from "../store/audit-store.ts";
 import { findAssignmentRelations, readCloudNames } from "../store/cloud-refs.ts";
 import type { CloudUnitOfWork } from "../store/downlink-store.ts";
 import { checkRootOfNone } from "../store/edge-chains.ts";
 import { EDGE_ENTITIES, releaseEdges } from "../store/edge-store.ts";
 import { createUserWork, deleteCustomerUsers } from "../store/user-downlinks.ts";
 import { addAssignmentRoutes } from "./assignments.ts";
+import { addAuditRoutes } from "./audit.ts";
 import { addClaimCodeRoutes } from "./claim-codes.ts";
 import { addDownlinkRoutes } from "./downlinks.ts";
 import { addEdgeChainRoutes } from "./edge-chains.ts";
@@ -67,6 +75,7 @@ export interface CloudApiDeps extends OtaDeps {
   readonly loginLimits?: LoginLimits;
   /** REST calls of one tenant; null: any number. @default null */
   readonly tenantLimits?: BucketLimits | null;
+  readonly asCaller: NonNullable<RestAppDeps["asCaller"]>;
 }
 
 export interface CloudApi extends RestApp {
@@ -80,8 +89,9 @@ export function createCloudApi(deps: CloudApiDeps): CloudApi {
   const authenticators = [createBearerAuthenticator({ db: deps.db, tokens }), createApiKeyAuthenticator(deps)];
   const app = createRestApp({ ...deps, authenticators, ...createTenantLimit(deps) });
   const users = createUserWork(deps.unitOfWork);
-  addAuthRoutes(app, { ...deps, tokens, users });
-  addActivationRoutes(app, { ...deps, tokens, users });
+  const note = (user: User, action: SignInAction): Promise<void> => noteSignIn(deps, user, action);
+  addAuthRoutes(app, { ...deps, tokens, users, note });
+  addActivationRoutes(app, { ...deps, tokens, users, note });
   addApiKeyRoutes(app, deps);
   addUserSettingsRoutes(app, deps);
   addUserLinkRoutes(app, { ...deps, tokens, users });
@@ -127,6 +137,7 @@ export function createCloudApi(deps: CloudApiDeps): CloudApi {
   const live = createLiveApi({ ...telemetry, entitySources, authenticators });
   addAttributeRoutes(app, telemetry);
   addTelemetryRoutes(app, { ...telemetry, saveTelemetry: wakingSave(deps.saveTelemetry, live) });
+  addAuditRoutes(app, deps);
   addSystemRoutes(app, deps);
   addTenantRoutes(app, deps);
   addOpenApiRoutes(app, { title: "Skerry cloud", version: deps.version });
@@ -147,4 +158,10 @@ function createTenantLimit({ clock, tenantLimits = null }: CloudApiDeps): Pick<R
       throw new AppError("TOO_MANY_REQUESTS", "Too many requests for current tenant!", { retryAfterMs });
     },
   };
+}
+
+function noteSignIn({ db, clock }: CloudApiDeps, user: User, actionType: SignInAction): Promise<void> {
+  const { id, tenantId, customerId, email } = user;
+  const what = { entityType: "USER", entityId: id, entityName: email, actionType, actionData: {} };
+  return writeAudit(db, { ...what, tenantId, customerId, userId: id, userName: email, createdMs: clock.nowMs() });
 }

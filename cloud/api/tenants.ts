@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { AppError } from "../../shared/core/errors.ts";
-import type { Uuid } from "../../shared/core/ids.ts";
+import { NULL_UUID, type Uuid } from "../../shared/core/ids.ts";
 import type { Json } from "../../shared/entities/entity-record.ts";
 import {
   entityIdSchema,
@@ -16,6 +16,8 @@ import { mapPage, pageQuery, parseIdList, toPageRequest } from "../../shared/res
 import type { Principal } from "../../shared/rest/principal.ts";
 import type { ResourceDeps } from "../../shared/rest/resource.ts";
 import { EVERY_ROLE, TENANT_ADMIN, type RouteTable } from "../../shared/rest/route.ts";
+import { findUser } from "../../shared/store/user-store.ts";
+import { writeAudit } from "../store/audit-store.ts";
 import { runTransaction } from "../store/downlink-store.ts";
 import { deleteTenant } from "../store/tenant-removal.ts";
 import {
@@ -233,7 +235,17 @@ function addTenantWriteRoutes(routes: RouteTable, deps: TenantDeps): void {
     },
     async (call) => {
       const tenantId = ownTenant(call.principal, call.uuid("tenantId"));
-      const edgeIds = await runTransaction(db, (tx) => deleteTenant(tx, tenantId, clock.nowMs()));
+      const { userId } = call.principal;
+      const userName = (await findUser(db, userId))?.email ?? "";
+      const edgeIds = await runTransaction(db, async (tx) => {
+        const { title } = await getTenant(tx, tenantId);
+        const deleted = await deleteTenant(tx, tenantId, clock.nowMs());
+        const what = { entityType: "TENANT", entityId: tenantId, entityName: title, actionType: "DELETED" };
+        // Nothing of the tenant is left that could hold it.
+        const whose = { tenantId: NULL_UUID, customerId: null, userId, userName, createdMs: clock.nowMs() };
+        await writeAudit(tx, { ...what, ...whose, actionData: {} });
+        return deleted;
+      });
       for (const edgeId of edgeIds) sessions.end({ edgeId, fence: Number.MAX_SAFE_INTEGER, code: "NOT_FOUND" });
     },
   );

@@ -13,6 +13,7 @@ import { openDb } from "../../shared/store/open-db.ts";
 import { runStatementIn } from "../../shared/store/statement.ts";
 import { writeTelemetry } from "../../shared/store/telemetry-writer.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
+import { withCaller, type AuditCaller } from "./audit-store.ts";
 import { createCloudUnitOfWork, type CloudUnitOfWork } from "./downlink-store.ts";
 import { keepTelemetryPartitions, type TelemetryRound, type TelemetryUpkeep } from "./telemetry-partitions.ts";
 
@@ -37,6 +38,8 @@ export interface CloudStoresDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** For whom the program works at the moment; null: for nobody. */
+  readonly currentCaller: () => AuditCaller | null;
   /** Downlinks were committed for these edges; must not throw. */
   readonly onDownlinks: (edgeIds: readonly Uuid[]) => void;
 }
@@ -55,7 +58,7 @@ export async function openCloudStores(deps: CloudStoresDeps): Promise<CloudStore
   const sendOptions = { ...options, applicationName: "skerry-cloud sending", max: SEND_CONNECTIONS_MAX };
   const { sql: sendSql } = opening.use(openPool(database, sendOptions, log));
   await runMigrations(sql, deps.migrations, { kind: "cloud" });
-  const db = openDb(sql);
+  const db = withCaller(openDb(sql), { clock, current: deps.currentCaller });
   const instance = await ensureInstance(db, { clock, random });
   const closing = opening.move();
   return {

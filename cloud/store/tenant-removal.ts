@@ -1,6 +1,7 @@
 import { eq, sql } from "drizzle-orm";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
+import { endAudit } from "./audit-store.ts";
 import { deletedEdge, edge, tenant } from "./schema.ts";
 import { tenantNotFound } from "./tenant-store.ts";
 
@@ -29,6 +30,8 @@ const OWNERS = [
 export async function deleteTenant(tx: Queryable, tenantId: Uuid, nowMs: number): Promise<readonly Uuid[]> {
   const [stored] = await tx.select({ id: tenant.id }).from(tenant).where(eq(tenant.id, tenantId)).for("update");
   if (stored === undefined) throw tenantNotFound(tenantId);
+  // The entry about the tenant itself is the caller's to write.
+  await endAudit(tx);
   const edges = await tx.select().from(edge).where(eq(edge.tenantId, tenantId)).orderBy(edge.id).for("update");
   for (const { routingKey, secretHash } of edges) {
     const deletedMs = Math.round(nowMs);

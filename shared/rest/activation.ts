@@ -6,7 +6,7 @@ import { checkPassword, PASSWORD_LENGTH_MAX, tokenPairSchema, type AuthDeps } fr
 import type { RouteTable } from "./route.ts";
 import type { LinkPurpose } from "./tokens.ts";
 
-type ActivationDeps = Pick<AuthDeps, "db" | "users" | "clock" | "tokens" | "passwords">;
+type ActivationDeps = Pick<AuthDeps, "db" | "users" | "clock" | "tokens" | "passwords" | "note">;
 
 const tag = "Authentication";
 const password = (field: string) =>
@@ -109,8 +109,13 @@ async function findLinkUser({ db, tokens }: ActivationDeps, token: string, purpo
   return user.isActivated === (purpose === "activation") ? null : user;
 }
 
-async function setPassword({ clock, passwords, users }: ActivationDeps, user: User, text: string): Promise<User> {
+async function setPassword(deps: ActivationDeps, user: User, text: string): Promise<User> {
+  const { clock, note, passwords, users } = deps;
   checkPassword(text, "password");
   const passwordHash = await passwords.hash(text);
-  return users.change((tx) => replacePassword(tx, { userId: user.id, passwordHash, nowMs: clock.nowMs() }));
+  const changed = await users.change((tx) =>
+    replacePassword(tx, { userId: user.id, passwordHash, nowMs: clock.nowMs() }),
+  );
+  await note?.(changed, user.isActivated ? "CREDENTIALS_UPDATED" : "ACTIVATED");
+  return changed;
 }

@@ -18,6 +18,8 @@ export interface RestAppDeps {
   readonly toAppError?: (thrown: unknown) => AppError;
   /** Throws for a caller who calls too often. @default nobody does */
   readonly limit?: (principal: Principal) => void;
+  /** Runs what a handler does, so that it is known for whom. @default nobody asks */
+  readonly asCaller?: <T>(caller: Principal, work: () => Promise<T>) => Promise<T>;
 }
 
 export interface RestApp extends RouteTable {
@@ -101,7 +103,9 @@ async function answer<Query, Body>(
     queryAll: (name) => c.req.queries(name) ?? [],
     text: () => readBody(c),
   };
-  return toResponse(await handler(call));
+  const work = (): Promise<unknown> => handler(call);
+  const { asCaller } = deps;
+  return toResponse(await (principal === null || asCaller === undefined ? work() : asCaller(principal, work)));
 }
 
 function toResponse(result: unknown): Response {

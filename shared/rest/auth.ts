@@ -31,7 +31,11 @@ export interface AuthDeps {
   readonly tokens: Tokens;
   readonly passwords: PasswordHasher;
   readonly loginLimits?: LoginLimits;
+  /** Writes down what a user did that changes nothing, or without being signed in. @default nobody does */
+  readonly note?: (user: User, action: SignInAction) => Promise<void>;
 }
+
+export type SignInAction = "LOGIN" | "LOGOUT" | "ACTIVATED" | "CREDENTIALS_UPDATED";
 
 /** `Bearer` tokens: signed, not run out, of a session that nobody ended, of a user who may sign in. */
 export function createBearerAuthenticator({ db, tokens }: Pick<AuthDeps, "db" | "tokens">): Authenticator {
@@ -100,6 +104,7 @@ export function addAuthRoutes(routes: RouteTable, deps: AuthDeps): void {
       const input = await readLogin(() => call.text());
       const user = await signIn(input, call.remoteAddress);
       await noteLogin(db, user.id, clock.nowMs());
+      await deps.note?.(user, "LOGIN");
       return tokens.issue(user);
     },
   );
@@ -125,6 +130,8 @@ export function addAuthRoutes(routes: RouteTable, deps: AuthDeps): void {
       const nowMs = clock.nowMs();
       const expiresMs = nowMs + REFRESH_TOKEN_LIFE_S * 1000;
       await revokeSession(db, { sessionId: principal.sessionId, expiresMs, nowMs });
+      const user = await findUser(db, principal.userId);
+      if (user !== null) await deps.note?.(user, "LOGOUT");
     },
   );
   routes.add(

@@ -1,5 +1,7 @@
 import { createCloudApi, type CloudApi, type CloudApiDeps } from "../../cloud/api/cloud-api.ts";
 import type { EdgeSessions } from "../../cloud/api/edge-sessions.ts";
+import { createCallerScope } from "../../cloud/runtime/caller-scope.ts";
+import { withCaller } from "../../cloud/store/audit-store.ts";
 import { createCloudUnitOfWork, type CloudUnitOfWork } from "../../cloud/store/downlink-store.ts";
 import { createFirstSystemAdmin, createTenant } from "../../cloud/store/tenant-store.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
@@ -80,8 +82,9 @@ export async function startTestCloud(options: Partial<Pick<CloudApiDeps, "tenant
   await using opening = new AsyncDisposableStack();
   const postgres = opening.use(await startTestPostgres());
   const database = await postgres.createDatabase("cloud");
-  const { db } = database;
   const clock = createTestClock();
+  const callers = createCallerScope();
+  const db = withCaller(database.db, { clock, current: () => callers.current() });
   const random = systemRandom;
   const metrics = createMetrics();
   const sessions = createFakeSessions();
@@ -104,6 +107,7 @@ export async function startTestCloud(options: Partial<Pick<CloudApiDeps, "tenant
     },
     sessions,
     ...options,
+    asCaller: (caller, work) => callers.run(caller, work),
     secretGraceMs: 60_000,
     claimCodeLifeMs: 3_600_000,
     contents: createContents(

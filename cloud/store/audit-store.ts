@@ -1,0 +1,150 @@
+import { and, asc, count, desc, eq, gte, ilike, inArray, lte, sql, type SQL } from "drizzle-orm";
+import type { Clock } from "../../shared/core/clock.ts";
+import { AppError } from "../../shared/core/errors.ts";
+import { NULL_UUID, type Uuid } from "../../shared/core/ids.ts";
+import type { Json } from "../../shared/entities/entity-record.ts";
+import { containsPattern, toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
+import type { Queryable } from "../../shared/store/unit-of-work.ts";
+import { auditLog } from "./schema.ts";
+
+// Who changed what. A transaction that works for a caller says so to the database (`withCaller`); triggers on the tables write what was
+// before and after beside the change. What a table has that nobody may read is left out there (audit_shown in the migration).
+
+export interface AuditCaller {
+  readonly userId: Uuid;
+  readonly tenantId: Uuid;
+}
+
+/** The same database, whose transactions are of the caller of the moment. Statements outside of a transaction are nobody's. */
+export function withCaller(
+  db: Queryable,
+  { clock, current }: { readonly clock: Clock; readonly current: () => AuditCaller | null },
+): Queryable {
+  const begin: Queryable["transaction"] = (work, config) => {
+    const caller = current();
+    if (caller === null || config?.accessMode === "read only") return db.transaction(work, config);
+    const { userId, tenantId } = caller;
+    const setting = JSON.stringify({ userId, tenantId, nowMs: Math.round(clock.nowMs()) });
+    return db.transaction(async (tx) => {
+      await tx.execute(sql`select set_config('skerry.caller', ${setting}, true)`);
+      return work(tx);
+    }, config);
+  };
+  // Everything else is the database's own.
+  return Object.create(db, { transaction: { value: begin } }) as Queryable;
+}
+
+/** From here to its end the transaction is nobody's: for what would be a row for each of a thousand rows. */
+export async function endAudit(tx: Queryable): Promise<void> {
+  await tx.execute(sql`select set_config('skerry.caller', '', true)`);
+}
+
+export interface AuditEntry {
+  readonly id: Uuid;
+  readonly createdMs: number;
+  readonly tenantId: Uuid;
+  readonly customerId: Uuid | null;
+  readonly entityType: string;
+  readonly entityId: Uuid;
+  readonly entityName: string | null;
+  readonly userId: Uuid;
+  readonly userName: string;
+  readonly actionType: string;
+  readonly actionData: { readonly [key: string]: Json };
+}
+
+/** For what no row of a table tells. */
+export async function writeAudit(db: Queryable, entry: Omit<AuditEntry, "id">): Promise<void> {
+  await db.insert(auditLog).values({ ...entry, createdMs: Math.round(entry.createdMs) });
+}
+
+export interface AuditFilter {
+  readonly tenantId: Uuid;
+  readonly customerId?: Uuid;
+  readonly userId?: Uuid;
+  readonly entityType?: string;
+  readonly entityId?: Uuid;
+  readonly actionTypes?: readonly string[] | undefined;
+}
+
+/** @throws AppError INVALID_ARGUMENT for a sort property that there is not */
+export async function listAudit(db: Queryable, filter: AuditFilter, page: PageRequest): Promise<Page<AuditEntry>> {
+  const where = conditionOf(filter, page);
+  const direction = page.sortOrder === "DESC" ? desc : asc;
+  const [rows, totals] = await Promise.all([
+    db
+      .select()
+      .from(auditLog)
+      .where(where)
+      .orderBy(direction(sortColumn(page.sortProperty)), direction(auditLog.id))
+      .limit(page.pageSize)
+      .offset(page.pageSize * page.page),
+    db.select({ entries: count() }).from(auditLog).where(where),
+  ]);
+  return toPage(rows.map(toEntry), totals[0]?.entries ?? 0, page);
+}
+
+function conditionOf(filter: AuditFilter, page: PageRequest): SQL | undefined {
+  const { tenantId, customerId, userId, entityType, entityId, actionTypes } = filter;
+  const { startTime, endTime, textSearch } = page;
+  return and(
+    eq(auditLog.tenantId, tenantId),
+    customerId === undefined ? undefined : eq(auditLog.customerId, customerId),
+    userId === undefined ? undefined : eq(auditLog.userId, userId),
+    entityType === undefined ? undefined : eq(auditLog.entityType, entityType),
+    entityId === undefined ? undefined : eq(auditLog.entityId, entityId),
+    actionTypes === undefined ? undefined : inArray(auditLog.actionType, [...actionTypes]),
+    startTime === undefined ? undefined : gte(auditLog.createdMs, startTime),
+    endTime === undefined ? undefined : lte(auditLog.createdMs, endTime),
+    textSearch === undefined || textSearch === "" ? undefined : ilike(auditLog.entityName, containsPattern(textSearch)),
+  );
+}
+
+function sortColumn(property: string | undefined) {
+  switch (property) {
+    case undefined:
+    case "":
+    case "createdTime":
+      return auditLog.createdMs;
+    case "id":
+      return auditLog.id;
+    case "entityType":
+      return auditLog.entityType;
+    case "entityName":
+      return auditLog.entityName;
+    case "userName":
+      return auditLog.userName;
+    case "actionType":
+      return auditLog.actionType;
+    default:
+      throw new AppError("INVALID_ARGUMENT", `Unsupported sort property '${property.slice(0, 64)}'!`, {
+        field: "sortProperty",
+      });
+  }
+}
+
+/** Removed in one statement, which holds no locks for long. */
+const REMOVED_AT_ONCE = 10_000;
+
+/** @returns how many entries of before `beforeMs` were removed */
+export async function removeOldAudit(db: Queryable, beforeMs: number): Promise<number> {
+  for (let removed = 0; ;) {
+    const rows = await db.execute(sql`
+      delete from audit_log where id in (
+        select id from audit_log where created_ms < ${Math.round(beforeMs)}::bigint limit ${REMOVED_AT_ONCE}) returning 1`);
+    removed += rows.length;
+    if (rows.length < REMOVED_AT_ONCE) return removed;
+  }
+}
+
+function toEntry(row: typeof auditLog.$inferSelect): AuditEntry {
+  return {
+    ...row,
+    id: row.id as Uuid, // columns written from Uuids, and an AuditEntry
+    tenantId: row.tenantId as Uuid,
+    customerId: (row.customerId ?? NULL_UUID) as Uuid,
+    entityId: row.entityId as Uuid,
+    userId: row.userId as Uuid,
+    actionData: row.actionData as AuditEntry["actionData"],
+  };
+}
