@@ -109,6 +109,12 @@ export function viewedKeys(record: EntityRecord): z.output<typeof keysSchema> {
   return keys ?? { timeseries: [], attributes: { cs: [], ss: [], sh: [] } };
 }
 
+/** The times of measurement that a view shows: [startMs, endMs), infinite where it is open. */
+export function viewedTimes(record: EntityRecord): { readonly startMs: number; readonly endMs: number } {
+  const { startTimeMs = 0, endTimeMs = 0 } = record.body as EntityViewBody; // written by toFields only
+  return { startMs: startTimeMs === 0 ? -Infinity : startTimeMs, endMs: endTimeMs === 0 ? Infinity : endTimeMs + 1 };
+}
+
 export function entityViewToRest(record: EntityRecord): z.input<typeof entityViewSchema> {
   const body = record.body as EntityViewBody;
   const viewed = viewedOf(record.body);

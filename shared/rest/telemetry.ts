@@ -2,6 +2,7 @@ import * as z from "zod";
 import { AppError } from "../core/errors.ts";
 import type { CanonicalJson, TelemetryPoint, TelemetryRecord } from "../entities/telemetry.ts";
 import { readTelemetry, textOf } from "../entities/values.ts";
+import { findSeriesSource, readLatestSeen, seriesKeys } from "../store/series-source.ts";
 import {
   AGGREGATIONS,
   CALENDAR_INTERVALS,
@@ -9,7 +10,7 @@ import {
   type HistoryQuery,
   type Interval,
 } from "../store/telemetry-history.ts";
-import { deleteTelemetry, listTelemetryKeys, readLatest } from "../store/telemetry-store.ts";
+import { deleteTelemetry } from "../store/telemetry-store.ts";
 import {
   DATA_PATH,
   DATA_TAG,
@@ -74,17 +75,21 @@ export function addTelemetryRoutes(routes: RouteTable, deps: TelemetryDeps): voi
       answer: keysAnswer,
     },
     async (call) => {
-      const { id } = await dataTarget(deps, call, call.param("entityType"));
+      const source = await findSeriesSource(deps.db, await dataTarget(deps, call, call.param("entityType")));
       await deps.settleLatest?.();
-      return listTelemetryKeys(deps.db, id);
+      return source === null ? [] : seriesKeys(deps.db, source, undefined);
     },
   );
   const history = async (call: Call<unknown, unknown>, query: unknown): Promise<Response> => {
-    const { id } = await dataTarget(deps, call, call.param("entityType"));
+    const source = await findSeriesSource(deps.db, await dataTarget(deps, call, call.param("entityType")));
     const wanted = validate(historyQuery, query);
+    const range = toHistory(wanted);
+    if (source === null) return rawJson("{}");
     await deps.settleLatest?.();
-    const keys = keysOf(call) ?? (await listTelemetryKeys(deps.db, id));
-    const points = await readHistory(deps.db, { ...toHistory(wanted), entityId: id, keys });
+    const keys = await seriesKeys(deps.db, source, keysOf(call));
+    const startMs = Math.max(range.startMs, source.startMs);
+    const endMs = Math.min(range.endMs, source.endMs);
+    const points = await readHistory(deps.db, { ...range, startMs, endMs, entityId: source.entityId, keys });
     return rawJson(seriesJson(points, wanted.useStrictDataTypes ?? false));
   };
   routes.add(
@@ -133,10 +138,10 @@ async function latest(
   deps: TelemetryDeps,
   call: Call<{ readonly useStrictDataTypes?: string | undefined }, unknown>,
 ): Promise<Response> {
-  const { id } = await dataTarget(deps, call, call.param("entityType"));
+  const source = await findSeriesSource(deps.db, await dataTarget(deps, call, call.param("entityType")));
   const keys = keysOf(call);
   await deps.settleLatest?.();
-  const points = await readLatest(deps.db, { entityId: id, keys });
+  const points = source === null ? new Map<string, TelemetryPoint>() : await readLatestSeen(deps.db, source, keys);
   const series = new Map<string, readonly NullablePoint[]>();
   for (const key of keys ?? points.keys()) {
     series.set(key, [points.get(key) ?? { tsMs: deps.clock.nowMs(), value: null }]);

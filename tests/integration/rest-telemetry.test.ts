@@ -310,3 +310,42 @@ describe("telemetry", () => {
     expect(await textOf(`${device}/values/timeseries?keys=a,b&startTs=0&endTs=9000`)).toBe("{}");
   });
 });
+
+describe("telemetry of an entity view", () => {
+  async function newView(more: object): Promise<{ path: string; device: string }> {
+    const device = await newDevice();
+    const points = [1, 2, 3].map((n) => ({ ts: n * 1000, values: { a: n, b: n * 10, c: n } }));
+    await saved(`${device}/timeseries/ANY`, points);
+    names += 1;
+    const view = await cloud.call<{ id: { id: string } }>("POST", "/api/entityView", {
+      name: `View ${names}`,
+      type: "view",
+      entityId: { entityType: "DEVICE", id: device.split("/").at(-1) },
+      keys: { timeseries: ["a", "b"], attributes: { cs: [], ss: [], sh: [] } },
+      ...more,
+    });
+    return { path: `${PREFIX}/ENTITY_VIEW/${view.id.id}`, device };
+  }
+
+  test("is that of what it is of, of the keys that it lists", async () => {
+    const { path } = await newView({});
+    expect(await textOf(`${path}/keys/timeseries`)).toBe('["a","b"]');
+    expect(await textOf(`${path}/values/timeseries`)).toBe(
+      '{"a":[{"ts":3000,"value":"3"}],"b":[{"ts":3000,"value":"30"}]}',
+    );
+    expect(await textOf(`${path}/values/timeseries?keys=a,c&startTs=0&endTs=9000&limit=1`)).toBe(
+      '{"a":[{"ts":3000,"value":"3"}]}',
+    );
+  });
+
+  test("lies within its times, both included", async () => {
+    const { path } = await newView({ startTimeMs: 1500, endTimeMs: 2000 });
+    expect(await textOf(`${path}/values/timeseries?keys=a`)).toBe('{"a":[{"ts":2000,"value":"2"}]}');
+    expect(await textOf(`${path}/values/timeseries?keys=a&startTs=0&endTs=9000`)).toBe(
+      '{"a":[{"ts":2000,"value":"2"}]}',
+    );
+    const later = await newView({ startTimeMs: 5000 });
+    expect(await textOf(`${later.path}/values/timeseries`)).toBe("{}");
+    expect(await textOf(`${later.path}/values/timeseries?keys=a&startTs=0&endTs=9000`)).toBe("{}");
+  });
+});

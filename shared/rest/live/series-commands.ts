@@ -3,8 +3,9 @@ import { isAttributeScope, type AttributeScope } from "../../entities/attributes
 import type { EntityRef } from "../../entities/change.ts";
 import { textOf } from "../../entities/values.ts";
 import { readAttributeRows, type AttributeRow } from "../../store/attribute-store.ts";
-import { readHistory } from "../../store/telemetry-history.ts";
-import { listTelemetryKeys, readLatest } from "../../store/telemetry-store.ts";
+import type { LatestRow } from "../../store/live-data.ts";
+import { findSeriesSource, readLatestSeen, seriesKeys, type SeriesSource } from "../../store/series-source.ts";
+import { readHistory, type HistoryQuery } from "../../store/telemetry-history.ts";
 import { checkReadable } from "../data-target.ts";
 import { validate } from "../route.ts";
 import { commandSchemas, type Command } from "./commands.ts";
@@ -20,16 +21,21 @@ const timeseries: CommandHandler = async (context, session, given) => {
   if (command.unsubscribe === true) return session.unsubscribe(command.cmdId);
   const { deps, watch } = context;
   const entity = await target(context, session, command);
+  const source = await findSeriesSource(deps.db, entity);
+  if (source === null) return void session.send(updateText(command.cmdId, new Map()));
+  const { endMs, entityId, startMs } = source;
   const sent = new Sent();
   const isWindow = typeof command.startTs === "number" && (command.timeWindow ?? 0) > 0;
-  const first = isWindow ? await readWindow(context, entity, command) : await readNewest(context, entity, command.keys);
+  const first = await (isWindow ? readWindow : readNewest)(context, source, command);
   for (const [key, points] of first) for (const { tsMs, value } of points) sent.note(key, tsMs, value);
   session.send(updateText(command.cmdId, first));
-  const stop = watch.watch(entity, async ({ latest }) => {
-    const rows = latest.filter(({ key, tsMs, value }) => isWanted(command.keys, key) && sent.isNew(key, tsMs, value));
+  const isSeen = ({ key, tsMs }: LatestRow): boolean =>
+    isWanted(command.keys, key) && isWanted(source.keys, key) && tsMs >= startMs && tsMs < endMs;
+  const stop = watch.watch({ ...entity, id: entityId }, async ({ latest }) => {
+    const rows = latest.filter((row) => isSeen(row) && sent.isNew(row.key, row.tsMs, row.value));
     if (rows.length === 0) return;
     const series = isWindow
-      ? await readSince(deps.db, { entity, rows, sent })
+      ? await readSince(deps.db, { entity: { ...entity, id: entityId }, rows, sent })
       : new Map(rows.map((row) => [row.key, [row]]));
     for (const { key, tsMs, value } of rows) sent.note(key, tsMs, value);
     session.send(updateText(command.cmdId, series));
@@ -64,10 +70,9 @@ const attributes: CommandHandler = async (context, session, given) => {
 
 const history: CommandHandler = async (context, session, given) => {
   const command = validate(commandSchemas.TIMESERIES_HISTORY, given);
-  const entity = await target(context, session, command);
-  const keys = command.keys ?? (await listTelemetryKeys(context.deps.db, entity.id));
-  const query = { ...toHistory(command), entityId: entity.id, keys, startMs: command.startTs, endMs: command.endTs };
-  session.send(updateText(command.cmdId, await readHistory(context.deps.db, query)));
+  const source = await findSeriesSource(context.deps.db, await target(context, session, command));
+  const range = { ...toHistory(command), startMs: command.startTs, endMs: command.endTs };
+  session.send(updateText(command.cmdId, await readSeen(context, source, { range, keys: command.keys })));
 };
 
 export const seriesCommands: Readonly<Record<string, CommandHandler>> = {
@@ -99,23 +104,30 @@ function scopesOf(scope: string | null | undefined): readonly AttributeScope[] |
 
 async function readNewest(
   { deps }: CommandContext,
-  { id }: EntityRef,
-  keys: readonly string[] | null,
+  source: SeriesSource,
+  { keys }: Command<"TIMESERIES">,
 ): Promise<Series> {
   await deps.settleLatest?.();
-  const points = await readLatest(deps.db, { entityId: id, keys: keys ?? undefined });
+  const points = await readLatestSeen(deps.db, source, keys ?? undefined);
   return new Map(Array.from(points, ([key, point]) => [key, [point]]));
 }
 
-async function readWindow(
-  { deps }: CommandContext,
-  { id }: EntityRef,
-  command: Command<"TIMESERIES">,
-): Promise<Series> {
+function readWindow(context: CommandContext, source: SeriesSource, command: Command<"TIMESERIES">): Promise<Series> {
   const startMs = command.startTs ?? 0;
-  const keys = command.keys ?? (await listTelemetryKeys(deps.db, id));
-  const endMs = startMs + (command.timeWindow ?? 0);
-  return readHistory(deps.db, { ...toHistory(command), entityId: id, keys, startMs, endMs });
+  const range = { ...toHistory(command), startMs, endMs: startMs + (command.timeWindow ?? 0) };
+  return readSeen(context, source, { range, keys: command.keys });
+}
+
+async function readSeen(
+  { deps }: CommandContext,
+  source: SeriesSource | null,
+  { keys, range }: { readonly range: Omit<HistoryQuery, "entityId" | "keys">; readonly keys: readonly string[] | null },
+): Promise<Series> {
+  if (source === null) return new Map();
+  const startMs = Math.max(range.startMs, source.startMs);
+  const endMs = Math.min(range.endMs, source.endMs);
+  const seen = await seriesKeys(deps.db, source, keys ?? undefined);
+  return readHistory(deps.db, { ...range, startMs, endMs, entityId: source.entityId, keys: seen });
 }
 
 function attributeSeries(rows: readonly AttributeRow[]): Series {
