@@ -147,7 +147,8 @@ async function runCloud(config: CloudConfig): Promise<void> {
     log,
   };
   const blobs = { createHasher: createSha256, blobBytesMax: config.contentBytesMax };
-  const store = createSessionStore({ ...storeDeps, ...blobs });
+  const onTelemetry = (entityIds: readonly Uuid[]): void => api.live.wake(entityIds);
+  const store = createSessionStore({ ...storeDeps, ...blobs, onTelemetry });
   const watch = watchEdges({ db, live, metrics, clock, log });
   const { reports, traffic } = watch;
   const turns = new Turns(DIGESTS_AT_ONCE);

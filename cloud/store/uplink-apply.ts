@@ -26,7 +26,7 @@ import { commitRange } from "./edge-session-store.ts";
 import { saveGaps } from "./gap-store.ts";
 import { guardUplinkChange, hasCredentialsUnderWay } from "./uplink-guard.ts";
 import { storeUplinkRejections } from "./uplink-rejections.ts";
-import { applyTelemetry } from "./uplink-telemetry.ts";
+import { applyTelemetry, type UplinkTelemetryDeps } from "./uplink-telemetry.ts";
 import type { Uplink, UplinkOrigin } from "./uplink.ts";
 
 // What arrives from edges: one transaction per apply { effects, downlinks that follow from them, what is committed }.
@@ -37,7 +37,7 @@ export interface AppliedUplink {
   readonly edgeIds: readonly Uuid[];
 }
 
-export interface UplinkDeps extends StoreDeps {
+export interface UplinkDeps extends StoreDeps, UplinkTelemetryDeps {
   /** Contents that came from this edge. */
   readonly blobs: Pick<BlobStore, "readWhole">;
 }

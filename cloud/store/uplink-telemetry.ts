@@ -21,32 +21,41 @@ import { edgeAssignment, edgePastAssignment } from "./schema.ts";
 import { storeUplinkRejections } from "./uplink-rejections.ts";
 import type { Uplink, UplinkOrigin } from "./uplink.ts";
 
+export interface UplinkTelemetryDeps extends Pick<StoreDeps, "clock"> {
+  /** Telemetry of these entities was committed; must not throw. @default nobody hears of it */
+  readonly onTelemetry?: ((entityIds: readonly Uuid[]) => void) | undefined;
+}
+
 /** @returns the records refused for good */
 export async function applyTelemetry(
   db: Queryable,
-  deps: Pick<StoreDeps, "clock">,
+  deps: UplinkTelemetryDeps,
   { origin, batches }: Uplink,
 ): Promise<readonly Rejection[]> {
   const columns = concatColumns(batches.map((batch) => decodeTelemetry(decompress(batch), batch.count)));
   const firstSeq = batches[0]?.firstSeq ?? 1;
   const last = batches.at(-1);
   const lastSeq = last === undefined ? 0 : lastSeqOf(last);
-  const work = { origin, firstSeq, lastSeq, columns, nowMs: deps.clock.nowMs() };
+  const rejections = await writeWhatIsNew(db, { origin, firstSeq, lastSeq, columns, nowMs: deps.clock.nowMs() });
+  deps.onTelemetry?.(columns.entityIds);
+  return rejections;
+}
+
+type NewTelemetry = Omit<TelemetryWork, "write" | "malformed">;
+
+async function writeWhatIsNew(db: Queryable, work: NewTelemetry): Promise<readonly Rejection[]> {
   try {
     return await writeNewTelemetry(db, work);
   } catch (error) {
     if (!isDataError(error)) throw error;
     // A record that the database refuses, whatever the reason: found, so that it does not stop the lane.
-    const malformed = malformedPositions(columns);
+    const malformed = malformedPositions(work.columns);
     return writeUplinkTelemetry(db, { ...work, malformed, write: writeWhatIsTaken });
   }
 }
 
 /** Records of a time that is there are rare: trying without looking for them first spares a third of the work. */
-async function writeNewTelemetry(
-  db: Queryable,
-  work: Omit<TelemetryWork, "write" | "malformed">,
-): Promise<readonly Rejection[]> {
+async function writeNewTelemetry(db: Queryable, work: NewTelemetry): Promise<readonly Rejection[]> {
   const writing = (isNew: boolean): Promise<readonly Rejection[]> => {
     const writeAll: WriteRecords = async (tx, records, merge) => {
       if (records.tsMs.length > 0) await (isNew ? insertTelemetry : merge)(runStatementIn(tx), records);

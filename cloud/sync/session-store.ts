@@ -48,6 +48,8 @@ export interface SessionStoreDeps extends StoreDeps {
   readonly blobBytesMax: number;
   /** Downlinks were committed for these edges. */
   readonly onDownlinks: (edgeIds: readonly Uuid[]) => void;
+  /** Telemetry of these entities was committed; must not throw. @default nobody hears of it */
+  readonly onTelemetry?: (entityIds: readonly Uuid[]) => void;
   readonly ends: Pick<SessionEnds, "store">;
   readonly log: Log;
 }

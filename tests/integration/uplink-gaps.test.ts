@@ -21,6 +21,8 @@ let cloud: TestCloud;
 let edgeId: Uuid;
 let deviceId: Uuid;
 let session = 0;
+/** Entities whose telemetry was said to be committed. */
+const told: Uuid[] = [];
 
 beforeAll(async () => {
   cloud = await startTestCloud();
@@ -68,7 +70,7 @@ function apply(lane: UplinkLane, batches: readonly Omit<Batch, "type" | "lane">[
   };
   return applyUplink(
     cloud.database.db,
-    { ...deps, blobs: createTestBlobs(cloud.database) },
+    { ...deps, blobs: createTestBlobs(cloud.database), onTelemetry: (ids) => void told.push(...ids) },
     {
       origin,
       batches: batches.map((batch) => ({ type: "batch", lane, ...batch })),
@@ -105,6 +107,16 @@ test("applyUplink() stores what is left of thinned rows, passes all their number
     { committed: string }[]
   >`select committed::text from edge_uplink where lane = 'telemetry'`;
   expect(mark?.committed).toBe("{[1,19)}");
+});
+
+test("applyUplink() says whose telemetry it has committed, and nothing of what it has not", async () => {
+  told.length = 0;
+  await apply("telemetry", [thinnedRow(19, 1, [0])]);
+  expect(told).toEqual([deviceId]);
+  session -= 1;
+  await expect(apply("telemetry", [thinnedRow(20, 1, [0])])).rejects.toThrow();
+  session += 1;
+  expect(told).toEqual([deviceId]);
 });
 
 test("gaps that an edge tells are listed for the edge and for the device, and for nobody else", async () => {
