@@ -31,6 +31,7 @@ import { addOpenApiRoutes } from "../../shared/rest/openapi.ts";
 import { addOtaReadRoutes, addOtaWriteRoutes, type OtaDeps } from "../../shared/rest/ota-packages.ts";
 import { addProfileRoutes } from "../../shared/rest/profiles.ts";
 import { addRelationRoutes } from "../../shared/rest/relations.ts";
+import { addResourceReadRoutes, addResourceWriteRoutes } from "../../shared/rest/resources.ts";
 import { addRuleChainRoutes } from "../../shared/rest/rule-chains.ts";
 import { addTelemetryRoutes } from "../../shared/rest/telemetry.ts";
 import { createTokens } from "../../shared/rest/tokens.ts";
@@ -126,6 +127,8 @@ export function createCloudApi(deps: CloudApiDeps): CloudApi {
   const entitySources = { EDGE: EDGE_ENTITIES };
   addEntityQueryRoutes(app, { ...deps, entitySources });
   addAlarmRoutes(app, deps);
+  addResourceWriteRoutes(app, deps);
+  addResourceReadRoutes(app, deps);
   addOtaReadRoutes(app, deps);
   addOtaWriteRoutes(app, deps);
   addRelationRoutes(app, {

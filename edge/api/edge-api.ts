@@ -26,6 +26,7 @@ import type { Authenticator } from "../../shared/rest/principal.ts";
 import { addProfileRoutes } from "../../shared/rest/profiles.ts";
 import { addRelationRoutes } from "../../shared/rest/relations.ts";
 import type { ResourceDeps } from "../../shared/rest/resource.ts";
+import { addResourceReadRoutes } from "../../shared/rest/resources.ts";
 import { addRuleChainRoutes } from "../../shared/rest/rule-chains.ts";
 import { addTelemetryRoutes } from "../../shared/rest/telemetry.ts";
 import { createTokens } from "../../shared/rest/tokens.ts";
@@ -91,6 +92,7 @@ export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): EdgeApi
   addProfileRoutes(app, deps);
   addEntityQueryRoutes(app, deps);
   addAlarmRoutes(app, deps);
+  addResourceReadRoutes(app, deps);
   addOtaReadRoutes(app, deps);
   addRelationRoutes(app, deps);
   const live = createLiveApi({ ...deps, authenticators });

@@ -9,6 +9,7 @@ import type { EntityRecord } from "./entity-record.ts";
 import { isKindType, KIND_TYPES, type EntityType, type KindType } from "./entity-types.ts";
 import { entityViewKind } from "./entity-view.ts";
 import { otaPackageKind } from "./ota-package.ts";
+import { resourceKind } from "./resource.ts";
 import { ruleChainKind } from "./rule-chain.ts";
 
 /** Every kind, one line each. */
@@ -17,6 +18,7 @@ export const ENTITY_KINDS: Readonly<Record<KindType, EntityKind>> = {
   RULE_CHAIN: ruleChainKind,
   DASHBOARD: dashboardKind,
   OTA_PACKAGE: otaPackageKind,
+  TB_RESOURCE: resourceKind,
   DEVICE_PROFILE: deviceProfileKind,
   ASSET_PROFILE: assetProfileKind,
   DEVICE: deviceKind,

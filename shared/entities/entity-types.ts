@@ -7,6 +7,7 @@ export const KIND_TYPES = [
   "RULE_CHAIN",
   "DASHBOARD",
   "OTA_PACKAGE",
+  "TB_RESOURCE",
   "DEVICE_PROFILE",
   "ASSET_PROFILE",
   "DEVICE",

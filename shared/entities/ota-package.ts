@@ -1,5 +1,4 @@
 import * as z from "zod";
-import type { BlobRef } from "../core/blob-ref.ts";
 import { CHECKSUM_ALGORITHMS } from "../core/checksum.ts";
 import type { Uuid } from "../core/ids.ts";
 import type { EntityForm, EntityKind } from "./entity-kind.ts";
@@ -110,12 +109,6 @@ export function otaProfileId(record: Pick<EntityRecord, "body">): Uuid | null {
 export function isOtaUsable(record: Pick<EntityRecord, "body">): boolean {
   const { sha256, url } = bodyOf(record);
   return sha256 !== undefined || url !== undefined;
-}
-
-/** The bytes of a record that has some. */
-export function contentOf({ body }: Pick<EntityRecord, "body">): BlobRef | null {
-  const { sha256, dataSize } = body;
-  return typeof sha256 === "string" && typeof dataSize === "number" ? { sha256, bytes: dataSize } : null;
 }
 
 export function otaPackageToRest(record: EntityRecord): z.input<typeof otaPackageInfoSchema> {

@@ -3,10 +3,10 @@ import type { Hasher } from "../core/blob-ref.ts";
 import { CHECKSUM_ALGORITHMS, findChecksumAlgorithm, type ChecksumAlgorithm } from "../core/checksum.ts";
 import { AppError } from "../core/errors.ts";
 import type { Uuid } from "../core/ids.ts";
+import { contentOf } from "../entities/content.ts";
 import type { EntityRecord } from "../entities/entity-record.ts";
 import { pageSchema } from "../entities/fields.ts";
 import {
-  contentOf,
   OTA_TYPES,
   otaPackageForm,
   otaPackageInfoSchema,

@@ -3,8 +3,8 @@ import type { BlobRef, Hasher } from "../core/blob-ref.ts";
 import { AppError } from "../core/errors.ts";
 import { createUuid, type Uuid } from "../core/ids.ts";
 import type { Change } from "../entities/change.ts";
+import { CONTENT_TYPES, contentOf } from "../entities/content.ts";
 import { parseEntityRecord } from "../entities/entity-record-schema.ts";
-import { contentOf } from "../entities/ota-package.ts";
 import type { StoreDeps } from "./store-deps.ts";
 import { blob, blobChunk, entity } from "./tables.ts";
 import type { Queryable } from "./unit-of-work.ts";
@@ -12,14 +12,11 @@ import type { Queryable } from "./unit-of-work.ts";
 // Contents of entities: files that people upload. They lie beside those that travel (blob-store.ts), so that an item can name them; an
 // entity names its own by `sha256` and `dataSize` in its body, and keeps it from being removed.
 
-/** Kinds whose body names a content. */
-const CONTENT_TYPES = ["OTA_PACKAGE"] as const;
-
 const CHUNK_BYTES = 256 * 1024;
 
 interface BlobUpload {
   readonly ownerId: Uuid;
-  readonly chunks: AsyncIterable<Uint8Array>;
+  readonly chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
   readonly bytesMax: number;
   /** Sees every byte too. */
   readonly alsoHash?: Hasher;
@@ -92,7 +89,7 @@ async function writeChunks(
 }
 
 /** The same bytes in pieces of one size; the last one may be smaller. */
-async function* ofSize(chunks: AsyncIterable<Uint8Array>, size: number): AsyncIterable<Uint8Array> {
+async function* ofSize(chunks: BlobUpload["chunks"], size: number): AsyncIterable<Uint8Array> {
   let piece = new Uint8Array(size);
   let filled = 0;
   for await (const chunk of chunks) {
@@ -125,7 +122,7 @@ async function* readBlob(db: Queryable, ownerId: Uuid, { sha256, bytes }: BlobRe
 
 /** The content that has to be there before the change is applied; null: none. */
 export function contentNamedBy(change: Change): BlobRef | null {
-  if (change.kind !== "entity-saved" || !(CONTENT_TYPES as readonly string[]).includes(change.entity.type)) return null;
+  if (change.kind !== "entity-saved" || !CONTENT_TYPES.includes(change.entity.type)) return null;
   return contentOf(parseEntityRecord(change.body));
 }
 

@@ -1,9 +1,9 @@
 import { and, eq, ne, sql } from "drizzle-orm";
 import { AppError } from "../core/errors.ts";
 import type { Uuid } from "../core/ids.ts";
+import { contentOf } from "../entities/content.ts";
 import type { EntityRecord, Json } from "../entities/entity-record.ts";
 import {
-  contentOf,
   isOtaUsable,
   otaPackageForm,
   otaProfileId,
