@@ -22,6 +22,7 @@ import { addDashboardRoutes } from "../../shared/rest/dashboards.ts";
 import { addDeviceRoutes } from "../../shared/rest/devices.ts";
 import { addEntityImportRoutes } from "../../shared/rest/entity-import.ts";
 import { addEntityQueryRoutes } from "../../shared/rest/entity-queries.ts";
+import { addEntitySearchRoutes } from "../../shared/rest/entity-searches.ts";
 import { addEntityViewRoutes } from "../../shared/rest/entity-views.ts";
 import { addHealthRoutes } from "../../shared/rest/health.ts";
 import { createLiveApi, wakingSave, type LiveApi } from "../../shared/rest/live/live-api.ts";
@@ -30,6 +31,7 @@ import { addMetricsRoute } from "../../shared/rest/metrics.ts";
 import { addOpenApiRoutes } from "../../shared/rest/openapi.ts";
 import { addOtaReadRoutes, addOtaWriteRoutes, type OtaDeps } from "../../shared/rest/ota-packages.ts";
 import { addProfileRoutes } from "../../shared/rest/profiles.ts";
+import type { RelationDeps } from "../../shared/rest/relation-access.ts";
 import { addRelationRoutes } from "../../shared/rest/relations.ts";
 import { addResourceReadRoutes, addResourceWriteRoutes } from "../../shared/rest/resources.ts";
 import { addRuleChainRoutes } from "../../shared/rest/rule-chains.ts";
@@ -131,11 +133,13 @@ export function createCloudApi(deps: CloudApiDeps): CloudApi {
   addResourceReadRoutes(app, deps);
   addOtaReadRoutes(app, deps);
   addOtaWriteRoutes(app, deps);
-  addRelationRoutes(app, {
+  const relations: RelationDeps = {
     ...deps,
     otherRefs: { readNames: (refs, tenantId) => readCloudNames(deps.db, refs, tenantId) },
     assignments: (tenantId, filter) => findAssignmentRelations(deps.db, tenantId, filter),
-  });
+  };
+  addRelationRoutes(app, relations);
+  addEntitySearchRoutes(app, relations);
   const telemetry = { ...deps, others: { EDGE: createEdgeAttributes(deps) } };
   const live = createLiveApi({ ...telemetry, entitySources, authenticators });
   addAttributeRoutes(app, telemetry);

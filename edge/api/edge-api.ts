@@ -16,6 +16,7 @@ import { addDashboardRoutes } from "../../shared/rest/dashboards.ts";
 import { addDeviceRoutes } from "../../shared/rest/devices.ts";
 import { addEntityImportRoutes } from "../../shared/rest/entity-import.ts";
 import { addEntityQueryRoutes } from "../../shared/rest/entity-queries.ts";
+import { addEntitySearchRoutes } from "../../shared/rest/entity-searches.ts";
 import { addEntityViewRoutes } from "../../shared/rest/entity-views.ts";
 import { addHealthRoutes } from "../../shared/rest/health.ts";
 import { createLiveApi, wakingSave, type LiveApi } from "../../shared/rest/live/live-api.ts";
@@ -95,6 +96,7 @@ export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): EdgeApi
   addResourceReadRoutes(app, deps);
   addOtaReadRoutes(app, deps);
   addRelationRoutes(app, deps);
+  addEntitySearchRoutes(app, deps);
   const live = createLiveApi({ ...deps, authenticators });
   addAttributeRoutes(app, deps);
   addTelemetryRoutes(app, { ...deps, saveTelemetry: wakingSave(deps.saveTelemetry, live) });

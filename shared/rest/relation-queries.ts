@@ -17,19 +17,21 @@ import { EVERY_ROLE, type RouteTable } from "./route.ts";
 const RELATIONS_MAX = 10_000;
 const LEVELS_MAX = 100;
 
+export const searchParameters = z.object(
+  {
+    rootId: z.string({ error: "Relation root should be specified!" }),
+    rootType: z.string({ error: "Relation root should be specified!" }),
+    direction: z.enum(["FROM", "TO"], { error: "Relation direction should be specified!" }),
+    relationTypeGroup: z.string().nullish().transform(relationGroup),
+    maxLevel: z.int().nullish(),
+    fetchLastLevelOnly: z.boolean().nullish(),
+  },
+  { error: "Relation search parameters should be specified!" },
+);
+
 const queryInput = z
   .object({
-    parameters: z.object(
-      {
-        rootId: z.string({ error: "Relation root should be specified!" }),
-        rootType: z.string({ error: "Relation root should be specified!" }),
-        direction: z.enum(["FROM", "TO"], { error: "Relation direction should be specified!" }),
-        relationTypeGroup: z.string().nullish().transform(relationGroup),
-        maxLevel: z.int().nullish(),
-        fetchLastLevelOnly: z.boolean().nullish(),
-      },
-      { error: "Relation search parameters should be specified!" },
-    ),
+    parameters: searchParameters,
     filters: z
       .array(
         z.object({
@@ -53,16 +55,20 @@ export function addRelationQueryRoutes(routes: RouteTable, deps: RelationDeps): 
       summary: "Relations around an entity, level by level",
       answer: z.array(relationSchema),
     },
-    async ({ principal, body }) => (await search(deps, principal, body)).map(relationToRest),
+    async ({ principal, body }) => (await searchRelations(deps, principal, body)).map(relationToRest),
   );
   routes.add(
     { ...spec, path: "/api/relations/info", summary: "The same, with names", answer: z.array(relationInfoSchema) },
-    async ({ principal, body }) => relationInfos(deps, principal, await search(deps, principal, body)),
+    async ({ principal, body }) => relationInfos(deps, principal, await searchRelations(deps, principal, body)),
   );
 }
 
 /** What the caller may see of it. @throws AppError PERMISSION_DENIED for the root, INVALID_ARGUMENT for too large an answer */
-async function search(deps: RelationDeps, principal: Principal, query: RelationQuery): Promise<StoredRelation[]> {
+export async function searchRelations(
+  deps: RelationDeps,
+  principal: Principal,
+  query: RelationQuery,
+): Promise<StoredRelation[]> {
   const { rootId, rootType } = query.parameters;
   const root = { type: rootType, id: parseUuid(rootId, "rootId") };
   await checkEnds(deps, principal, { from: root, to: root });

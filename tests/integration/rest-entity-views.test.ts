@@ -41,6 +41,35 @@ describe("entity views", () => {
     expect((await cloud.request("DELETE", `/api/device/${device.id.id}`)).status).toBe(200);
   });
 
+  test("show telemetry of what they are of: their keys, in their time", async () => {
+    const device = await cloud.call<Entity>("POST", "/api/device", { name: "Measured" });
+    const data = "/api/plugins/telemetry";
+    for (const ts of [1000, 2000, 3000, 4000]) {
+      const values = { t: ts, other: ts };
+      await cloud.call("POST", `${data}/DEVICE/${device.id.id}/timeseries/ANY`, { ts, values });
+    }
+    const keys = { timeseries: ["t"], attributes: { cs: [], ss: [], sh: [] } };
+    const input = { name: "Times", entityId: device.id, keys };
+    const view = await cloud.call<Entity>("POST", "/api/entityView", { ...input, startTimeMs: 2000, endTimeMs: 3000 });
+    const path = `${data}/ENTITY_VIEW/${view.id.id}`;
+    const history = (more: string) =>
+      cloud.call(
+        "GET",
+        `${path}/values/timeseries?startTs=0&endTs=9000&orderBy=ASC&useStrictDataTypes=true&limit=10${more}`,
+      );
+    const points = [
+      { ts: 2000, value: 2000 },
+      { ts: 3000, value: 3000 },
+    ];
+    expect(await history("&keys=t,other")).toEqual({ t: points });
+    expect(await history("")).toEqual({ t: points });
+    expect(await cloud.call<string[]>("GET", `${path}/keys/timeseries`)).toEqual(["t"]);
+    const latest = () => cloud.call("GET", `${path}/values/timeseries?useStrictDataTypes=true`);
+    expect(await latest()).toEqual({ t: [{ ts: 3000, value: 3000 }] });
+    await cloud.call("POST", "/api/entityView", { ...input, id: view.id });
+    expect(await latest()).toEqual({ t: [{ ts: 4000, value: 4000 }] });
+  });
+
   test.each([
     [{}, "Entity id should be specified!"],
     [
