@@ -156,6 +156,9 @@ const BY_SQLSTATE: Readonly<Record<string, ErrorCode>> = {
   "3D000": "DATABASE_UNAVAILABLE",
 };
 
+/** character_not_in_repertoire, untranslatable_character: what comes as UTF-8 has no other fault than the character 0x00. */
+const ZERO_CHARACTER: ReadonlySet<string> = new Set(["22021", "22P05"]);
+
 /** Codes of postgres.js and of sockets that mean that the server was not reached or the connection was lost. */
 const CONNECTION_CODES =
   /^(CONNECTION_(CLOSED|ENDED|DESTROYED)|CONNECT_TIMEOUT|ECONN(REFUSED|RESET|ABORTED)|ENOENT|EPIPE|EACCES|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|EAGAIN|FailedToOpenSocket)$/;
@@ -172,6 +175,8 @@ export function databaseError(thrown: unknown): AppError {
   const cause = causes.at(-1) ?? thrown;
   const message = cause instanceof Error ? cause.message : inspect(cause);
   if (code !== undefined) {
+    if (ZERO_CHARACTER.has(code))
+      return new AppError("INVALID_ARGUMENT", `Texts can't hold the character 0x00 (${code})`, { cause });
     const known = BY_SQLSTATE[code];
     if (known !== undefined) return new AppError(known, `PostgreSQL refused: ${message} (${code})`, { cause });
     // Class 08: connection exceptions.

@@ -108,6 +108,8 @@ function readLines(
   file: string,
   { delimiter, header }: Mapping,
 ): readonly { line: number; fields: readonly string[] }[] {
+  if (file.includes("\0"))
+    throw new AppError("INVALID_ARGUMENT", "Validation error: file should not contain 0x00 symbol", { field: "file" });
   const lines = [...readCsv(file, delimiter ?? ",")].slice(header === true ? 1 : 0);
   if (lines.length <= LINES_MAX) return lines;
   const text = `Too many lines: at most ${LINES_MAX} are allowed, got ${lines.length}`;

@@ -166,6 +166,24 @@ test("errors have one shape, that of the document, and name the field that was w
   }
 });
 
+test.each([
+  ["GET", "/api/tenant/devices?pageSize=1&page=0&textSearch=%00", undefined],
+  ["GET", "/api/tenant/device?deviceName=%00", undefined],
+  ["GET", "DATA/values/timeseries?keys=%00&startTs=0&endTs=5", undefined],
+  ["GET", "DATA/values/attributes?keys=%00", undefined],
+  [
+    "POST",
+    "/api/entitiesQuery/count",
+    { entityFilter: { type: "entityName", entityType: "DEVICE", entityNameFilter: "\0" } },
+  ],
+  ["POST", "/api/device/bulk_import", { file: "a\0", mapping: { columns: [{ type: "NAME" }] } }],
+])("a text with the character 0x00 is the caller's fault: %s %s", async (method, path, body) => {
+  const address = path.replace("DATA", `/api/plugins/telemetry/DEVICE/${params["deviceId"]}`);
+  const answer = await cloud.request(method, address, body === undefined ? {} : { body });
+  expect([answer.status, answer.json?.["errorCode"]]).toEqual([400, 31]);
+  expect(answer.json?.["message"]).toContain("0x00");
+});
+
 test("findDifferences() finds what is missing, more, or of another kind", () => {
   const schemas: Record<string, JsonSchema> = {
     Id: { type: "object", properties: { id: { type: "string", format: "uuid" } }, required: ["id"] },
