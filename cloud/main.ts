@@ -111,6 +111,8 @@ async function runCloud(config: CloudConfig): Promise<void> {
     asCaller: (caller, work) => callers.run(caller, work),
     secretGraceMs: config.secretGraceMs,
     claimCodeLifeMs: config.claimCodeLifeMs,
+    // Asked for when edges can dial already.
+    rpcAddress: () => ({ protocol: config.tls === null ? "http:" : "https:", port: Number(new URL(rpc.url).port) }),
     contents: createContents(
       { db, clock, random, createHasher: createSha256 },
       { bytesMax: config.contentBytesMax, ownerOf: (tenantId) => tenantId },

@@ -53,6 +53,7 @@ import { addEdgeChainRoutes } from "./edge-chains.ts";
 import { addEdgeCustomerRoutes } from "./edge-customers.ts";
 import { addEdgeEditRoutes } from "./edge-edits.ts";
 import { addEdgeImportRoute } from "./edge-import.ts";
+import { addEdgeInstructionRoutes, type EdgeInstructionDeps } from "./edge-instructions.ts";
 import type { EdgeSessions } from "./edge-sessions.ts";
 import { addEdgeListRoutes, addEdgeReadRoutes, addEdgeWriteRoutes, createEdgeAttributes } from "./edges.ts";
 import { addGapRoutes } from "./gaps.ts";
@@ -72,6 +73,7 @@ export interface CloudApiDeps extends OtaDeps {
   readonly sessions: EdgeSessions;
   readonly secretGraceMs: number;
   readonly claimCodeLifeMs: number;
+  readonly rpcAddress: EdgeInstructionDeps["rpcAddress"];
   readonly notReady: () => Promise<string | null>;
   readonly toAppError: (thrown: unknown) => AppError;
   readonly version: string;
@@ -107,6 +109,7 @@ export function createCloudApi(deps: CloudApiDeps): CloudApi {
   addEdgeEditRoutes(app, deps);
   addClaimCodeRoutes(app, deps);
   addEdgeCustomerRoutes(app, deps);
+  addEdgeInstructionRoutes(app, deps);
   addDownlinkRoutes(app, deps);
   addGapRoutes(app, deps);
   addParkedRoutes(app, deps);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { isOlder } from "../../cloud/api/edge-instructions.ts";
 import { findEdgeByCredentials } from "../../cloud/store/edge-session-store.ts";
 import { authenticateEdge, hashEdgeSecret } from "../../cloud/store/edge-store.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
@@ -219,6 +220,37 @@ describe("reading edges", () => {
 });
 
 const idOf = (entity: Entity, field: string): string => (entity[field] as { readonly id: string }).id;
+
+describe("instructions", () => {
+  test("name address and key for each way of installing, and nothing of the secret", async () => {
+    const edge = await create("edge");
+    const path = `/api/edge/instructions/install/${edge.id.id}`;
+    for (const method of ["docker", "ubuntu", "centos"]) {
+      const { instructions } = await cloud.call<{ instructions: string }>("GET", `${path}/${method}`);
+      expect(instructions).toContain(`--cloud-url https://cloud.test:7070 --edge-key ${edge.routingKey}`);
+      expect(instructions).not.toContain(edge.secret);
+    }
+    expectError(await cloud.request("GET", `${path}/windows`), 400, 31);
+    expectError(await cloud.request("GET", `${path}/docker`, { token: cloud.second.token }), 404, 32);
+  });
+
+  test("say whether an edge is behind the cloud, and how it catches up", async () => {
+    const edge = await create("edge");
+    const isAvailable = () => cloud.call<boolean>("GET", `/api/edge/${edge.id.id}/upgrade/available`);
+    expect(await isAvailable()).toBe(false);
+    await cloud.database.sql`update edge_sync set edge_version = '0.0.0' where edge_id = ${edge.id.id}`;
+    expect(await isAvailable()).toBe(false);
+    const older = [
+      ["0.9.0", "0.10.0"],
+      ["1.9.9", "2.0.0"],
+      ["1.0.0", "1.0.1"],
+    ] as const;
+    for (const [one, other] of older) expect([isOlder(one, other), isOlder(other, one)]).toEqual([true, false]);
+    expect(isOlder("unknown", "0.0.0")).toBe(false);
+    const answer = await cloud.call("GET", "/api/edge/instructions/upgrade/0.0.0/ubuntu");
+    expect(answer).toMatchObject({ instructions: expect.stringContaining("systemctl restart skerry-edge") });
+  });
+});
 
 describe("assignments", () => {
   test("refuse an unknown edge, another tenant's edge and an unknown entity", async () => {

@@ -110,6 +110,7 @@ export async function startTestCloud(options: Partial<Pick<CloudApiDeps, "tenant
     asCaller: (caller, work) => callers.run(caller, work),
     secretGraceMs: 60_000,
     claimCodeLifeMs: 3_600_000,
+    rpcAddress: () => ({ protocol: "https:", port: 7070 }),
     contents: createContents(
       { db, clock, random, createHasher: createSha256 },
       { bytesMax: 8 * 1024 * 1024, ownerOf: (tenantId) => tenantId },
