@@ -13,6 +13,8 @@ import { watchEdges } from "../../cloud/watch-edges.ts";
 import { dialCloud } from "../../edge/sync/transport.ts";
 import { createUuid, type Uuid } from "../../shared/core/ids.ts";
 import { Turns } from "../../shared/core/turns.ts";
+import { TelemetryColumnsBuilder } from "../../shared/entities/telemetry-columns.ts";
+import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
 import { silentLog } from "../../shared/observe/log.ts";
 import { createMetrics } from "../../shared/observe/metrics.ts";
 import { createSha256 } from "../../shared/runtime/hash.ts";
@@ -21,6 +23,8 @@ import { systemRandom as random } from "../../shared/runtime/system-random.ts";
 import { saveDevice } from "../../shared/store/device-store.ts";
 import { openDb } from "../../shared/store/open-db.ts";
 import type { Frame } from "../../shared/sync/frames.ts";
+import { compress } from "../../shared/wire/compression.ts";
+import { encodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
 import { startTestPostgres, type TestDatabase, type TestPostgres } from "../support/postgres.ts";
 import { waitFor, within } from "../support/wait-for.ts";
 import { HELLO } from "../unit/sync-values.ts";
@@ -113,6 +117,7 @@ async function newEdge(): Promise<TestEdge> {
 interface Caller extends AsyncDisposable {
   /** The next frame of this type; others before it are skipped. */
   next(type: Frame["type"]): Promise<Frame>;
+  send(frame: Frame): void;
 }
 
 /** An edge that only listens; its session is live when this resolves. */
@@ -130,7 +135,8 @@ async function call(edge: TestEdge, { url }: TestReplica): Promise<Caller> {
     }
   };
   await next("welcome");
-  return { next, [Symbol.asyncDispose]: () => Promise.resolve(transport.close()) };
+  const send = (frame: Frame): void =>  transport.send(frame);
+  return { next, send, [Symbol.asyncDispose]: () => Promise.resolve(transport.close()) };
 }
 
 test("a session ends when a newer one opens at another replica", async () => {
@@ -162,6 +168,27 @@ test("a session ends when another replica says that its edge was deleted", async
   await using caller = await call(edge, one);
   two.signals.end({ edgeId: edge.edgeId, fence: Number.MAX_SAFE_INTEGER, code: "NOT_FOUND" });
   expect(await caller.next("go-away")).toMatchObject({ code: "NOT_FOUND" });
+});
+
+test("an edge above its limit gets its acknowledgement later, and nothing is refused for it", async () => {
+  const waitMs = 300;
+  const charged: (readonly [string, number])[] = [];
+  const charge = (key: string, count: number): number => {
+    charged.push([key, count]);
+    return waitMs;
+  };
+  await using one = await startTestReplica({ edgeItems: { charge } });
+  const edge = await newEdge();
+  await using caller = await call(edge, one);
+  const columns = new TelemetryColumnsBuilder();
+  const value = { entityId: edge.edgeId, tsMs: 1, values: '{"a":1}' as CanonicalJson, keySet: "a" };
+  for (const tsMs of [1, 2]) columns.add({ ...value, tsMs });
+  const payload = compress(encodeTelemetry(columns.build()));
+  const sentMs = clock.monotonicMs();
+  caller.send({ type: "batch", lane: "telemetry", firstSeq: 1, count: 2, ...payload });
+  expect(await caller.next("ack")).toMatchObject({ lane: "telemetry", seq: 2 });
+  expect(clock.monotonicMs() - sentMs).toBeGreaterThanOrEqual(waitMs);
+  expect(charged).toEqual([[edge.edgeId, 2]]);
 });
 
 test("a drain tells every edge when to come back", async () => {
