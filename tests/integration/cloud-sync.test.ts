@@ -135,7 +135,7 @@ async function call(edge: TestEdge, { url }: TestReplica): Promise<Caller> {
     }
   };
   await next("welcome");
-  const send = (frame: Frame): void =>  transport.send(frame);
+  const send = (frame: Frame): void => transport.send(frame);
   return { next, send, [Symbol.asyncDispose]: () => Promise.resolve(transport.close()) };
 }
 
