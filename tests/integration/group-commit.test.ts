@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { SPACING_MS } from "../../edge/store/commit-pace.ts";
 import { createGroupCommit, type GroupCommit } from "../../edge/store/group-commit.ts";
 import { createUuid, type Uuid } from "../../shared/core/ids.ts";
 import type { CanonicalJson, TelemetryRecord } from "../../shared/entities/telemetry.ts";
@@ -113,6 +114,7 @@ test("saveTelemetry() joins messages that come by themselves into commits that k
   const before = groupCommit.nextSeq("telemetry");
   const saving: Promise<void>[] = [];
   const count = 500;
+  const startedMs = systemClock.monotonicMs();
   for (let index = 0; index < count; index += 1) {
     saving.push(groupCommit.saveTelemetry([record(10_000 + index)]));
     await systemClock.sleep(1);
@@ -121,6 +123,7 @@ test("saveTelemetry() joins messages that come by themselves into commits that k
   const [rows] = await sql<{ count: number }[]>`
     select count(*) as count from cloud_event where lane = 'telemetry' and first_seq >= ${before}`;
   expect(groupCommit.nextSeq("telemetry")).toBe(before + count);
-  // A second for the search, then at most one in 15 ms.
-  expect(rows?.count).toBeLessThan(count * 0.75);
+  // Each of its own until a probe has found them; on a busy machine messages are further apart than commits.
+  const spacedMax = (systemClock.monotonicMs() - startedMs) / SPACING_MS;
+  expect(rows?.count).toBeLessThan(count * 0.2 + spacedMax);
 });
