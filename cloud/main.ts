@@ -1,6 +1,7 @@
 import process from "node:process";
 import { MIGRATIONS } from "../drizzle/cloud.gen.ts";
 import { AppError, ERROR_CODES } from "../shared/core/errors.ts";
+import { createSha256 } from "../shared/core/hash.ts";
 import { createUuid, type Uuid } from "../shared/core/ids.ts";
 import { runTasks } from "../shared/core/lifecycle.ts";
 import { createToken } from "../shared/core/random.ts";
@@ -15,7 +16,6 @@ import { findPostgresPackage } from "../shared/postgres/package-source.ts";
 import { startPostgresServer } from "../shared/postgres/server.ts";
 import { createChecksum } from "../shared/runtime/checksum.ts";
 import { readArguments, readEnv, readTextFile, writeLine, writeLog } from "../shared/runtime/env.ts";
-import { createSha256 } from "../shared/runtime/hash.ts";
 import { serveHttp } from "../shared/runtime/http-server.ts";
 import { createPasswordHasher } from "../shared/runtime/password.ts";
 import { listenForShutdown } from "../shared/runtime/signals.ts";

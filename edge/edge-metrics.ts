@@ -1,7 +1,7 @@
 import type { SyncState } from "../shared/core/sync-states.ts";
 import { SYNC_STATE_NAMES } from "../shared/core/sync-states.ts";
 import type { Metrics } from "../shared/observe/metrics.ts";
-import { UPLINK_LANES } from "../shared/sync/frames.ts";
+import { UPLINK_LANES } from "../shared/sync/lanes.ts";
 import type { StatusSources } from "./api/status.ts";
 import type { MqttServer } from "./devices/mqtt-server.ts";
 

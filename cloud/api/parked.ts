@@ -2,7 +2,7 @@ import * as z from "zod";
 import { entityIdSchema, pageSchema, restId } from "../../shared/entities/fields.ts";
 import { mapPage, pageQuery, toPageRequest } from "../../shared/rest/pages.ts";
 import { TENANT_ADMIN, type RouteTable } from "../../shared/rest/route.ts";
-import { UPLINK_LANES } from "../../shared/sync/frames.ts";
+import { UPLINK_LANES } from "../../shared/sync/lanes.ts";
 import { listRefusedUplinks, type RefusedUplink } from "../store/uplink-rejections.ts";
 import { readableEdge, type EdgeDeps } from "./edges.ts";
 

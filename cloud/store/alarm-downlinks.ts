@@ -1,25 +1,11 @@
 import { isUuid } from "../../shared/core/ids.ts";
-import {
-  ALARM_ACTIONS,
-  COMMENT_ACTIONS,
-  type AlarmChange,
-  type Change,
-  type EntityRef,
-} from "../../shared/entities/change.ts";
+import { type AlarmChange, type Change, type EntityRef } from "../../shared/entities/change.ts";
 import { loadAlarm, loadAlarmComment } from "../../shared/store/alarm-state.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { isAssigned } from "./assignment-store.ts";
-import type { EdgeEvent, EntityEvent } from "./downlink-store.ts";
+import type { EdgeEvent, EntityEvent } from "./edge-event.ts";
 
 // Downlinks about alarms. Their rows name the originator too: an edge gets the alarms of what is on it.
-
-/** Actions that only alarms and comments have. */
-export const ALARM_EVENT_ACTIONS = [
-  ...ALARM_ACTIONS.filter((action) => action !== "ADDED" && action !== "UPDATED"),
-  "ALARM_DELETE",
-  ...COMMENT_ACTIONS,
-] as const;
-export type AlarmEventAction = (typeof ALARM_EVENT_ACTIONS)[number];
 
 export function alarmEvent(change: AlarmChange): EntityEvent {
   const { originator } = change;

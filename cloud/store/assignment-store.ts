@@ -8,7 +8,7 @@ import { lockEntity } from "../../shared/store/entity-store.ts";
 import { entity } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { checkAssign, checkUnassign } from "./assignment-rules.ts";
-import type { EdgeEvent } from "./downlink-store.ts";
+import type { EdgeEvent } from "./edge-event.ts";
 import { addNeededOnEdge, dropUnneeded, keepNeeded, lockEdge } from "./edge-holdings.ts";
 import { edge, edgeAssignment } from "./schema.ts";
 

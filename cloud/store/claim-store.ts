@@ -1,8 +1,8 @@
 import { and, eq, isNull, lt } from "drizzle-orm";
 import { AppError } from "../../shared/core/errors.ts";
+import { sha256Hex } from "../../shared/core/hash.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { Random } from "../../shared/core/random.ts";
-import { sha256Hex } from "../../shared/runtime/hash.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { fenceSessions } from "./edge-session-store.ts";

@@ -3,8 +3,9 @@ import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { isUuid } from "../../shared/core/ids.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import type { CloudUnitOfWork, EdgeEvent, EdgeEventAction } from "./downlink-store.ts";
+import type { CloudUnitOfWork } from "./downlink-store.ts";
 import { recordEvents } from "./downlink-store.ts";
+import type { EdgeEvent, EdgeEventAction } from "./edge-event.ts";
 import { edge, edgeEvent, edgeEventRejection, edgeSync } from "./schema.ts";
 
 // Decisions about downlinks that an edge refused: sent again as a new row about the same entity, or given up. A rejection stays for

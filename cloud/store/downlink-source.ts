@@ -4,9 +4,9 @@ import type { Change, EntityRef } from "../../shared/entities/change.ts";
 import { isProfileType } from "../../shared/entities/entity-kinds.ts";
 import { loadAttributes, loadCredentials, loadEntity, loadRecord } from "../../shared/store/entity-state.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import { isAlarmEvent, type AlarmEventAction, loadAlarmChanges } from "./alarm-downlinks.ts";
+import { isAlarmEvent, loadAlarmChanges } from "./alarm-downlinks.ts";
 import { isAssigned } from "./assignment-store.ts";
-import type { EdgeEvent } from "./downlink-store.ts";
+import type { AlarmEventAction, EdgeEvent } from "./edge-event.ts";
 import { loadRelationChanges, loadRelationsOnEdge } from "./relation-downlinks.ts";
 import { loadUserChanges } from "./user-downlinks.ts";
 

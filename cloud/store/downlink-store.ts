@@ -3,12 +3,12 @@ import type { Clock } from "../../shared/core/clock.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { Change } from "../../shared/entities/change.ts";
-import type { Json } from "../../shared/entities/entity-record.ts";
 import { sqlStateOf } from "../../shared/postgres/connect.ts";
 import { arrayParam } from "../../shared/store/array-param.ts";
 import { toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
 import type { Outcome, Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
-import { ALARM_EVENT_ACTIONS, alarmEvent } from "./alarm-downlinks.ts";
+import { alarmEvent } from "./alarm-downlinks.ts";
+import { type EdgeEventAction, type EntityEvent, type EdgeEvent } from "./edge-event.ts";
 import { addNeededBy, dropUnneeded, lockHolders, rankOfType, settleEdge } from "./edge-holdings.ts";
 import { relationEvent } from "./relation-downlinks.ts";
 import { edgeAssignment, edgeEvent, edgeEventAck, edgeEventRejection, edgePastAssignment, edgeSync } from "./schema.ts";
@@ -16,39 +16,6 @@ import { edgeAssignment, edgeEvent, edgeEventAck, edgeEventRejection, edgePastAs
 // The downlink outbox. Sequences are given under the lock of the edge's row in edge_sync, which is held until the commit: they follow
 // the order of commits and have no gaps, so a reader that asks for what is above its cursor misses nothing. Rows of several edges are
 // locked in the order of edge ids. Recording is the last thing a transaction does, to hold these locks for as short as possible.
-
-/** Actions of the REST convention that Skerry records. */
-export const EDGE_EVENT_ACTIONS = [
-  "ADDED",
-  "UPDATED",
-  "DELETED",
-  "ATTRIBUTES_UPDATED",
-  "ATTRIBUTES_DELETED",
-  "CREDENTIALS_UPDATED",
-  "ASSIGNED_TO_EDGE",
-  "UNASSIGNED_FROM_EDGE",
-  "ENTITY_MERGE_REQUEST",
-  ...ALARM_EVENT_ACTIONS,
-  "RELATION_ADD_OR_UPDATE",
-  "RELATION_DELETED",
-] as const;
-export type EdgeEventAction = (typeof EDGE_EVENT_ACTIONS)[number];
-
-/** What is recorded for every edge that follows the entity. */
-export interface EntityEvent {
-  readonly type: string;
-  readonly action: EdgeEventAction;
-  readonly entityId: Uuid;
-  /** Attributes: `{ scope, keys }`; alarms: `{ originatorType, originatorId }`. */
-  readonly body: { readonly [key: string]: Json } | null;
-  /** Whoever has this entity hears of it. @default entityId */
-  readonly subjectId?: Uuid;
-}
-
-/** What is recorded for one edge. */
-export interface EdgeEvent extends EntityEvent {
-  readonly edgeId: Uuid;
-}
 
 export interface RecordOptions {
   readonly nowMs: number;

@@ -6,7 +6,7 @@ import { findRootChain, listAutoAssigned } from "../../shared/store/rule-chain-s
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { assignEntity } from "./assignment-store.ts";
-import type { EdgeEvent } from "./downlink-store.ts";
+import type { EdgeEvent } from "./edge-event.ts";
 import { getEdge, saveEdge, type EdgeKey, type EdgeSave, type SavedEdge } from "./edge-store.ts";
 import { edge } from "./schema.ts";
 

@@ -5,7 +5,7 @@ import { ensurePublicCustomer } from "../../shared/store/customer-store.ts";
 import { keepEntity, notFound } from "../../shared/store/entity-store.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import type { EdgeEvent } from "./downlink-store.ts";
+import type { EdgeEvent } from "./edge-event.ts";
 import { settleEdge } from "./edge-holdings.ts";
 import { lockEdge, toEdge, type Edge, type EdgeKey } from "./edge-store.ts";
 import { edge } from "./schema.ts";

@@ -3,7 +3,7 @@ import type { Uuid } from "../../shared/core/ids.ts";
 import { KIND_TYPES } from "../../shared/entities/entity-types.ts";
 import { arrayParam } from "../../shared/store/array-param.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import type { EdgeEvent } from "./downlink-store.ts";
+import type { EdgeEvent } from "./edge-event.ts";
 
 // What is on an edge, a row of edge_assignment each: what people or the edge itself put there, and what follows (`follows`) because
 // something there needs it: its profile, its customer, what its kind says (references in shared/entities/entity-kind.ts), and the customer

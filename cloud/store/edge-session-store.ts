@@ -6,7 +6,7 @@ import type { SeqRange } from "../../shared/core/seq-range.ts";
 import { addRange, gapsBelow, prefixEnd, unionOf } from "../../shared/core/seq-range.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { inOrderFrom, planTelemetry } from "../../shared/sync/course.ts";
-import type { Ack, Hello, LaneCourse, LaneOffer, LaneTag, Rejection, UplinkLane } from "../../shared/sync/frames.ts";
+import type { Ack, Hello, LaneCourse, LaneOffer, LaneTag, Rejection } from "../../shared/sync/frames.ts";
 import type { ItemTag } from "../../shared/wire/item-tag.ts";
 import { replayUnsupported } from "./downlink-replay.ts";
 import { requestFullSync, runTransaction } from "./downlink-store.ts";
@@ -14,6 +14,7 @@ import { admitMachine, CONFLICT_RETRY_MS, resumeDownlinks } from "./edge-identit
 import { edge, edgeEventAck, edgeEventRejection, edgeSync, edgeUplink } from "./schema.ts";
 import { recordConnect, recordFence } from "./session-history.ts";
 import { findMissedAcks, type OpenedLane } from "./uplink-rejections.ts";
+import type { UplinkPosition } from "./uplink.ts";
 
 // Sessions of edges as the database sees them: fencing, what is committed, presence. A session may write only while its number is
 // the newest of its edge; the rows that it writes carry that number, so that the check is part of the write.
@@ -225,13 +226,6 @@ async function openLane(tx: Queryable, { edgeId, storeId, session, offer }: Lane
     .where(and(eq(edgeUplink.edgeId, edgeId), eq(edgeUplink.storeId, storeId), eq(edgeUplink.lane, lane)));
   const names = lost.map(({ first, last }) => `${first} to ${last}`).join(", ");
   return { committed, tag, note: `Lane ${lane} has a gap: ${names} are no longer on the edge` };
-}
-
-export interface UplinkPosition {
-  readonly edgeId: Uuid;
-  readonly storeId: Uuid;
-  readonly lane: UplinkLane;
-  readonly session: number;
 }
 
 /**

@@ -1,9 +1,9 @@
 import { and, asc, desc, eq, ilike, inArray, lt, or, sql } from "drizzle-orm";
 import { AppError } from "../../shared/core/errors.ts";
+import { sha256Hex } from "../../shared/core/hash.ts";
 import { createUuid, type Uuid } from "../../shared/core/ids.ts";
 import { createToken } from "../../shared/core/random.ts";
 import type { Json } from "../../shared/entities/entity-record.ts";
-import { sha256Hex } from "../../shared/runtime/hash.ts";
 import { containsPattern, toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
 import { eraseRelationsOf } from "../../shared/store/relation-store.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";

@@ -8,7 +8,8 @@ import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { RoundCounts, RoundResult } from "../../shared/sync/digest-round.ts";
 import { compareEntries, DIGEST_TYPES, toTypeDigest } from "../../shared/sync/digest.ts";
 import type { DigestEntry, Entries, TypeDigest } from "../../shared/sync/frames.ts";
-import { recordEvents, runTransaction, type EdgeEvent, type EdgeEventAction } from "./downlink-store.ts";
+import { recordEvents, runTransaction } from "./downlink-store.ts";
+import { type EdgeEvent, type EdgeEventAction } from "./edge-event.ts";
 import { edgeEvent, edgeSync } from "./schema.ts";
 import { signsInOn } from "./user-downlinks.ts";
 

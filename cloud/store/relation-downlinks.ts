@@ -10,7 +10,7 @@ import {
 } from "../../shared/entities/relation.ts";
 import { findRelation, loadRelationsOf, relationSaved } from "../../shared/store/relation-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import type { EdgeEvent, EntityEvent } from "./downlink-store.ts";
+import type { EdgeEvent, EntityEvent } from "./edge-event.ts";
 
 // Relations on their way to edges: an edge gets those of which it has both ends. What it gets when the second end comes to it, it gets
 // with that end; what leaves with an end, leaves without a word.

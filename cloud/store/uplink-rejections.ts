@@ -4,10 +4,11 @@ import type { Uuid } from "../../shared/core/ids.ts";
 import { rangesAbove, type SeqRange } from "../../shared/core/seq-range.ts";
 import { toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import type { Ack, Rejection, UplinkLane } from "../../shared/sync/frames.ts";
+import type { Ack, Rejection } from "../../shared/sync/frames.ts";
+import type { UplinkLane } from "../../shared/sync/lanes.ts";
 import { createMissedAcks } from "../../shared/sync/rejections.ts";
-import type { UplinkPosition } from "./edge-session-store.ts";
 import { edgeUplinkRejection } from "./schema.ts";
+import type { UplinkPosition } from "./uplink.ts";
 
 // What this cloud refused of edges: written with the commit that passes it, told again until the edge's cursor is beyond: for a window
 // above it, and while a backlog drains for what is ahead of it.

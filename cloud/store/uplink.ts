@@ -1,6 +1,13 @@
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { Batch } from "../../shared/sync/frames.ts";
-import type { UplinkPosition } from "./edge-session-store.ts";
+import type { UplinkLane } from "../../shared/sync/lanes.ts";
+
+export interface UplinkPosition {
+  readonly edgeId: Uuid;
+  readonly storeId: Uuid;
+  readonly lane: UplinkLane;
+  readonly session: number;
+}
 
 /** Whose session and lane something arrives on. */
 export interface UplinkOrigin extends UplinkPosition {

@@ -6,7 +6,8 @@ import { appUser } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { eraseUsers } from "../../shared/store/user-admin-store.ts";
 import { userSaved, type UserWork } from "../../shared/store/user-store.ts";
-import { recordEvents, type CloudUnitOfWork, type EdgeEvent } from "./downlink-store.ts";
+import { recordEvents, type CloudUnitOfWork } from "./downlink-store.ts";
+import { type EdgeEvent } from "./edge-event.ts";
 import { edge } from "./schema.ts";
 
 // Who signs in on which edge: the administrators of its tenant, and the users of the customer that it is assigned to.

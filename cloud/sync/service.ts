@@ -15,15 +15,15 @@ import type {
   Batch,
   Frame,
   Hello,
-  Lane,
   LaneCourse,
   LaneTag,
   Rejection,
-  UplinkLane,
   Welcome,
   Window,
 } from "../../shared/sync/frames.ts";
-import { PROTOCOL_MAX, PROTOCOL_MIN, uplinkLaneOf } from "../../shared/sync/frames.ts";
+import { PROTOCOL_MAX, PROTOCOL_MIN } from "../../shared/sync/frames.ts";
+import type { Lane, UplinkLane } from "../../shared/sync/lanes.ts";
+import { uplinkLaneOf } from "../../shared/sync/lanes.ts";
 import type { OutgoingBatch } from "../../shared/sync/sender.ts";
 import type { BlobPorts, LoadRequest, SessionHandle, SessionPorts, Settled } from "../../shared/sync/session-driver.ts";
 import { driveSession } from "../../shared/sync/session-driver.ts";

@@ -4,7 +4,7 @@ import { uuidFromBytes } from "../../shared/core/ids.ts";
 import type { SeqRange } from "../../shared/core/seq-range.ts";
 import { includesRange, unionOf } from "../../shared/core/seq-range.ts";
 import { entityIdSchema, restId } from "../../shared/entities/fields.ts";
-import type { UplinkLane } from "../../shared/sync/frames.ts";
+import type { UplinkLane } from "../../shared/sync/lanes.ts";
 
 /** A row of the outbox as the list of events shows it: an item of the config lane, or a record batch of the telemetry lane. */
 export interface CloudEvent {

@@ -6,7 +6,7 @@ import { mapPage, timePageQuery, toPageRequest } from "../../shared/rest/pages.t
 import type { RouteTable } from "../../shared/rest/route.ts";
 import { EVERY_ROLE } from "../../shared/rest/route.ts";
 import type { Page, PageRequest } from "../../shared/store/entity-store.ts";
-import type { UplinkLane } from "../../shared/sync/frames.ts";
+import type { UplinkLane } from "../../shared/sync/lanes.ts";
 import type { CloudEvent } from "./cloud-event.ts";
 import { cloudEventSchema, cloudEventToRest } from "./cloud-event.ts";
 

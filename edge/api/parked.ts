@@ -5,7 +5,7 @@ import { pageSchema } from "../../shared/entities/fields.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { mapPage, pageQuery, toPageRequest } from "../../shared/rest/pages.ts";
 import type { RouteTable } from "../../shared/rest/route.ts";
-import { UPLINK_LANES } from "../../shared/sync/frames.ts";
+import { UPLINK_LANES } from "../../shared/sync/lanes.ts";
 import type { ParkedContent, ParkedFilter, ParkedItem, ParkedItems } from "../store/parked-items.ts";
 
 // What the cloud refused for good: listed, sent again, given up.

@@ -7,7 +7,7 @@ import type { SyncState, SyncVerdict } from "../../shared/core/sync-states.ts";
 import { SYNC_STATE_NAMES, SYNC_STATES } from "../../shared/core/sync-states.ts";
 import type { Authenticator } from "../../shared/rest/principal.ts";
 import type { RouteTable } from "../../shared/rest/route.ts";
-import type { UplinkLane } from "../../shared/sync/frames.ts";
+import type { UplinkLane } from "../../shared/sync/lanes.ts";
 
 // GET /status: how the edge is, from every component that has something to tell. Open to everybody who reaches the port, therefore
 // without names, addresses and secrets; administrators get the address of the cloud and the exact reasons as well.

@@ -1,6 +1,6 @@
 import { AppError } from "../../shared/core/errors.ts";
 import { pageSchema } from "../../shared/entities/fields.ts";
-import { UPLINK_LANES } from "../../shared/sync/frames.ts";
+import { UPLINK_LANES } from "../../shared/sync/lanes.ts";
 import { cloudEventSchema } from "../api/cloud-event.ts";
 import type { SettingsCommand } from "./command.ts";
 import { JSON_OPTION, wantsJson } from "./command.ts";

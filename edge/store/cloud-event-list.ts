@@ -3,7 +3,7 @@ import { countSeqs, prefixEnd } from "../../shared/core/seq-range.ts";
 import type { Sql } from "../../shared/postgres/connect.ts";
 import { toPage } from "../../shared/store/entity-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import type { UplinkLane } from "../../shared/sync/frames.ts";
+import type { UplinkLane } from "../../shared/sync/lanes.ts";
 import type { CloudEvent } from "../api/cloud-event.ts";
 import type { CloudEvents } from "../api/events.ts";
 import type { LaneState, OutboxState } from "../api/status.ts";

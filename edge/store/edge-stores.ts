@@ -15,7 +15,7 @@ import { ensureInstance } from "../../shared/store/instance-store.ts";
 import { openDb } from "../../shared/store/open-db.ts";
 import { ensureDefaultProfiles } from "../../shared/store/profile-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import type { UplinkLane } from "../../shared/sync/frames.ts";
+import type { UplinkLane } from "../../shared/sync/lanes.ts";
 import type { DeviceRegistry } from "./device-directory.ts";
 import { createDeviceRegistry } from "./device-directory.ts";
 import type { DiskGuard } from "./disk-guard.ts";

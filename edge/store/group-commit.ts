@@ -19,8 +19,8 @@ import {
   storeTelemetry,
 } from "../../shared/store/telemetry-writer.ts";
 import type { Outcome, Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
-import type { UplinkLane } from "../../shared/sync/frames.ts";
-import { UPLINK_LANES } from "../../shared/sync/frames.ts";
+import type { UplinkLane } from "../../shared/sync/lanes.ts";
+import { UPLINK_LANES } from "../../shared/sync/lanes.ts";
 import { CommitPace } from "./commit-pace.ts";
 import { LatestWriter } from "./latest-writer.ts";
 import { ensurePartitions } from "./outbox-partitions.ts";

@@ -3,7 +3,7 @@ import type { Partition } from "../../shared/store/partitions.ts";
 import { dropPartition, listPartitions, LOCK_WITHIN } from "../../shared/store/partitions.ts";
 import { runStatementIn } from "../../shared/store/statement.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import type { UplinkLane } from "../../shared/sync/frames.ts";
+import type { UplinkLane } from "../../shared/sync/lanes.ts";
 import { ROW_ITEMS_MAX } from "./outbox.ts";
 
 // The partitions of cloud_event: a chain of ranges of first_seq per lane, each made before the writer reaches it, cut off when it has

@@ -14,7 +14,8 @@ import type { TelemetryColumns } from "../../shared/entities/telemetry-columns.t
 import { concatColumns } from "../../shared/entities/telemetry-columns.ts";
 import type { Sql, TransactionSql } from "../../shared/postgres/connect.ts";
 import { formatSeqRanges, parseSeqRanges } from "../../shared/store/seq-ranges.ts";
-import type { LaneTag, Rejection, UplinkLane } from "../../shared/sync/frames.ts";
+import type { LaneTag, Rejection } from "../../shared/sync/frames.ts";
+import type { UplinkLane } from "../../shared/sync/lanes.ts";
 import type { OutgoingBatch, WantedLoad } from "../../shared/sync/sender.ts";
 import { compress, decompress } from "../../shared/wire/compression.ts";
 import { tagOfPayload } from "../../shared/wire/item-tag.ts";

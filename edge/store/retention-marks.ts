@@ -1,6 +1,6 @@
 import type { Clock } from "../../shared/core/clock.ts";
 import type { Sql } from "../../shared/postgres/connect.ts";
-import type { UplinkLane } from "../../shared/sync/frames.ts";
+import type { UplinkLane } from "../../shared/sync/lanes.ts";
 
 // Age without a wall clock: now and then a mark is set that says how far everything is after so many ms of running. What lies below an
 // old mark is old. A clock that stands at 1970 or jumps ten years ahead changes nothing in it; time switched off does not count.

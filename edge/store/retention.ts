@@ -1,8 +1,8 @@
 import type { Clock } from "../../shared/core/clock.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import type { Sql } from "../../shared/postgres/connect.ts";
-import type { UplinkLane } from "../../shared/sync/frames.ts";
-import { UPLINK_LANES } from "../../shared/sync/frames.ts";
+import type { UplinkLane } from "../../shared/sync/lanes.ts";
+import { UPLINK_LANES } from "../../shared/sync/lanes.ts";
 import { chooseWidthMs, ensureHistory, HISTORY_WIDTHS_MS, pruneHistory, readHistory } from "./history.ts";
 import { pruneOutbox } from "./outbox-partitions.ts";
 import type { Outbox } from "./outbox.ts";

@@ -5,7 +5,7 @@ import { NULL_UUID } from "../../shared/core/ids.ts";
 import { moveTenant } from "../../shared/store/entity-store.ts";
 import { appUser, instance } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import type { UplinkLane } from "../../shared/sync/frames.ts";
+import type { UplinkLane } from "../../shared/sync/lanes.ts";
 import { site } from "./schema.ts";
 
 /** Who this edge is to the cloud. Before the first session it knows neither its id nor its tenant. */

@@ -5,7 +5,7 @@ import { orDatabaseError } from "../../shared/postgres/connect.ts";
 import type { BlobStore } from "../../shared/store/blob-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { Ack, Welcome } from "../../shared/sync/frames.ts";
-import { UPLINK_LANES } from "../../shared/sync/frames.ts";
+import { UPLINK_LANES } from "../../shared/sync/lanes.ts";
 import { answerDigest } from "../store/digest-answer.ts";
 import type { DownlinkDeps } from "../store/downlink-apply.ts";
 import { applyDownlinks } from "../store/downlink-apply.ts";

@@ -16,14 +16,14 @@ import type {
   DigestAnswer,
   DigestQuestion,
   Hello,
-  Lane,
   LaneOffer,
   LaneTag,
   Rejection,
-  UplinkLane,
   Welcome,
 } from "../../shared/sync/frames.ts";
-import { PROTOCOL_MAX, PROTOCOL_MIN, uplinkLaneOf } from "../../shared/sync/frames.ts";
+import { PROTOCOL_MAX, PROTOCOL_MIN } from "../../shared/sync/frames.ts";
+import type { Lane, UplinkLane } from "../../shared/sync/lanes.ts";
+import { uplinkLaneOf } from "../../shared/sync/lanes.ts";
 import type { OutgoingBatch, WantedLoad } from "../../shared/sync/sender.ts";
 import type {
   BlobPorts,

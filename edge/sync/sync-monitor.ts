@@ -4,8 +4,8 @@ import type { QuotaState, SyncFacts, SyncVerdict } from "../../shared/core/sync-
 import { judgeSync, SENDING_AFTER_MS } from "../../shared/core/sync-states.ts";
 import type { EdgeReport } from "../../shared/sync/edge-report.ts";
 import { backlogAgeMs } from "../../shared/sync/edge-report.ts";
-import type { UplinkLane } from "../../shared/sync/frames.ts";
-import { UPLINK_LANES } from "../../shared/sync/frames.ts";
+import type { UplinkLane } from "../../shared/sync/lanes.ts";
+import { UPLINK_LANES } from "../../shared/sync/lanes.ts";
 import type { LinkStatus } from "./link.ts";
 
 // Tells how the edge stands with the cloud, in the words of shared/core/sync-states.ts: to /status and /metrics when they ask, to the

@@ -1,4 +1,4 @@
-import { sha256Hex } from "../runtime/hash.ts";
+import { sha256Hex } from "../core/hash.ts";
 import type { EntityRecord, Json } from "./entity-record.ts";
 
 // Edits of one entity that were made on both sides without knowing of each other are joined field by field. Whoever edits says what was

@@ -1,9 +1,9 @@
 import { and, asc, count, desc, eq, ilike } from "drizzle-orm";
 import { AppError } from "../core/errors.ts";
+import { sha256Hex } from "../core/hash.ts";
 import { createUuid, type Uuid } from "../core/ids.ts";
 import { createToken } from "../core/random.ts";
 import type { User } from "../entities/user.ts";
-import { sha256Hex } from "../runtime/hash.ts";
 import { containsPattern, toPage, type Page, type PageRequest } from "./entity-store.ts";
 import type { StoreDeps } from "./store-deps.ts";
 import { apiKey, appUser } from "./tables.ts";

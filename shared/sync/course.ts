@@ -1,8 +1,10 @@
 import { AppError } from "../core/errors.ts";
 import type { SeqRange } from "../core/seq-range.ts";
 import { countSeqs, gapsBelow, SEQ_MAX, unionOf } from "../core/seq-range.ts";
-import type { BacklogOrder, Batch, Course, LaneCourse, UplinkLane } from "./frames.ts";
-import { lastSeqOf, uplinkLaneOf } from "./frames.ts";
+import type { BacklogOrder, Batch, Course, LaneCourse } from "./frames.ts";
+import { lastSeqOf } from "./frames.ts";
+import type { UplinkLane } from "./lanes.ts";
+import { uplinkLaneOf } from "./lanes.ts";
 
 // A course says what a lane carries in a session, and in which order: runs of sequence numbers, each contiguous inside. Most lanes have
 // one run without an end. Telemetry has more after an outage: what the cloud has committed of it is a set of ranges, since fresh

@@ -1,5 +1,5 @@
 import type { QuotaState } from "../core/sync-states.ts";
-import type { UplinkLane } from "./frames.ts";
+import type { UplinkLane } from "./lanes.ts";
 
 /** What an edge tells the cloud of itself, for those who look at it from there. */
 export interface EdgeReport {

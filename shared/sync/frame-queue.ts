@@ -1,7 +1,7 @@
 import { createDeferred } from "../core/deferred.ts";
 import type { Deferred } from "../core/deferred.ts";
 import type { Frame } from "./frames.ts";
-import { LANES } from "./frames.ts";
+import { LANES } from "./lanes.ts";
 
 /**
  * Outgoing frames of a session as an async iterable. Acks, pings and the like overtake batches, and batches those of lanes behind theirs,

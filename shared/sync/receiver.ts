@@ -1,6 +1,7 @@
 import { courseBehind, faultOf } from "./course.ts";
-import type { Batch, Course, Lane, Window } from "./frames.ts";
+import type { Batch, Course, Window } from "./frames.ts";
 import { lastSeqOf } from "./frames.ts";
+import type { Lane } from "./lanes.ts";
 
 // The receiving end of one lane. Pure: each function returns the next state.
 //

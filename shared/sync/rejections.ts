@@ -1,4 +1,5 @@
-import type { Ack, Lane, Rejection } from "./frames.ts";
+import type { Ack, Rejection } from "./frames.ts";
+import type { Lane } from "./lanes.ts";
 
 // What a receiver refused for good. It stores every rejection with the watermark that passes the item, and forgets it only when the
 // sender's cursor is beyond: an ack that got lost is said again behind the handshake.

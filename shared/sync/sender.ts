@@ -2,8 +2,9 @@ import type { BlobRef } from "../core/blob-ref.ts";
 import type { SeqRange } from "../core/seq-range.ts";
 import { SEQ_MAX } from "../core/seq-range.ts";
 import { courseBehind, faultOf } from "./course.ts";
-import type { Batch, Course, Lane, LaneCourse, Window } from "./frames.ts";
+import type { Batch, Course, LaneCourse, Window } from "./frames.ts";
 import { lastSeqOf } from "./frames.ts";
+import type { Lane } from "./lanes.ts";
 import type { Pace } from "./pace.ts";
 import { createPace, frameBytesFor, paceAfter, paceWindow } from "./pace.ts";
 

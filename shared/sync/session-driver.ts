@@ -17,11 +17,11 @@ import type {
   Entries,
   Frame,
   Hello,
-  Lane,
   Rejection,
   TypeDigest,
   Welcome,
 } from "./frames.ts";
+import type { Lane } from "./lanes.ts";
 import type { OutgoingBatch, WantedLoad } from "./sender.ts";
 import { nextTickMs } from "./session-liveness.ts";
 import type { Opening, SessionEffect, SessionEvent, SessionState, Step } from "./session-state.ts";

@@ -1,7 +1,8 @@
 import { forgetBlobs, isDelivered } from "./blob-sender.ts";
 import { createRounds } from "./digest-round.ts";
-import type { Ack, Batch, Lane, LaneCourse } from "./frames.ts";
-import { LANES } from "./frames.ts";
+import type { Ack, Batch, LaneCourse } from "./frames.ts";
+import type { Lane } from "./lanes.ts";
+import { LANES } from "./lanes.ts";
 import { applyFinished, arrived, createReceiver, takeApplicable } from "./receiver.ts";
 import { createAcks } from "./rejections.ts";
 import { acknowledged, createSender, loadFinished, loadStarted, takeSendable, wake, wantedLoad } from "./sender.ts";

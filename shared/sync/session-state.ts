@@ -14,12 +14,12 @@ import type {
   DigestQuestion,
   Frame,
   Hello,
-  Lane,
   LaneCourse,
   Rejection,
   Welcome,
   Window,
 } from "./frames.ts";
+import type { Lane } from "./lanes.ts";
 import type { ReceiverState } from "./receiver.ts";
 import type { LaneSending, OutgoingBatch, SenderState, WantedLoad } from "./sender.ts";
 

@@ -1,7 +1,7 @@
+import { sha256Hex } from "../core/hash.ts";
 import type { SentItem } from "../entities/change.ts";
 import type { TelemetryColumns } from "../entities/telemetry-columns.ts";
-import { sha256Hex } from "../runtime/hash.ts";
-import type { UplinkLane } from "../sync/frames.ts";
+import type { UplinkLane } from "../sync/lanes.ts";
 import { decodeItems } from "./changes-codec.ts";
 import { decodeTelemetry } from "./telemetry-codec.ts";
 

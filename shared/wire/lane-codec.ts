@@ -1,5 +1,5 @@
 import { AppError } from "../core/errors.ts";
-import type { Lane, UplinkLane } from "../sync/frames.ts";
+import type { Lane, UplinkLane } from "../sync/lanes.ts";
 import { Lane as WireLane } from "./gen/skerry/sync/v1/sync_pb.ts";
 
 export const LANE_TO_WIRE = {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { BlobRef } from "../../shared/core/blob-ref.ts";
+import { createSha256 } from "../../shared/core/hash.ts";
 import { silentLog } from "../../shared/observe/log.ts";
-import { createSha256 } from "../../shared/runtime/hash.ts";
 import { systemClock } from "../../shared/runtime/system-clock.ts";
 import type { BlobStore } from "../../shared/store/blob-store.ts";
 import { removeUnusedBlobs, UNUSED_KEPT_MS } from "../../shared/store/blob-store.ts";

@@ -11,13 +11,13 @@ import { registerSyncService, type SyncServiceDeps } from "../../cloud/sync/serv
 import { createSessionStore } from "../../cloud/sync/session-store.ts";
 import { watchEdges } from "../../cloud/watch-edges.ts";
 import { dialCloud } from "../../edge/sync/transport.ts";
+import { createSha256 } from "../../shared/core/hash.ts";
 import { createUuid, type Uuid } from "../../shared/core/ids.ts";
 import { Turns } from "../../shared/core/turns.ts";
 import { TelemetryColumnsBuilder } from "../../shared/entities/telemetry-columns.ts";
 import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
 import { silentLog } from "../../shared/observe/log.ts";
 import { createMetrics } from "../../shared/observe/metrics.ts";
-import { createSha256 } from "../../shared/runtime/hash.ts";
 import { systemClock as clock } from "../../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../../shared/runtime/system-random.ts";
 import { saveDevice } from "../../shared/store/device-store.ts";

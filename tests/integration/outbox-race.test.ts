@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { sql } from "drizzle-orm";
-import { readDownlinks, recordEvents, type EdgeEvent } from "../../cloud/store/downlink-store.ts";
+import { readDownlinks, recordEvents } from "../../cloud/store/downlink-store.ts";
+import { type EdgeEvent } from "../../cloud/store/edge-event.ts";
 import { saveEdge } from "../../cloud/store/edge-store.ts";
 import { createTenant } from "../../cloud/store/tenant-store.ts";
 import { createGroupCommit } from "../../edge/store/group-commit.ts";
@@ -16,7 +17,8 @@ import { saveAttributes } from "../../shared/store/attribute-store.ts";
 import { saveDevice } from "../../shared/store/device-store.ts";
 import { openDb } from "../../shared/store/open-db.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import { lastSeqOf, type UplinkLane } from "../../shared/sync/frames.ts";
+import { lastSeqOf } from "../../shared/sync/frames.ts";
+import { type UplinkLane } from "../../shared/sync/lanes.ts";
 import { decodeItems } from "../../shared/wire/changes-codec.ts";
 import { decompress } from "../../shared/wire/compression.ts";
 import { decodeTelemetry } from "../../shared/wire/telemetry-codec.ts";

@@ -9,7 +9,8 @@ import { TelemetryColumnsBuilder } from "../../shared/entities/telemetry-columns
 import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
 import { systemRandom as random } from "../../shared/runtime/system-random.ts";
 import { findEntity } from "../../shared/store/entity-store.ts";
-import type { Batch, Hello, Rejection, UplinkLane } from "../../shared/sync/frames.ts";
+import type { Batch, Hello, Rejection } from "../../shared/sync/frames.ts";
+import type { UplinkLane } from "../../shared/sync/lanes.ts";
 import { encodeItems } from "../../shared/wire/changes-codec.ts";
 import { compress } from "../../shared/wire/compression.ts";
 import { encodeTelemetry } from "../../shared/wire/telemetry-codec.ts";

@@ -8,7 +8,8 @@ import { thinRecords, TelemetryColumnsBuilder } from "../../shared/entities/tele
 import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
 import { systemClock as clock } from "../../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../../shared/runtime/system-random.ts";
-import type { Batch, UplinkLane } from "../../shared/sync/frames.ts";
+import type { Batch } from "../../shared/sync/frames.ts";
+import type { UplinkLane } from "../../shared/sync/lanes.ts";
 import { encodeItems } from "../../shared/wire/changes-codec.ts";
 import { compress } from "../../shared/wire/compression.ts";
 import { encodeTelemetry } from "../../shared/wire/telemetry-codec.ts";

@@ -3,8 +3,10 @@ import { createSeededRandom } from "../../shared/core/random.ts";
 import type { SeqRange } from "../../shared/core/seq-range.ts";
 import { addRange, includesRange, overlaps, prefixEnd } from "../../shared/core/seq-range.ts";
 import { inOrderFrom, planTelemetry } from "../../shared/sync/course.ts";
-import type { BacklogOrder, Batch, Frame, Hello, Lane, LaneCourse, Welcome, Window } from "../../shared/sync/frames.ts";
-import { lastSeqOf, uplinkLaneOf } from "../../shared/sync/frames.ts";
+import type { BacklogOrder, Batch, Frame, Hello, LaneCourse, Welcome, Window } from "../../shared/sync/frames.ts";
+import { lastSeqOf } from "../../shared/sync/frames.ts";
+import type { Lane } from "../../shared/sync/lanes.ts";
+import { uplinkLaneOf } from "../../shared/sync/lanes.ts";
 import type { OutgoingBatch, WantedLoad } from "../../shared/sync/sender.ts";
 import type {
   Opening,

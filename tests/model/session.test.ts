@@ -1,8 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { inOrderFrom } from "../../shared/sync/course.ts";
-import type { Frame, Lane } from "../../shared/sync/frames.ts";
-import { BACKLOG_ORDERS, LANES } from "../../shared/sync/frames.ts";
+import type { Frame } from "../../shared/sync/frames.ts";
+import { BACKLOG_ORDERS } from "../../shared/sync/frames.ts";
+import type { Lane } from "../../shared/sync/lanes.ts";
+import { LANES } from "../../shared/sync/lanes.ts";
 import {
   ACK_WITHIN_MS,
   GREETING_WITHIN_MS,

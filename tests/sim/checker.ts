@@ -1,6 +1,6 @@
 import type { SeqRange } from "../../shared/core/seq-range.ts";
 import { addRange, includesRange, unionOf } from "../../shared/core/seq-range.ts";
-import type { Lane, UplinkLane } from "../../shared/sync/frames.ts";
+import type { Lane, UplinkLane } from "../../shared/sync/lanes.ts";
 import type { SessionState } from "../../shared/sync/session-state.ts";
 import { REMOVED } from "./contents.ts";
 

@@ -3,7 +3,7 @@ import { unionOf } from "../../shared/core/seq-range.ts";
 import { inOrderFrom } from "../../shared/sync/course.ts";
 import { toTypeDigest } from "../../shared/sync/digest.ts";
 import type { Hello } from "../../shared/sync/frames.ts";
-import { uplinkLaneOf } from "../../shared/sync/frames.ts";
+import { uplinkLaneOf } from "../../shared/sync/lanes.ts";
 import type { Opening } from "../../shared/sync/session-state.ts";
 import { startCloudSession } from "../../shared/sync/session.ts";
 import { Violation } from "./checker.ts";

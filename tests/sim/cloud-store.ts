@@ -18,9 +18,9 @@ import type {
   LaneOffer,
   LaneTag,
   Rejection,
-  UplinkLane,
 } from "../../shared/sync/frames.ts";
 import { lastSeqOf } from "../../shared/sync/frames.ts";
+import type { UplinkLane } from "../../shared/sync/lanes.ts";
 import { createMissedAcks } from "../../shared/sync/rejections.ts";
 import type { OutgoingBatch } from "../../shared/sync/sender.ts";
 import type { LoadRequest } from "../../shared/sync/session-driver.ts";

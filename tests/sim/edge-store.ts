@@ -3,17 +3,10 @@ import type { Uuid } from "../../shared/core/ids.ts";
 import type { SeqRange } from "../../shared/core/seq-range.ts";
 import { addRange, includesRange, intersectRanges, prefixEnd, unionOf } from "../../shared/core/seq-range.ts";
 import { committedBelow } from "../../shared/sync/course.ts";
-import type {
-  Ack,
-  Batch,
-  Hello,
-  LaneOffer,
-  LaneTag,
-  Rejection,
-  UplinkLane,
-  Welcome,
-} from "../../shared/sync/frames.ts";
-import { lastSeqOf, UPLINK_LANES } from "../../shared/sync/frames.ts";
+import type { Ack, Batch, Hello, LaneOffer, LaneTag, Rejection, Welcome } from "../../shared/sync/frames.ts";
+import { lastSeqOf } from "../../shared/sync/frames.ts";
+import type { UplinkLane } from "../../shared/sync/lanes.ts";
+import { UPLINK_LANES } from "../../shared/sync/lanes.ts";
 import { createMissedAcks } from "../../shared/sync/rejections.ts";
 import type { OutgoingBatch, WantedLoad } from "../../shared/sync/sender.ts";
 import { SimBlobs } from "./blobs.ts";

@@ -1,4 +1,4 @@
-import { UPLINK_LANES } from "../../shared/sync/frames.ts";
+import { UPLINK_LANES } from "../../shared/sync/lanes.ts";
 import type { Role } from "../../shared/sync/session-state.ts";
 import { SimEdgeProcess } from "./edge-process.ts";
 import type { SimEdgeStore } from "./edge-store.ts";

@@ -1,6 +1,6 @@
 import { rankOf } from "../../shared/sync/frame-queue.ts";
 import type { Frame } from "../../shared/sync/frames.ts";
-import { LANES } from "../../shared/sync/frames.ts";
+import { LANES } from "../../shared/sync/lanes.ts";
 import type { Role } from "../../shared/sync/session-state.ts";
 import type { Dice } from "./dice.ts";
 import type { Scheduler } from "./scheduler.ts";

@@ -9,11 +9,11 @@ import type {
   Entries,
   Frame,
   Hello,
-  Lane,
   Rejection,
   TypeDigest,
   Welcome,
 } from "../../shared/sync/frames.ts";
+import type { Lane } from "../../shared/sync/lanes.ts";
 import type { OutgoingBatch } from "../../shared/sync/sender.ts";
 import type { LoadRequest, SessionEnd, Settled } from "../../shared/sync/session-driver.ts";
 import { nextTickMs } from "../../shared/sync/session-liveness.ts";

@@ -2,7 +2,8 @@ import { CONFLICT_RETRY_MS, MACHINE_KEPT_MS } from "../../cloud/store/edge-ident
 import type { Uuid } from "../../shared/core/ids.ts";
 import { uuidFromBytes } from "../../shared/core/ids.ts";
 import { countSeqs, includesRange } from "../../shared/core/seq-range.ts";
-import { BACKLOG_ORDERS, UPLINK_LANES, type BacklogOrder, type Window } from "../../shared/sync/frames.ts";
+import { BACKLOG_ORDERS, type BacklogOrder, type Window } from "../../shared/sync/frames.ts";
+import { UPLINK_LANES } from "../../shared/sync/lanes.ts";
 import type { Opening, Role, SessionEvent, SessionState } from "../../shared/sync/session-state.ts";
 import { advanceSession } from "../../shared/sync/session.ts";
 import { Checker, Violation } from "./checker.ts";

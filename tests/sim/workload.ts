@@ -1,4 +1,4 @@
-import type { UplinkLane } from "../../shared/sync/frames.ts";
+import type { UplinkLane } from "../../shared/sync/lanes.ts";
 import type { SimEdgeStore } from "./edge-store.ts";
 import type { Simulation } from "./simulation.ts";
 

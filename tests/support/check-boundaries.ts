@@ -26,8 +26,8 @@ interface Boundary {
 const KNOWS_RUNTIME =
   /^(shared|edge|cloud)\/runtime\/|^shared\/postgres\/|^(edge|cloud)\/main\.ts$|^edge\/build\.ts$|^tests\/|^drizzle\//;
 
-/** Node's modules that only compute. */
-const PURE_NODE_MODULES = /^node:(buffer|events|path|path\/posix|stream|util|zlib)$/;
+/** Modules of Node that only compute; of crypto the hashes, since random numbers come from Random. */
+const PURE_NODE_MODULES = /^node:(buffer|crypto|events|path|path\/posix|stream|util|zlib)$/;
 
 export const BOUNDARIES: readonly Boundary[] = [
   {

@@ -1,12 +1,12 @@
 import { MIGRATIONS as CLOUD_MIGRATIONS } from "../../drizzle/cloud.gen.ts";
 import { MIGRATIONS as EDGE_MIGRATIONS } from "../../drizzle/edge.gen.ts";
+import { createSha256 } from "../../shared/core/hash.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { NULL_UUID } from "../../shared/core/ids.ts";
 import { silentLog } from "../../shared/observe/log.ts";
 import { closeSql, openSql, type PostgresConnection, type Sql } from "../../shared/postgres/connect.ts";
 import { runMigrations, type DatabaseKind } from "../../shared/postgres/migrate.ts";
 import { startPostgresServer, type PostgresServer } from "../../shared/postgres/server.ts";
-import { createSha256 } from "../../shared/runtime/hash.ts";
 import { systemClock } from "../../shared/runtime/system-clock.ts";
 import type { BlobStore } from "../../shared/store/blob-store.ts";
 import { createBlobStore } from "../../shared/store/blob-store.ts";

@@ -14,7 +14,7 @@ import { createMetrics } from "../../shared/observe/metrics.ts";
 import { createRestApp } from "../../shared/rest/app.ts";
 import { authenticationFailed, type Authenticator } from "../../shared/rest/principal.ts";
 import type { PageRequest } from "../../shared/store/entity-store.ts";
-import type { UplinkLane } from "../../shared/sync/frames.ts";
+import type { UplinkLane } from "../../shared/sync/lanes.ts";
 
 const NOW_MS = 1_700_000_000_000;
 const TENANT_ID = "00000000-0000-4000-8000-000000000001" as Uuid;

@@ -1,7 +1,8 @@
 import type { Uuid } from "../../shared/core/ids.ts";
 import { uuidFromBytes } from "../../shared/core/ids.ts";
 import { inOrderFrom } from "../../shared/sync/course.ts";
-import type { Batch, Hello, Lane, Welcome } from "../../shared/sync/frames.ts";
+import type { Batch, Hello, Welcome } from "../../shared/sync/frames.ts";
+import type { Lane } from "../../shared/sync/lanes.ts";
 import type { OutgoingBatch } from "../../shared/sync/sender.ts";
 import type { Opening } from "../../shared/sync/session-state.ts";
 

@@ -10,7 +10,7 @@ import type { TelemetryColumns } from "../../shared/entities/telemetry-columns.t
 import { recordsBetween, thinRecords } from "../../shared/entities/telemetry-columns.ts";
 import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
 import type { Frame } from "../../shared/sync/frames.ts";
-import { LANES, UPLINK_LANES } from "../../shared/sync/frames.ts";
+import { LANES, UPLINK_LANES } from "../../shared/sync/lanes.ts";
 import type { EncodableItem } from "../../shared/wire/changes-codec.ts";
 import { decodeItems, encodeItems } from "../../shared/wire/changes-codec.ts";
 import { compress, decompress } from "../../shared/wire/compression.ts";

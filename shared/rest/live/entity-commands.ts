@@ -1,5 +1,5 @@
 import { AppError } from "../../core/errors.ts";
-import type { EntityData, EntityDataQuery, QueryKey } from "../../entities/entity-query.ts";
+import type { EntityData, QueryKey } from "../../entities/entity-query.ts";
 import type { CanonicalJson } from "../../entities/telemetry.ts";
 import { textOf } from "../../entities/values.ts";
 import { countEntities, findEntityData } from "../../store/entity-query.ts";
@@ -7,21 +7,14 @@ import type { Page } from "../../store/entity-store.ts";
 import { readHistory } from "../../store/telemetry-history.ts";
 import { queryContext } from "../entity-queries.ts";
 import { validate } from "../route.ts";
+import type { CommandContext, CommandHandler, EntitySubscription } from "./command-context.ts";
 import { commandSchemas, type Command } from "./commands.ts";
 import type { News } from "./data-watch.ts";
-import type { CommandContext, CommandHandler } from "./live-api.ts";
 import type { LiveSession } from "./live-session.ts";
 import { Sent } from "./sent.ts";
 import { readSince, toHistory, type Series } from "./series.ts";
 
 // Commands about the entities that a query finds: a page of them with their values, then what changes of these.
-
-/** What a command asked for, which later ones of its number change in parts. */
-export interface EntitySubscription {
-  readonly query: EntityDataQuery;
-  readonly latestKeys: readonly QueryKey[];
-  readonly tsCmd: Command<"ENTITY_DATA">["tsCmd"];
-}
 
 /** Points of one answer. */
 const POINTS_MAX = 200_000;

@@ -1,17 +1,13 @@
-import type { Clock } from "../../core/clock.ts";
 import type { Uuid } from "../../core/ids.ts";
 import { repeat } from "../../core/lifecycle.ts";
 import type { SocketOpener } from "../../core/server-socket.ts";
 import type { EntityRef } from "../../entities/change.ts";
-import type { Log } from "../../observe/log.ts";
-import type { Metrics } from "../../observe/metrics.ts";
 import { readAttributesOf, readLatestOf } from "../../store/live-data.ts";
-import type { EntityQueryDeps } from "../entity-queries.ts";
-import { authenticationFailed, type Authenticator } from "../principal.ts";
-import type { TelemetryDeps } from "../telemetry.ts";
+import { authenticationFailed } from "../principal.ts";
+import type { CommandContext, CommandHandler, LiveDeps } from "./command-context.ts";
 import type { AnyCommand, ClientMessage } from "./commands.ts";
 import { createDataWatch, type DataWatch } from "./data-watch.ts";
-import { entityCommands, type EntitySubscription } from "./entity-commands.ts";
+import { entityCommands } from "./entity-commands.ts";
 import { createLiveSession, errorText, type LiveSession } from "./live-session.ts";
 import { seriesCommands } from "./series-commands.ts";
 
@@ -25,24 +21,6 @@ export interface LiveApi {
   /** Ends all connections. */
   close(): void;
 }
-
-export interface LiveDeps extends TelemetryDeps, EntityQueryDeps {
-  readonly authenticators: readonly Authenticator[];
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly metrics: Metrics;
-}
-
-/** What commands are carried out with. */
-export interface CommandContext {
-  readonly deps: LiveDeps;
-  readonly watch: DataWatch;
-  /** The entity queries of each connection, by number. */
-  readonly queries: WeakMap<LiveSession, Map<number, EntitySubscription>>;
-}
-
-/** Answers by itself; what it throws becomes an answer with the number of the command. */
-export type CommandHandler = (context: CommandContext, session: LiveSession, command: AnyCommand) => Promise<void>;
 
 const PATHS: ReadonlySet<string> = new Set(["/api/ws", "/api/ws/plugins/telemetry"]);
 /** Connections of one process; more are told to try again later. */

@@ -8,8 +8,8 @@ import { findSeriesSource, readLatestSeen, seriesKeys, type SeriesSource } from 
 import { readHistory, type HistoryQuery } from "../../store/telemetry-history.ts";
 import { checkReadable } from "../data-target.ts";
 import { validate } from "../route.ts";
+import type { CommandContext, CommandHandler } from "./command-context.ts";
 import { commandSchemas, type Command } from "./commands.ts";
-import type { CommandContext, CommandHandler } from "./live-api.ts";
 import type { LiveSession } from "./live-session.ts";
 import { Sent } from "./sent.ts";
 import { readSince, toHistory, type Series } from "./series.ts";

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Hasher } from "../core/blob-ref.ts";
+import type { Hasher } from "./blob-ref.ts";
 
 /** SHA-256 of `text` in UTF-8, as 64 lower-case hex digits. */
 export function sha256Hex(text: string): string {
