@@ -226,5 +226,12 @@ export const MIGRATIONS: readonly Migration[] = [
       "CREATE TRIGGER \"audit\" AFTER INSERT OR UPDATE OR DELETE ON \"relation\" FOR EACH ROW\n  WHEN (coalesce(current_setting('skerry.caller', true), '') <> '') EXECUTE FUNCTION audit_change('', 'from_id', '');",
       "CREATE TRIGGER \"audit\" AFTER INSERT OR UPDATE OR DELETE ON \"alarm\" FOR EACH ROW\n  WHEN (coalesce(current_setting('skerry.caller', true), '') <> '') EXECUTE FUNCTION audit_change('', 'originator_id', '');"
     ]
+  },
+  {
+    "id": "0017_audit-order",
+    "hash": "85ed3b9e7fc22fa5634f36a72aafcb7b113c6fc0ac8da3c4c6e22dca7547fda0",
+    "statements": [
+      "ALTER TABLE \"audit_log\" ADD COLUMN \"seq\" bigint NOT NULL GENERATED ALWAYS AS IDENTITY (sequence name \"audit_log_seq_seq\" INCREMENT BY 1 MINVALUE 1 MAXVALUE 9223372036854775807 START WITH 1 CACHE 1);"
+    ]
   }
 ];

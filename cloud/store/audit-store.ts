@@ -76,7 +76,7 @@ export async function listAudit(db: Queryable, filter: AuditFilter, page: PageRe
       .select()
       .from(auditLog)
       .where(where)
-      .orderBy(direction(sortColumn(page.sortProperty)), direction(auditLog.id))
+      .orderBy(direction(sortColumn(page.sortProperty)), direction(auditLog.seq))
       .limit(page.pageSize)
       .offset(page.pageSize * page.page),
     db.select({ entries: count() }).from(auditLog).where(where),

@@ -308,6 +308,8 @@ export const auditLog = pgTable(
     actionType: text("action_type").notNull(),
     /** `{ before, after }` and what belongs to them, without secrets. */
     actionData: json("action_data").notNull(),
+    /** Order of what was written in one ms. */
+    seq: bigint("seq", { mode: "number" }).generatedAlwaysAsIdentity(),
   },
   (table) => [
     index("audit_log_by_time").on(table.tenantId, table.createdMs),
