@@ -12,8 +12,8 @@ import { loadUserChanges } from "./user-downlinks.ts";
 
 /**
  * What a downlink row says, with the state of its entity as it is now: the edge always gets the newest, however long the row waited.
- * - ADDED, ASSIGNED_TO_EDGE: the entity with all that is its own: profile, record, credentials, attributes, alarms, relations
- * - UPDATED: profile and record
+ * - ADDED, ASSIGNED_TO_EDGE: the entity with all that is its own: record, credentials, attributes, alarms, relations
+ * - UPDATED: the record; the profile comes by a row of its own before it
  * - CREDENTIALS_UPDATED, ATTRIBUTES_UPDATED: just these
  * - ENTITY_MERGE_REQUEST: the question for an entity that only the edge has
  *

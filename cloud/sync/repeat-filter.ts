@@ -1,7 +1,7 @@
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { Change } from "../../shared/entities/change.ts";
 
-/** Leaves out what the batch says already: the profile that every device with it brings along. */
+/** Leaves out what the batch says already: an entity that changed several times is read as it is now each time. */
 export function createRepeatFilter(): (changes: readonly Change[]) => readonly Change[] {
   const said = new Map<Uuid, string>();
   return (changes) =>

@@ -37,7 +37,7 @@ interface RepairWork {
 }
 
 export async function beginRepair(tx: Queryable, changes: readonly Change[]): Promise<Repair> {
-  // The last one is what the item is about; its profile goes before it.
+  // The last one is what the item is about; what it needs may go before it.
   const saved = changes.findLast((change) => change.kind === "entity-saved");
   if (saved === undefined) return { changes, work: null };
   const { entity } = saved;

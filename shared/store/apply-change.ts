@@ -19,7 +19,7 @@ import { applied, rejected, type ApplyContext, type ApplyResult } from "./apply-
 import { applyUserRemoved, applyUserSaved } from "./apply-user.ts";
 import { attributesSaved, putAttributes, readAttributeRows } from "./attribute-store.ts";
 import { credentialsSaved, lockCredentialsFor, putCredentials } from "./device-store.ts";
-import { loadEntity } from "./entity-state.ts";
+import { loadEntityWithProfile } from "./entity-state.ts";
 import { entityDeleted, eraseEntity, findUserOf, keepEntity, lockEntityIfThere } from "./entity-store.ts";
 import { loadRelationsOf } from "./relation-store.ts";
 import type { StoreDeps } from "./store-deps.ts";
@@ -58,7 +58,10 @@ export async function applyChange(
       return rejected("UNSUPPORTED_ITEM", "A gap in telemetry is noted by the cloud alone");
     case "entity-wanted":
       return context.from === "cloud"
-        ? applied([], [...(await loadEntity(tx, change.entity)), ...(await loadRelationsOf(tx, change.entity.id))])
+        ? applied(
+            [],
+            [...(await loadEntityWithProfile(tx, change.entity)), ...(await loadRelationsOf(tx, change.entity.id))],
+          )
         : rejected("UNSUPPORTED_ITEM", "Entities are asked for by the cloud only");
     case "alarm-saved":
     case "alarm-removed":

@@ -6,21 +6,35 @@ import { isEntityType } from "../entities/entity-types.ts";
 import { loadAlarmsOf } from "./alarm-state.ts";
 import { attributesSaved, readAttributeRows } from "./attribute-store.ts";
 import { credentialsSaved, findCredentials } from "./device-store.ts";
-import { entitySaved, findEntityWithProfile } from "./entity-store.ts";
+import { entitySaved, findEntity, findEntityWithProfile } from "./entity-store.ts";
 import type { Queryable } from "./unit-of-work.ts";
 
 // An entity as it is now, in the form of the changes that make it on the other side.
 
-/** All that is its own: profile, record, credentials, attributes, alarms; empty when it is gone. */
+/** All that is its own: record, credentials, attributes, alarms; empty when it is gone. */
 export async function loadEntity(db: Queryable, ref: EntityRef): Promise<Change[]> {
-  const parts = [loadRecord(db, ref), loadCredentials(db, ref), loadAttributes(db, ref, {})];
+  return loadBehind(db, ref, loadRecord(db, ref));
+}
+
+/** The same behind its profile, for a side that may not have it: it makes none up then. */
+export async function loadEntityWithProfile(db: Queryable, ref: EntityRef): Promise<Change[]> {
+  return loadBehind(db, ref, loadRecordWithProfile(db, ref));
+}
+
+async function loadBehind(db: Queryable, ref: EntityRef, records: Promise<Change[]>): Promise<Change[]> {
+  const parts = [records, loadCredentials(db, ref), loadAttributes(db, ref, {})];
   // Nobody raises alarms on a profile, and one goes with every device.
   if (!isProfileType(ref.type)) parts.push(loadAlarmsOf(db, ref));
   return (await Promise.all(parts)).flat();
 }
 
-/** The profile first: the other side makes none up when it finds it. */
 export async function loadRecord(db: Queryable, { type, id }: EntityRef): Promise<Change[]> {
+  if (!isEntityType(type)) return [];
+  const record = await findEntity(db, { type, id });
+  return record === null ? [] : [entitySaved(record)];
+}
+
+async function loadRecordWithProfile(db: Queryable, { type, id }: EntityRef): Promise<Change[]> {
   return isEntityType(type) ? (await findEntityWithProfile(db, { type, id })).map((record) => entitySaved(record)) : [];
 }
 

@@ -13,7 +13,7 @@ import { findAlarm } from "../../shared/store/alarm-store.ts";
 import { applyChange } from "../../shared/store/apply-change.ts";
 import type { ApplyResult } from "../../shared/store/apply-result.ts";
 import { saveDevice } from "../../shared/store/device-store.ts";
-import { loadEntity } from "../../shared/store/entity-state.ts";
+import { loadEntityWithProfile } from "../../shared/store/entity-state.ts";
 import { deleteEntity } from "../../shared/store/entity-store.ts";
 import type { Outcome, Queryable } from "../../shared/store/unit-of-work.ts";
 import { createUser } from "../../shared/store/user-store.ts";
@@ -52,7 +52,7 @@ beforeEach(async () => {
   userId = (await createUser(cloud.db, deps, user)).id;
   const { result } = await cloud.db.transaction((tx) => saveDevice(tx, deps, { tenantId, input: { name: "A" } }));
   device = { type: "DEVICE", id: result.id };
-  for (const change of await loadEntity(cloud.db, device)) await apply(edge, change);
+  for (const change of await loadEntityWithProfile(cloud.db, device)) await apply(edge, change);
 });
 
 const input = (more: Partial<AlarmInput> = {}): AlarmInput => ({
@@ -216,7 +216,7 @@ describe("an alarm", () => {
     const active = await raise(cloud);
     await comment(cloud, active.id, "Hello");
     cloud.outbox.length = 0;
-    for (const change of await loadEntity(cloud.db, device)) await apply(edge, change);
+    for (const change of await loadEntityWithProfile(cloud.db, device)) await apply(edge, change);
     await expectSame();
     expect((await stateOf(edge)).alarms).toHaveLength(2);
   });

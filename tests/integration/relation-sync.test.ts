@@ -14,7 +14,7 @@ import { systemRandom as random } from "../../shared/runtime/system-random.ts";
 import { applyChange } from "../../shared/store/apply-change.ts";
 import type { ApplyResult } from "../../shared/store/apply-result.ts";
 import { saveDevice } from "../../shared/store/device-store.ts";
-import { loadEntity } from "../../shared/store/entity-state.ts";
+import { loadEntityWithProfile } from "../../shared/store/entity-state.ts";
 import { findRelations, loadRelationsOf, removeRelation, saveRelation } from "../../shared/store/relation-store.ts";
 import type { Outcome, Queryable } from "../../shared/store/unit-of-work.ts";
 import { startTestPostgres, type TestDatabase, type TestPostgres } from "../support/postgres.ts";
@@ -106,7 +106,7 @@ describe("downlinks carry", () => {
 describe("applyChange()", () => {
   test("passes over a relation to what is not on the edge, and refuses what can't be in the cloud", async () => {
     const [one, two] = [await newDevice(), await newDevice()];
-    for (const change of await loadEntity(cloud.db, one)) await apply("edge", change);
+    for (const change of await loadEntityWithProfile(cloud.db, one)) await apply("edge", change);
     await unitOfWork.run((tx) => saveRelation(tx, deps, { tenantId, input: keyOf(one, two) }));
     const [change] = await loadRelationsOf(cloud.db, one.id);
     if (change?.kind !== "relation-saved") throw new Error("No relation");
@@ -127,7 +127,7 @@ describe("applyChange()", () => {
   test("brings both sides to the same relations after any edits in any order", async () => {
     const [one, two, three] = [await newDevice(), await newDevice(), await newDevice()];
     for (const end of [one, two, three]) {
-      for (const change of await loadEntity(cloud.db, end)) await apply("edge", change);
+      for (const change of await loadEntityWithProfile(cloud.db, end)) await apply("edge", change);
     }
     const pairs = [keyOf(one, two), keyOf(two, three), keyOf(three, one)];
     for (let seed = 1; seed <= 8; seed += 1) await editAndCompare(seed, pairs);
