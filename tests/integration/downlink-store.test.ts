@@ -216,7 +216,7 @@ describe("recordChanges()", () => {
 });
 
 describe("loadEntityChanges()", () => {
-  test("gives profile, entity, credentials and attributes of all scopes, with the values of now", async () => {
+  test("gives the profile, then entity, credentials and attributes of all scopes, with the values of now", async () => {
     const [edgeId, device] = [await newEdge(), await newDevice()];
     await assign(edgeId, device.id);
     await setShared(device, "limit", "21.0");
@@ -224,7 +224,7 @@ describe("loadEntityChanges()", () => {
     const changes = await Promise.all(rows.map((row) => loadEntityChanges(db, row)));
     expect(changes.map(kinds)).toEqual([
       ["entity-saved DEVICE_PROFILE"],
-      ["entity-saved DEVICE_PROFILE", "entity-saved DEVICE", "credentials-saved DEVICE", "attributes-saved DEVICE"],
+      ["entity-saved DEVICE", "credentials-saved DEVICE", "attributes-saved DEVICE"],
       ["attributes-saved DEVICE"],
     ]);
     expect(changes[2]?.[0]).toMatchObject({ scope: "SHARED_SCOPE", attributes: [{ key: "limit", value: "21.0" }] });
