@@ -20,7 +20,7 @@ import { listenForShutdown } from "../shared/runtime/signals.ts";
 import { systemClock as clock } from "../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../shared/runtime/system-random.ts";
 import { createContents } from "../shared/store/blob-upload.ts";
-import type { UplinkLane } from "../shared/sync/lanes.ts";
+import { UPLINK_LANES, type UplinkLane } from "../shared/sync/lanes.ts";
 import { createEdgeApi, type EdgeApi } from "./api/edge-api.ts";
 import type { LocalAccessKeeper } from "./api/local-access.ts";
 import { createLocalAccess } from "./api/local-access.ts";
@@ -93,6 +93,7 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
     {
       link: () => link?.status() ?? null,
       outbox: readOutbox,
+      written: () => UPLINK_LANES.map((lane) => stores.groupCommit.nextSeq(lane)).join(" "),
       isDatabaseReady: () => database.status().state === "ready",
       report: (report) => link?.report(report),
       quota: () => (watch?.guard.isFull === true ? "full" : "ok"),

@@ -1,8 +1,7 @@
 import type { Uuid } from "../../shared/core/ids.ts";
 import { countSeqs, prefixEnd } from "../../shared/core/seq-range.ts";
-import type { Sql } from "../../shared/postgres/connect.ts";
+import type { Sql, TransactionSql } from "../../shared/postgres/connect.ts";
 import { toPage } from "../../shared/store/entity-store.ts";
-import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { UplinkLane } from "../../shared/sync/lanes.ts";
 import type { CloudEvent } from "../api/cloud-event.ts";
 import type { CloudEvents } from "../api/events.ts";
@@ -55,18 +54,24 @@ function toEvent(lane: UplinkLane, row: EventRow): CloudEvent {
   return { lane, ...event, refused };
 }
 
-/** How far the lanes are, for the status. `nextSeq` is the writer's, which knows it without asking. */
+/**
+ * How far the lanes are, for the status. `nextSeq` is the writer's, which knows it without asking. Asked every ten seconds, for which one
+ * connection is enough: the others close when nobody else needs them.
+ */
 export async function readOutboxState(
-  { db, sql }: { readonly db: Queryable; readonly sql: Sql },
+  { sql }: { readonly sql: Sql },
   nextSeq: (lane: UplinkLane) => number,
 ): Promise<OutboxState> {
-  const parked = await countParked(db);
-  const config = await readLane(sql, "config", nextSeq("config"));
-  const telemetry = await readLane(sql, "telemetry", nextSeq("telemetry"));
-  return { lanes: { config, telemetry }, parked };
+  // One moment for all: what leaves a lane refused is parked.
+  return await sql.begin("isolation level repeatable read, read only", async (tx) => {
+    const parked = await countParked(tx);
+    const config = await readLane(tx, "config", nextSeq("config"));
+    const telemetry = await readLane(tx, "telemetry", nextSeq("telemetry"));
+    return { lanes: { config, telemetry }, parked };
+  });
 }
 
-async function readLane(sql: Sql, lane: UplinkLane, nextSeq: number): Promise<LaneState> {
+async function readLane(sql: TransactionSql, lane: UplinkLane, nextSeq: number): Promise<LaneState> {
   const committed = await readCommitted(sql, lane);
   const ackedSeq = prefixEnd(committed);
   const [oldest] = await sql<{ at: number }[]>`

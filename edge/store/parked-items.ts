@@ -5,6 +5,7 @@ import { isEntityType } from "../../shared/entities/entity-types.ts";
 import { parseRelationRecord } from "../../shared/entities/relation.ts";
 import type { TelemetryColumns } from "../../shared/entities/telemetry-columns.ts";
 import { concatColumns } from "../../shared/entities/telemetry-columns.ts";
+import type { Sql, TransactionSql } from "../../shared/postgres/connect.ts";
 import { currentAlarmChange } from "../../shared/store/alarm-state.ts";
 import { attributesSaved, readAttributeRows } from "../../shared/store/attribute-store.ts";
 import type { BlobStore } from "../../shared/store/blob-store.ts";
@@ -86,13 +87,10 @@ export function createParkedItems(deps: ParkedItemsDeps): ParkedItems {
 }
 
 /** Items that wait for a decision, per lane. */
-export async function countParked(db: Queryable): Promise<Readonly<Record<UplinkLane, number>>> {
+export async function countParked(run: Sql | TransactionSql): Promise<Readonly<Record<UplinkLane, number>>> {
   const counts: Record<UplinkLane, number> = { config: 0, telemetry: 0 };
-  const rows = await db
-    .select({ lane: parkedItem.lane, items: sql<number>`count(*)`.mapWith(Number) })
-    .from(parkedItem)
-    .where(isNull(parkedItem.decision))
-    .groupBy(parkedItem.lane);
+  const rows = await run<{ lane: string; items: number }[]>`
+    select lane, count(*) as items from parked_item where decision is null group by lane`;
   for (const lane of UPLINK_LANES) counts[lane] = rows.find((row) => row.lane === lane)?.items ?? 0;
   return counts;
 }

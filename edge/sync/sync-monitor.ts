@@ -42,6 +42,8 @@ export interface SyncMonitorDeps {
   /** Null: this edge works without a cloud. */
   readonly link: () => LinkStatus | null;
   readonly outbox: () => Promise<Backlog>;
+  /** Up to where the outbox is written, known without asking the database. */
+  readonly written: () => string;
   readonly isDatabaseReady: () => boolean;
   /** To the cloud, if there is a session. */
   readonly report: (report: EdgeReport) => void;
@@ -69,6 +71,8 @@ class EdgeSyncMonitor implements SyncMonitor {
   #since: Pick<SyncStatus, "state" | "sinceMs"> | null = null;
   #lastInSyncMs: number | null = null;
   #reported = { session: null as number | null, text: "" };
+  /** The last look at the backlog, if nothing waited then. */
+  #settled: { readonly written: string; readonly backlog: Backlog } | null = null;
 
   constructor(deps: SyncMonitorDeps, options: SyncMonitorOptions) {
     this.#deps = deps;
@@ -85,20 +89,39 @@ class EdgeSyncMonitor implements SyncMonitor {
 
   async run(signal: AbortSignal): Promise<void> {
     const { clock } = this.#deps;
-    while (!signal.aborted) {
-      await this.#report();
+    for (let isWoken = true; !signal.aborted;) {
+      this.#report(await this.#look(isWoken));
       // A link that flaps must not make a report of every change.
       await clock.sleep(1_000, signal).catch(() => undefined);
       const timer = new AbortController();
-      const due = clock.sleep(INTERVAL_MS, AbortSignal.any([signal, timer.signal])).catch(() => undefined);
-      await Promise.race([due, this.#wakeUp.wait(AbortSignal.any([signal, timer.signal])).catch(() => undefined)]);
+      const ended = AbortSignal.any([signal, timer.signal]);
+      const due = clock.sleep(INTERVAL_MS, ended).then(
+        () => false,
+        () => false,
+      );
+      const woken = this.#wakeUp.wait(ended).then(
+        () => true,
+        () => false,
+      );
+      isWoken = await Promise.race([due, woken]);
       timer.abort();
     }
   }
 
-  async #report(): Promise<void> {
-    const { clock, link, quota, report } = this.#deps;
+  /**
+   * Where nothing waited and nothing was written since, nothing waits: an edge that is idle leaves its database alone, whose connections
+   * close then. Only a new session may find otherwise, for a cloud that was set back, and it wakes the monitor.
+   */
+  async #look(isWoken: boolean): Promise<Backlog | null> {
+    const written = this.#deps.written();
+    if (!isWoken && this.#settled?.written === written && this.#deps.isDatabaseReady()) return this.#settled.backlog;
     const backlog = await this.#readBacklog();
+    this.#settled = backlog !== null && isSettled(backlog) ? { written, backlog } : null;
+    return backlog;
+  }
+
+  #report(backlog: Backlog | null): void {
+    const { clock, link, quota, report } = this.#deps;
     const { sinceMs, state } = this.#judge(backlog);
     const current = link();
     if (current?.state !== "live" || backlog === null) return;
@@ -148,6 +171,10 @@ function sessionFacts(link: LinkStatus | null): Pick<SyncFacts, "session" | "end
   if (link === null) return { session: "none" };
   if (link.state === "live") return { session: "live" };
   return link.reason === null ? { session: "connecting" } : { session: "ended", ended: link.reason };
+}
+
+function isSettled(backlog: Backlog): boolean {
+  return parkedIn(backlog) === 0 && UPLINK_LANES.every((lane) => backlog.lanes[lane].backlogItems === 0);
 }
 
 function parkedIn({ parked }: Backlog): number {

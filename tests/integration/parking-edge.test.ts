@@ -145,7 +145,7 @@ describe("a parked config item", () => {
       { kind: "entity-saved", entity: { id: device.id }, body: expect.stringContaining("After") },
     ]);
     expect(await parked.replay({ lane: "config", seq })).toEqual({ replayed: 0, kept: 0 });
-    expect(await countParked(database.db)).toEqual({ config: 0, telemetry: 0 });
+    expect(await countParked(database.sql)).toEqual({ config: 0, telemetry: 0 });
     expect(await eventStates("config")).toContainEqual([seq, "Why (replayed)"]);
     // Told again, as after a lost acknowledgement: somebody has decided already.
     await settle("config", last, [refuse(seq)]);
@@ -170,7 +170,7 @@ describe("a parked config item", () => {
     const last = groupCommit.nextSeq("config") - 1;
     await settle("config", last, [refuse(last, "UNSUPPORTED_ITEM", "2.0.0"), refuse(1, "NOT_FOUND", "2.0.0")]);
     await link.welcome(welcome(), EVERYTHING);
-    expect(await countParked(database.db)).toMatchObject({ config: 2 });
+    expect(await countParked(database.sql)).toMatchObject({ config: 2 });
     await link.welcome(welcome({ cloudVersion: "2.1.0" }), EVERYTHING);
     expect(await listed()).toMatchObject([{ seq: 1 }]);
     expect(groupCommit.nextSeq("config")).toBe(last + 2);
@@ -219,7 +219,7 @@ describe("parked records", () => {
     await groupCommit.saveTelemetry(Array.from({ length: count }, (_, index) => record(entityId, index)));
     const all = Array.from({ length: count }, (_, index) => refuse(index + 1));
     await settle("telemetry", count, all);
-    expect(await countParked(database.db)).toMatchObject({ telemetry: count });
+    expect(await countParked(database.sql)).toMatchObject({ telemetry: count });
     expect(await parked.replay({})).toEqual({ replayed: count, kept: 0 });
     expect(groupCommit.nextSeq("telemetry")).toBe(2 * count + 1);
     await settle("telemetry", 2 * count, [refuse(2 * count)]);

@@ -23,12 +23,17 @@ function createMonitor() {
     link: LIVE as LinkStatus | null,
     backlog: { lanes: { config: EMPTY, telemetry: EMPTY }, parked: { config: 0, telemetry: 0 } } as Backlog,
     isDatabaseReady: true,
+    looks: 0,
   };
   const reports: EdgeReport[] = [];
   const monitor = createSyncMonitor(
     {
       link: () => world.link,
-      outbox: async () => world.backlog,
+      outbox: async () => {
+        world.looks += 1;
+        return world.backlog;
+      },
+      written: () => JSON.stringify(world.backlog),
       isDatabaseReady: () => world.isDatabaseReady,
       report: (report) => void reports.push(report),
       clock,
@@ -83,6 +88,20 @@ describe("createSyncMonitor()", () => {
         await clock.advance(500);
       }
       expect(reports.length).toBeLessThanOrEqual(2 + 5);
+    });
+  });
+
+  test("leaves the database alone while nothing waits and nothing is written, and looks again in a new session", async () => {
+    await withRunning(async ({ clock, monitor, world }) => {
+      expect(world.looks).toBe(1);
+      await clock.advance(60_000);
+      expect(world.looks).toBe(1);
+      monitor.wake();
+      await clock.advance(1_000);
+      expect(world.looks).toBe(2);
+      world.backlog = { ...world.backlog, lanes: { config: { backlogItems: 1, oldestUnsentMs: 0 }, telemetry: EMPTY } };
+      await clock.advance(60_000);
+      expect(world.looks).toBeGreaterThan(5);
     });
   });
 
