@@ -86,8 +86,10 @@ export const MUTANTS: readonly Mutant[] = [
         file: "cloud/sync/session-store.ts",
         find: 'import { applyUplink } from "../store/uplink-apply.ts";\n',
         replace: `import { applyUplink as applyLate } from "../store/uplink-apply.ts";
+let last: Promise<unknown> = Promise.resolve();
 const applyUplink: typeof applyLate = (...args) => {
-  applyLate(...args).catch(() => undefined);
+  // Long enough for faults to come between.
+  last = last.then(() => Bun.sleep(50)).then(() => applyLate(...args)).catch(() => undefined);
   return Promise.resolve({ edgeIds: [], rejections: [] });
 };
 `,
@@ -113,7 +115,8 @@ const applyUplink: typeof applyLate = (...args) => {
       {
         file: "cloud/store/uplink-telemetry.ts",
         find: "    return rejections;\n  });\n",
-        replace: "    return rejections;\n  }).then(async (rejections) => (await commit(), rejections));\n",
+        replace:
+          "    return rejections;\n  }).then(async (rejections) => (await Bun.sleep(50), await commit(), rejections));\n",
       },
     ],
   },
