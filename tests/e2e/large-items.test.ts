@@ -28,7 +28,7 @@ const WIRE_BYTES_MAX = SIZE_BYTES * 1.3;
 /** Sending reads chunks; what it leaves for the collector differs with the load of the machine. */
 const SENDING_MEMORY_BYTES_MAX = 80 * 1024 * 1024;
 /** Applying takes the device as a whole, a dozen times over: as bytes, text, record, statement, event. */
-const APPLYING_MEMORY_BYTES_MAX = 192 * 1024 * 1024;
+const APPLYING_MEMORY_BYTES_MAX = 224 * 1024 * 1024;
 /** 190 to 220 MB whatever the size of the file, left for the collector; held whole anywhere it is a dozen times its size. */
 const FIRMWARE_MEMORY_BYTES_MAX = 256 * 1024 * 1024;
 
