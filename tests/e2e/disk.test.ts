@@ -86,7 +86,8 @@ describe("full disk", () => {
   const run = (): Promise<void> =>
     withTestBed(
       async (bed) => {
-        await using disk = await mountSmallDisk(await bed.createFolder("disk"));
+        // The bed ends the edge before it takes the disk away.
+        const disk = bed.use(await mountSmallDisk(await bed.createFolder("disk")));
         const site = await bed.startSite(await bed.startCloud(), { dataDir: join(disk.path, "data"), workDir: "/tmp" });
         const { edge, edgeApi } = site;
         const device = await addDevice(site);
