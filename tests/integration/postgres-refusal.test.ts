@@ -116,6 +116,7 @@ test.skipIf(!IS_ROOT)(
   },
 );
 
+// Only as root the server has another uid than the program, for which its database is moved.
 test.skipIf(!IS_ROOT)(
   "startPostgresServer() never gives the old database to a new directory at the same path",
   async () => {
@@ -131,6 +132,7 @@ test.skipIf(!IS_ROOT)(
   },
 );
 
+// Only as root the server has another uid than the program, for which its database is moved.
 test.skipIf(!IS_ROOT)(
   "startPostgresServer() says what to do when no place can be reached by the server's uid",
   async () => {
