@@ -44,8 +44,11 @@ export async function loadEntityChanges(db: Queryable, event: EdgeEvent): Promis
 async function loadState(db: Queryable, ref: EntityRef, event: EdgeEvent): Promise<Change[]> {
   switch (event.action) {
     case "ADDED":
-    case "ASSIGNED_TO_EDGE":
-      return (await Promise.all([loadEntity(db, ref), loadRelationsOnEdge(db, event.edgeId, ref)])).flat();
+    case "ASSIGNED_TO_EDGE": {
+      const { edgeId, entityId } = event;
+      const relations = loadRelationsOnEdge(db, { edgeId, entityId, withRemoved: event.body?.["repair"] === true });
+      return (await Promise.all([loadEntity(db, ref), relations])).flat();
+    }
     case "UPDATED":
       return loadRecord(db, ref);
     case "CREDENTIALS_UPDATED":

@@ -1,4 +1,4 @@
-import { and, eq, gt, inArray, sql } from "drizzle-orm";
+import { eq, sql } from "drizzle-orm";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { isProfileType } from "../../shared/entities/entity-kinds.ts";
 import { arrayParam } from "../../shared/store/array-param.ts";
@@ -10,7 +10,8 @@ import { compareEntries, DIGEST_TYPES, toTypeDigest } from "../../shared/sync/di
 import type { DigestEntry, Entries, TypeDigest } from "../../shared/sync/frames.ts";
 import { recordEvents, runTransaction } from "./downlink-store.ts";
 import { type EdgeEvent, type EdgeEventAction } from "./edge-event.ts";
-import { edgeEvent, edgeSync } from "./schema.ts";
+import { endsAreOn } from "./relation-downlinks.ts";
+import { edgeSync } from "./schema.ts";
 import { signsInOn } from "./user-downlinks.ts";
 
 // The cloud's side of digest rounds: what an edge should hold, and the downlinks that bring it there. All repairs go through the downlink
@@ -40,9 +41,10 @@ export function readCloudDigest(
 
 /** What is on the edge: assigned, or because something there needs it; the users who sign in there. */
 function scopeOf(edgeId: Uuid, entityType: string): DigestScope {
-  if (entityType === "USER") return { entityType, condition: signsInOn(edgeId, "e") };
+  const relations = endsAreOn(edgeId);
+  if (entityType === "USER") return { entityType, relations, condition: signsInOn(edgeId, "e") };
   const condition = sql`e.id in (select a.entity_id from edge_assignment a where a.edge_id = ${edgeId}::uuid)`;
-  return { entityType, condition };
+  return { entityType, relations, condition };
 }
 
 export interface RepairDeps {
@@ -131,13 +133,7 @@ async function readStandings(
 ): Promise<ReadonlyMap<Uuid, Standing>> {
   const ids = candidates.map(({ id }) => id);
   const { condition } = scopeOf(edgeId, entityType);
-  // Of alarms it is the originator that is compared.
-  const subjectId = sql<Uuid>`coalesce((${edgeEvent.body} ->> 'originatorId')::uuid, ${edgeEvent.entityId})`;
-  const underWay = await tx
-    .selectDistinct({ id: subjectId })
-    .from(edgeEvent)
-    .where(and(eq(edgeEvent.edgeId, edgeId), gt(edgeEvent.seq, after), inArray(subjectId, ids)));
-  const waiting = new Set(underWay.map(({ id }) => id));
+  const waiting = await readUnderWay(tx, { edgeId, after, ids });
   const rows = await tx.execute<{ id: Uuid; exists: boolean; is_wanted: boolean; was_assigned: boolean }>(sql`
     select c.id, e.id is not null as exists, e.id is not null and ${condition} as is_wanted,
       exists (select from edge_past_assignment p where p.edge_id = ${edgeId}::uuid and p.entity_id = c.id) as was_assigned
@@ -155,6 +151,25 @@ async function readStandings(
       },
     ]),
   );
+}
+
+/** Those of which something is on its way to the edge, or of which a relation comes or goes with its other end. */
+async function readUnderWay(
+  tx: Queryable,
+  { edgeId, after, ids }: { readonly edgeId: Uuid; readonly after: number; readonly ids: readonly Uuid[] },
+): Promise<ReadonlySet<Uuid>> {
+  // Of alarms it is the originator that is compared, of relations of the tenant the other end.
+  const rows = await tx.execute<{ id: Uuid }>(sql`
+    with asked as (select id from unnest(${arrayParam(ids, "uuid")}) as c (id)),
+    under_way as (
+      select distinct coalesce((v.body ->> 'originatorId')::uuid,
+        case v.body -> 'from' ->> 'entityType' when 'TENANT' then (v.body -> 'to' ->> 'id')::uuid end, v.entity_id) as id
+      from edge_event v where v.edge_id = ${edgeId}::uuid and v.seq > ${after}
+    )
+    select id from asked where id in (select id from under_way)
+    union
+    select a.id from asked a join relation r on r.from_id = a.id join under_way w on w.id = r.to_id`);
+  return new Set(rows.map(({ id }) => id));
 }
 
 export interface SyncRequests {

@@ -40,10 +40,17 @@ export async function loadRelationChanges(db: Queryable, { body, edgeId }: EdgeE
   return areThere.every(Boolean) ? [relationSaved(stored)] : [];
 }
 
-/** Of an entity that comes to an edge, or is sent once more. */
-export function loadRelationsOnEdge(db: Queryable, edgeId: Uuid, { id }: EntityRef): Promise<Change[]> {
-  const ends = [endIsOn(edgeId, "from"), endIsOn(edgeId, "to")];
-  return loadRelationsOf(db, id, sql.join(ends, sql` and `));
+/** Of an entity that comes to an edge, or is sent once more; `withRemoved`: also that relations were removed. */
+export function loadRelationsOnEdge(
+  db: Queryable,
+  { edgeId, entityId, withRemoved }: { readonly edgeId: Uuid; readonly entityId: Uuid; readonly withRemoved: boolean },
+): Promise<Change[]> {
+  return loadRelationsOf(db, entityId, { condition: endsAreOn(edgeId), withRemoved });
+}
+
+/** Whether both ends of the row of `relation` are on the edge. */
+export function endsAreOn(edgeId: Uuid): SQL {
+  return sql`${endIsOn(edgeId, "from")} and ${endIsOn(edgeId, "to")}`;
 }
 
 export async function isOnEdge(db: Queryable, edgeId: Uuid, { type, id }: EntityRef): Promise<boolean> {

@@ -13,7 +13,7 @@ import type {
   Entries,
   EntriesWanted,
 } from "../../shared/sync/frames.ts";
-import { underWayIds } from "./repair.ts";
+import { RELATES_FOR_CLOUD, underWayIds } from "./repair.ts";
 import { readSite } from "./site-store.ts";
 
 /** What this edge holds, as a digest round of the cloud asks for it. Each answer is of one moment. */
@@ -46,9 +46,10 @@ async function list(tx: Queryable, { round, buckets }: EntriesWanted): Promise<E
 
 /** Everything here is this edge's; of profiles, what something here refers to; of users, those of the cloud. */
 function scopeOf(entityType: string): DigestScope {
-  if (entityType === "USER") return { entityType, condition: sql`e.is_copy` };
+  const relations = RELATES_FOR_CLOUD;
+  if (entityType === "USER") return { entityType, relations, condition: sql`e.is_copy` };
   const condition = isProfileType(entityType)
     ? sql`exists (select from entity u where u.profile_id = e.id)`
     : sql`true`;
-  return { entityType, condition };
+  return { entityType, relations, condition };
 }

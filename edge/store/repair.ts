@@ -8,6 +8,7 @@ import { loadActiveAlarms } from "../../shared/store/alarm-state.ts";
 import type { AttributeRow } from "../../shared/store/attribute-store.ts";
 import { attributesSaved, readAttributeRows } from "../../shared/store/attribute-store.ts";
 import { entitySaved, lockEntityIfThere } from "../../shared/store/entity-store.ts";
+import { loadRelationsOf } from "../../shared/store/relation-store.ts";
 import { attribute } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 
@@ -16,6 +17,7 @@ import type { Queryable } from "../../shared/store/unit-of-work.ts";
 // - attributes that the cloud doesn't have: SHARED and SERVER scope leave, the cloud has the say; CLIENT scope goes up
 // - attributes of CLIENT scope that only the cloud has are deleted there: the device's side has the say
 // - active alarms and comments of which more is known here, or that the cloud doesn't have, go up
+// - so do relations: what the cloud removed it says, so that one of which it says nothing was made here
 // While something of the entity is on its way to the cloud, the item is merged and nothing more: the next round sees further.
 
 export interface Repair {
@@ -32,9 +34,12 @@ interface RepairWork {
   readonly sent: Readonly<Record<AttributeScope, ReadonlyMap<string, number>>>;
   /** CLIENT scope that is not here. */
   readonly deletedHere: readonly string[];
-  /** Bodies of alarms and comments. */
-  readonly sentAlarms: ReadonlySet<string>;
+  /** Bodies of alarms, comments and relations. */
+  readonly sentBodies: ReadonlySet<string>;
 }
+
+/** Relations of which the cloud may know, about the row of `relation`: users and edges are no entities of an edge. */
+export const RELATES_FOR_CLOUD = sql`from_type not in ('USER', 'EDGE') and to_type not in ('USER', 'EDGE')`;
 
 export async function beginRepair(tx: Queryable, changes: readonly Change[]): Promise<Repair> {
   // The last one is what the item is about; what it needs may go before it.
@@ -53,7 +58,7 @@ export async function beginRepair(tx: Queryable, changes: readonly Change[]): Pr
       sentVersion: parseEntityRecord(saved.body).version,
       sent,
       deletedHere,
-      sentAlarms: new Set(changes.flatMap((change) => ("originator" in change && "body" in change ? change.body : []))),
+      sentBodies: new Set(changes.flatMap((change) => (isPartOfOthers(change) && "body" in change ? change.body : []))),
     },
   };
 }
@@ -64,7 +69,7 @@ export async function endRepair(
   { work }: Repair,
 ): Promise<{ readonly effects: readonly Change[]; readonly followUps: readonly Change[] }> {
   if (work === null) return { effects: [], followUps: [] };
-  const { entity, sent, sentAlarms, sentVersion, deletedHere } = work;
+  const { entity, sent, sentBodies, sentVersion, deletedHere } = work;
   const effects: Change[] = [];
   const followUps: Change[] = [];
   const stored = await lockEntityIfThere(tx, entity.id);
@@ -81,9 +86,17 @@ export async function endRepair(
   }
   if (deletedHere.length > 0)
     followUps.push({ kind: "attributes-deleted", entity, scope: "CLIENT_SCOPE", keys: deletedHere });
-  const alarms = await loadActiveAlarms(tx, entity);
-  followUps.push(...alarms.filter((change) => !("body" in change && sentAlarms.has(change.body))));
+  const parts = [
+    ...(await loadActiveAlarms(tx, entity)),
+    ...(await loadRelationsOf(tx, entity.id, { condition: RELATES_FOR_CLOUD, withRemoved: true })),
+  ];
+  followUps.push(...parts.filter((change) => !("body" in change && sentBodies.has(change.body))));
   return { effects, followUps };
+}
+
+/** Alarms, their comments, and relations, which go with what is compared. */
+function isPartOfOthers(change: Change): boolean {
+  return "originator" in change || change.kind === "relation-saved";
 }
 
 /** Whether the cloud has not heard all of this entity: items wait, or were refused and nobody has decided about them. */
@@ -93,7 +106,10 @@ async function isUnderWay(tx: Queryable, entityId: Uuid): Promise<boolean> {
   return row?.waits === true;
 }
 
-/** Ids of entities of which something is on its way to the cloud, or parked; of alarms those of their originators. */
+/**
+ * Ids of entities of which something is on its way to the cloud, or parked; of alarms those of their originators, of relations of the
+ * tenant those of their other ends.
+ */
 export function underWayIds() {
   return sql`
     with waiting as (${waitingIds()})
@@ -103,7 +119,9 @@ export function underWayIds() {
     union
     select f.originator_id from waiting join alarm_former_id f on f.id = entity_id
     union
-    select a.originator_id from waiting join alarm a on a.id = entity_id`;
+    select a.originator_id from waiting join alarm a on a.id = entity_id
+    union
+    select r.to_id from waiting join relation r on r.from_id = entity_id where r.from_type = 'TENANT'`;
 }
 
 /** What items in the outbox and parked ones are about. */

@@ -15,6 +15,8 @@ import type { Queryable } from "./unit-of-work.ts";
 export interface DigestScope {
   readonly entityType: string;
   readonly condition: SQL;
+  /** Which relations both sides know of: those with both ends on the edge; about the row `r` of `relation`. */
+  readonly relations: SQL;
 }
 
 /** The hashes of all buckets that hold something. */
@@ -52,8 +54,16 @@ function scopeOf({ entityType, condition }: DigestScope): SQL {
     : sql`entity e where e.entity_type = ${entityType} and ${condition}`;
 }
 
-function hashOf({ entityType }: DigestScope): SQL {
-  return entityType === "USER" ? USER_HASH : HASH;
+function hashOf({ entityType, relations }: DigestScope): SQL {
+  if (entityType === "USER") return USER_HASH;
+  const isComing = sql`r.from_type = 'TENANT' and r.to_id = e.id`;
+  return sql`${HASH} # ${relationsHash(sql`r.from_id = e.id`, relations)} # ${relationsHash(isComing, relations)}`;
+}
+
+/** A relation is part of what it goes out from; nobody compares tenants, so that those of the tenant are part of what they lead to. */
+function relationsHash(isOwn: SQL, relations: SQL): SQL {
+  return sql`coalesce((select bit_xor(${RELATION_HASH}) from relation r
+    where ${isOwn} and not r.is_removed and ${relations}), 0)`;
 }
 
 function jsonText(column: SQL): SQL {
@@ -75,6 +85,10 @@ const ALARM_HASH = sql`hashtextextended(
     # coalesce((select bit_xor(hashtextextended(
         row(c.id, c.user_id, c.type, c.comment::text, c.created_ms, c.updated_ms)::text collate "C", 5))
       from alarm_comment c where c.alarm_id = a.id), 0)`;
+
+const RELATION_HASH = sql`hashtextextended(
+      row(r.from_id, r.from_type, r.to_id, r.to_type, r.type, r.type_group, r.updated_ms,
+        ${jsonText(sql`r.additional_info`)})::text collate "C", 7)`;
 
 const HASH = sql`hashtextextended(
     row(e.id, e.entity_type, e.customer_id, e.name, e.label, e.profile_id, e.version, ${BODY})::text collate "C", 0)

@@ -138,12 +138,23 @@ export async function findRelation(db: Queryable, key: RelationKey): Promise<Sto
   return row === undefined ? null : toRelation(row);
 }
 
-/** All relations of an entity, in any group, in the form of changes. `condition` is about the row of `relation`. */
-export async function loadRelationsOf(db: Queryable, entityId: Uuid, condition?: SQL): Promise<Change[]> {
+export interface RelationLoad {
+  /** About the row of `relation`. @default all */
+  readonly condition?: SQL;
+  /** Also those of which it is remembered that they were removed. @default false */
+  readonly withRemoved?: boolean;
+}
+
+/** All relations of an entity, in any group, in the form of changes. */
+export async function loadRelationsOf(
+  db: Queryable,
+  entityId: Uuid,
+  { condition, withRemoved = false }: RelationLoad = {},
+): Promise<RelationSaved[]> {
   const rows = await db
     .select()
     .from(relation)
-    .where(and(isEnd(entityId), eq(relation.isRemoved, false), condition))
+    .where(and(isEnd(entityId), withRemoved ? undefined : eq(relation.isRemoved, false), condition))
     .orderBy(asc(relation.fromId), asc(relation.typeGroup), asc(relation.type), asc(relation.toId));
   return rows.map((row) => relationSaved(toRelation(row)));
 }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { assignEntity } from "../../cloud/store/assignment-store.ts";
+import { assignEntity, unassignEntity } from "../../cloud/store/assignment-store.ts";
 import { loadEntityChanges } from "../../cloud/store/downlink-source.ts";
 import { createCloudUnitOfWork, readDownlinks } from "../../cloud/store/downlink-store.ts";
 import { saveEdge } from "../../cloud/store/edge-store.ts";
@@ -15,17 +15,19 @@ import { applyDownlinks } from "../../edge/store/downlink-apply.ts";
 import { ensurePartitions } from "../../edge/store/outbox-partitions.ts";
 import { openSite, renewStore, saveSite } from "../../edge/store/site-store.ts";
 import { createUuid, type Uuid } from "../../shared/core/ids.ts";
-import type { Change } from "../../shared/entities/change.ts";
+import type { Change, EntityRef } from "../../shared/entities/change.ts";
 import type { EntityRecord } from "../../shared/entities/entity-record.ts";
 import { KIND_TYPES } from "../../shared/entities/entity-types.ts";
 import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
 import { systemClock as clock } from "../../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../../shared/runtime/system-random.ts";
 import { acknowledgeAlarm, saveAlarm } from "../../shared/store/alarm-edits.ts";
+import { applyChange } from "../../shared/store/apply-change.ts";
 import { saveAttributes } from "../../shared/store/attribute-store.ts";
 import { saveDevice } from "../../shared/store/device-store.ts";
 import { deleteEntity } from "../../shared/store/entity-store.ts";
 import { ensureInstance } from "../../shared/store/instance-store.ts";
+import { saveRelation } from "../../shared/store/relation-store.ts";
 import type { UnitOfWork } from "../../shared/store/unit-of-work.ts";
 import type { RoundCounts } from "../../shared/sync/digest-round.ts";
 import { encodeItems } from "../../shared/wire/changes-codec.ts";
@@ -239,6 +241,85 @@ describe("alarms of an entity", () => {
     await edge.sql`delete from cloud_event where first_seq = 900`;
     await edge.sql`update alarm set ack_ms = 0 where id = ${made.id}`;
     await expectRepaired();
+  });
+});
+
+describe("relations between entities", () => {
+  const relate = (from: EntityRef, to: EntityRef) =>
+    unitOfWork.run((tx) =>
+      saveRelation(tx, deps, { tenantId, input: { from, to, type: "Contains", typeGroup: "COMMON" } }),
+    );
+  const isRow = (from: EntityRef, to: EntityRef) => cloud.sql`from_id = ${from.id} and to_id = ${to.id}`;
+  const refOf = ({ id }: EntityRecord): EntityRef => ({ type: "DEVICE", id });
+  const tenant = (): EntityRef => ({ type: "TENANT", id: tenantId });
+  const onEdge = async (from: EntityRef, to: EntityRef) => {
+    const rows = await edge.sql`select is_removed from relation where ${isRow(from, to)}`;
+    return rows.map((row) => (row["is_removed"] === true ? "removed" : "there"));
+  };
+
+  test("that are missing, stale or too much on the edge are repaired with what they go out from", async () => {
+    const [one, two] = [refOf(await newDevice()), refOf(await newDevice())];
+    for (const end of [two, tenant()]) await relate(end, one);
+    await relate(one, two);
+    await expectRepaired();
+    await edge.sql`delete from relation where ${isRow(one, two)}`;
+    expect(await compare()).toMatchObject({ stale: 1, events: [`ADDED ${one.id}`] });
+    await expectRepaired();
+    expect(await onEdge(one, two)).toEqual(["there"]);
+    await edge.sql`update relation set additional_info = '{"by":"hand"}', updated_ms = 1 where ${isRow(two, one)}`;
+    expect(await compare()).toMatchObject({ stale: 1, events: [`ADDED ${two.id}`] });
+    await expectRepaired();
+    await cloud.sql`update relation set is_removed = true, updated_ms = updated_ms + 1 where ${isRow(tenant(), one)}`;
+    expect(await compare()).toMatchObject({ stale: 1, events: [`ADDED ${one.id}`] });
+    await expectRepaired();
+    expect(await onEdge(tenant(), one)).toEqual(["removed"]);
+  });
+
+  test("that the cloud lost, or of which the edge knows more, go up with a repair", async () => {
+    const [one, two, three] = [refOf(await newDevice()), refOf(await newDevice()), refOf(await newDevice())];
+    for (const end of [two, three]) await relate(one, end);
+    await deliver();
+    await cloud.sql`delete from relation where ${isRow(one, two)}`;
+    await edge.sql`update relation set is_removed = true, updated_ms = updated_ms + 1 where ${isRow(one, three)}`;
+    expect(await compare()).toMatchObject({ stale: 1 });
+    answers = [];
+    await deliver();
+    const context = { from: "edge", tenantId, edgeName: "Edge", changedMs: clock.nowMs() } as const;
+    for (const change of answers) await cloud.db.transaction((tx) => applyChange(tx, deps, { change, context }));
+    const rows = await cloud.sql`select to_id, is_removed from relation where from_id = ${one.id}`;
+    expect(Object.fromEntries(rows.map((row) => [row["to_id"] as Uuid, row["is_removed"] as boolean]))).toEqual({
+      [two.id]: false,
+      [three.id]: true,
+    });
+    expect(await compare()).toEqual(AGREED);
+  });
+
+  test("are no difference while they, or their other end, are on their way", async () => {
+    const [one, two] = [refOf(await newDevice()), refOf(await newDevice())];
+    await relate(one, two);
+    await relate(tenant(), two);
+    expect(await compare()).toMatchObject({ stale: 0, missing: 0 });
+    await deliver();
+    await unitOfWork.runEvents((tx) => unassignEntity(tx, { edgeId, tenantId, type: "DEVICE", entityId: two.id }));
+    expect(await compare()).toMatchObject({ stale: 0, surplus: 0 });
+    await expectRepaired();
+    await edge.sql`insert into relation values (${tenantId}, 'TENANT', ${one.id}, 'DEVICE', 'Made', 'COMMON', ${tenantId}, null, 1, false, 1)`;
+    await edge.sql`insert into cloud_event (lane, first_seq, last_seq, created_ms, entity_type, entity_id, action, config_seq, compression, payload)
+      values ('config', 901, 901, 1, 'RELATION', ${tenantId}, 'RELATION_ADD_OR_UPDATE', 0, 'none', '')`;
+    expect(await compare()).toMatchObject({ stale: 0 });
+    await edge.sql`delete from cloud_event where first_seq = 901`;
+    expect(await compare()).toMatchObject({ stale: 1 });
+    await edge.sql`delete from relation where to_id = ${one.id}`;
+    await deliver();
+  });
+
+  test("with what is not on the edge are in no comparison", async () => {
+    const [one, away] = [await newDevice(), await newDevice()];
+    await unitOfWork.runEvents((tx) => unassignEntity(tx, { edgeId, tenantId, type: "DEVICE", entityId: away.id }));
+    await relate(refOf(one), refOf(away));
+    await edge.sql`insert into relation values (${one.id}, 'DEVICE', ${edgeId}, 'USER', 'Owns', 'COMMON', ${tenantId}, null, 1, false, 1)`;
+    await deliver();
+    expect(await compare()).toEqual(AGREED);
   });
 });
 
