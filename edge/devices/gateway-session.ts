@@ -14,7 +14,9 @@ import {
 } from "./gateway-messages.ts";
 import type { AuthenticatedDevice, DeviceData, DeviceDirectory } from "./ports.ts";
 import type { ServerTimes } from "./server-times.ts";
-import type { GatewayTopic } from "./topics.ts";
+
+/** What a gateway says about devices behind it. */
+export type GatewayTopic = "connect" | "disconnect" | "telemetry" | "attributes" | "attribute-request";
 
 /** A message of a gateway, read. */
 export type GatewayMessage =
@@ -61,8 +63,8 @@ export class GatewaySession {
     }
   }
 
-  /** Resolves after the commit. @returns answers, in the order of their requests */
-  async save(messages: readonly GatewayMessage[]): Promise<string[]> {
+  /** Resolves after the commit. */
+  async save(messages: readonly GatewayMessage[]): Promise<void> {
     const records: TelemetryRecord[] = [];
     const attributes: { readonly deviceId: Uuid; readonly entries: AttributeEntry[] }[] = [];
     for (const message of messages) {
@@ -96,7 +98,6 @@ export class GatewaySession {
       records.length > 0 ? data.saveTelemetry(records) : undefined,
       ...attributes.map(({ deviceId, entries }) => data.saveClientAttributes(deviceId, entries)),
     ]);
-    return this.#answer(messages);
   }
 
   /** Something of the device has changed or it is gone: it is looked for again when the gateway names it. */
@@ -104,17 +105,10 @@ export class GatewaySession {
     this.#devices.delete(name);
   }
 
-  /** Asked after the saves, so that a gateway reads what it has just written. */
-  async #answer(messages: readonly GatewayMessage[]): Promise<string[]> {
-    const answers: string[] = [];
-    for (const message of messages) {
-      if (message.kind !== "attribute-request") continue;
-      const { request } = message;
-      const { deviceId } = await this.#open({ name: request.name, type: DEFAULT_TYPE });
-      const wanted = request.scope === "client" ? { clientKeys: request.keys } : { sharedKeys: request.keys };
-      answers.push(gatewayAnswerText(request, await this.#deps.data.readAttributes(deviceId, wanted)));
-    }
-    return answers;
+  async answer(request: GatewayAttributeRequest): Promise<string> {
+    const { deviceId } = await this.#open({ name: request.name, type: DEFAULT_TYPE });
+    const wanted = request.scope === "client" ? { clientKeys: request.keys } : { sharedKeys: request.keys };
+    return gatewayAnswerText(request, await this.#deps.data.readAttributes(deviceId, wanted));
   }
 
   /** Bursts without times of their own get one ms after the other, as with devices that are connected themselves. */

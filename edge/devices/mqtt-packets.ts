@@ -236,7 +236,7 @@ export function pingresp(): Buffer {
 
 export interface OutgoingPublish {
   readonly topic: string;
-  readonly payload: string;
+  readonly payload: string | Uint8Array;
   readonly qos: number;
   /** For QoS 1. */
   readonly messageId: number;
@@ -244,7 +244,7 @@ export interface OutgoingPublish {
 
 export function publish(version: MqttVersion, message: OutgoingPublish): Buffer {
   const topic = Buffer.from(message.topic);
-  const payload = Buffer.from(message.payload);
+  const payload = typeof message.payload === "string" ? Buffer.from(message.payload) : message.payload;
   const id = message.qos === 0 ? [] : [message.messageId >> 8, message.messageId & 0xff];
   const properties = version === 5 ? [0] : [];
   const length = 2 + topic.length + id.length + properties.length + payload.length;

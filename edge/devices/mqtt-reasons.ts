@@ -28,6 +28,7 @@ export const REASON = {
   notAuthorized: 0x87,
   topicNotServed: 0x90,
   filterNotServed: 0x8f,
+  quotaExceeded: 0x97,
   packetIdNotFound: 0x92,
   payloadInvalid: 0x99,
 } as const;

@@ -3,9 +3,11 @@ import type { Uuid } from "../../shared/core/ids.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import type { ByteStream, ByteStreamHandler } from "./byte-stream.ts";
 import type { DeviceErrors } from "./device-errors.ts";
-import { PAYLOAD_BYTES_MAX, TelemetryIntake } from "./device-session.ts";
-import { MqttConnection, type MqttConnectionHost, type MqttCounters, type MqttLimits } from "./mqtt-connection.ts";
+import { TelemetryIntake } from "./device-session.ts";
+import { MqttConnection, type MqttConnectionHost } from "./mqtt-connection.ts";
+import { createMqttCounters, DEFAULT_MQTT_LIMITS, type MqttCounters, type MqttLimits } from "./mqtt-limits.ts";
 import type { ConnectRefusal } from "./mqtt-reasons.ts";
+import { allMqttTopics } from "./mqtt-topics/list.ts";
 import type { AuthenticatedDevice, DeviceData, DeviceDirectory, DeviceEvent, DeviceEvents } from "./ports.ts";
 import type { ServerTimes } from "./server-times.ts";
 
@@ -38,19 +40,6 @@ export interface MqttServer {
   readonly counters: Readonly<MqttCounters>;
 }
 
-const DEFAULT_LIMITS: MqttLimits = {
-  payloadBytesMax: PAYLOAD_BYTES_MAX,
-  connectBytesMax: 16_384,
-  connectTimeoutMs: 10_000,
-  idleTimeoutMs: 600_000,
-  inFlightMax: 1000,
-  inFlightBytesMax: 1_048_576,
-  outgoingInFlightMax: 100,
-  outgoingQueueMax: 1000,
-  outgoingBytesMax: 1_048_576,
-  endTimeoutMs: 2000,
-};
-
 /** How often the end of all connections is looked for while the server stops. */
 const DRAIN_STEP_MS = 20;
 
@@ -70,20 +59,12 @@ export function createMqttServer(deps: MqttServerDeps, options: MqttServerOption
   const sessions = new Map<Uuid, MqttConnection>();
   /** Devices behind gateways, with the one that spoke for them last. */
   const behind = new Map<Uuid, { readonly connection: MqttConnection; readonly name: string }>();
-  const counters: MqttCounters = {
-    connectionsOpened: 0,
-    connectionsRefused: 0,
-    publishesReceived: 0,
-    publishesRejected: 0,
-    publishesAcknowledged: 0,
-    messagesSent: 0,
-    messagesDropped: 0,
-  };
+  const counters = createMqttCounters();
 
   const host: MqttConnectionHost = {
     ...deps,
-    intake: new TelemetryIntake(deps.times),
-    limits: { ...DEFAULT_LIMITS, ...limits },
+    topics: allMqttTopics({ ...deps, intake: new TelemetryIntake(deps.times) }),
+    limits: { ...DEFAULT_MQTT_LIMITS, ...limits },
     counters,
     admit,
     attach: (connection, { deviceId, name }) => void behind.set(deviceId, { connection, name }),

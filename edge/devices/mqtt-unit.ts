@@ -1,12 +1,9 @@
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { AttributeEntry } from "../../shared/entities/attributes.ts";
 import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
-import { attributeAnswerText, readAttributeRequest, readClientAttributes } from "./device-session.ts";
-import type { TelemetryIntake } from "./device-session.ts";
 import type { GatewayMessage, GatewaySession } from "./gateway-session.ts";
-import type { AttributeRequest, AuthenticatedDevice, DeviceData } from "./ports.ts";
-import type { Subscriptions, TopicForm, UplinkTopic } from "./topics.ts";
-import { GATEWAY_ATTRIBUTES_RESPONSE } from "./topics.ts";
+import type { MqttMessage } from "./mqtt-handlers.ts";
+import type { DeviceData } from "./ports.ts";
 
 /**
  * What one read of the socket brought: saved together, acknowledged together in one write, in the order of arrival.
@@ -15,23 +12,27 @@ import { GATEWAY_ATTRIBUTES_RESPONSE } from "./topics.ts";
 export interface Unit {
   readonly records: TelemetryRecord[];
   readonly attributes: Map<string, AttributeEntry>;
-  readonly requests: { readonly form: TopicForm; readonly requestId: string; readonly request: AttributeRequest }[];
   /** About devices behind a gateway. */
   readonly behind: GatewayMessage[];
+  /** Anything else that has to be committed before the acknowledgements. */
+  readonly saves: (() => Promise<void>)[];
+  /** Asked when all is saved, so that a device reads what it has just written; the answers follow the acknowledgements. */
+  readonly questions: (() => Promise<readonly MqttMessage[]>)[];
   /** kind << 24 | packet id << 8 | reason. */
   readonly acknowledgements: number[];
-  readonly answers: { readonly topic: string; readonly qos: number; readonly text: string }[];
+  readonly answers: MqttMessage[];
   messages: number;
   bytes: number;
   state: "collecting" | "saving" | "done" | "failed";
 }
 
-export function createUnit(): Unit {
+function createUnit(): Unit {
   return {
     records: [],
     attributes: new Map(),
-    requests: [],
     behind: [],
+    saves: [],
+    questions: [],
     acknowledgements: [],
     answers: [],
     messages: 0,
@@ -40,67 +41,95 @@ export function createUnit(): Unit {
   };
 }
 
-export interface UnitSource {
-  readonly device: AuthenticatedDevice;
-  /** Null: the device is no gateway. */
-  readonly gateway: GatewaySession | null;
-  readonly intake: TelemetryIntake;
-}
-
-export type ServedTopic = Exclude<UplinkTopic, { kind: "unknown" }>;
-
-/**
- * Adds a message to the unit.
- *
- * @returns false: the device may not publish there
- * @throws AppError INVALID_PAYLOAD, then nothing was added
- */
-export function addToUnit(
-  unit: Unit,
-  { device, gateway, intake }: UnitSource,
-  message: { readonly topic: ServedTopic; readonly text: string; readonly nowMs: number },
-): boolean {
-  const { topic, text, nowMs } = message;
-  switch (topic.kind) {
-    case "telemetry":
-      intake.add(device.deviceId, text, nowMs, unit.records);
-      return true;
-    case "attributes":
-      for (const entry of readClientAttributes(text, nowMs)) unit.attributes.set(entry.key, entry);
-      return true;
-    case "attribute-request":
-      unit.requests.push({ form: topic.form, requestId: topic.requestId, request: readAttributeRequest(text) });
-      return true;
-    case "gateway":
-      if (gateway === null) return false;
-      unit.behind.push(gateway.read(topic.message, text, nowMs));
-      return true;
-  }
-}
-
 export interface UnitSink {
   readonly deviceId: Uuid;
   readonly gateway: GatewaySession | null;
   readonly data: DeviceData;
-  readonly subscriptions: Subscriptions;
 }
 
 /** Resolves when everything of the unit is committed and its answers are there. */
-export async function saveUnit(unit: Unit, { data, deviceId, gateway, subscriptions }: UnitSink): Promise<void> {
-  if (unit.attributes.size === 0 && unit.requests.length === 0 && unit.behind.length === 0) {
+export async function saveUnit(unit: Unit, { data, deviceId, gateway }: UnitSink): Promise<void> {
+  if (unit.attributes.size + unit.questions.length + unit.behind.length + unit.saves.length === 0) {
     if (unit.records.length > 0) await data.saveTelemetry(unit.records);
     return;
   }
-  const [, , behind] = await Promise.all([
+  await Promise.all([
     unit.records.length > 0 ? data.saveTelemetry(unit.records) : undefined,
     unit.attributes.size > 0 ? data.saveClientAttributes(deviceId, [...unit.attributes.values()]) : undefined,
     unit.behind.length > 0 ? gateway?.save(unit.behind) : undefined,
+    ...unit.saves.map((save) => save()),
   ]);
-  // Asked after the saves, so that a device reads what it has just written.
-  for (const { form, requestId, request } of unit.requests) {
-    const text = attributeAnswerText(await data.readAttributes(deviceId, request));
-    unit.answers.push({ ...subscriptions.attributeResponse(form, requestId), text });
+  for (const question of unit.questions) unit.answers.push(...(await question()));
+}
+
+export interface UnitQueueOptions {
+  readonly inFlightMax: number;
+  readonly inFlightBytesMax: number;
+  readonly save: (unit: Unit) => Promise<void>;
+  /** A unit could not be stored; nothing behind it becomes ready any more. */
+  readonly onFailed: (thrown: unknown) => void;
+  /** Units whose turn has come, in order; empty when one was stored ahead of its turn. */
+  readonly onReady: (units: readonly Unit[]) => void;
+}
+
+/** The units of one connection from its reads to their acknowledgements. */
+export class UnitQueue {
+  readonly #options: UnitQueueOptions;
+  readonly #units: Unit[] = [];
+  #open: Unit | undefined;
+  #inFlight = 0;
+  #inFlightBytes = 0;
+
+  constructor(options: UnitQueueOptions) {
+    this.#options = options;
   }
-  const topic = GATEWAY_ATTRIBUTES_RESPONSE;
-  for (const text of behind ?? []) unit.answers.push({ topic, qos: subscriptions.qosOf(topic) ?? 1, text });
+
+  /** The unit that is being collected. */
+  open(): Unit {
+    this.#open ??= createUnit();
+    return this.#open;
+  }
+
+  get isIdle(): boolean {
+    return this.#units.length === 0 && this.#open === undefined;
+  }
+
+  /** How much of what may wait for its commit does: 1 is full. */
+  get fillLevel(): number {
+    const { inFlightMax, inFlightBytesMax } = this.#options;
+    return Math.max(this.#inFlight / inFlightMax, this.#inFlightBytes / inFlightBytesMax);
+  }
+
+  /** Hands what was collected to the store. */
+  submit(): void {
+    const unit = this.#open;
+    if (unit === undefined) return;
+    this.#open = undefined;
+    this.#units.push(unit);
+    this.#inFlight += unit.messages;
+    this.#inFlightBytes += unit.bytes;
+    unit.state = "saving";
+    this.#options.save(unit).then(
+      () => this.#settle(unit, "done"),
+      (thrown: unknown) => {
+        this.#options.onFailed(thrown);
+        this.#settle(unit, "failed");
+      },
+    );
+  }
+
+  #settle(unit: Unit, state: "done" | "failed"): void {
+    unit.state = state;
+    const ready: Unit[] = [];
+    for (let head = this.#units[0]; head !== undefined; head = this.#units[0]) {
+      // Behind a failure nothing may be acknowledged any more.
+      if (head.state === "failed") this.#units.length = 0;
+      if (head.state !== "done") break;
+      this.#units.shift();
+      this.#inFlight -= head.messages;
+      this.#inFlightBytes -= head.bytes;
+      ready.push(head);
+    }
+    this.#options.onReady(ready);
+  }
 }

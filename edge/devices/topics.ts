@@ -1,29 +1,20 @@
-// Topics of the public device API (v1, and the short forms v2), as text and as what they mean.
+// Topics of the public device API (v1, and the short forms v2), as text.
 
 /** v1: `v1/devices/me/…`; v2: `v2/t`; v2-json: `v2/t/j`. An answer takes the form of its request. */
 export type TopicForm = "v1" | "v2" | "v2-json";
 
-/** What a device publishes to. */
-export type UplinkTopic =
-  | { readonly kind: "telemetry" }
-  | { readonly kind: "attributes" }
-  | { readonly kind: "attribute-request"; readonly form: TopicForm; readonly requestId: string }
-  | { readonly kind: "gateway"; readonly message: GatewayTopic }
-  | { readonly kind: "unknown" };
-
-/** What a gateway says about devices behind it. */
-export type GatewayTopic = "connect" | "disconnect" | "telemetry" | "attributes" | "attribute-request";
-
-interface FormTopics {
+export interface FormTopics {
   readonly telemetry: string;
   readonly attributes: string;
+  /** Here and below a number follows. */
   readonly attributeRequest: string;
   readonly attributeResponse: string;
   readonly rpcRequest: string;
   readonly rpcResponse: string;
 }
 
-const FORMS: { readonly [form in TopicForm]: FormTopics } = {
+/** In the order in which a filter that is wider than one form is taken to mean them. */
+export const FORMS: { readonly [form in TopicForm]: FormTopics } = {
   v1: {
     telemetry: "v1/devices/me/telemetry",
     attributes: "v1/devices/me/attributes",
@@ -50,76 +41,53 @@ const FORMS: { readonly [form in TopicForm]: FormTopics } = {
   },
 };
 
-const FORM_NAMES = Object.keys(FORMS) as TopicForm[];
-const ALL_OF_V1 = "v1/devices/me/#";
+export const ALL_FORMS: readonly FormTopics[] = Object.values(FORMS);
 
-const TELEMETRY: UplinkTopic = { kind: "telemetry" };
-const ATTRIBUTES: UplinkTopic = { kind: "attributes" };
-const UNKNOWN: UplinkTopic = { kind: "unknown" };
+/** Wildcards may only stand behind these: nobody is served topics of others. */
+const PREFIXES = ["v1/devices/me/", "v1/gateway/", "v2/"];
 
-/** Changes of devices behind a gateway, and its answers. */
-export const GATEWAY_ATTRIBUTES = "v1/gateway/attributes";
-export const GATEWAY_ATTRIBUTES_RESPONSE = "v1/gateway/attributes/response";
+/** Whether wildcards of a filter stand where they may. */
+export function isProperFilter(filter: string): boolean {
+  const levels = filter.split("/");
+  const isRead = levels.every(
+    (level, at) => !/[+#]/.test(level) || level === "+" || (level === "#" && at === levels.length - 1),
+  );
+  const wildcardAt = filter.search(/[+#]/);
+  return isRead && (wildcardAt < 0 || PREFIXES.some((prefix) => filter.startsWith(prefix)));
+}
 
-const EXACT: ReadonlyMap<string, UplinkTopic> = new Map([
-  ...FORM_NAMES.flatMap((form): [string, UplinkTopic][] => [
-    [FORMS[form].telemetry, TELEMETRY],
-    [FORMS[form].attributes, ATTRIBUTES],
-  ]),
-  ["v1/gateway/connect", { kind: "gateway", message: "connect" }],
-  ["v1/gateway/disconnect", { kind: "gateway", message: "disconnect" }],
-  ["v1/gateway/telemetry", { kind: "gateway", message: "telemetry" }],
-  [GATEWAY_ATTRIBUTES, { kind: "gateway", message: "attributes" }],
-  ["v1/gateway/attributes/request", { kind: "gateway", message: "attribute-request" }],
-]);
-
-const REQUEST_ID = /^(?:0|-?[1-9][0-9]{0,9})$/;
-
-/** What a publish to `topic` means. */
-export function parseUplinkTopic(topic: string): UplinkTopic {
-  const exact = EXACT.get(topic);
-  if (exact !== undefined) return exact;
-  for (const form of FORM_NAMES) {
-    const prefix = FORMS[form].attributeRequest;
-    if (!topic.startsWith(prefix)) continue;
-    const requestId = topic.slice(prefix.length);
-    if (REQUEST_ID.test(requestId)) return { kind: "attribute-request", form, requestId };
+/**
+ * Whether the filter matches the topic by the rules of MQTT.
+ *
+ * @param topic may hold `+` for a level that is not known yet, which then matches anything
+ */
+export function matchesFilter(filter: string, topic: string): boolean {
+  if (filter === topic) return true;
+  const wanted = filter.split("/");
+  const levels = topic.split("/");
+  for (const [at, level] of wanted.entries()) {
+    if (level === "#") return levels.length >= at;
+    const found = levels[at];
+    if (found === undefined || (level !== "+" && found !== "+" && level !== found)) return false;
   }
-  return UNKNOWN;
+  return wanted.length === levels.length;
 }
 
-/** Filters that are granted, compared as text, with the form of attribute pushes that they ask for, if they do. */
-const FILTERS: ReadonlyMap<string, TopicForm | null> = new Map<string, TopicForm | null>([
-  ...FORM_NAMES.flatMap((form): [string, TopicForm | null][] => [
-    [FORMS[form].attributes, form],
-    [`${FORMS[form].attributeResponse}+`, null],
-    [`${FORMS[form].rpcRequest}+`, null],
-    [`${FORMS[form].rpcResponse}+`, null],
-  ]),
-  [ALL_OF_V1, "v1"],
-  [GATEWAY_ATTRIBUTES, null],
-  [GATEWAY_ATTRIBUTES_RESPONSE, null],
-  ["v1/gateway/rpc", null],
-  ["v2/fw/response/+", null],
-  ["v2/fw/response/+/chunk/+", null],
-  ["v2/fw/error", null],
-  ["v2/sw/response/+", null],
-  ["v2/sw/response/+/chunk/+", null],
-  ["v2/sw/error", null],
-]);
-
-export function isGrantedFilter(filter: string): boolean {
-  return FILTERS.has(filter);
-}
-
-/** The filters that one device holds, in the order in which they were subscribed. */
+/** The filters that one connection holds, in the order in which they were subscribed. */
 export class Subscriptions {
-  /** At most the filters of FILTERS, so it needs no limit of its own. */
   readonly #qosByFilter = new Map<string, number>();
+  readonly #filtersMax: number;
 
-  add(filter: string, qos: number): void {
+  constructor(filtersMax: number) {
+    this.#filtersMax = filtersMax;
+  }
+
+  /** @returns false when there are too many */
+  add(filter: string, qos: number): boolean {
     this.#qosByFilter.delete(filter);
+    if (this.#qosByFilter.size >= this.#filtersMax) return false;
     this.#qosByFilter.set(filter, qos);
+    return true;
   }
 
   /** @returns whether it was there */
@@ -127,25 +95,21 @@ export class Subscriptions {
     return this.#qosByFilter.delete(filter);
   }
 
-  /** Where attribute pushes go: the form that was subscribed last; undefined when the device asked for none. */
-  attributePush(): { topic: string; qos: number } | undefined {
-    let push: { topic: string; qos: number } | undefined;
-    for (const [filter, qos] of this.#qosByFilter) {
-      const form = FILTERS.get(filter);
-      if (form !== null && form !== undefined) push = { topic: FORMS[form].attributes, qos };
-    }
-    return push;
-  }
-
-  /** With which QoS messages to exactly this topic go out; undefined when the device did not ask for them. */
+  /** With which QoS messages to this topic go out; undefined when the device did not ask for them. */
   qosOf(topic: string): number | undefined {
-    return this.#qosByFilter.get(topic);
+    let found: number | undefined;
+    for (const [filter, qos] of this.#qosByFilter) {
+      if (matchesFilter(filter, topic)) found = Math.max(found ?? 0, qos);
+    }
+    return found;
   }
 
-  /** Where the answer to a request goes; needs no subscription. */
-  attributeResponse(form: TopicForm, requestId: string): { topic: string; qos: number } {
-    const prefix = FORMS[form].attributeResponse;
-    const qos = this.#qosByFilter.get(`${prefix}+`) ?? (form === "v1" ? this.#qosByFilter.get(ALL_OF_V1) : undefined);
-    return { topic: prefix + requestId, qos: qos ?? 1 };
+  /** The topic among forms of one message that was asked for last; undefined when none was. */
+  lastOf(topics: readonly string[]): { readonly topic: string; readonly qos: number } | undefined {
+    let last: string | undefined;
+    for (const filter of this.#qosByFilter.keys()) {
+      last = topics.find((topic) => matchesFilter(filter, topic)) ?? last;
+    }
+    return last === undefined ? undefined : { topic: last, qos: this.qosOf(last) ?? 1 };
   }
 }

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { generate, type Packet } from "mqtt-packet";
 import { createDeviceErrors } from "../../edge/devices/device-errors.ts";
+import { createMqttTopics } from "../../edge/devices/mqtt-handlers.ts";
 import {
   MalformedPacket,
   PacketReader,
@@ -12,7 +13,7 @@ import {
 } from "../../edge/devices/mqtt-packets.ts";
 import { endReasonOf } from "../../edge/devices/mqtt-reasons.ts";
 import { ServerTimes } from "../../edge/devices/server-times.ts";
-import { parseUplinkTopic, Subscriptions } from "../../edge/devices/topics.ts";
+import { Subscriptions } from "../../edge/devices/topics.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { createSteppedClock, DEVICE_A, DEVICE_B } from "../support/fake-edge.ts";
 
@@ -128,43 +129,84 @@ describe("packets written by hand are those of the library", () => {
   });
 });
 
-describe("parseUplinkTopic()", () => {
-  for (const [topic, expected] of [
-    ["v1/devices/me/telemetry", { kind: "telemetry" }],
-    ["v2/t", { kind: "telemetry" }],
-    ["v2/t/j", { kind: "telemetry" }],
-    ["v1/devices/me/attributes", { kind: "attributes" }],
-    ["v2/a/j", { kind: "attributes" }],
-    ["v1/devices/me/attributes/request/12", { kind: "attribute-request", form: "v1", requestId: "12" }],
-    ["v2/a/req/0", { kind: "attribute-request", form: "v2", requestId: "0" }],
-    ["v2/a/req/j/5", { kind: "attribute-request", form: "v2-json", requestId: "5" }],
-    ["v2/a/req/", { kind: "unknown" }],
-    ["v2/a/req/1/2", { kind: "unknown" }],
-    ["v1/devices/me/attributes/request/x", { kind: "unknown" }],
-    ["v1/devices/me/telemetry/", { kind: "unknown" }],
-    ["V1/devices/me/telemetry", { kind: "unknown" }],
-    ["v2/t/p", { kind: "unknown" }],
-    ["toString", { kind: "unknown" }],
+describe("createMqttTopics()", () => {
+  const topics = createMqttTopics([
+    {
+      routes: ["v2/t", "v2/a/req/+", "v2/fw/request/+/chunk/+", "v2/a/req/j"].map((topic) => ({
+        topic,
+        take: () => "taken",
+      })),
+      downlinks: ["v1/devices/me/attributes", "v2/a/res/+", "v2/fw/response/+/chunk/+"],
+    },
+  ]);
+  for (const [topic, levels] of [
+    ["v2/t", []],
+    ["v2/a/req/0", ["0"]],
+    ["v2/a/req/j", []],
+    ["v2/a/req/", [""]],
+    ["v2/fw/request/7/chunk/12", ["7", "12"]],
+    ["v2/a/req/1/2", undefined],
+    ["v2/a/req", undefined],
+    ["v2/t/", undefined],
+    ["V2/t", undefined],
+    ["toString", undefined],
   ] as const) {
-    test(`takes ${topic} as ${expected.kind}`, () => expect(parseUplinkTopic(topic)).toEqual(expected));
+    test(`finds for ${topic} ${levels === undefined ? "nothing" : `the levels [${levels.join()}]`}`, () =>
+      expect(topics.find(topic)?.levels).toEqual(levels));
+  }
+  for (const [filter, granted] of [
+    ["v1/devices/me/attributes", true],
+    ["v1/devices/me/#", true],
+    ["v1/devices/me/attributes/#", true],
+    ["v1/devices/me/+", true],
+    ["v2/a/res/+", true],
+    ["v2/a/res/5", true],
+    ["v2/#", true],
+    ["v2/fw/response/+/chunk/+", true],
+    ["v2/fw/response/#", true],
+    ["v2/fw/response/3/chunk/+", true],
+    ["v2/fw/response/+", false],
+    ["v2/t", false],
+    ["#", false],
+    ["+/devices/me/attributes", false],
+    ["v1/devices/+/attributes", false],
+    ["v1/devices/me/#/x", false],
+    ["v1/devices/me/attr#", false],
+    ["v2/a/res+", false],
+    ["$share/g/v2/a/res/+", false],
+  ] as const) {
+    test(`${granted ? "grants" : "refuses"} the filter ${filter}`, () =>
+      expect(topics.isGranted(filter)).toBe(granted));
   }
 });
 
 describe("Subscriptions", () => {
-  test("push in the form subscribed last, until that is given up", () => {
-    const subscriptions = new Subscriptions();
-    expect(subscriptions.attributePush()).toBeUndefined();
+  const forms = ["v1/devices/me/attributes", "v2/a", "v2/a/j"];
+  test("lastOf() is the form subscribed last, until that is given up", () => {
+    const subscriptions = new Subscriptions(10);
+    expect(subscriptions.lastOf(forms)).toBeUndefined();
     subscriptions.add("v2/a/j", 0);
     subscriptions.add("v1/devices/me/attributes", 1);
     subscriptions.add("v1/devices/me/attributes/response/+", 0);
-    expect(subscriptions.attributePush()).toEqual({ topic: "v1/devices/me/attributes", qos: 1 });
+    expect(subscriptions.lastOf(forms)).toEqual({ topic: "v1/devices/me/attributes", qos: 1 });
     subscriptions.remove("v1/devices/me/attributes");
-    expect(subscriptions.attributePush()).toEqual({ topic: "v2/a/j", qos: 0 });
-    expect(subscriptions.attributeResponse("v1", "3")).toEqual({
-      topic: "v1/devices/me/attributes/response/3",
-      qos: 0,
-    });
-    expect(subscriptions.attributeResponse("v2", "3")).toEqual({ topic: "v2/a/res/3", qos: 1 });
+    expect(subscriptions.lastOf(forms)).toEqual({ topic: "v2/a/j", qos: 0 });
+    expect(subscriptions.qosOf("v1/devices/me/attributes/response/3")).toBe(0);
+    expect(subscriptions.qosOf("v2/a/res/3")).toBeUndefined();
+  });
+  test("of overlapping filters the highest QoS counts", () => {
+    const subscriptions = new Subscriptions(10);
+    subscriptions.add("v2/#", 1);
+    subscriptions.add("v2/a", 0);
+    expect(subscriptions.qosOf("v2/a")).toBe(1);
+    expect(subscriptions.lastOf(forms)).toEqual({ topic: "v2/a", qos: 1 });
+  });
+  test("are limited, and one that is there already may be asked for again", () => {
+    const subscriptions = new Subscriptions(1);
+    expect(subscriptions.add("v2/a", 0)).toBe(true);
+    expect(subscriptions.add("v2/a", 1)).toBe(true);
+    expect(subscriptions.add("v2/a/j", 1)).toBe(false);
+    expect(subscriptions.qosOf("v2/a")).toBe(1);
   });
 });
 

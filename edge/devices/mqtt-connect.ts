@@ -1,0 +1,61 @@
+import type { IConnectPacket } from "mqtt-packet";
+import type { Clock } from "../../shared/core/clock.ts";
+import { AppError } from "../../shared/core/errors.ts";
+import type { MqttLogin } from "../../shared/entities/device-credentials.ts";
+import type { MqttVersion } from "./mqtt-packets.ts";
+import type { ConnectRefusal } from "./mqtt-reasons.ts";
+import type { AuthenticatedDevice, DeviceDirectory } from "./ports.ts";
+
+/** Pause before credentials are looked up again. */
+const LOOK_UP_RETRY_MS = 200;
+
+/** Why a CONNECT is refused before anybody looks for the device; undefined: it is not. */
+export function refusalOf(
+  packet: IConnectPacket,
+  version: MqttVersion,
+  hasCertificate: boolean,
+): ConnectRefusal | undefined {
+  if (packet.properties?.authenticationMethod !== undefined) return "unsupported-authentication";
+  // MQTT 3.1.1 wants a client id for a session that is to be kept.
+  if (version === 4 && packet.clientId === "" && packet.clean === false) return "unknown-client-id";
+  const { clientId, userName } = loginOf(packet);
+  return clientId === null && userName === null && !hasCertificate ? "no-credentials" : undefined;
+}
+
+export function loginOf({ clientId, username, password }: IConnectPacket): MqttLogin {
+  return {
+    clientId: clientId === "" ? null : clientId,
+    userName: username === undefined || username === "" ? null : username,
+    password: password?.toString() ?? null,
+  };
+}
+
+export interface DeviceLookUp {
+  readonly clock: Clock;
+  readonly directory: DeviceDirectory;
+  readonly peerCertificate: string | null;
+  /** False once the connection is gone. */
+  readonly isWaiting: () => boolean;
+}
+
+/**
+ * Waits for a database that is down for a moment, until the deadline of the connection: stock clients take a refusal as
+ * final and never connect again.
+ *
+ * @returns undefined when the connection is gone meanwhile, null when nobody has these credentials
+ */
+export async function findDevice(
+  { clock, directory, peerCertificate, isWaiting }: DeviceLookUp,
+  login: MqttLogin,
+): Promise<AuthenticatedDevice | null | undefined> {
+  while (isWaiting()) {
+    try {
+      const byCertificate = peerCertificate === null ? null : await directory.findByCertificate(peerCertificate);
+      return byCertificate ?? (await directory.findByMqttLogin(login));
+    } catch (thrown) {
+      if (!AppError.from(thrown).retryable) throw thrown;
+    }
+    await clock.sleep(LOOK_UP_RETRY_MS);
+  }
+  return undefined;
+}

@@ -1,0 +1,97 @@
+import type { GatewaySession } from "./gateway-session.ts";
+import type { Unit } from "./mqtt-unit.ts";
+import type { AuthenticatedDevice, DeviceEvent } from "./ports.ts";
+import { isProperFilter, matchesFilter, type Subscriptions } from "./topics.ts";
+
+/** What the handlers of topics see of the connection that a message came over. */
+export interface MessageSession {
+  readonly device: AuthenticatedDevice;
+  /** Null: the device is no gateway. */
+  readonly gateway: GatewaySession | null;
+  readonly subscriptions: Subscriptions;
+  /** For answers that come after the acknowledgement; when the connection is over, nothing is sent. */
+  send(message: MqttMessage): void;
+}
+
+/** A message to the device. */
+export interface MqttMessage {
+  readonly topic: string;
+  /** 0 or 1. */
+  readonly qos: number;
+  readonly payload: string | Uint8Array;
+}
+
+/** A message of the device. */
+export interface IncomingMessage {
+  readonly topic: string;
+  /** What each `+` of the route stands for here. */
+  readonly levels: readonly string[];
+  readonly text: string;
+  readonly nowMs: number;
+}
+
+/** not-served: no such topic after all; gateways-only: the device is none. */
+export type Taken = "taken" | "not-served" | "gateways-only";
+
+export interface MqttRoute {
+  /** Where devices publish; `+` stands for one level. */
+  readonly topic: string;
+  /**
+   * Adds to the unit what the message wants: what is stored before its acknowledgement, and what is answered.
+   *
+   * @throws AppError INVALID_PAYLOAD, then nothing was added
+   */
+  readonly take: (message: IncomingMessage, unit: Unit, session: MessageSession) => Taken;
+}
+
+/** A part of the device API over MQTT: its topics in both directions. */
+export interface MqttHandler {
+  readonly routes: readonly MqttRoute[];
+  /** Where it sends messages, `+` for one level: filters that match one of them are granted. */
+  readonly downlinks: readonly string[];
+  /** What the device is told of an event; undefined when it did not ask, or the event is another's. */
+  readonly push?: (event: DeviceEvent, subscriptions: Subscriptions) => MqttMessage | undefined;
+  /** What a gateway is told of an event of a device behind it. */
+  readonly pushBehind?: (name: string, event: DeviceEvent, subscriptions: Subscriptions) => MqttMessage | undefined;
+}
+
+export interface FoundRoute {
+  readonly take: MqttRoute["take"];
+  readonly levels: readonly string[];
+}
+
+/** All handlers as one. */
+export interface MqttTopics {
+  find(topic: string): FoundRoute | undefined;
+  isGranted(filter: string): boolean;
+  push(event: DeviceEvent, subscriptions: Subscriptions): MqttMessage[];
+  pushBehind(name: string, event: DeviceEvent, subscriptions: Subscriptions): MqttMessage[];
+}
+
+export function createMqttTopics(handlers: readonly MqttHandler[]): MqttTopics {
+  const routes = handlers.flatMap((handler) => handler.routes);
+  const exact = new Map<string, FoundRoute>();
+  const patterns: { readonly pattern: readonly string[]; readonly take: MqttRoute["take"] }[] = [];
+  for (const { topic, take } of routes) {
+    if (topic.includes("+")) patterns.push({ pattern: topic.split("/"), take });
+    else exact.set(topic, { take, levels: [] });
+  }
+  const downlinks = handlers.flatMap((handler) => handler.downlinks);
+
+  return {
+    find: (topic) => exact.get(topic) ?? findPattern(topic.split("/")),
+    isGranted: (filter) => isProperFilter(filter) && downlinks.some((topic) => matchesFilter(filter, topic)),
+    push: (event, subscriptions) => handlers.flatMap(({ push }) => push?.(event, subscriptions) ?? []),
+    pushBehind: (name, event, subscriptions) =>
+      handlers.flatMap(({ pushBehind }) => pushBehind?.(name, event, subscriptions) ?? []),
+  };
+
+  function findPattern(levels: readonly string[]): FoundRoute | undefined {
+    for (const { pattern, take } of patterns) {
+      if (pattern.length !== levels.length) continue;
+      if (!pattern.every((level, at) => level === "+" || level === levels[at])) continue;
+      return { take, levels: levels.filter((_, at) => pattern[at] === "+") };
+    }
+    return undefined;
+  }
+}

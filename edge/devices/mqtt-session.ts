@@ -1,0 +1,322 @@
+import { Buffer } from "node:buffer";
+import type { Clock } from "../../shared/core/clock.ts";
+import { AppError } from "../../shared/core/errors.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
+import type { Log } from "../../shared/observe/log.ts";
+import type { DeviceErrors } from "./device-errors.ts";
+import { decodePayload } from "./device-session.ts";
+import { GatewaySession } from "./gateway-session.ts";
+import type { MessageSession, MqttMessage, MqttTopics, Taken } from "./mqtt-handlers.ts";
+import { type MqttCounters, type MqttLimits, UNRELEASED_MAX } from "./mqtt-limits.ts";
+import { OutgoingMessages } from "./mqtt-outgoing.ts";
+import {
+  type Acknowledgement,
+  ACKNOWLEDGEMENT_BYTES,
+  MalformedPacket,
+  type MqttVersion,
+  PACKET,
+  type PacketReader,
+  pingresp,
+  readSubscribe,
+  readUnsubscribe,
+  suback,
+  writeAcknowledgement,
+} from "./mqtt-packets.ts";
+import { checkTopic, readPublish, type ReceivedPublish } from "./mqtt-publish.ts";
+import { END_REASONS, endReasonOf, type EndReason, REASON, SUBACK_FAILURE } from "./mqtt-reasons.ts";
+import { saveUnit, type Unit, UnitQueue } from "./mqtt-unit.ts";
+import type { AuthenticatedDevice, DeviceData, DeviceDirectory, DeviceEvent } from "./ports.ts";
+import type { ServerTimes } from "./server-times.ts";
+import { Subscriptions } from "./topics.ts";
+
+/** What the server lends to each session. */
+export interface MqttSessionHost {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly directory: DeviceDirectory;
+  readonly data: DeviceData;
+  readonly topics: MqttTopics;
+  readonly times: ServerTimes;
+  readonly errors: DeviceErrors;
+  readonly limits: MqttLimits;
+  readonly counters: MqttCounters;
+}
+
+/** What a session needs of its connection. */
+export interface SessionLink {
+  readonly isOpen: () => boolean;
+  /** Nothing can be written any more. */
+  readonly isClosed: () => boolean;
+  readonly write: (bytes: Uint8Array) => void;
+  /** Nothing is read any more; the connection ends when all that was received is acknowledged. */
+  readonly end: (reason: EndReason | undefined, detail?: string) => void;
+  /** Something was stored, or could not be. */
+  readonly onSettled: () => void;
+  /** The gateway of the connection speaks for this device from now on. */
+  readonly attach: (device: AuthenticatedDevice) => void;
+  readonly detach: (deviceId: Uuid) => void;
+}
+
+export interface SessionOptions {
+  readonly device: AuthenticatedDevice;
+  readonly version: MqttVersion;
+  /** Messages of QoS 1 that the device takes at once. */
+  readonly receiveMaximum: number;
+  /** The largest packet that it takes. */
+  readonly packetBytesMax: number;
+}
+
+/**
+ * What one device and the edge say to each other over an open connection.
+ * Invariant: an acknowledgement is written only after the promise of DeviceData for its message was fulfilled.
+ */
+export class MqttSession implements MessageSession {
+  readonly device: AuthenticatedDevice;
+  readonly gateway: GatewaySession | null;
+  readonly subscriptions: Subscriptions;
+
+  readonly #host: MqttSessionHost;
+  readonly #link: SessionLink;
+  readonly #version: MqttVersion;
+  readonly #units: UnitQueue;
+  readonly #outgoing: OutgoingMessages;
+  readonly #unreleased = new Set<number>();
+
+  constructor(host: MqttSessionHost, link: SessionLink, options: SessionOptions) {
+    this.#host = host;
+    this.#link = link;
+    this.#version = options.version;
+    this.device = options.device;
+    this.gateway = options.device.isGateway ? this.#openGateway() : null;
+    this.subscriptions = new Subscriptions(host.limits.subscriptionsMax);
+    const { data, limits } = host;
+    const { deviceId } = this.device;
+    this.#units = new UnitQueue({
+      inFlightMax: limits.inFlightMax,
+      inFlightBytesMax: limits.inFlightBytesMax,
+      save: (unit) => saveUnit(unit, { deviceId, gateway: this.gateway, data }),
+      onFailed: (thrown) => this.#endUnstored(thrown),
+      onReady: (units) => this.#acknowledgeUnits(units),
+    });
+    this.#outgoing = new OutgoingMessages({
+      version: options.version,
+      inFlightMax: Math.min(limits.outgoingInFlightMax, options.receiveMaximum),
+      queueMax: limits.outgoingQueueMax,
+      packetBytesMax: options.packetBytesMax,
+      write: (packet) => {
+        host.counters.messagesSent += 1;
+        link.write(packet);
+      },
+      onTooLarge: (bytes) => {
+        host.counters.messagesDropped += 1;
+        host.errors.note(
+          deviceId,
+          `A message of ${bytes} bytes was not sent, the device takes ${options.packetBytesMax}`,
+        );
+      },
+    });
+  }
+
+  /** Everything that was received is stored and acknowledged. */
+  get isIdle(): boolean {
+    return this.#units.isIdle;
+  }
+
+  /** How much of what may wait for its commit does: 1 is full. */
+  get fillLevel(): number {
+    return this.#units.fillLevel;
+  }
+
+  /** Tells the device of a change, if it asked for that. */
+  push(event: DeviceEvent): void {
+    for (const message of this.#host.topics.push(event, this.subscriptions)) this.send(message);
+  }
+
+  /** Tells the gateway of a change of a device behind it, if it asked for that. */
+  pushBehind(name: string, event: DeviceEvent): void {
+    if (event.kind === "access-ended") this.gateway?.forget(name);
+    for (const message of this.#host.topics.pushBehind(name, event, this.subscriptions)) this.send(message);
+  }
+
+  send(message: MqttMessage): void {
+    if (this.#link.isOpen() && !this.#outgoing.add(message)) this.#link.end("reads-too-slowly");
+  }
+
+  /** Serves the packet that the reader has found. @throws MalformedPacket, PacketTooLarge */
+  takePacket(reader: PacketReader, nowMs: number): void {
+    switch (reader.first >> 4) {
+      case PACKET.publish:
+        return this.#takePublish(reader, nowMs);
+      case PACKET.puback:
+        expectFlags(reader, 0);
+        return this.#outgoing.acknowledge(readMessageId(reader));
+      case PACKET.pubrel:
+        return this.#takePubrel(reader);
+      case PACKET.subscribe:
+        return this.#takeSubscribe(reader);
+      case PACKET.unsubscribe:
+        return this.#takeUnsubscribe(reader);
+      case PACKET.pingreq:
+        expectFlags(reader, 0);
+        return this.#link.write(pingresp());
+      case PACKET.disconnect:
+        expectFlags(reader, 0);
+        return this.#link.end(undefined);
+      default:
+        return this.#link.end("protocol-error");
+    }
+  }
+
+  /** Hands what the last packets brought to the store. */
+  submit(): void {
+    this.#units.submit();
+  }
+
+  #openGateway(): GatewaySession {
+    const { directory, data, times } = this.#host;
+    return new GatewaySession({
+      directory,
+      data,
+      times,
+      gateway: this.device,
+      // Of a connection that is over nobody is told.
+      onConnected: (behind) => {
+        if (this.#link.isOpen()) this.#link.attach(behind);
+      },
+      onDisconnected: (deviceId) => this.#link.detach(deviceId),
+    });
+  }
+
+  #takePublish(reader: PacketReader, nowMs: number): void {
+    const packet = readPublish(reader, this.#version, this.#host.limits.payloadBytesMax);
+    if (packet === undefined) return this.#link.end("topic-alias");
+    const { qos, messageId, payloadStart, payloadEnd } = packet;
+    this.#host.counters.publishesReceived += 1;
+    if (qos === 2) {
+      if (this.#unreleased.has(messageId)) return this.#acknowledge(PACKET.pubrec, messageId, 0);
+      if (this.#unreleased.size >= UNRELEASED_MAX) return this.#link.end("too-many-unreleased");
+    }
+    const reason = this.#takeMessage(reader.buffer, packet, nowMs);
+    if (reason === undefined) return;
+    const unit = this.#units.open();
+    unit.messages += 1;
+    unit.bytes += payloadEnd - payloadStart;
+    if (qos === 0) return;
+    // A refusal ends the exchange of QoS 2; only a message that was taken waits for its release.
+    const code = this.#version === 5 ? reason : 0;
+    if (qos === 2 && code < 0x80) this.#unreleased.add(messageId);
+    this.#acknowledge(qos === 1 ? PACKET.puback : PACKET.pubrec, messageId, code);
+  }
+
+  /** Takes a message into the unit; returns the reason code for its acknowledgement, undefined when the connection ends instead. */
+  #takeMessage(buffer: Buffer, packet: ReceivedPublish, nowMs: number): number | undefined {
+    const { topic, payloadStart, payloadEnd } = packet;
+    const route = this.#host.topics.find(topic);
+    if (route === undefined) return this.#refuse(topic, "not-served");
+    try {
+      const text = decodePayload(buffer, payloadStart, payloadEnd);
+      const taken = route.take({ topic, levels: route.levels, text, nowMs }, this.#units.open(), this);
+      return taken === "taken" ? REASON.success : this.#refuse(topic, taken);
+    } catch (thrown) {
+      if (!(thrown instanceof AppError) || thrown.code !== "INVALID_PAYLOAD") throw thrown;
+      this.#host.counters.publishesRejected += 1;
+      if (this.#version !== 5 || packet.qos === 0) {
+        this.#link.end("invalid-payload", thrown.message);
+        return undefined;
+      }
+      this.#note(`${END_REASONS["invalid-payload"].text}: ${thrown.message}`);
+      return REASON.payloadInvalid;
+    }
+  }
+
+  #refuse(topic: string, why: Exclude<Taken, "taken">): number {
+    if (why === "not-served") checkTopic(topic);
+    this.#host.counters.publishesRejected += 1;
+    if (why === "gateways-only") {
+      this.#note(`The topic ${topic} is for gateways, and the device is none`);
+      return REASON.notAuthorized;
+    }
+    this.#note(`The topic ${JSON.stringify(topic.slice(0, 100))} is not served; the message was ignored`);
+    return REASON.topicNotServed;
+  }
+
+  #note(reason: string): void {
+    this.#host.errors.note(this.device.deviceId, reason);
+  }
+
+  #takePubrel(reader: PacketReader): void {
+    expectFlags(reader, 2);
+    const messageId = readMessageId(reader);
+    const known = this.#unreleased.delete(messageId);
+    this.#acknowledge(PACKET.pubcomp, messageId, known || this.#version !== 5 ? 0 : REASON.packetIdNotFound);
+  }
+
+  #takeSubscribe(reader: PacketReader): void {
+    expectFlags(reader, 2);
+    const packet = readSubscribe(reader, this.#version);
+    if (packet.properties?.subscriptionIdentifier !== undefined) return this.#link.end("subscription-identifier");
+    const codes = packet.subscriptions.map(({ topic, qos }) => this.#subscribe(topic, Math.min(qos, 1)));
+    const shown = codes.map((code) => (code >= SUBACK_FAILURE && this.#version !== 5 ? SUBACK_FAILURE : code));
+    this.#link.write(suback("suback", this.#version, packet.messageId ?? 0, shown));
+  }
+
+  /** @returns the reason code of MQTT 5 */
+  #subscribe(filter: string, qos: number): number {
+    if (!this.#host.topics.isGranted(filter)) return REASON.filterNotServed;
+    return this.subscriptions.add(filter, qos) ? qos : REASON.quotaExceeded;
+  }
+
+  #takeUnsubscribe(reader: PacketReader): void {
+    expectFlags(reader, 2);
+    const packet = readUnsubscribe(reader, this.#version);
+    const codes = packet.unsubscriptions.map((filter) =>
+      this.subscriptions.remove(filter) ? REASON.success : REASON.noSubscriptionExisted,
+    );
+    this.#link.write(suback("unsuback", this.#version, packet.messageId ?? 0, codes));
+  }
+
+  #acknowledge(kind: Acknowledgement, messageId: number, reason: number): void {
+    this.#units.open().acknowledgements.push((kind << 24) | (messageId << 8) | reason);
+  }
+
+  #endUnstored(thrown: unknown): void {
+    const { code } = AppError.from(thrown);
+    this.#link.end(endReasonOf(code), code);
+    this.#host.log.warn("Messages of a device could not be stored", {
+      deviceId: this.device.deviceId,
+      error: thrown,
+    });
+  }
+
+  /** In one write. */
+  #acknowledgeUnits(units: readonly Unit[]): void {
+    if (this.#link.isClosed()) return;
+    const count = units.reduce((sum, { acknowledgements }) => sum + acknowledgements.length, 0);
+    if (count > 0) {
+      const bytes = Buffer.allocUnsafe(count * ACKNOWLEDGEMENT_BYTES);
+      let at = 0;
+      for (const { acknowledgements } of units) {
+        for (const packed of acknowledgements) {
+          const kind = (packed >> 24) as Acknowledgement;
+          at = writeAcknowledgement(bytes, at, kind, (packed >> 8) & 0xffff, packed & 0xff);
+        }
+      }
+      this.#host.counters.publishesAcknowledged += count;
+      this.#link.write(bytes.subarray(0, at));
+    }
+    for (const { answers } of units) {
+      for (const answer of answers) this.send(answer);
+    }
+    this.#link.onSettled();
+  }
+}
+
+/** @throws MalformedPacket */
+export function expectFlags(reader: PacketReader, flags: number): void {
+  if ((reader.first & 0x0f) !== flags) throw new MalformedPacket("Reserved bits of a packet are set");
+}
+
+function readMessageId({ buffer, start, end }: PacketReader): number {
+  if (end - start < 2) throw new MalformedPacket("A packet without its identifier");
+  return buffer.readUInt16BE(start);
+}

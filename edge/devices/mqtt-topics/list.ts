@@ -1,0 +1,17 @@
+import type { TelemetryIntake } from "../device-session.ts";
+import { createMqttTopics, type MqttTopics } from "../mqtt-handlers.ts";
+import type { DeviceData } from "../ports.ts";
+import { announcedTopics } from "./announced.ts";
+import { attributeTopics } from "./attributes.ts";
+import { gatewayTopics } from "./gateway.ts";
+import { telemetryTopics } from "./telemetry.ts";
+
+export interface MqttTopicDeps {
+  readonly data: DeviceData;
+  readonly intake: TelemetryIntake;
+}
+
+/** The whole device API over MQTT: a line for each of its parts. */
+export function allMqttTopics({ data, intake }: MqttTopicDeps): MqttTopics {
+  return createMqttTopics([telemetryTopics(intake), attributeTopics(data), gatewayTopics(), announcedTopics()]);
+}
