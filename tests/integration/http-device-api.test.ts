@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import type { Hono } from "hono";
-import { createDeviceHttpApi, type DeviceHttpOptions } from "../../edge/devices/http-device-api.ts";
+import { createDeviceHttpApi } from "../../edge/devices/http-device-api.ts";
+import type { DeviceHttpOptions } from "../../edge/devices/http-routes.ts";
 import { AppError, type ErrorCode } from "../../shared/core/errors.ts";
 import { readValue } from "../../shared/entities/values.ts";
 import { serveHttp } from "../../shared/runtime/http-server.ts";

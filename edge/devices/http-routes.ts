@@ -1,0 +1,92 @@
+import { type Context, Hono } from "hono";
+import type { Clock } from "../../shared/core/clock.ts";
+import { AppError } from "../../shared/core/errors.ts";
+import type { DeviceErrors } from "./device-errors.ts";
+import { type BodyLimits, createBodyReader, type ReadBody } from "./http-body.ts";
+import type { AuthenticatedDevice, DeviceData, DeviceDirectory, DeviceEvents } from "./ports.ts";
+import type { ServerTimes } from "./server-times.ts";
+import type { WaitLimits } from "./waits.ts";
+
+// What every file with routes of the device API over HTTP builds on.
+
+export interface DeviceHttpDeps {
+  readonly clock: Clock;
+  readonly directory: DeviceDirectory;
+  readonly data: DeviceData;
+  readonly events: DeviceEvents;
+  readonly errors: DeviceErrors;
+  /** Shared with the other protocols of the edge. */
+  readonly times: ServerTimes;
+  /** The error object of the REST convention, with its status. */
+  readonly errorResponse: (error: AppError) => Response;
+}
+
+export interface DeviceHttpOptions extends BodyLimits, WaitLimits {
+  /** How long a request waits that does not say. @default 60_000 */
+  readonly waitMs?: number;
+  /** The longest that it may ask for; the server's own idle time-out has to be longer. @default 100_000 */
+  readonly waitMaxMs?: number;
+}
+
+export interface DeviceRoutes {
+  readonly api: Hono;
+  readonly readBody: ReadBody;
+  /**
+   * Serves the device whose token is in the path; without one it is answered with an empty 401. What `serve` throws is the device's last
+   * error and the answer.
+   */
+  readonly withDevice: (
+    context: Context,
+    serve: (device: AuthenticatedDevice) => Promise<Response>,
+  ) => Promise<Response>;
+  /** How long a request wants to wait (`?timeout=`), within the limits. @throws AppError INVALID_ARGUMENT */
+  readonly waitMsOf: (context: Context) => number;
+}
+
+export function createDeviceRoutes(
+  { directory, errors, errorResponse }: DeviceHttpDeps,
+  options: DeviceHttpOptions,
+): DeviceRoutes {
+  const { waitMs = 60_000, waitMaxMs = 100_000 } = options;
+  return {
+    api: new Hono(),
+    readBody: createBodyReader(options),
+    withDevice: async (context, serve) => {
+      const device = await directory.findByAccessToken(context.req.param("token") ?? "");
+      if (device === null) return emptyAnswer(401);
+      try {
+        return await serve(device);
+      } catch (thrown) {
+        const error = AppError.from(thrown);
+        errors.note(device.deviceId, `${context.req.method} was refused: ${error.message}`);
+        return errorResponse(error);
+      }
+    },
+    waitMsOf: (context) => Math.min(readTimeout(context.req.query("timeout"), waitMs), waitMaxMs),
+  };
+}
+
+function readTimeout(text: string | undefined, defaultMs: number): number {
+  if (text === undefined) return defaultMs;
+  if (!/^[0-9]{1,9}$/.test(text)) {
+    throw new AppError(
+      "INVALID_ARGUMENT",
+      `Expected a number of ms as timeout, got ${JSON.stringify(text.slice(0, 32))}`,
+      { field: "timeout" },
+    );
+  }
+  return Number(text);
+}
+
+export function emptyAnswer(status: number): Response {
+  return new Response(null, { status });
+}
+
+export function jsonAnswer(text: string): Response {
+  return new Response(text, { headers: { "content-type": "application/json" } });
+}
+
+/** To a request that waited when the device was deleted, or its token changed. */
+export function deviceDeleted(): Response {
+  return new Response("Device was deleted!", { status: 403 });
+}
