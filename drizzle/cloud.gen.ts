@@ -233,5 +233,24 @@ export const MIGRATIONS: readonly Migration[] = [
     "statements": [
       "ALTER TABLE \"audit_log\" ADD COLUMN \"seq\" bigint NOT NULL GENERATED ALWAYS AS IDENTITY (sequence name \"audit_log_seq_seq\" INCREMENT BY 1 MINVALUE 1 MAXVALUE 9223372036854775807 START WITH 1 CACHE 1);"
     ]
+  },
+  {
+    "id": "0018_tenant-profiles",
+    "hash": "504d8e81b6ccd3b04bf908cae4ddd424c6b06d05890009ddb5efa731cea530b5",
+    "statements": [
+      "CREATE TABLE \"tenant_profile\" (\n\t\"id\" uuid PRIMARY KEY NOT NULL,\n\t\"name\" text NOT NULL,\n\t\"description\" text,\n\t\"is_default\" boolean NOT NULL,\n\t\"profile_data\" json NOT NULL,\n\t\"version\" bigint DEFAULT 1 NOT NULL,\n\t\"created_ms\" bigint NOT NULL\n);",
+      "-- By hand: the first profile, which tenants of before have too.\nINSERT INTO \"tenant_profile\" (\"id\", \"name\", \"is_default\", \"profile_data\", \"created_ms\")\nVALUES ('13814000-1dd2-11b2-8080-808080808081', 'Default', true, '{\"configuration\":{\"type\":\"DEFAULT\"}}', (extract(epoch FROM now()) * 1000)::bigint);",
+      "ALTER TABLE \"tenant\" ADD COLUMN \"profile_id\" uuid NOT NULL DEFAULT '13814000-1dd2-11b2-8080-808080808081';",
+      "ALTER TABLE \"tenant\" ALTER COLUMN \"profile_id\" DROP DEFAULT;",
+      "CREATE UNIQUE INDEX \"tenant_profile_name\" ON \"tenant_profile\" USING btree (\"name\");",
+      "CREATE UNIQUE INDEX \"tenant_profile_default\" ON \"tenant_profile\" USING btree (\"is_default\") WHERE \"tenant_profile\".\"is_default\";",
+      "-- By hand from here on: triggers keep the limits, so that nothing that is made in whatever way goes past them.\nCREATE FUNCTION \"check_entity_limit\"(\"owner\" uuid, \"kind\" text) RETURNS void LANGUAGE plpgsql AS $$\nDECLARE\n  key text := CASE kind WHEN 'DEVICE' THEN 'maxDevices' WHEN 'ASSET' THEN 'maxAssets' WHEN 'CUSTOMER' THEN 'maxCustomers' WHEN 'USER' THEN 'maxUsers'\n    WHEN 'DASHBOARD' THEN 'maxDashboards' WHEN 'RULE_CHAIN' THEN 'maxRuleChains' WHEN 'EDGE' THEN 'maxEdges' END;\n  allowed bigint := (SELECT (p.profile_data #>> ARRAY['configuration', key])::bigint FROM tenant t JOIN tenant_profile p ON p.id = t.profile_id WHERE t.id = owner);\n  stored bigint;\nBEGIN\n  IF coalesce(allowed, 0) = 0 THEN RETURN; END IF;\n  -- One after the other: what others make at the same moment counts.\n  PERFORM FROM tenant WHERE id = owner FOR NO KEY UPDATE;\n  stored := CASE kind\n    WHEN 'USER' THEN (SELECT count(*) FROM app_user WHERE tenant_id = owner)\n    WHEN 'EDGE' THEN (SELECT count(*) FROM edge WHERE tenant_id = owner)\n    ELSE (SELECT count(*) FROM entity WHERE tenant_id = owner AND entity_type = kind) END;\n  IF stored > allowed THEN\n    RAISE EXCEPTION USING ERRCODE = 'SK001', MESSAGE = initcap(replace(kind, '_', ' ')) || 's limit reached: the tenant has ' || allowed || ', which is all that its profile allows',\n      DETAIL = json_build_object('entityType', kind, 'limit', allowed)::text;\n  END IF;\nEND $$;",
+      "CREATE FUNCTION \"check_added_entities\"() RETURNS trigger LANGUAGE plpgsql AS $$\nBEGIN\n  PERFORM check_entity_limit(a.tenant_id, a.entity_type) FROM (SELECT DISTINCT tenant_id, entity_type FROM added) AS a;\n  RETURN NULL;\nEND $$;",
+      "CREATE FUNCTION \"check_added\"() RETURNS trigger LANGUAGE plpgsql AS $$\nBEGIN\n  PERFORM check_entity_limit(a.tenant_id, TG_ARGV[0]) FROM (SELECT DISTINCT tenant_id FROM added) AS a;\n  RETURN NULL;\nEND $$;",
+      "CREATE TRIGGER \"entity_limit\" AFTER INSERT ON \"entity\" REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION check_added_entities();",
+      "CREATE TRIGGER \"entity_limit\" AFTER INSERT ON \"app_user\" REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION check_added('USER');",
+      "CREATE TRIGGER \"entity_limit\" AFTER INSERT ON \"edge\" REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION check_added('EDGE');",
+      "CREATE TRIGGER \"audit\" AFTER INSERT OR UPDATE OR DELETE ON \"tenant_profile\" FOR EACH ROW\n  WHEN (coalesce(current_setting('skerry.caller', true), '') <> '') EXECUTE FUNCTION audit_change('TENANT_PROFILE', 'id', 'name');"
+    ]
   }
 ];

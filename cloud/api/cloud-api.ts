@@ -60,6 +60,7 @@ import { addGapRoutes } from "./gaps.ts";
 import { addLifecycleEventRoutes } from "./lifecycle-events.ts";
 import { addParkedRoutes } from "./parked.ts";
 import { addSyncRoutes } from "./sync.ts";
+import { addTenantProfileRoutes } from "./tenant-profiles.ts";
 import { addSystemRoutes, addTenantRoutes } from "./tenants.ts";
 import { addUserLinkRoutes, addUserWriteRoutes } from "./users.ts";
 
@@ -149,6 +150,7 @@ export function createCloudApi(deps: CloudApiDeps): CloudApi {
   addTelemetryRoutes(app, { ...telemetry, saveTelemetry: wakingSave(deps.saveTelemetry, live) });
   addAuditRoutes(app, deps);
   addSystemRoutes(app, deps);
+  addTenantProfileRoutes(app, deps);
   addTenantRoutes(app, deps);
   addOpenApiRoutes(app, { title: "Skerry cloud", version: deps.version });
   addHealthRoutes(app, deps);

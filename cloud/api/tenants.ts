@@ -1,5 +1,4 @@
 import * as z from "zod";
-import { AppError } from "../../shared/core/errors.ts";
 import { NULL_UUID, type Uuid } from "../../shared/core/ids.ts";
 import type { Json } from "../../shared/entities/entity-record.ts";
 import {
@@ -16,9 +15,11 @@ import { mapPage, pageQuery, parseIdList, toPageRequest } from "../../shared/res
 import type { Principal } from "../../shared/rest/principal.ts";
 import type { ResourceDeps } from "../../shared/rest/resource.ts";
 import { EVERY_ROLE, TENANT_ADMIN, type RouteTable } from "../../shared/rest/route.ts";
+import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { findUser } from "../../shared/store/user-store.ts";
 import { writeAudit } from "../store/audit-store.ts";
 import { runTransaction } from "../store/downlink-store.ts";
+import { findTenantProfiles, LIMITS, readLimits } from "../store/tenant-profile-store.ts";
 import { deleteTenant } from "../store/tenant-removal.ts";
 import {
   countOfTenant,
@@ -40,9 +41,6 @@ const tag = "Tenants";
 const SYS_ADMIN = ["SYS_ADMIN"] as const;
 const ADMINS = ["SYS_ADMIN", "TENANT_ADMIN"] as const;
 
-/** The one profile that all tenants have; its limits are settings of the cloud. */
-const DEFAULT_PROFILE = { id: "13814000-1dd2-11b2-8080-808080808081" as Uuid, name: "Default" } as const;
-
 const contactInput = {
   country: textInput("country").nullish(),
   state: textInput("state").nullish(),
@@ -60,6 +58,7 @@ const tenantInput = z
     id: idInput.nullish(),
     title: nameInput("Tenant", "title"),
     region: textInput("region").nullish(),
+    tenantProfileId: idInput.nullish(),
     ...contactInput,
     version: versionInput.nullish(),
     additionalInfo: jsonObjectInput.nullish(),
@@ -88,12 +87,10 @@ const tenantSchema = z
   })
   .meta({ id: "Tenant" });
 const tenantInfoSchema = tenantSchema.extend({ tenantProfileName: z.string() }).meta({ id: "TenantInfo" });
-const profileInfoSchema = z.object({ id: entityIdSchema, name: z.string() }).meta({ id: "TenantProfileInfo" });
 
 /** Add them behind all other routes below /api/tenant/: `{tenantId}` would match their names. */
 export function addTenantRoutes(routes: RouteTable, deps: TenantDeps): void {
   addTenantListRoutes(routes, deps);
-  addTenantProfileRoutes(routes);
   addTenantReadRoutes(routes, deps);
   addTenantWriteRoutes(routes, deps);
 }
@@ -108,7 +105,10 @@ function addTenantReadRoutes(routes: RouteTable, { db }: TenantDeps): void {
       access: ADMINS,
       answer: tenantInfoSchema,
     },
-    async (call) => tenantInfoToRest(await getTenant(db, ownTenant(call.principal, call.uuid("tenantId")))),
+    async (call) => {
+      const tenant = await getTenant(db, ownTenant(call.principal, call.uuid("tenantId")));
+      return (await tenantInfos(db, [tenant]))(tenant);
+    },
   );
   routes.add(
     {
@@ -169,39 +169,9 @@ function addTenantListRoutes(routes: RouteTable, { db }: TenantDeps): void {
       query: pageQuery,
       answer: pageSchema(tenantInfoSchema),
     },
-    async ({ query }) => mapPage(await listTenants(db, toPageRequest(query)), tenantInfoToRest),
-  );
-}
-
-function addTenantProfileRoutes(routes: RouteTable): void {
-  const info: z.input<typeof profileInfoSchema> = {
-    id: { entityType: "TENANT_PROFILE", id: DEFAULT_PROFILE.id },
-    name: DEFAULT_PROFILE.name,
-  };
-  routes.add(
-    {
-      method: "get",
-      path: "/api/tenantProfileInfo/default",
-      tag,
-      summary: "The profile of new tenants",
-      access: SYS_ADMIN,
-      answer: profileInfoSchema,
-    },
-    () => Promise.resolve(info),
-  );
-  routes.add(
-    {
-      method: "get",
-      path: "/api/tenantProfileInfo/{tenantProfileId}",
-      tag,
-      summary: "A profile of tenants; there is one",
-      access: SYS_ADMIN,
-      answer: profileInfoSchema,
-    },
-    (call) => {
-      const id = call.uuid("tenantProfileId");
-      if (id === DEFAULT_PROFILE.id) return Promise.resolve(info);
-      throw new AppError("NOT_FOUND", `Tenant profile with id [${id}] is not found`);
+    async ({ query }) => {
+      const found = await listTenants(db, toPageRequest(query));
+      return mapPage(found, await tenantInfos(db, found.data));
     },
   );
 }
@@ -218,10 +188,11 @@ function addTenantWriteRoutes(routes: RouteTable, deps: TenantDeps): void {
       body: tenantInput,
       answer: tenantSchema,
     },
-    async ({ body: { id, title, version, region, additionalInfo, ...contact } }) => {
+    async ({ body: { id, title, version, region, tenantProfileId, additionalInfo, ...contact } }) => {
       const fields = { region: region ?? null, additionalInfo: additionalInfo ?? null };
       const given = Object.fromEntries(CONTACT_FIELDS.map((field) => [field, contact[field] ?? null]));
-      const save = { id: id ?? null, title, expectedVersion: version ?? null, body: { ...given, ...fields } };
+      const names = { id: id ?? null, title, profileId: tenantProfileId ?? null };
+      const save = { ...names, expectedVersion: version ?? null, body: { ...given, ...fields } };
       return tenantToRest(await runTransaction(db, (tx) => saveTenant(tx, deps, save)));
     },
   );
@@ -258,6 +229,7 @@ const COUNTED = {
   customers: "CUSTOMER",
   users: "USER",
   dashboards: "DASHBOARD",
+  ruleChains: "RULE_CHAIN",
   edges: "EDGE",
 } as const;
 
@@ -273,12 +245,15 @@ export function addSystemRoutes(routes: RouteTable, { db, version }: Pick<Tenant
       answer: z.record(z.string(), z.int()),
     },
     async ({ principal }) => {
-      const counts = await countOfTenant(db, principal.tenantId);
+      const [counts, limits] = await Promise.all([
+        countOfTenant(db, principal.tenantId),
+        readLimits(db, principal.tenantId),
+      ]);
       const entries = Object.entries(COUNTED).flatMap(([name, type]) => [
         [name, counts.get(type) ?? 0] as const,
-        [`max${name.charAt(0).toUpperCase()}${name.slice(1)}`, 0] as const,
+        [LIMITS[type], limits.get(LIMITS[type]) ?? 0] as const,
       ]);
-      return Object.fromEntries(entries);
+      return { ...Object.fromEntries(entries), alarms: counts.get("ALARM") ?? 0, maxAlarms: 0 };
     },
   );
   routes.add(
@@ -295,7 +270,7 @@ export function addSystemRoutes(routes: RouteTable, { db, version }: Pick<Tenant
 }
 
 function tenantToRest(tenant: Tenant): z.input<typeof tenantSchema> {
-  const { id, title, version, createdMs, body } = tenant;
+  const { id, title, profileId, version, createdMs, body } = tenant;
   const contact = Object.fromEntries(CONTACT_FIELDS.map((field) => [field, textOf(body[field])]));
   return {
     id: restId("TENANT", id),
@@ -303,15 +278,23 @@ function tenantToRest(tenant: Tenant): z.input<typeof tenantSchema> {
     title,
     name: title,
     region: textOf(body["region"]),
-    tenantProfileId: { entityType: "TENANT_PROFILE", id: DEFAULT_PROFILE.id },
+    tenantProfileId: { entityType: "TENANT_PROFILE", id: profileId },
     ...(contact as Record<(typeof CONTACT_FIELDS)[number], string | null>), // made from these fields
     version,
     additionalInfo: infoOf(body["additionalInfo"]),
   };
 }
 
-function tenantInfoToRest(tenant: Tenant): z.input<typeof tenantInfoSchema> {
-  return { ...tenantToRest(tenant), tenantProfileName: DEFAULT_PROFILE.name };
+async function tenantInfos(db: Queryable, tenants: readonly Tenant[]) {
+  const profiles = await findTenantProfiles(
+    db,
+    tenants.map(({ profileId }) => profileId),
+  );
+  const names = new Map(profiles.map(({ id, name }) => [id, name]));
+  return (tenant: Tenant): z.input<typeof tenantInfoSchema> => ({
+    ...tenantToRest(tenant),
+    tenantProfileName: names.get(tenant.profileId) ?? "",
+  });
 }
 
 function textOf(value: Json | undefined): string | null {

@@ -3,7 +3,7 @@ import type { Clock } from "../../shared/core/clock.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { Change } from "../../shared/entities/change.ts";
-import { sqlStateOf } from "../../shared/postgres/connect.ts";
+import { databaseError, sqlStateOf } from "../../shared/postgres/connect.ts";
 import { arrayParam } from "../../shared/store/array-param.ts";
 import { toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
 import type { Outcome, Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
@@ -263,7 +263,9 @@ export async function runTransaction<T>(db: Queryable, work: (tx: Queryable) => 
     try {
       return await db.transaction(work);
     } catch (error) {
-      if (attempt === ATTEMPTS_MAX || sqlStateOf(error) !== DEADLOCK_DETECTED) throw error;
+      const state = sqlStateOf(error);
+      if (state === DEADLOCK_DETECTED && attempt < ATTEMPTS_MAX) continue;
+      throw state === undefined ? error : databaseError(error);
     }
   }
 }

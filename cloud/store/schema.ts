@@ -7,9 +7,32 @@ import { seqRanges } from "../../shared/store/seq-ranges.ts";
 const sequence = (name: string) => bigint(name, { mode: "number" }).notNull();
 const timeMs = (name: string) => bigint(name, { mode: "number" }).notNull();
 
+/** What tenants may have. The SQL adds by hand the first one, which is the default, and the triggers that keep the limits. */
+export const tenantProfile = pgTable(
+  "tenant_profile",
+  {
+    id: uuid("id").primaryKey(),
+    name: text("name").notNull(),
+    description: text("description"),
+    isDefault: boolean("is_default").notNull(),
+    /** `configuration` holds the limits: maxDevices and so on; absent or 0: none. */
+    profileData: json("profile_data").notNull(),
+    version: bigint("version", { mode: "number" }).notNull().default(1),
+    createdMs: timeMs("created_ms"),
+  },
+  (table) => [
+    uniqueIndex("tenant_profile_name").on(table.name),
+    uniqueIndex("tenant_profile_default")
+      .on(table.isDefault)
+      .where(sql`${table.isDefault}`),
+  ],
+);
+
 export const tenant = pgTable("tenant", {
   id: uuid("id").primaryKey(),
   title: text("title").notNull(),
+  /** A new one has the default profile, unless another is named. */
+  profileId: uuid("profile_id").notNull(),
   version: bigint("version", { mode: "number" }).notNull().default(1),
   createdMs: timeMs("created_ms"),
   body: json("body").notNull(),

@@ -1,8 +1,9 @@
-import { and, asc, count, desc, eq, ilike, inArray, sql } from "drizzle-orm";
+import { asc, count, desc, eq, ilike, inArray, sql } from "drizzle-orm";
 import { AppError } from "../../shared/core/errors.ts";
 import { createUuid, NULL_UUID, type Uuid } from "../../shared/core/ids.ts";
 import type { Json } from "../../shared/entities/entity-record.ts";
 import type { User } from "../../shared/entities/user.ts";
+import { alarm } from "../../shared/store/alarm-tables.ts";
 import { containsPattern, toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
 import { ensureDefaultProfiles } from "../../shared/store/profile-store.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
@@ -10,10 +11,12 @@ import { appUser, entity } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { createUser } from "../../shared/store/user-store.ts";
 import { edge, tenant } from "./schema.ts";
+import { keepTenantProfile } from "./tenant-profile-store.ts";
 
 export interface Tenant {
   readonly id: Uuid;
   readonly title: string;
+  readonly profileId: Uuid;
   readonly version: number;
   readonly createdMs: number;
   /** Region, contact, additionalInfo. */
@@ -49,7 +52,7 @@ export function createTenant(
   { adminEmail, adminPasswordHash }: NewTenant,
 ): Promise<{ readonly tenantId: Uuid; readonly admin: User }> {
   return db.transaction(async (tx) => {
-    const { id: tenantId } = await insertTenant(tx, deps, { title: FIRST_TENANT_TITLE, body: {} });
+    const { id: tenantId } = await insertTenant(tx, deps, { title: FIRST_TENANT_TITLE, profileId: null, body: {} });
     const admin = await createUser(tx, deps, {
       tenantId,
       customerId: null,
@@ -64,11 +67,12 @@ export function createTenant(
 async function insertTenant(
   tx: Queryable,
   deps: StoreDeps,
-  { title, body }: Pick<Tenant, "title" | "body">,
+  { title, profileId, body }: Pick<TenantSave, "title" | "profileId" | "body">,
 ): Promise<Tenant> {
   const made: Tenant = {
     id: createUuid(deps.clock, deps.random),
     title,
+    profileId: await keepTenantProfile(tx, profileId),
     version: 1,
     createdMs: Math.round(deps.clock.nowMs()),
     body,
@@ -102,21 +106,32 @@ export function createFirstSystemAdmin(db: Queryable, deps: StoreDeps, first: Sy
 export interface TenantSave extends Pick<Tenant, "title" | "body"> {
   /** null: a new one. */
   readonly id: Uuid | null;
+  /** null: as it is; of a new tenant the default one. */
+  readonly profileId: Uuid | null;
   /** The version that the author has seen; null: overwrite. */
   readonly expectedVersion: number | null;
 }
 
-/** A new tenant has its default profiles, and no users. @throws AppError NOT_FOUND, VERSION_CONFLICT */
+/**
+ * A new tenant has its default profiles, and no users.
+ *
+ * @throws AppError NOT_FOUND, VERSION_CONFLICT, INVALID_ARGUMENT for a profile that there is not
+ */
 export async function saveTenant(tx: Queryable, deps: StoreDeps, save: TenantSave): Promise<Tenant> {
-  const { id, title, body, expectedVersion } = save;
-  if (id === null) return insertTenant(tx, deps, { title, body });
+  const { id, title, body, profileId, expectedVersion } = save;
+  if (id === null) return insertTenant(tx, deps, save);
   const [stored] = await tx.select().from(tenant).where(eq(tenant.id, id)).for("update");
   if (stored === undefined) throw tenantNotFound(id);
   if (expectedVersion !== null && expectedVersion !== stored.version)
     throw new AppError("VERSION_CONFLICT", "Tenant was already changed by someone else");
   const rows = await tx
     .update(tenant)
-    .set({ title, body, version: stored.version + 1 })
+    .set({
+      title,
+      body,
+      profileId: profileId === null ? stored.profileId : await keepTenantProfile(tx, profileId),
+      version: stored.version + 1,
+    })
     .where(eq(tenant.id, id))
     .returning();
   return toTenant(rows[0] ?? stored);
@@ -185,28 +200,31 @@ function sortColumn(property: string | undefined) {
   }
 }
 
-/** How many there are of each kind: entity types of the REST convention, USER and EDGE among them. */
+/** How many there are of each kind: entity types of the REST convention, USER, EDGE and ALARM among them. */
 export async function countOfTenant(db: Queryable, tenantId: Uuid): Promise<ReadonlyMap<string, number>> {
-  const [entities, users, edges] = await Promise.all([
+  const [entities, users, edges, alarms] = await Promise.all([
     db
       .select({ type: entity.entityType, count: count() })
       .from(entity)
       .where(eq(entity.tenantId, tenantId))
       .groupBy(entity.entityType),
     db.select({ count: count() }).from(appUser).where(eq(appUser.tenantId, tenantId)),
+    db.select({ count: count() }).from(edge).where(eq(edge.tenantId, tenantId)),
     db
       .select({ count: count() })
-      .from(edge)
-      .where(and(eq(edge.tenantId, tenantId))),
+      .from(alarm)
+      .innerJoin(entity, eq(entity.id, alarm.originatorId))
+      .where(eq(entity.tenantId, tenantId)),
   ]);
   return new Map([
     ...entities.map(({ type, count: number }) => [type, number] as const),
     ["USER", users[0]?.count ?? 0] as const,
     ["EDGE", edges[0]?.count ?? 0] as const,
+    ["ALARM", alarms[0]?.count ?? 0] as const,
   ]);
 }
 
 function toTenant(row: typeof tenant.$inferSelect): Tenant {
   // Columns written from a Tenant.
-  return { ...row, id: row.id as Uuid, body: row.body as Tenant["body"] };
+  return { ...row, id: row.id as Uuid, profileId: row.profileId as Uuid, body: row.body as Tenant["body"] };
 }

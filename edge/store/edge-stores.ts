@@ -111,7 +111,7 @@ export async function openEdgeStores(deps: EdgeStoresDeps): Promise<EdgeStores> 
     instance,
     groupCommit,
     outbox: createOutbox(sql),
-    parked: createParkedItems({ db, groupCommit, blobs }),
+    parked: createParkedItems({ db, groupCommit, blobs, clock }),
     blobs,
     registry,
     readSite: () => readSite(db),

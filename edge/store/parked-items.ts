@@ -1,4 +1,5 @@
-import { and, asc, eq, gt, inArray, isNull, lte, ne, sql } from "drizzle-orm";
+import { and, asc, eq, gt, inArray, isNull, lte, ne, notBetween, sql } from "drizzle-orm";
+import type { Clock } from "../../shared/core/clock.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { Change, SentChange } from "../../shared/entities/change.ts";
 import { isEntityType } from "../../shared/entities/entity-types.ts";
@@ -63,26 +64,34 @@ export interface ParkedItems {
   replay(filter: ParkedFilter): Promise<ReplayResult>;
   /** @returns how many were given up */
   discard(filter: ParkedFilter): Promise<number>;
-  /** Replays what another version of the cloud did not know. */
-  replayUnsupported(cloudVersion: string): Promise<ReplayResult>;
+  /** Replays what may be taken by now: what another version of the cloud did not know, and what the tenant had no room for. */
+  replayHopeful(cloudVersion: string): Promise<ReplayResult>;
 }
 
 export interface ParkedItemsDeps {
   readonly db: Queryable;
   readonly groupCommit: Pick<GroupCommit, "run">;
   readonly blobs: Pick<BlobStore, "readWhole">;
+  readonly clock: Pick<Clock, "nowMs">;
 }
+
+/** What the tenant had no room for waits for so long at least: a link that flaps must not send all of it each time. */
+const ROOM_WAIT_MS = 10 * 60_000;
 
 /** Items that one transaction replays: devices wait for it. */
 const REPLAYED_AT_ONCE: Readonly<Record<UplinkLane, number>> = { config: 100, telemetry: 2_000 };
 
 export function createParkedItems(deps: ParkedItemsDeps): ParkedItems {
-  const { db } = deps;
+  const { clock, db } = deps;
   return {
     list: (filter, page) => listParked(db, filter, page),
     replay: (filter) => replayAll(deps, filter),
     discard: (filter) => db.transaction((tx) => discard(tx, filter)),
-    replayUnsupported: (cloudVersion) => replayAll(deps, { code: "UNSUPPORTED_ITEM", notRefusedBy: cloudVersion }),
+    replayHopeful: async (cloudVersion) => {
+      const unknown = await replayAll(deps, { code: "UNSUPPORTED_ITEM", notRefusedBy: cloudVersion });
+      const roomless = await replayAll(deps, { code: "ENTITY_LIMIT", notAroundMs: clock.nowMs() });
+      return { replayed: unknown.replayed + roomless.replayed, kept: unknown.kept + roomless.kept };
+    },
   };
 }
 
@@ -121,6 +130,8 @@ async function listParked(db: Queryable, filter: ParkedFilter, page: PageRequest
 interface ReplayFilter extends ParkedFilter {
   /** Only what another version refused. */
   readonly notRefusedBy?: string;
+  /** Only what was not parked in the last minutes before, by a clock that may have been set. */
+  readonly notAroundMs?: number;
 }
 
 /** What is refused again meanwhile is left for the next time. */
@@ -266,8 +277,14 @@ async function forgetDecided(tx: Queryable, lane: UplinkLane): Promise<void> {
     .where(and(eq(parkedItem.lane, lane), sql`${parkedItem.decision} is not null`, sql`${parkedItem.seq} < ${oldest}`));
 }
 
-function selected({ notRefusedBy, ...filter }: ReplayFilter) {
-  return and(undecided(filter), notRefusedBy === undefined ? undefined : ne(parkedItem.refusedBy, notRefusedBy));
+function selected({ notRefusedBy, notAroundMs, ...filter }: ReplayFilter) {
+  return and(
+    undecided(filter),
+    notRefusedBy === undefined ? undefined : ne(parkedItem.refusedBy, notRefusedBy),
+    notAroundMs === undefined
+      ? undefined
+      : notBetween(parkedItem.parkedMs, Math.round(notAroundMs - ROOM_WAIT_MS), Math.round(notAroundMs)),
+  );
 }
 
 function undecided({ lane, seq, code }: ParkedFilter) {

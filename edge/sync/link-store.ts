@@ -19,7 +19,7 @@ import type { LinkStore } from "./link.ts";
 export interface LinkStoreDeps extends DownlinkDeps {
   readonly db: Queryable;
   readonly outbox: Outbox;
-  readonly parked: Pick<ParkedItems, "replayUnsupported">;
+  readonly parked: Pick<ParkedItems, "replayHopeful">;
   readonly blobs: BlobStore;
   readonly groupCommit: GroupCommit;
   readonly metrics: Pick<Metrics, "counter">;
@@ -41,7 +41,7 @@ export function createLinkStore(deps: LinkStoreDeps): LinkStore {
       for (const lane of UPLINK_LANES) await orDatabaseError(outbox.keepCommitted(lane, committed[lane]));
       // Through the one writer: a work under way belongs to one tenant or the other, never to both.
       const missedAcks = await groupCommit.run(async (tx) => ({ result: await takeOver(tx, welcome), changes: [] }));
-      await orDatabaseError(parked.replayUnsupported(welcome.cloudVersion));
+      await orDatabaseError(parked.replayHopeful(welcome.cloudVersion));
       return { missedAcks };
     },
     read: (lane, request) => orDatabaseError(outbox.read(lane, request)),

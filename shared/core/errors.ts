@@ -15,6 +15,8 @@ export const ERROR_CODES = {
   ALREADY_EXISTS: "Another item holds this name, token or key. Choose another.",
   VERSION_CONFLICT: "The item was changed since it was read. Read it again and repeat the change.",
   TOO_MANY_REQUESTS: "A limit on the rate or number of requests was reached. Wait and try again.",
+  ENTITY_LIMIT:
+    "The tenant has as many entities of this kind as its profile allows. Delete some, or raise the limit in the tenant profile; what an edge made beyond it is parked there, and sent again with its next connection.",
   EDGE_NOT_CONNECTED: "The edge holds no session with the cloud. Its changes wait and are delivered when it connects.",
   // Database server
   DATABASE_UNAVAILABLE:
@@ -73,6 +75,8 @@ export interface AppErrorOptions {
   readonly retryAfterMs?: number;
   /** Which input was wrong, as the caller wrote it. */
   readonly field?: string;
+  /** What programs are told beside the text: more members of the REST answer. */
+  readonly details?: Readonly<Record<string, string | number>>;
 }
 
 const RETRYABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -92,6 +96,7 @@ export class AppError extends Error {
   readonly retryable: boolean;
   readonly retryAfterMs: number | undefined;
   readonly field: string | undefined;
+  readonly details: Readonly<Record<string, string | number>>;
 
   constructor(code: ErrorCode, message: string, options: AppErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -100,6 +105,7 @@ export class AppError extends Error {
     this.retryable = options.retryable ?? RETRYABLE.has(code);
     this.retryAfterMs = options.retryAfterMs;
     this.field = options.field;
+    this.details = options.details ?? {};
   }
 
   /** Whatever was thrown, as an AppError; an unknown throw becomes INTERNAL with the original as cause. */

@@ -156,6 +156,9 @@ const BY_SQLSTATE: Readonly<Record<string, ErrorCode>> = {
   "3D000": "DATABASE_UNAVAILABLE",
 };
 
+/** Raised by a trigger of the cloud's schema; the detail is `{ entityType, limit }` as JSON. */
+const ENTITY_LIMIT_STATE = "SK001";
+
 /** character_not_in_repertoire, untranslatable_character: what comes as UTF-8 has no other fault than the character 0x00. */
 const ZERO_CHARACTER: ReadonlySet<string> = new Set(["22021", "22P05"]);
 
@@ -177,6 +180,11 @@ export function databaseError(thrown: unknown): AppError {
   if (code !== undefined) {
     if (ZERO_CHARACTER.has(code))
       return new AppError("INVALID_ARGUMENT", `Texts can't hold the character 0x00 (${code})`, { cause });
+    if (code === ENTITY_LIMIT_STATE) {
+      const { detail = "{}" } = cause as postgres.PostgresError; // it has this SQLSTATE
+      const details = JSON.parse(detail) as Readonly<Record<string, string | number>>; // as the trigger makes it
+      return new AppError("ENTITY_LIMIT", message, { cause, details });
+    }
     const known = BY_SQLSTATE[code];
     if (known !== undefined) return new AppError(known, `PostgreSQL refused: ${message} (${code})`, { cause });
     // Class 08: connection exceptions.

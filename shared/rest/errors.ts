@@ -12,6 +12,7 @@ export const REST_ERROR_CODES = {
   notFound: 32,
   tooManyRequests: 33,
   versionConflict: 35,
+  entityLimit: 41,
   database: 46,
 } as const;
 
@@ -33,6 +34,7 @@ const ANSWERS: Readonly<Record<ErrorCode, { readonly status: ErrorStatus; readon
   ALREADY_EXISTS: { status: 400, errorCode: REST_ERROR_CODES.badRequest },
   VERSION_CONFLICT: { status: 409, errorCode: REST_ERROR_CODES.versionConflict },
   TOO_MANY_REQUESTS: { status: 429, errorCode: REST_ERROR_CODES.tooManyRequests },
+  ENTITY_LIMIT: { status: 403, errorCode: REST_ERROR_CODES.entityLimit },
   EDGE_NOT_CONNECTED: INTERNAL,
   DATABASE_UNAVAILABLE: DATABASE,
   DATABASE_IN_USE: DATABASE,
@@ -85,6 +87,7 @@ export function errorResponse(error: AppError, nowMs: number): Response {
     errorCode,
     timestamp: nowMs,
     ...(isTold ? { field: error.field } : {}),
+    ...(status < 500 ? error.details : {}),
   };
   const headers = new Headers({ "content-type": JSON_TYPE });
   if (error.retryAfterMs !== undefined) headers.set("retry-after", String(Math.ceil(error.retryAfterMs / 1000)));

@@ -103,6 +103,7 @@ const NO_ITEMS_FAULT: ReadonlySet<ErrorCode> = new Set(["SESSION_FENCED", "PROTO
 export function refusalOf(thrown: unknown): Refusal | null {
   const error = databaseError(thrown);
   if (isDataError(thrown)) return { code: "INVALID_ARGUMENT", text: error.message };
+  if (error.code === "ENTITY_LIMIT") return { code: error.code, text: error.message };
   if (error.retryable || NO_ITEMS_FAULT.has(error.code) || sqlStateOf(thrown) !== undefined) return null;
   // A fault of this program that one item brings out: parked, it can be replayed when it is mended.
   return { code: error.code, text: error.message };

@@ -171,6 +171,50 @@ describe("applyUplink()", () => {
     expect(rows.map(({ value }) => value)).toEqual([2]);
   });
 
+  test("refuses what the tenant has no room for, lists it, goes on, and takes it later", async () => {
+    const edge = await newSpeaker();
+    const { tenantId } = cloud.first;
+    const countDevices = async () => (await cloud.call<{ devices: number }>("GET", "/api/usage")).devices;
+    const setLimit = (more: number, stored: number) => cloud.database.sql`
+      update tenant_profile set profile_data = json_build_object('configuration', json_build_object('maxDevices', ${stored + more}::int))
+      where id = (select profile_id from tenant where id = ${tenantId})`;
+    const stored = await countDevices();
+    await setLimit(1, stored);
+    const [first, second] = [newId(), newId()];
+    const asset: Change = {
+      kind: "entity-saved",
+      entity: { type: "ASSET", id: newId() },
+      body: JSON.stringify({
+        ...JSON.parse((deviceSaved(newId(), "Asset beside it") as { body: string }).body),
+        entityType: "ASSET",
+      }),
+    };
+    const { id: assetId } = asset.entity;
+    const named = { ...asset, body: JSON.stringify({ ...JSON.parse(asset.body), id: assetId }) };
+    const rejections = await edge.sendItems(
+      [deviceSaved(first, `First ${first}`), credentialsSaved(first, `token ${first}`)],
+      [deviceSaved(second, `Second ${second}`), credentialsSaved(second, `token ${second}`)],
+      [attributeSaved(second, "1")],
+      [named],
+    );
+    expect(rejections.map(({ seq, code }) => [seq, code])).toEqual([
+      [2, "ENTITY_LIMIT"],
+      [3, "NOT_FOUND"],
+    ]);
+    expect(await findDevice(second)).toBeNull();
+    expect(await findEntity(cloud.database.db, { type: "ASSET", id: assetId })).not.toBeNull();
+    const listed = await cloud.call(
+      "GET",
+      `/api/edge/${edge.account.edgeId}/parked?pageSize=10&page=0&code=ENTITY_LIMIT`,
+    );
+    expect(listed).toMatchObject({ data: [{ seq: 2, reason: expect.stringContaining("Devices limit reached") }] });
+    await setLimit(2, stored);
+    expect(await edge.sendItems([deviceSaved(second, `Second ${second}`)], [attributeSaved(second, "1")])).toEqual([]);
+    expect(await findDevice(second)).not.toBeNull();
+    expect(await countDevices()).toBe(stored + 2);
+    await cloud.database.sql`update tenant_profile set profile_data = '{"configuration":{}}'`;
+  });
+
   test("refuses the records that the database does not take, whatever the reason, and stores the others", async () => {
     const edge = await newSpeaker();
     const id = newId();

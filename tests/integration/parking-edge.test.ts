@@ -54,7 +54,7 @@ beforeEach(async () => {
   stop = new AbortController();
   running = groupCommit.runLoop(stop.signal);
   outbox = createOutbox(sql);
-  parked = createParkedItems({ db, groupCommit, blobs });
+  parked = createParkedItems({ db, groupCommit, blobs, clock });
   link = createLinkStore({
     ...deps,
     blobs,
@@ -173,6 +173,18 @@ describe("a parked config item", () => {
     expect(await countParked(database.sql)).toMatchObject({ config: 2 });
     await link.welcome(welcome({ cloudVersion: "2.1.0" }), EVERYTHING);
     expect(await listed()).toMatchObject([{ seq: 1 }]);
+    expect(groupCommit.nextSeq("config")).toBe(last + 2);
+  });
+
+  test("that the tenant had no room for is replayed with a connection some time later, not with each", async () => {
+    await makeDevice("One too many");
+    const last = groupCommit.nextSeq("config") - 1;
+    await settle("config", last, [refuse(last, "ENTITY_LIMIT")]);
+    await link.welcome(welcome(), EVERYTHING);
+    expect(await listed()).toMatchObject([{ seq: last }]);
+    await database.sql`update parked_item set parked_ms = parked_ms - 600001`;
+    await link.welcome(welcome(), EVERYTHING);
+    expect(await listed()).toEqual([]);
     expect(groupCommit.nextSeq("config")).toBe(last + 2);
   });
 

@@ -57,7 +57,7 @@ export async function startTestEdge(database: TestDatabase, clock: Clock): Promi
       saveTelemetry: () => Promise.resolve(),
       settleLatest: () => Promise.resolve(),
       events: createCloudEvents(sql),
-      parked: createParkedItems({ db, groupCommit: unitOfWork, blobs: createTestBlobs(database) }),
+      parked: createParkedItems({ db, groupCommit: unitOfWork, blobs: createTestBlobs(database), clock }),
       sources: {
         link: () => null,
         sync: () => Promise.reject(new Error("No link in this test")),
