@@ -12,7 +12,7 @@ import type { EdgeStores } from "./store/edge-stores.ts";
 import { countRemoved } from "./store/gap-store.ts";
 import { runMaintenance } from "./store/maintenance.ts";
 import { reuseRoom } from "./store/outbox-partitions.ts";
-import { openRetention } from "./store/retention.ts";
+import { createRetention } from "./store/retention.ts";
 
 // What keeps the edge's disk in order, put together from the settings.
 
@@ -47,10 +47,10 @@ export interface MaintenanceParts {
   readonly log: Log;
 }
 
-export async function runEdgeMaintenance(parts: MaintenanceParts, signal: AbortSignal): Promise<void> {
+export function runEdgeMaintenance(parts: MaintenanceParts, signal: AbortSignal): Promise<void> {
   const { clock, config, log, sentTelemetrySeq, stores, watch } = parts;
   const { groupCommit, outbox, sql } = stores;
-  const retention = await openRetention(
+  const retention = createRetention(
     { sql, outbox, nextSeq: (lane) => groupCommit.nextSeq(lane), clock, log },
     {
       historyDays: config.historyDays,
@@ -68,7 +68,7 @@ export async function runEdgeMaintenance(parts: MaintenanceParts, signal: AbortS
     cut,
     reuseRoom: (fromSeq: number, toSeq: number) => reuseRoom(sql, "telemetry", fromSeq, toSeq),
   };
-  await runMaintenance({ outbox, nextTelemetrySeq, sentTelemetrySeq, retention, ...tasks, disk, clock, log }, signal);
+  return runMaintenance({ outbox, nextTelemetrySeq, sentTelemetrySeq, retention, ...tasks, disk, clock, log }, signal);
 }
 
 function createDiskCare({ guard, quotaBytes: quota }: DiskWatch, relief: DiskReliefDeps, config: EdgeConfig) {

@@ -15,8 +15,6 @@ export interface RetentionMark {
 }
 
 export interface RetentionMarks {
-  /** Time that the edge has run in all, since its database was made. */
-  ranMs(): number;
   set(mark: Omit<RetentionMark, "ranMs">): Promise<void>;
   /** The newest one that was set at least `ageMs` of running ago; null: the edge has not run for so long. */
   before(ageMs: number): Promise<RetentionMark | null>;
@@ -25,19 +23,21 @@ export interface RetentionMarks {
 /** Of this time one mark is kept, once a newer one is there. */
 const KEPT_EVERY_MS = 6 * 3_600_000;
 
-export async function openRetentionMarks(
-  sql: Sql,
-  clock: Pick<Clock, "monotonicMs">,
-  keptMs: number,
-): Promise<RetentionMarks> {
-  const [newest] = await sql<{ ran: number }[]>`select max(ran_ms) as ran from retention_mark`;
-  const startRanMs = newest?.ran ?? 0;
+export function createRetentionMarks(sql: Sql, clock: Pick<Clock, "monotonicMs">, keptMs: number): RetentionMarks {
   const startedMs = clock.monotonicMs();
-  const ranMs = (): number => Math.round(startRanMs + clock.monotonicMs() - startedMs);
+  /** Null: not read yet. The database may be away when the edge is ready. */
+  let ranBeforeMs: number | null = null;
+  /** Time that the edge has run in all, since its database was made. */
+  const readRanMs = async (): Promise<number> => {
+    if (ranBeforeMs === null) {
+      const [newest] = await sql<{ ran: number }[]>`select max(ran_ms) as ran from retention_mark`;
+      ranBeforeMs = newest?.ran ?? 0;
+    }
+    return Math.round(ranBeforeMs + clock.monotonicMs() - startedMs);
+  };
   return {
-    ranMs,
     set: async ({ nextSeq, history }) => {
-      const at = ranMs();
+      const at = await readRanMs();
       await sql.begin(async (tx) => {
         await tx`
           insert into retention_mark (ran_ms, config_seq, telemetry_seq, history)
@@ -50,9 +50,10 @@ export async function openRetentionMarks(
       });
     },
     before: async (ageMs) => {
+      const atMs = (await readRanMs()) - ageMs;
       const [row] = await sql<{ ranMs: number; config: number; telemetry: number; history: string }[]>`
         select ran_ms as "ranMs", config_seq as config, telemetry_seq as telemetry, history::text as history
-        from retention_mark where ran_ms <= ${ranMs() - ageMs} order by ran_ms desc limit 1`;
+        from retention_mark where ran_ms <= ${atMs} order by ran_ms desc limit 1`;
       if (row === undefined) return null;
       const { config, telemetry } = row;
       const history = JSON.parse(row.history) as RetentionMark["history"]; // written by `set`

@@ -6,7 +6,7 @@ import { UPLINK_LANES } from "../../shared/sync/lanes.ts";
 import { chooseWidthMs, ensureHistory, HISTORY_WIDTHS_MS, pruneHistory, readHistory } from "./history.ts";
 import { pruneOutbox } from "./outbox-partitions.ts";
 import type { Outbox } from "./outbox.ts";
-import { openRetentionMarks } from "./retention-marks.ts";
+import { createRetentionMarks } from "./retention-marks.ts";
 
 // What goes by age and size while there is room: rows of the outbox that the cloud has committed, and local history. Nothing unsent is
 // touched here; disk-relief.ts does that when the disk is full.
@@ -36,11 +36,11 @@ const DAY_MS = 86_400_000;
 /** A partition of the history holds about this part of what may be kept. */
 const PARTITION_SHARE = 1 / 16;
 
-export async function openRetention(deps: RetentionDeps, limits: RetentionLimits): Promise<Retention> {
+export function createRetention(deps: RetentionDeps, limits: RetentionLimits): Retention {
   const { clock, log, nextSeq, outbox, sql } = deps;
   const historyMs = limits.historyDays * DAY_MS;
   const transferredMs = limits.transferredDays * DAY_MS;
-  const marks = await openRetentionMarks(sql, clock, Math.max(historyMs, transferredMs));
+  const marks = createRetentionMarks(sql, clock, Math.max(historyMs, transferredMs));
   let measured: { readonly bytes: number; readonly atMs: number } | null = null;
 
   const growthPerHour = (bytes: number): number => {

@@ -7,6 +7,8 @@ import { findDatabaseProcesses, killAll } from "../support/server-processes.ts";
 
 type Part = "program" | "database";
 
+const LAST_LINES = 12;
+
 /**
  * One end under fire: its program and its PostgreSQL. Every method leaves the program running and ready; faults of one end
  * come one after the other. An end of the program that was not meant is kept in `deaths`.
@@ -51,7 +53,7 @@ export class Victim {
   async restart(pauseMs: number): Promise<void> {
     this.#isMeant = true;
     const exitCode = await this.program.stop();
-    if (exitCode !== 0) this.deaths.push(`${this.program.name} ended with code ${exitCode} after SIGTERM`);
+    if (exitCode !== 0) this.#noteEnd(`ended with code ${exitCode} after SIGTERM`);
     await this.#startAfter(pauseMs);
   }
 
@@ -97,8 +99,13 @@ export class Victim {
 
   async #noteDeath(pid: number, exited: Promise<number>): Promise<void> {
     const code = await exited;
-    if (!this.#isMeant && this.program.pid === pid)
-      this.deaths.push(`${this.program.name} ended by itself with code ${code}`);
+    if (!this.#isMeant && this.program.pid === pid) this.#noteEnd(`ended by itself with code ${code}`);
+  }
+
+  /** With what the program said last. */
+  #noteEnd(what: string): void {
+    const lastLines = this.program.log().trimEnd().split("\n").slice(-LAST_LINES);
+    this.deaths.push([`${this.program.name} ${what}:`, ...lastLines].join("\n    "));
   }
 
   #postmaster(): number {

@@ -55,6 +55,16 @@ describe("SIGKILL", () => {
     },
   );
 
+  scenario("of the database the moment the edge is ready does not end the edge", async (bed) => {
+    const edge = await bed.startEdge();
+    for (let round = 0; round < 4; round += 1) {
+      expect(await edge.stop()).toBe(0);
+      await edge.restart();
+      edge.killDatabase();
+    }
+    await waitFor("the database to be back", async () => (await readEdgeStatus(edge)).database.state === "ready");
+  });
+
   scenario("right after a PUBACK finds the message on disk", async (bed) => {
     const edge = await bed.startEdge();
     const api = connectToEdge(edge);

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:tes
 import { ensureHistory, pruneHistory, readHistory } from "../../edge/store/history.ts";
 import { ensurePartitions, outboxTable, pruneOutbox } from "../../edge/store/outbox-partitions.ts";
 import { createOutbox } from "../../edge/store/outbox.ts";
-import { openRetention, type Retention } from "../../edge/store/retention.ts";
+import { createRetention, type Retention } from "../../edge/store/retention.ts";
 import { silentLog } from "../../shared/observe/log.ts";
 import type { Sql } from "../../shared/postgres/connect.ts";
 import { systemClock } from "../../shared/runtime/system-clock.ts";
@@ -118,7 +118,7 @@ interface HandClock {
   ranMs: number;
 }
 
-async function openWith(hands: HandClock, nextSeq = { config: 1, telemetry: 1 }): Promise<Retention> {
+function openWith(hands: HandClock, nextSeq = { config: 1, telemetry: 1 }): Retention {
   const clock = { ...systemClock, nowMs: () => hands.wallMs, monotonicMs: () => hands.ranMs };
   const deps = {
     sql,
@@ -127,7 +127,7 @@ async function openWith(hands: HandClock, nextSeq = { config: 1, telemetry: 1 })
     clock,
     log: silentLog,
   };
-  return await openRetention(deps, LIMITS);
+  return createRetention(deps, LIMITS);
 }
 
 describe("retention", () => {
@@ -137,7 +137,7 @@ describe("retention", () => {
     ["ten years ahead", NOW_MS + 3_653 * DAY_MS],
   ])("drops nothing because the clock stands %s", async (_, wallMs) => {
     const hands = { wallMs: NOW_MS, ranMs: 0 };
-    const retention = await openWith(hands);
+    const retention = openWith(hands);
     await store(NOW_MS, 10);
     await retention.round();
     hands.ranMs += 60_000;
@@ -154,14 +154,14 @@ describe("retention", () => {
 
   test("drops history once the edge has run for its days, over restarts, and not a round earlier", async () => {
     const hands = { wallMs: NOW_MS, ranMs: 0 };
-    let retention = await openWith(hands);
+    let retention = openWith(hands);
     await retention.round();
     await store(NOW_MS, 10);
     await retention.round();
     for (let day = 1; day <= 31; day += 1) {
       // A restart begins another monotonic time.
       hands.ranMs = 1_000 * day;
-      retention = await openWith(hands);
+      retention = openWith(hands);
       hands.ranMs += DAY_MS;
       hands.wallMs += DAY_MS;
       await retention.round();
@@ -175,7 +175,7 @@ describe("retention", () => {
     const nextSeq = { config: 70_001, telemetry: 1 };
     for (const seq of [0, 65_536, 131_072]) await ensurePartitions(sql, "config", seq, 0);
     await addEvents([1, 70_000, 140_000]);
-    const retention = await openWith(hands, nextSeq);
+    const retention = openWith(hands, nextSeq);
     await retention.round();
     nextSeq.config = 300_000;
     hands.ranMs = 8 * DAY_MS;

@@ -21,6 +21,7 @@ export interface EdgeStatus {
     readonly reason: { readonly code: string } | null;
   };
   readonly lanes: { readonly config: LaneStatus; readonly telemetry: LaneStatus };
+  readonly database: { readonly state: string };
 }
 
 export async function readEdgeStatus(edge: EdgeProcess): Promise<EdgeStatus> {
