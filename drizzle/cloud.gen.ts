@@ -252,5 +252,16 @@ export const MIGRATIONS: readonly Migration[] = [
       "CREATE TRIGGER \"entity_limit\" AFTER INSERT ON \"edge\" REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION check_added('EDGE');",
       "CREATE TRIGGER \"audit\" AFTER INSERT OR UPDATE OR DELETE ON \"tenant_profile\" FOR EACH ROW\n  WHEN (coalesce(current_setting('skerry.caller', true), '') <> '') EXECUTE FUNCTION audit_change('TENANT_PROFILE', 'id', 'name');"
     ]
+  },
+  {
+    "id": "0019_resource-links",
+    "hash": "8f7e035ea9ad6ff21e5a5d5a17f159286d72b511cac6a70084d09f9eb0dcd746",
+    "statements": [
+      "ALTER TABLE \"entity\" ADD COLUMN \"links\" text[];",
+      "ALTER TABLE \"entity\" ADD COLUMN \"link\" text;",
+      "CREATE INDEX \"entity_by_links\" ON \"entity\" USING gin (\"links\") WHERE \"entity\".\"links\" is not null;",
+      "CREATE INDEX \"entity_by_link\" ON \"entity\" USING btree (\"link\") WHERE \"entity\".\"link\" is not null;",
+      "UPDATE \"entity\" SET \"link\" = coalesce(\"subtype\", 'GENERAL') || ' ' || (\"body\" ->> 'resourceKey') WHERE \"entity_type\" = 'TB_RESOURCE';"
+    ]
   }
 ];

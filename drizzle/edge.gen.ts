@@ -146,5 +146,16 @@ export const MIGRATIONS: readonly Migration[] = [
     "statements": [
       "ALTER TABLE \"app_user\" ADD COLUMN \"is_copy\" boolean DEFAULT false NOT NULL;"
     ]
+  },
+  {
+    "id": "0012_resource-links",
+    "hash": "8f7e035ea9ad6ff21e5a5d5a17f159286d72b511cac6a70084d09f9eb0dcd746",
+    "statements": [
+      "ALTER TABLE \"entity\" ADD COLUMN \"links\" text[];",
+      "ALTER TABLE \"entity\" ADD COLUMN \"link\" text;",
+      "CREATE INDEX \"entity_by_links\" ON \"entity\" USING gin (\"links\") WHERE \"entity\".\"links\" is not null;",
+      "CREATE INDEX \"entity_by_link\" ON \"entity\" USING btree (\"link\") WHERE \"entity\".\"link\" is not null;",
+      "UPDATE \"entity\" SET \"link\" = coalesce(\"subtype\", 'GENERAL') || ' ' || (\"body\" ->> 'resourceKey') WHERE \"entity_type\" = 'TB_RESOURCE';"
+    ]
   }
 ];

@@ -10,6 +10,7 @@ import type { Outcome, Queryable, UnitOfWork } from "../../shared/store/unit-of-
 import { alarmEvent } from "./alarm-downlinks.ts";
 import { type EdgeEventAction, type EntityEvent, type EdgeEvent } from "./edge-event.ts";
 import { addNeededBy, dropUnneeded, lockHolders, rankOfType, settleEdge } from "./edge-holdings.ts";
+import { readLinkNeeds } from "./link-needs.ts";
 import { relationEvent } from "./relation-downlinks.ts";
 import { edgeAssignment, edgeEvent, edgeEventAck, edgeEventRejection, edgePastAssignment, edgeSync } from "./schema.ts";
 
@@ -40,8 +41,10 @@ export async function recordChanges(
 ): Promise<Uuid[]> {
   const { nowMs, excludeEdgeId, events = [], newcomers = [] } = options;
   if (changes.length === 0 && newcomers.length === 0) return recordEvents(tx, events, { nowMs });
-  const { gaining, dropped, deleted } = readNeeds(changes);
-  const needing = [...new Set([...gaining, ...newcomers])];
+  const { deleted, ...named } = readNeeds(changes);
+  const linked = await readLinkNeeds(tx, changes, newcomers);
+  const dropped = [...named.dropped, ...linked.dropped];
+  const needing = [...new Set([...named.gaining, ...linked.gaining, ...newcomers])];
   if (needing.length + dropped.length + deleted.length > 0) {
     await lockHolders(tx, [...new Set([...changes.map(({ entity }) => entity.id), ...needing])]);
   }
@@ -64,8 +67,9 @@ function readNeeds(changes: readonly Change[]) {
   const deleted: Uuid[] = [];
   for (const change of changes) {
     if (change.kind !== "entity-saved" && change.kind !== "entity-removed") continue;
-    if ((change.needs?.added.length ?? 0) > 0) gaining.push(change.entity.id);
-    for (const id of change.needs?.dropped ?? []) dropped.add(id);
+    const { needs } = change;
+    if (needs !== undefined && needs.added.length + needs.addedLinks.length > 0) gaining.push(change.entity.id);
+    for (const id of needs?.dropped ?? []) dropped.add(id);
     if (change.kind === "entity-removed" && change.deleted) deleted.push(change.entity.id);
   }
   return { gaining, dropped: [...dropped], deleted };

@@ -7,7 +7,7 @@ import type { EdgeEvent } from "./edge-event.ts";
 
 // What is on an edge, a row of edge_assignment each: what people or the edge itself put there, and what follows (`follows`) because
 // something there needs it: its profile, its customer, what its kind says (references in shared/entities/entity-kind.ts), and the customer
-// of the edge. A follower leaves with the last that needs it.
+// of the edge, and files of the tenant that it names (resource-links.ts). A follower leaves with the last that needs it.
 //
 // Whoever changes what an edge holds has its row in edge_sync locked from before it looks until the commit, so that no two of them miss
 // each other; entities are locked before edges, and edges in the order of their ids. References make no circles.
@@ -20,6 +20,7 @@ const NEEDS = sql`lateral (
   select e.profile_id where e.profile_id is not null
   union all select e.customer_id where e.customer_id is not null
   union all select unnest(e.refers_to)
+  union all select f.id from entity f where f.link = any(e.links) and f.tenant_id = e.tenant_id
 ) as next (id)`;
 
 /** What `seed` gives, edge_id and id, with all that follows from it. */
@@ -111,6 +112,7 @@ async function deleteUnneeded(tx: Queryable, edgeId: Uuid | undefined, candidate
   const onEdge = edgeId === undefined ? sql`true` : sql`a.edge_id = ${edgeId}::uuid`;
   const isNeededAs = (need: SQL): SQL => sql`exists (
     select from entity u join edge_assignment h on h.entity_id = u.id and h.edge_id = a.edge_id where ${need})`;
+  const isNamed = sql`u.links @> array[(select f.link from entity f where f.id = a.entity_id)]`;
   return tx.execute<HoldingRow>(sql`
     delete from edge_assignment a
     where a.follows and ${onEdge} and a.entity_id = any(${arrayParam(candidates, "uuid")})
@@ -118,6 +120,7 @@ async function deleteUnneeded(tx: Queryable, edgeId: Uuid | undefined, candidate
       and not ${isNeededAs(sql`u.profile_id = a.entity_id`)}
       and not ${isNeededAs(sql`u.customer_id = a.entity_id`)}
       and not ${isNeededAs(sql`u.refers_to @> array[a.entity_id]`)}
+      and not (a.entity_type = 'TB_RESOURCE' and ${isNeededAs(isNamed)})
     returning a.edge_id, a.entity_id, a.entity_type`);
 }
 

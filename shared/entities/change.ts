@@ -13,6 +13,9 @@ export interface EntityRef {
 export interface NeedsChange {
   readonly added: readonly Uuid[];
   readonly dropped: readonly Uuid[];
+  /** Files that it names (shared/entities/resource-links.ts). */
+  readonly addedLinks: readonly string[];
+  readonly droppedLinks: readonly string[];
 }
 
 export interface EntitySaved {

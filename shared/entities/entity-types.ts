@@ -4,10 +4,10 @@
  */
 export const KIND_TYPES = [
   "CUSTOMER",
+  "TB_RESOURCE",
   "RULE_CHAIN",
   "DASHBOARD",
   "OTA_PACKAGE",
-  "TB_RESOURCE",
   "DEVICE_PROFILE",
   "ASSET_PROFILE",
   "DEVICE",

@@ -3,7 +3,7 @@ import { AppError } from "../core/errors.ts";
 import { NULL_UUID, type Uuid } from "../core/ids.ts";
 import { contentOf } from "../entities/content.ts";
 import type { EntityRecord } from "../entities/entity-record.ts";
-import { pageSchema } from "../entities/fields.ts";
+import { entityIdSchema, pageSchema, restId } from "../entities/fields.ts";
 import {
   RESOURCE_TYPES,
   resourceInfoSchema,
@@ -13,10 +13,11 @@ import {
   resourceToRest,
   type ResourceInput,
 } from "../entities/resource.ts";
-import { deleteEntity } from "../store/entity-store.ts";
+import { deleteEntity, getEntity } from "../store/entity-store.ts";
 import {
   findResource,
   findResourceByKey,
+  findResourceUsers,
   listResources,
   replaceResourceFile,
   saveResource,
@@ -64,15 +65,10 @@ export function addResourceReadRoutes(routes: RouteTable, deps: OtaReadDeps): vo
   );
   routes.add(
     { ...file, path: "/api/resource/{type}/{scope}/{key}", summary: "The file of a resource by its link" },
-    async (call) => {
-      const type = RESOURCE_TYPES.find((known) => known === call.param("type").toUpperCase());
-      const scope = call.param("scope");
-      if (type === undefined || (scope !== "tenant" && scope !== "system")) throw notFound();
-      const tenantId = scope === "system" ? NULL_UUID : call.principal.tenantId;
-      const record = await findResourceByKey(deps.db, { tenantId, type, key: decodeURIComponent(call.param("key")) });
-      if (record === null || !isVisible(call.principal, record)) throw notFound();
-      return answerFile(deps, call.request, record);
-    },
+    (call) => answerLink(deps, call, call.param("type")),
+  );
+  routes.add({ ...file, path: "/api/images/{scope}/{key}", summary: "An image by its link" }, (call) =>
+    answerLink(deps, call, "IMAGE"),
   );
   routes.add(
     {
@@ -94,6 +90,17 @@ export function addResourceReadRoutes(routes: RouteTable, deps: OtaReadDeps): vo
       return { ...resourceToRest(record), data: bytes.toBase64() };
     },
   );
+}
+
+async function answerLink(deps: OtaReadDeps, call: Call<unknown, unknown>, typeText: string): Promise<Response> {
+  const type = RESOURCE_TYPES.find((known) => known === typeText.toUpperCase());
+  const scope = call.param("scope");
+  if (type === undefined || (scope !== "tenant" && scope !== "system")) throw notFound();
+  const tenantId = scope === "system" ? NULL_UUID : call.principal.tenantId;
+  const record = await findResourceByKey(deps.db, { tenantId, type, key: decodeURIComponent(call.param("key")) });
+  // Dashboards show images to whoever may see them.
+  if (record === null || (type !== "IMAGE" && !isVisible(call.principal, record))) throw notFound();
+  return answerFile(deps, call.request, record);
 }
 
 function notFound(): AppError {
@@ -231,14 +238,34 @@ export function addResourceWriteRoutes(routes: RouteTable, deps: OtaDeps): void 
       path: "/api/resource/{resourceId}",
       summary: "Delete a resource",
       query: z.object({ force: booleanQuery.optional() }),
-      answer: z.object({ success: z.boolean(), references: z.null() }),
+      answer: deletedSchema,
     },
     async (call) => {
       const key = { type: "TB_RESOURCE", id: call.uuid("resourceId"), tenantId: call.principal.tenantId } as const;
+      if (call.query.force !== true) {
+        const users = await findResourceUsers(deps.db, await getEntity(deps.db, key));
+        if (users.length > 0) return inUse(users);
+      }
       await unitOfWork.run((tx) => deleteEntity(tx, key));
       return { success: true, references: null };
     },
   );
+}
+
+const deletedSchema = z.object({
+  success: z.boolean(),
+  references: z
+    .record(z.string(), z.array(z.object({ id: entityIdSchema, name: z.string() })))
+    .nullable()
+    .meta({ description: "With status 400: what names the resource, by type" }),
+});
+
+function inUse(users: Awaited<ReturnType<typeof findResourceUsers>>): Response {
+  const references: z.output<typeof deletedSchema>["references"] = {};
+  for (const { entityType, id, name } of users) {
+    (references[entityType] ??= []).push({ id: restId(entityType, id), name });
+  }
+  return Response.json({ success: false, references }, { status: 400 });
 }
 
 async function ownResource({ db }: Pick<OtaDeps, "db">, tenantId: Uuid, id: Uuid): Promise<void> {

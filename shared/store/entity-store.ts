@@ -8,6 +8,7 @@ import type { Reference } from "../entities/entity-kind.ts";
 import { ENTITY_KINDS, needsOf, titleOf } from "../entities/entity-kinds.ts";
 import type { EntityRecord } from "../entities/entity-record.ts";
 import { isKindType, type EntityType, type KindType } from "../entities/entity-types.ts";
+import { linksIn, linkTo } from "../entities/resource-links.ts";
 import { eraseAlarmsOf } from "./alarm-store.ts";
 import { eraseRelationsOf, moveRelations } from "./relation-store.ts";
 import { attribute, deviceCredentials, entity, telemetry, telemetryLatest } from "./tables.ts";
@@ -340,10 +341,19 @@ export function entitySaved(record: EntityRecord, before?: EntityRecord): Entity
   };
   if (before === undefined) return change;
   const [now, then] = [idsOf(needsOf(record)), idsOf(needsOf(before))];
-  const added = now.filter((id) => !then.includes(id));
-  const dropped = then.filter((id) => !now.includes(id));
+  const [linksNow, linksThen] = [linksIn(record), linksIn(before)];
+  const needs = {
+    added: without(now, then),
+    dropped: without(then, now),
+    addedLinks: without(linksNow, linksThen),
+    droppedLinks: without(linksThen, linksNow),
+  };
   const edit = { ...change, base: baseOf(before) };
-  return added.length + dropped.length === 0 ? edit : { ...edit, needs: { added, dropped } };
+  return Object.values(needs).every((part) => part.length === 0) ? edit : { ...edit, needs };
+}
+
+function without<T>(list: readonly T[], others: readonly T[]): T[] {
+  return list.filter((one) => !others.includes(one));
 }
 
 export function entityDeleted(record: EntityRecord): EntityRemoved {
@@ -352,7 +362,7 @@ export function entityDeleted(record: EntityRecord): EntityRemoved {
     kind: "entity-removed",
     entity: entityRef,
     deleted: true,
-    needs: { added: [], dropped: idsOf(needsOf(record)) },
+    needs: { added: [], dropped: idsOf(needsOf(record)), addedLinks: [], droppedLinks: linksIn(record) },
   };
 }
 
@@ -390,12 +400,19 @@ function matchesKey({ type, id, tenantId }: EntityKey): SQL | undefined {
 
 function toRow(record: EntityRecord): typeof entity.$inferInsert {
   const refersTo = ENTITY_KINDS[record.entityType].references(record).map(({ id }) => id);
-  return { ...record, content: record.content ?? null, refersTo: refersTo.length === 0 ? null : refersTo };
+  const links = linksIn(record);
+  return {
+    ...record,
+    content: record.content ?? null,
+    refersTo: refersTo.length === 0 ? null : refersTo,
+    links: links.length === 0 ? null : links,
+    link: linkTo(record),
+  };
 }
 
 type EntityRow = Omit<typeof entity.$inferSelect, "content"> & { readonly content?: string | null };
 
-function toRecord({ refersTo: _refersTo, content, ...row }: EntityRow): EntityRecord {
+function toRecord({ refersTo: _refersTo, links: _links, link: _link, content, ...row }: EntityRow): EntityRecord {
   if (!isKindType(row.entityType)) {
     throw new AppError("DATABASE_NEWER", `Entity ${row.id} is of the unknown type ${row.entityType}`);
   }

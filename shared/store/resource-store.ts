@@ -3,6 +3,8 @@ import type { BlobRef } from "../core/blob-ref.ts";
 import { AppError } from "../core/errors.ts";
 import { NULL_UUID, type Uuid } from "../core/ids.ts";
 import type { EntityRecord } from "../entities/entity-record.ts";
+import { isKindType } from "../entities/entity-types.ts";
+import { linkTo } from "../entities/resource-links.ts";
 import { resourceForm, type ResourceInput, type ResourceType } from "../entities/resource.ts";
 import { saveForm } from "./entity-save.ts";
 import {
@@ -102,17 +104,31 @@ export async function findResourceByKey(
   const [row] = await db
     .select({ id: entity.id })
     .from(entity)
-    .where(
-      and(
-        eq(entity.tenantId, tenantId),
-        eq(entity.entityType, "TB_RESOURCE"),
-        eq(entity.subtype, type),
-        sql`${entity.body} ->> 'resourceKey' = ${key}`,
-      ),
-    )
+    .where(and(eq(entity.tenantId, tenantId), eq(entity.entityType, "TB_RESOURCE"), eq(entity.link, `${type} ${key}`)))
     .orderBy(asc(entity.id))
     .limit(1);
   return row === undefined ? null : findEntity(db, { type: "TB_RESOURCE", id: row.id as Uuid, tenantId }); // a uuid column
+}
+
+/** Users that are named of those that there are. */
+const USERS_MAX = 100;
+
+/** What names this file by its link, in the order of names; some of it when it is much. */
+export async function findResourceUsers(
+  db: Queryable,
+  record: EntityRecord,
+): Promise<readonly Pick<EntityRecord, "entityType" | "id" | "name">[]> {
+  const link = linkTo(record);
+  if (link === null) return [];
+  const rows = await db
+    .select({ id: entity.id, entityType: entity.entityType, name: entity.name })
+    .from(entity)
+    .where(and(eq(entity.tenantId, record.tenantId), sql`${entity.links} @> array[${link}::text]`))
+    .orderBy(asc(entity.entityType), asc(entity.name), asc(entity.id))
+    .limit(USERS_MAX);
+  return rows.flatMap(
+    ({ id, entityType, name }) => (isKindType(entityType) ? { entityType, name, id: id as Uuid } : []), // a uuid column
+  );
 }
 
 /** Of the tenant, or of the system, whose resources are for all. */

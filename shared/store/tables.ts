@@ -111,6 +111,9 @@ export const entity = pgTable(
     content: text("content"),
     /** What it needs beside profile and customer, as its kind says (shared/entities/entity-kind.ts); null: nothing. */
     refersTo: uuid("refers_to").array(),
+    /** Files that it names in its texts, and what names it if it is one (shared/entities/resource-links.ts); null: none. */
+    links: text("links").array(),
+    link: text("link"),
   },
   (table) => [
     uniqueIndex("entity_unique_name")
@@ -119,6 +122,12 @@ export const entity = pgTable(
     index("entity_by_reference")
       .using("gin", table.refersTo)
       .where(sql`${table.refersTo} is not null`),
+    index("entity_by_links")
+      .using("gin", table.links)
+      .where(sql`${table.links} is not null`),
+    index("entity_by_link")
+      .on(table.link)
+      .where(sql`${table.link} is not null`),
     // One for each order of a list: a page anywhere in 100,000 entities is found by the index alone, ties included.
     index("entity_by_id").on(table.tenantId, table.entityType, table.id),
     index("entity_by_time").on(table.tenantId, table.entityType, table.createdMs, table.id),

@@ -20,6 +20,7 @@ beforeAll(async () => {
 afterAll(async () => await shared[Symbol.asyncDispose]());
 
 const SIZE_BYTES = 12 * 1024 * 1024;
+const IMAGE_BYTES = 3 * 1024 * 1024;
 const FIRMWARE_BYTES = 64 * 1024 * 1024;
 const LINK_BYTES_PER_S = 4 * 1024 * 1024;
 const SLOW_BYTES_PER_S = 256 * 1024;
@@ -189,6 +190,48 @@ describe("a firmware of 64 MB", () => {
     );
   }, 120_000);
 });
+
+describe("files that a dashboard names", () => {
+  test("follow it to the edge, small and large, and are answered there by their links", async () => {
+    await withTestBed(
+      async (bed) => {
+        const { cloudApi, edgeApi, edgeId } = await bed.startSite(cloud);
+        const files = [Buffer.from("small"), randomBytes(IMAGE_BYTES)];
+        const images = await Promise.all(
+          files.map((content, index) => uploadImage(cloudApi, `plan ${index}.png`, content)),
+        );
+        const configuration = { images: images.map(({ resourceKey }) => `tb-image;/api/images/tenant/${resourceKey}`) };
+        const dashboard = await cloudApi.request<EntityRecord>("POST", "/api/dashboard", {
+          title: "Plan",
+          configuration,
+        });
+        await cloudApi.request("POST", `/api/edge/${edgeId}/dashboard/${dashboard.id.id}`);
+        await waitFor("the dashboard", async () =>
+          (await cloudApi.edgeEvents(edgeId)).some(
+            (event) => event.entityId === dashboard.id.id && event.state === "applied",
+          ),
+        );
+        const received = await Promise.all(images.map(({ link }) => edgeApi.download(link)));
+        expect(received).toEqual(files.map(sha256));
+      },
+      { shared },
+    );
+  }, 60_000);
+});
+
+interface EntityRecord {
+  readonly id: { readonly id: string };
+}
+
+interface ImageRecord extends EntityRecord {
+  readonly resourceKey: string;
+  readonly link: string;
+}
+
+function uploadImage(api: RestClient, fileName: string, content: Uint8Array): Promise<ImageRecord> {
+  const data = Buffer.from(content).toString("base64");
+  return api.request("POST", "/api/resource", { title: fileName, resourceType: "IMAGE", fileName, data });
+}
 
 async function uploadFirmware(api: RestClient, content: Uint8Array<ArrayBuffer>): Promise<string> {
   const info = { type: "FIRMWARE", title: "Pump", version: "1.0" };

@@ -17,6 +17,7 @@ import { assignCustomer, unassignCustomer } from "../../shared/store/customer-st
 import { saveDevice } from "../../shared/store/device-store.ts";
 import { saveForm } from "../../shared/store/entity-save.ts";
 import { deleteEntity } from "../../shared/store/entity-store.ts";
+import { saveResource } from "../../shared/store/resource-store.ts";
 import { saveMetadata } from "../../shared/store/rule-chain-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { startTestPostgres, type TestDatabase, type TestPostgres } from "../support/postgres.ts";
@@ -221,6 +222,66 @@ describe("what an entity needs", () => {
       const rows = await sql<{ id: string }[]>`select entity_id as id from edge_assignment where edge_id = ${edgeId}`;
       expect(rows.map(({ id }) => id).toSorted()).toEqual([b.id, profile.id, dashboard.id].toSorted());
     }
+  });
+});
+
+describe("a file of the tenant", () => {
+  const content = { sha256: "0".repeat(64), bytes: 1 };
+  const newFile = (fileName: string): Promise<EntityRecord> =>
+    unitOfWork.run((tx) =>
+      saveResource(tx, deps, {
+        tenantId,
+        input: { title: nextName("File"), resourceType: "IMAGE", fileName },
+        file: { content, contentType: null },
+      }),
+    );
+  const naming = (fileName: string, dashboard?: EntityRecord): Promise<EntityRecord> => {
+    const configuration = JSON.stringify({ background: `tb-image;/api/images/tenant/${fileName}` });
+    const input = { id: dashboard?.id, title: nextName("Dashboard"), configuration };
+    return unitOfWork.run((tx) => saveForm(tx, deps, { form: dashboardForm, tenantId, input }));
+  };
+
+  test("goes where something names it by link, whichever was there first, and leaves with the last that does", async () => {
+    const edgeId = await newEdge();
+    const news = watch(edgeId);
+    const early = await newFile("early plan.png");
+    const dashboard = await naming("early plan.png");
+    await assign(edgeId, dashboard);
+    expect(await news()).toEqual([added(early), assigned(dashboard)]);
+    const [second] = [await naming("late.png")];
+    await assign(edgeId, second);
+    expect(await news()).toEqual([assigned(second)]);
+    const late = await newFile("late.png");
+    expect((await news())[0]).toBe(added(late));
+    await naming("late.png", dashboard);
+    expect(await news()).toEqual([updated(dashboard), left(early)]);
+    await unassign(edgeId, second);
+    expect(await news()).toEqual([left(second)]);
+    await remove(dashboard);
+    expect(await news()).toEqual([`DELETED ${dashboard.id}`, left(late)]);
+  });
+
+  test("that is deleted although something names it leaves every edge", async () => {
+    const edgeId = await newEdge();
+    const news = watch(edgeId);
+    const file = await newFile("gone.png");
+    await assign(edgeId, await naming("gone.png"));
+    await news();
+    await remove(file);
+    expect(await news()).toEqual([`DELETED ${file.id}`]);
+  });
+
+  test("is not missed between those who make it and those who name it at the same time", async () => {
+    const edgeId = await newEdge();
+    const dashboards = await Promise.all(Array.from({ length: 8 }, () => naming("none.png")));
+    for (const dashboard of dashboards) await assign(edgeId, dashboard);
+    const files = await Promise.all(
+      dashboards.flatMap((dashboard, index) => [newFile(`race-${index}.png`), naming(`race-${index}.png`, dashboard)]),
+    );
+    const rows =
+      await sql`select entity_id from edge_assignment where edge_id = ${edgeId} and entity_type = 'TB_RESOURCE'`;
+    const wanted = files.filter(({ entityType }) => entityType === "TB_RESOURCE").map(({ id }) => id);
+    expect(rows.map((row) => row["entity_id"] as Uuid).toSorted()).toEqual(wanted.toSorted());
   });
 });
 

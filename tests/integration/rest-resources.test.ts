@@ -150,3 +150,26 @@ test("lists of resources filter by type, and by ids in both forms", async () => 
   });
   expect((await cloud.request("GET", `/api/resource/${made.id.id}`)).status).toBe(404);
 });
+
+test("a resource that something names is deleted by force only, and the answer says what names it", async () => {
+  const made = await make({ fileName: "used.js" });
+  const title = "Dashboard with a module";
+  const configuration = { module: `tb-resource;${decodeURIComponent(made.link)}` };
+  const dashboard = await cloud.call<Info>("POST", "/api/dashboard", { title, configuration });
+  const path = `/api/resource/${made.id.id}`;
+  const refused = await cloud.request("DELETE", path);
+  expect([refused.status, refused.json]).toEqual([
+    400,
+    { success: false, references: { DASHBOARD: [{ id: dashboard.id, name: title }] } },
+  ]);
+  expect(await cloud.call("DELETE", `${path}?force=true`)).toEqual({ success: true, references: null } as never);
+});
+
+test("an image is answered by its link, also to users of customers", async () => {
+  const made = await make({ resourceType: "IMAGE", fileName: "plan.png" });
+  expect(made.link).toBe("/api/images/tenant/plan.png");
+  for (const token of [cloud.first.token, customerToken]) {
+    expect((await cloud.request("GET", made.link, { token })).text).toBe(TEXT);
+  }
+  expect((await cloud.request("GET", made.link, { token: cloud.second.token })).status).toBe(404);
+});
