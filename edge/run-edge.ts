@@ -48,6 +48,7 @@ import type { EdgeStores } from "./store/edge-stores.ts";
 import { EDGE_CONTENTS, openEdgeStores } from "./store/edge-stores.ts";
 import { ensureLocalAdmin } from "./store/first-start.ts";
 import { createGatewayDevices } from "./store/gateway-devices.ts";
+import { createProvisioning } from "./store/provisioning.ts";
 import { createLinkStore } from "./sync/link-store.ts";
 import type { Link, LinkStatus } from "./sync/link.ts";
 import { createLink } from "./sync/link.ts";
@@ -196,11 +197,12 @@ function createDeviceDeps(stores: EdgeStores, watch: DiskWatch | null) {
   const { registry } = stores;
   const errors = createDeviceErrors(clock);
   const errorAnswer = (error: AppError): Response => errorResponse(error, clock.nowMs());
-  const data = createDeviceData({ ...stores, refusal: () => watch?.guard.refusal() ?? null });
+  const data = createDeviceData({ ...stores, clock, refusal: () => watch?.guard.refusal() ?? null });
   return {
     clock,
     data,
     directory: { ...registry, ...createGatewayDevices({ ...stores, clock, random }) },
+    provisioning: createProvisioning({ ...stores, clock, random }),
     events: registry,
     errors,
     times: new ServerTimes(),

@@ -19,6 +19,7 @@ import {
 } from "../../shared/rest/auth.ts";
 import { addCustomerReadRoutes, addCustomerWriteRoutes } from "../../shared/rest/customers.ts";
 import { addDashboardRoutes } from "../../shared/rest/dashboards.ts";
+import { addDeviceClaimRoutes } from "../../shared/rest/device-claims.ts";
 import { addDeviceRoutes } from "../../shared/rest/devices.ts";
 import { addEntityImportRoutes } from "../../shared/rest/entity-import.ts";
 import { addEntityQueryRoutes } from "../../shared/rest/entity-queries.ts";
@@ -120,6 +121,7 @@ export function createCloudApi(deps: CloudApiDeps): CloudApi {
   addEdgeImportRoute(app, deps);
   addEntityImportRoutes(app, deps);
   addDeviceRoutes(app, deps);
+  addDeviceClaimRoutes(app, deps);
   addAssetRoutes(app, deps);
   addCustomerReadRoutes(app, deps);
   addCustomerWriteRoutes(app, deps, async (tx, customerId) => {

@@ -13,6 +13,7 @@ import { addAttributeRoutes } from "../../shared/rest/attributes.ts";
 import { addAuthRoutes, createApiKeyAuthenticator, createBearerAuthenticator } from "../../shared/rest/auth.ts";
 import { addCustomerReadRoutes } from "../../shared/rest/customers.ts";
 import { addDashboardRoutes } from "../../shared/rest/dashboards.ts";
+import { addDeviceClaimRoutes } from "../../shared/rest/device-claims.ts";
 import { addDeviceRoutes } from "../../shared/rest/devices.ts";
 import { addEntityImportRoutes } from "../../shared/rest/entity-import.ts";
 import { addEntityQueryRoutes } from "../../shared/rest/entity-queries.ts";
@@ -85,6 +86,7 @@ export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): EdgeApi
   addUserReadRoutes(app, deps);
   addEntityImportRoutes(app, deps);
   addDeviceRoutes(app, deps);
+  addDeviceClaimRoutes(app, deps);
   addAssetRoutes(app, deps);
   addCustomerReadRoutes(app, deps);
   addEntityViewRoutes(app, deps);

@@ -10,7 +10,8 @@ import {
   splitValues,
   textOf,
 } from "../../shared/entities/values.ts";
-import type { AttributeAnswer } from "./ports.ts";
+import { readClaim } from "./claim-messages.ts";
+import type { AttributeAnswer, ClaimRequest } from "./ports.ts";
 
 // What a gateway says about the devices behind it, by their names. A payload is refused as a whole when a part of it can't be read.
 
@@ -37,6 +38,11 @@ export function readGatewayTelemetry(text: string, timeOf: (name: string) => num
 /** `{"A":{"serial":"x"},"B":{…}}`; what is no object is skipped. @throws AppError INVALID_PAYLOAD */
 export function readGatewayAttributes(text: string): Named<AttributeReading[]>[] {
   return readNamed(text, "{", (content) => readAttributes(content, { nulls: "skip" }));
+}
+
+/** `{"A":{"secretKey":"s","durationMs":60000},"B":{}}`; what is no object is skipped. @throws AppError INVALID_PAYLOAD */
+export function readGatewayClaims(text: string): Named<ClaimRequest>[] {
+  return readNamed(text, "{", readClaim);
 }
 
 function readNamed<T>(text: string, opening: "[" | "{", read: (content: CanonicalJson, name: string) => T): Named<T>[] {

@@ -6,17 +6,18 @@ import {
   gatewayAnswerText,
   readGatewayAttributeRequest,
   readGatewayAttributes,
+  readGatewayClaims,
   readGatewayDevice,
   readGatewayTelemetry,
   type GatewayAttributeRequest,
   type GatewayDevice,
   type Named,
 } from "./gateway-messages.ts";
-import type { AuthenticatedDevice, DeviceData, DeviceDirectory } from "./ports.ts";
+import type { AuthenticatedDevice, ClaimRequest, DeviceData, DeviceDirectory } from "./ports.ts";
 import type { ServerTimes } from "./server-times.ts";
 
 /** What a gateway says about devices behind it. */
-export type GatewayTopic = "connect" | "disconnect" | "telemetry" | "attributes" | "attribute-request";
+export type GatewayTopic = "connect" | "disconnect" | "telemetry" | "attributes" | "attribute-request" | "claim";
 
 /** A message of a gateway, read. */
 export type GatewayMessage =
@@ -24,7 +25,8 @@ export type GatewayMessage =
   | { readonly kind: "disconnect"; readonly name: string }
   | { readonly kind: "telemetry"; readonly parts: readonly Named<TelemetryReading[]>[] }
   | { readonly kind: "attributes"; readonly parts: readonly Named<AttributeReading[]>[]; readonly nowMs: number }
-  | { readonly kind: "attribute-request"; readonly request: GatewayAttributeRequest };
+  | { readonly kind: "attribute-request"; readonly request: GatewayAttributeRequest }
+  | { readonly kind: "claim"; readonly parts: readonly Named<ClaimRequest>[] };
 
 export interface GatewaySessionDeps {
   readonly gateway: AuthenticatedDevice;
@@ -60,6 +62,8 @@ export class GatewaySession {
         return { kind: "attributes", parts: readGatewayAttributes(text), nowMs };
       case "attribute-request":
         return { kind: "attribute-request", request: readGatewayAttributeRequest(text) };
+      case "claim":
+        return { kind: "claim", parts: readGatewayClaims(text) };
     }
   }
 
@@ -67,6 +71,7 @@ export class GatewaySession {
   async save(messages: readonly GatewayMessage[]): Promise<void> {
     const records: TelemetryRecord[] = [];
     const attributes: { readonly deviceId: Uuid; readonly entries: AttributeEntry[] }[] = [];
+    const claims: { readonly deviceId: Uuid; readonly claim: ClaimRequest }[] = [];
     for (const message of messages) {
       switch (message.kind) {
         case "connect":
@@ -91,12 +96,19 @@ export class GatewaySession {
         case "attribute-request":
           await this.#open({ name: message.request.name, type: DEFAULT_TYPE });
           break;
+        case "claim":
+          for (const { name, content } of message.parts) {
+            const { deviceId } = await this.#open({ name, type: DEFAULT_TYPE });
+            claims.push({ deviceId, claim: content });
+          }
+          break;
       }
     }
     const { data } = this.#deps;
     await Promise.all([
       records.length > 0 ? data.saveTelemetry(records) : undefined,
       ...attributes.map(({ deviceId, entries }) => data.saveClientAttributes(deviceId, entries)),
+      ...claims.map(({ deviceId, claim }) => data.openClaim(deviceId, claim)),
     ]);
   }
 

@@ -2,6 +2,7 @@ import type { Hono } from "hono";
 import { AppError } from "../../shared/core/errors.ts";
 import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import { attributeAnswerText, attributeRequest, readClientAttributes, TelemetryIntake } from "./device-session.ts";
+import { addOnboardingRoutes } from "./http-onboarding.ts";
 import {
   createDeviceRoutes,
   deviceDeleted,
@@ -24,6 +25,7 @@ export function createDeviceHttpApi(deps: DeviceHttpDeps, options: DeviceHttpOpt
   const routes = createDeviceRoutes(deps, options);
   addDataRoutes(routes, deps);
   addUpdatesRoute(routes, deps, options);
+  addOnboardingRoutes(routes, deps);
   const { api } = routes;
   api.all("*", () => errorResponse(new AppError("NOT_FOUND", "There is no such route of the device API")));
   api.onError((thrown) => errorResponse(AppError.from(thrown)));

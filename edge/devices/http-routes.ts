@@ -3,7 +3,7 @@ import type { Clock } from "../../shared/core/clock.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import type { DeviceErrors } from "./device-errors.ts";
 import { type BodyLimits, createBodyReader, type ReadBody } from "./http-body.ts";
-import type { AuthenticatedDevice, DeviceData, DeviceDirectory, DeviceEvents } from "./ports.ts";
+import type { AuthenticatedDevice, DeviceData, DeviceDirectory, DeviceEvents, DeviceProvisioning } from "./ports.ts";
 import type { ServerTimes } from "./server-times.ts";
 import type { WaitLimits } from "./waits.ts";
 
@@ -14,6 +14,7 @@ export interface DeviceHttpDeps {
   readonly directory: DeviceDirectory;
   readonly data: DeviceData;
   readonly events: DeviceEvents;
+  readonly provisioning: DeviceProvisioning;
   readonly errors: DeviceErrors;
   /** Shared with the other protocols of the edge. */
   readonly times: ServerTimes;

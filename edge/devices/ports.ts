@@ -1,6 +1,6 @@
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { AttributeEntry } from "../../shared/entities/attributes.ts";
-import type { MqttLogin } from "../../shared/entities/device-credentials.ts";
+import type { CredentialsType, MqttLogin } from "../../shared/entities/device-credentials.ts";
 import type { CanonicalJson, TelemetryRecord } from "../../shared/entities/telemetry.ts";
 
 // What the device protocols (MQTT, HTTP, later CoAP) need of the rest of the edge.
@@ -32,7 +32,44 @@ export interface DeviceData {
   saveClientAttributes(deviceId: Uuid, attributes: readonly AttributeEntry[]): Promise<void>;
   /** Keys left out mean all of the scope. Only the scopes asked for are returned. */
   readAttributes(deviceId: Uuid, request: AttributeRequest): Promise<AttributeAnswer>;
+  /** From now on a user of a customer who knows the secret may take the device; nothing happens while a customer has it. */
+  openClaim(deviceId: Uuid, claim: ClaimRequest): Promise<void>;
 }
+
+export interface ClaimRequest {
+  /** May be empty. */
+  readonly secretKey: string;
+  readonly durationMs: number;
+}
+
+/** Makes devices known that nobody has entered. */
+export interface DeviceProvisioning {
+  /** Resolves after the commit. */
+  provision(request: ProvisionRequest): Promise<ProvisionOutcome>;
+}
+
+export interface ProvisionRequest {
+  /** Empty: any. */
+  readonly deviceName: string;
+  /** Key and secret of a device profile. */
+  readonly key: string;
+  readonly secret: string;
+  readonly isGateway: boolean;
+  /** What it wants to sign in with; null: whatever it is given. */
+  readonly credentials: ProvisionedCredentials | null;
+}
+
+export interface ProvisionedCredentials {
+  readonly credentialsType: CredentialsType;
+  readonly credentialsId: string;
+  readonly credentialsValue: string | null;
+}
+
+/** NOT_FOUND: no profile has the key and the secret, or it provisions none. FAILURE: not this device. */
+export type ProvisionOutcome =
+  | { readonly status: "SUCCESS"; readonly credentials: ProvisionedCredentials }
+  | { readonly status: "NOT_FOUND" }
+  | { readonly status: "FAILURE" };
 
 export interface AttributeRequest {
   /** undefined: the client scope is not asked for; empty: all of it. */

@@ -1,13 +1,16 @@
+import type { Clock } from "../../shared/core/clock.ts";
 import type { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { AttributeScope } from "../../shared/entities/attributes.ts";
 import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
 import { readAttributeRows, saveAttributes } from "../../shared/store/attribute-store.ts";
+import { openClaim } from "../../shared/store/device-claim-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { AttributeAnswer, DeviceData } from "../devices/ports.ts";
 import type { GroupCommit } from "./group-commit.ts";
 
 export interface DeviceDataDeps {
+  readonly clock: Clock;
   readonly db: Queryable;
   readonly groupCommit: GroupCommit;
   /** Why nothing is taken from devices now; null: it is. */
@@ -15,7 +18,7 @@ export interface DeviceDataDeps {
 }
 
 /** What devices write and read, over the stores. */
-export function createDeviceData({ db, groupCommit, refusal }: DeviceDataDeps): DeviceData {
+export function createDeviceData({ clock, db, groupCommit, refusal }: DeviceDataDeps): DeviceData {
   return {
     saveTelemetry: (records) => groupCommit.saveTelemetry(records),
     saveClientAttributes: (deviceId, attributes) => {
@@ -35,6 +38,10 @@ export function createDeviceData({ db, groupCommit, refusal }: DeviceDataDeps): 
       if (sharedKeys !== undefined)
         answer.shared = await readScope(db, { deviceId, scope: "SHARED_SCOPE", keys: sharedKeys });
       return answer;
+    },
+    openClaim: (deviceId, { durationMs, secretKey }) => {
+      const nowMs = clock.nowMs();
+      return groupCommit.run((tx) => openClaim(tx, { deviceId, secretKey, expiresMs: nowMs + durationMs, nowMs }));
     },
   };
 }

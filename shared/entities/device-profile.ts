@@ -118,6 +118,23 @@ const DEFAULT_PROFILE_DATA: Json = {
   alarms: null,
 };
 
+/** How devices make themselves known to the profile. */
+export interface Provisioning {
+  readonly type: (typeof PROVISION_TYPES)[number];
+  /** Of X509_CERTIFICATE_CHAIN the certificate that signs those of the devices; empty: none. */
+  readonly secret: string;
+}
+
+export function provisioningOf(record: EntityRecord): Provisioning {
+  const { profileData, provisionType } = record.body as DeviceProfileBody;
+  const data = z.object({ provisionConfiguration: configurationSchema }).safeParse(profileData);
+  const configuration = data.success ? data.data.provisionConfiguration : {};
+  const type = PROVISION_TYPES.find((known) => known === (provisionType ?? configuration.type)) ?? "DISABLED";
+  return { type, secret: configuration.provisionDeviceSecret ?? "" };
+}
+
+const configurationSchema = z.object({ type: z.string().nullish(), provisionDeviceSecret: z.string().nullish() });
+
 /** The body of a profile that is made because a device named it. */
 export function newDeviceProfileBody(isDefault: boolean): EntityRecord["body"] {
   return { default: isDefault, description: null, profileData: DEFAULT_PROFILE_DATA };

@@ -167,6 +167,66 @@ describe("GET attributes/updates", () => {
   });
 });
 
+describe("POST claim", () => {
+  test("opens a window, of 24 h when the device does not say, with or without a body", async () => {
+    for (const body of ['{"secretKey":"s","durationMs":60000}', "{}", ""]) {
+      expect(await post("/token-a/claim", body)).toEqual({ status: 200, text: "" });
+    }
+    const byDefault = { deviceId: DEVICE_A, secretKey: "", durationMs: 86_400_000 };
+    expect(edge.claims).toEqual([{ deviceId: DEVICE_A, secretKey: "s", durationMs: 60_000 }, byDefault, byDefault]);
+  });
+  test("of another shape is answered with 400", async () => {
+    for (const body of ["[]", "5", "{", '{"secretKey":5}', '{"durationMs":-1}', '{"durationMs":1e300}']) {
+      expect((await post("/token-a/claim", body)).status).toBe(400);
+    }
+    expect((await post("/nobody/claim", "")).status).toBe(401);
+  });
+});
+
+describe("POST provision", () => {
+  const CREDENTIALS = { credentialsType: "ACCESS_TOKEN", credentialsId: "t", credentialsValue: null } as const;
+  test("answers 200 with the status, whatever it is", async () => {
+    const failures = { NOT_FOUND: "Provision data was not found!", FAILURE: "Failed to provision device!" };
+    for (const [status, errorMsg] of Object.entries(failures)) {
+      edge.provisioned = { status: status as keyof typeof failures };
+      const answer = await post("/provision", '{"provisionDeviceKey":"k","provisionDeviceSecret":"s"}');
+      expect([answer.status, JSON.parse(answer.text)]).toEqual([200, { status, errorMsg }]);
+    }
+    edge.provisioned = { status: "SUCCESS", credentials: CREDENTIALS };
+    expect(JSON.parse((await post("/provision", "{}")).text)).toEqual({
+      status: "SUCCESS",
+      credentialsType: "ACCESS_TOKEN",
+      credentialsValue: "t",
+    });
+    const [request] = edge.provisionRequests;
+    expect(request).toEqual({ deviceName: "", key: "k", secret: "s", isGateway: false, credentials: null });
+  });
+  test("hands over what the device wants to sign in with, and shows a login as an object", async () => {
+    const login = { clientId: "c", userName: "u", password: "p" };
+    const credentials = {
+      credentialsType: "MQTT_BASIC",
+      credentialsId: "",
+      credentialsValue: JSON.stringify(login),
+    } as const;
+    edge.provisioned = { status: "SUCCESS", credentials };
+    const wanted = { credentialsType: "MQTT_BASIC", username: "u", password: "p", clientId: "c" };
+    const answer = await post("/provision", JSON.stringify({ deviceName: "A", gateway: true, ...wanted }));
+    expect(JSON.parse(answer.text)).toMatchObject({ credentialsType: "MQTT_BASIC", credentialsValue: login });
+    expect(edge.provisionRequests).toMatchObject([{ deviceName: "A", isGateway: true, credentials }]);
+    await post("/provision", '{"credentialsType":"X509_CERTIFICATE","hash":"pem"}');
+    await post("/provision", '{"credentialsType":"ACCESS_TOKEN","token":"t"}');
+    expect(edge.provisionRequests.slice(1).map((request) => request.credentials)).toEqual([
+      { credentialsType: "X509_CERTIFICATE", credentialsId: "", credentialsValue: "pem" },
+      CREDENTIALS,
+    ]);
+  });
+  test("of another shape is answered with 400", async () => {
+    for (const body of ["", "[]", "{", '{"deviceName":5}', '{"credentialsType":"LWM2M_CREDENTIALS"}']) {
+      expect((await post("/provision", body)).status).toBe(400);
+    }
+  });
+});
+
 describe("bad input", () => {
   test("an unknown token is answered with an empty 401", async () => {
     for (const path of ["/nobody/telemetry", "/nobody/attributes"]) {

@@ -3,10 +3,14 @@ import type {
   AttributeAnswer,
   AttributeRequest,
   AuthenticatedDevice,
+  ClaimRequest,
   DeviceData,
   DeviceDirectory,
   DeviceEvent,
   DeviceEvents,
+  DeviceProvisioning,
+  ProvisionOutcome,
+  ProvisionRequest,
 } from "../../edge/devices/ports.ts";
 import { ServerTimes } from "../../edge/devices/server-times.ts";
 /** The ports of the device protocols in memory, with commits and failures under the test's control. */
@@ -25,6 +29,7 @@ export interface FakeEdge {
   readonly directory: DeviceDirectory;
   readonly data: DeviceData;
   readonly events: DeviceEvents;
+  readonly provisioning: DeviceProvisioning;
   readonly errors: DeviceErrors;
   readonly times: ServerTimes;
   /** By token: "token-a", "token-b" and "gateway" are there at first. */
@@ -32,6 +37,11 @@ export interface FakeEdge {
   /** Behind gateways, by name. */
   readonly behind: ReadonlyMap<string, AuthenticatedDevice>;
   readonly records: TelemetryRecord[];
+  /** Windows that devices opened, with the id of the device. */
+  readonly claims: (ClaimRequest & { readonly deviceId: Uuid })[];
+  /** Requests of devices to be made known; answered with `provisioned`. */
+  readonly provisionRequests: ProvisionRequest[];
+  provisioned: ProvisionOutcome;
   readonly client: Map<string, CanonicalJson>;
   readonly shared: Map<string, CanonicalJson>;
   /** Calls of saveTelemetry that wait for release(). */
@@ -60,6 +70,8 @@ export function createFakeEdge(): FakeEdge {
   ]);
   const behind = new Map<string, AuthenticatedDevice>();
   const records: TelemetryRecord[] = [];
+  const claims: FakeEdge["claims"] = [];
+  const provisionRequests: ProvisionRequest[] = [];
   const client = new Map<string, CanonicalJson>();
   const shared = new Map<string, CanonicalJson>();
   const listeners = new Set<(event: DeviceEvent) => void>();
@@ -91,9 +103,18 @@ export function createFakeEdge(): FakeEdge {
     return device;
   };
 
-  return {
+  const edge: FakeEdge = {
     clock,
     devices,
+    claims,
+    provisionRequests,
+    provisioned: { status: "NOT_FOUND" },
+    provisioning: {
+      provision: async (request) => {
+        await commit(() => void provisionRequests.push(request));
+        return edge.provisioned;
+      },
+    },
     behind,
     records,
     client,
@@ -117,6 +138,7 @@ export function createFakeEdge(): FakeEdge {
         if (failure !== undefined) throw failure;
         return select({ client, shared }, request);
       },
+      openClaim: (deviceId, claim) => commit(() => void claims.push({ deviceId, ...claim })),
     },
     events: {
       subscribe: (listener) => {
@@ -151,6 +173,7 @@ export function createFakeEdge(): FakeEdge {
       for (const listener of listeners) listener(event);
     },
   };
+  return edge;
 }
 
 function setAll(scope: Map<string, CanonicalJson>, attributes: readonly AttributeEntry[]): void {

@@ -13,6 +13,7 @@ const ROUTES: readonly (readonly [topic: string, message: GatewayTopic])[] = [
   ["v1/gateway/telemetry", "telemetry"],
   [ATTRIBUTES, "attributes"],
   ["v1/gateway/attributes/request", "attribute-request"],
+  ["v1/gateway/claim", "claim"],
 ];
 
 /** What a gateway says of devices behind it, and is told of them. */

@@ -3,6 +3,7 @@ import { createMqttTopics, type MqttTopics } from "../mqtt-handlers.ts";
 import type { DeviceData } from "../ports.ts";
 import { announcedTopics } from "./announced.ts";
 import { attributeTopics } from "./attributes.ts";
+import { claimTopics } from "./claims.ts";
 import { gatewayTopics } from "./gateway.ts";
 import { telemetryTopics } from "./telemetry.ts";
 
@@ -13,5 +14,11 @@ export interface MqttTopicDeps {
 
 /** The whole device API over MQTT: a line for each of its parts. */
 export function allMqttTopics({ data, intake }: MqttTopicDeps): MqttTopics {
-  return createMqttTopics([telemetryTopics(intake), attributeTopics(data), gatewayTopics(), announcedTopics()]);
+  return createMqttTopics([
+    telemetryTopics(intake),
+    attributeTopics(data),
+    claimTopics(data),
+    gatewayTopics(),
+    announcedTopics(),
+  ]);
 }

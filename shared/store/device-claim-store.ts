@@ -1,0 +1,97 @@
+import * as z from "zod";
+import { AppError } from "../core/errors.ts";
+import type { Uuid } from "../core/ids.ts";
+import type { EntityRecord } from "../entities/entity-record.ts";
+import type { CanonicalJson } from "../entities/telemetry.ts";
+import { deleteAttributes, readAttributeRows, saveAttributes } from "./attribute-store.ts";
+import { assignCustomer, unassignCustomer } from "./customer-store.ts";
+import { findEntityByName, lockEntity } from "./entity-store.ts";
+import type { Outcome, Queryable } from "./unit-of-work.ts";
+
+// Claiming: whoever has a device in hands makes it open a window, within which a user of a customer who knows the secret takes it. The
+// window is a server attribute of the device, so that edge and cloud both know of it, whoever opened it.
+
+const KEY = "claimingData";
+const windowSchema = z.object({ secretKey: z.string().nullish(), expirationTime: z.number() });
+
+export interface ClaimWindow {
+  readonly deviceId: Uuid;
+  readonly secretKey: string;
+  readonly expiresMs: number;
+  readonly nowMs: number;
+}
+
+/** Nothing happens while a customer has the device. @throws AppError NOT_FOUND */
+export async function openClaim(tx: Queryable, window: ClaimWindow): Promise<Outcome<void>> {
+  const { deviceId, expiresMs, nowMs, secretKey } = window;
+  const { customerId } = await lockEntity(tx, { type: "DEVICE", id: deviceId });
+  if (customerId !== null) return { result: undefined, changes: [] };
+  const value = JSON.stringify({ secretKey, expirationTime: Math.round(expiresMs) }) as CanonicalJson; // texts and whole numbers only
+  const entity = { type: "DEVICE", id: deviceId };
+  return saveAttributes(tx, { entity, scope: "SERVER_SCOPE", readings: [{ key: KEY, value }], nowMs });
+}
+
+export interface DeviceClaim {
+  readonly tenantId: Uuid;
+  readonly customerId: Uuid;
+  readonly name: string;
+  readonly secretKey: string;
+  readonly nowMs: number;
+}
+
+/** CLAIMED: a customer has it. FAILURE: no window, or another secret. */
+export type ClaimOutcome =
+  | { readonly response: "SUCCESS"; readonly device: EntityRecord }
+  | { readonly response: "FAILURE" | "CLAIMED" };
+
+/** @throws AppError NOT_FOUND for an unknown name */
+export async function claimDevice(tx: Queryable, claim: DeviceClaim): Promise<Outcome<ClaimOutcome>> {
+  const { customerId, name, nowMs, secretKey, tenantId } = claim;
+  const { id } = await getDevice(tx, { tenantId, name });
+  const stored = await lockEntity(tx, { type: "DEVICE", id, tenantId });
+  if (stored.customerId !== null) return { result: { response: "CLAIMED" }, changes: [] };
+  const [row] = await readAttributeRows(tx, { entityId: id, scopes: ["SERVER_SCOPE"], keys: [KEY] });
+  const window = row === undefined ? null : readWindow(row.value);
+  if (window === null || window.secretKey !== secretKey || window.expirationTime <= nowMs) {
+    return { result: { response: "FAILURE" }, changes: [] };
+  }
+  const given = await assignCustomer(tx, { type: "DEVICE", id, tenantId }, customerId);
+  const closed = await deleteAttributes(tx, { entity: { type: "DEVICE", id }, scope: "SERVER_SCOPE", keys: [KEY] });
+  return { result: { response: "SUCCESS", device: given.result }, changes: [...given.changes, ...closed.changes] };
+}
+
+/**
+ * Nothing happens when no customer has it.
+ *
+ * @param customerId whose device it has to be; null: anybody's
+ * @throws AppError NOT_FOUND for an unknown name, or the device of another customer
+ */
+export async function giveDeviceBack(
+  tx: Queryable,
+  { customerId, name, tenantId }: { readonly tenantId: Uuid; readonly customerId: Uuid | null; readonly name: string },
+): Promise<Outcome<void>> {
+  const device = await getDevice(tx, { tenantId, name });
+  if (device.customerId === null) return { result: undefined, changes: [] };
+  if (customerId !== null && device.customerId !== customerId) throw unknownName(name);
+  const { changes } = await unassignCustomer(tx, { type: "DEVICE", id: device.id, tenantId });
+  return { result: undefined, changes };
+}
+
+async function getDevice(
+  tx: Queryable,
+  { name, tenantId }: { readonly tenantId: Uuid; readonly name: string },
+): Promise<EntityRecord> {
+  const device = await findEntityByName(tx, { type: "DEVICE", tenantId, name });
+  if (device === null) throw unknownName(name);
+  return device;
+}
+
+function unknownName(name: string): AppError {
+  return new AppError("NOT_FOUND", `Device with name [${name}] is not found`);
+}
+
+/** People may have written it, too. */
+function readWindow(value: string): { readonly secretKey: string; readonly expirationTime: number } | null {
+  const parsed = windowSchema.safeParse(JSON.parse(value));
+  return parsed.success ? { ...parsed.data, secretKey: parsed.data.secretKey ?? "" } : null;
+}
