@@ -28,14 +28,16 @@ import { createCloudApi } from "./api/cloud-api.ts";
 import { describeSettings, readCloudConfig, type CloudConfig } from "./config.ts";
 import { runAuditUpkeep } from "./jobs/audit-upkeep.ts";
 import { runBlobUpkeep } from "./jobs/blob-upkeep.ts";
+import { runSecretGrace } from "./jobs/secret-grace.ts";
 import { createTelemetryUpkeep } from "./jobs/telemetry-upkeep.ts";
 import { startReplica, type Replica } from "./replica.ts";
 import { createCallerScope } from "./runtime/caller-scope.ts";
-import { startRpcServer } from "./runtime/rpc-server.ts";
+import { remoteAddressOf, startRpcServer } from "./runtime/rpc-server.ts";
 import { removeOldAudit } from "./store/audit-store.ts";
 import { openCloudStores, type CloudStores } from "./store/cloud-stores.ts";
 import { countFailedDownlinks } from "./store/downlink-replay.ts";
 import { hashEdgeSecret } from "./store/edge-store.ts";
+import { endSessionsOfOldSecrets } from "./store/secret-grace.ts";
 import { createFirstSystemAdmin, createFirstTenant, hasSystemAdmin, hasTenant } from "./store/tenant-store.ts";
 import { createEdgeSignals } from "./sync/edge-signals.ts";
 import { createLiveSessions, type LiveSessions } from "./sync/live-sessions.ts";
@@ -156,7 +158,8 @@ async function runCloud(config: CloudConfig): Promise<void> {
   const turns = new Turns(DIGESTS_AT_ONCE);
   const edgeItems = config.edgeLimits === null ? null : new TokenBuckets(clock, config.edgeLimits);
   const settings = { cloudId, cloudVersion, window: UPLINK_WINDOW, roundsEveryMs: config.roundsEveryMs, edgeItems };
-  const service = { store, live, signals, traffic, reports, turns, ...settings, clock, log };
+  const parts = { store, live, signals, traffic, reports, turns, remoteAddress: remoteAddressOf };
+  const service = { ...parts, ...settings, clock, log };
   const rpc = await startRpcServer({ ...config.rpc, ...tls, routes: (router) => registerSyncService(router, service) });
   stack.defer(async () => {
     rpc.stopListening();
@@ -174,10 +177,14 @@ async function runCloud(config: CloudConfig): Promise<void> {
   const liveData = (signal: AbortSignal): Promise<void> => api.live.run(signal);
   const auditDeps = { removeOld: (beforeMs: number) => removeOldAudit(db, beforeMs), keptMs: config.auditKeptMs };
   const auditUpkeep = (signal: AbortSignal): Promise<void> => runAuditUpkeep({ ...auditDeps, clock, log }, signal);
+  const endSessions = (nowMs: number) => endSessionsOfOldSecrets(db, nowMs);
+  const secretGrace = (signal: AbortSignal): Promise<void> =>
+    runSecretGrace({ endSessions, signals, clock, log }, signal);
   const upkeep = {
     liveData,
     blobUpkeep,
     auditUpkeep,
+    secretGrace,
     telemetryUpkeep: (signal: AbortSignal) => telemetryUpkeep.run(signal),
   };
   await runTasks({ ...replica.tasks, ...watch.tasks, ...upkeep }, shutdown.drain);

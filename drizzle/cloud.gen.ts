@@ -263,5 +263,16 @@ export const MIGRATIONS: readonly Migration[] = [
       "CREATE INDEX \"entity_by_link\" ON \"entity\" USING btree (\"link\") WHERE \"entity\".\"link\" is not null;",
       "UPDATE \"entity\" SET \"link\" = coalesce(\"subtype\", 'GENERAL') || ' ' || (\"body\" ->> 'resourceKey') WHERE \"entity_type\" = 'TB_RESOURCE';"
     ]
+  },
+  {
+    "id": "0020_security",
+    "hash": "5ce645a85e55cee7db464a45f59cff88ea904f5cc798ef0c02b1947c1b5bb57b",
+    "statements": [
+      "ALTER TABLE \"audit_log\" ADD COLUMN \"action_status\" text DEFAULT 'SUCCESS' NOT NULL;",
+      "ALTER TABLE \"audit_log\" ADD COLUMN \"action_failure\" text DEFAULT '' NOT NULL;",
+      "ALTER TABLE \"edge_sync\" ADD COLUMN \"secret_hash\" text;",
+      "-- By hand from here on.\nCREATE FUNCTION \"audit_comment\"() RETURNS trigger LANGUAGE plpgsql AS $$\nDECLARE\n  caller jsonb := nullif(current_setting('skerry.caller', true), '')::jsonb;\n  action text := 'ADDED_COMMENT';\n  told jsonb := jsonb_build_object('after', audit_shown(audit_row(NEW)));\nBEGIN\n  IF TG_OP = 'UPDATE' THEN\n    action := CASE WHEN NEW.type <> OLD.type THEN 'DELETED_COMMENT' ELSE 'UPDATED_COMMENT' END;\n    told := jsonb_build_object('before', audit_shown(audit_row(OLD))) || told;\n  ELSIF NEW.type = 'SYSTEM' THEN\n    -- What was done to the alarm says so itself.\n    RETURN NULL;\n  END IF;\n  INSERT INTO audit_log (created_ms, tenant_id, customer_id, entity_type, entity_id, entity_name, user_id, user_name, action_type, action_data)\n  SELECT (caller ->> 'nowMs')::bigint, e.tenant_id, e.customer_id, 'ALARM', a.id, a.type, (caller ->> 'userId')::uuid,\n    coalesce((SELECT email FROM app_user WHERE id = (caller ->> 'userId')::uuid), ''), action, told\n  FROM alarm a JOIN entity e ON e.id = a.originator_id WHERE a.id = NEW.alarm_id;\n  RETURN NULL;\nEND $$;",
+      "CREATE TRIGGER \"audit\" AFTER INSERT OR UPDATE ON \"alarm_comment\" FOR EACH ROW\n  WHEN (coalesce(current_setting('skerry.caller', true), '') <> '') EXECUTE FUNCTION audit_comment();"
+    ]
   }
 ];

@@ -20,7 +20,7 @@ const auditSchema = z
     userName: z.string(),
     actionType: z.string(),
     actionData: z.record(z.string(), z.unknown()),
-    actionStatus: z.literal("SUCCESS"),
+    actionStatus: z.enum(["SUCCESS", "FAILURE"]),
     actionFailureDetails: z.string(),
   })
   .meta({
@@ -76,7 +76,7 @@ function toRest(entry: AuditEntry): z.input<typeof auditSchema> {
     userName: entry.userName,
     actionType: entry.actionType,
     actionData: entry.actionData,
-    actionStatus: "SUCCESS",
-    actionFailureDetails: "",
+    actionStatus: entry.failure === "" ? "SUCCESS" : "FAILURE",
+    actionFailureDetails: entry.failure,
   };
 }

@@ -1,3 +1,4 @@
+import type { AttemptLimits } from "../../shared/core/attempt-limiter.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import { NULL_UUID } from "../../shared/core/ids.ts";
 import { TokenBuckets, type BucketLimits } from "../../shared/core/token-buckets.ts";
@@ -15,7 +16,9 @@ import {
   addAuthRoutes,
   createApiKeyAuthenticator,
   createBearerAuthenticator,
+  type AuthDeps,
   type SignInAction,
+  type SignInNote,
 } from "../../shared/rest/auth.ts";
 import { addCustomerReadRoutes, addCustomerWriteRoutes } from "../../shared/rest/customers.ts";
 import { addDashboardRoutes } from "../../shared/rest/dashboards.ts";
@@ -27,7 +30,6 @@ import { addEntitySearchRoutes } from "../../shared/rest/entity-searches.ts";
 import { addEntityViewRoutes } from "../../shared/rest/entity-views.ts";
 import { addHealthRoutes } from "../../shared/rest/health.ts";
 import { createLiveApi, wakingSave, type LiveApi } from "../../shared/rest/live/live-api.ts";
-import type { LoginLimits } from "../../shared/rest/login-limiter.ts";
 import { addMetricsRoute } from "../../shared/rest/metrics.ts";
 import { addOpenApiRoutes } from "../../shared/rest/openapi.ts";
 import { addOtaReadRoutes, addOtaWriteRoutes, type OtaDeps } from "../../shared/rest/ota-packages.ts";
@@ -36,17 +38,19 @@ import type { RelationDeps } from "../../shared/rest/relation-access.ts";
 import { addRelationRoutes } from "../../shared/rest/relations.ts";
 import { addResourceReadRoutes, addResourceWriteRoutes } from "../../shared/rest/resources.ts";
 import { addRuleChainRoutes } from "../../shared/rest/rule-chains.ts";
-import { addTelemetryRoutes } from "../../shared/rest/telemetry.ts";
+import { addTelemetryRoutes, type DeletedSeries } from "../../shared/rest/telemetry.ts";
 import { createTokens } from "../../shared/rest/tokens.ts";
 import { addUserReadRoutes, addUserSettingsRoutes } from "../../shared/rest/users.ts";
+import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { PasswordHasher } from "../../shared/store/user-store.ts";
-import { writeAudit } from "../store/audit-store.ts";
+import { auditTelemetry, writeAudit, type AuditEntry } from "../store/audit-store.ts";
 import { findAssignmentRelations, readCloudNames } from "../store/cloud-refs.ts";
 import type { CloudUnitOfWork } from "../store/downlink-store.ts";
 import { checkRootOfNone } from "../store/edge-chains.ts";
 import { EDGE_ENTITIES, releaseEdges } from "../store/edge-store.ts";
 import { createUserWork, deleteCustomerUsers } from "../store/user-downlinks.ts";
 import { addAssignmentRoutes } from "./assignments.ts";
+import { createFailureAudit } from "./audit-failures.ts";
 import { addAuditRoutes } from "./audit.ts";
 import { addClaimCodeRoutes } from "./claim-codes.ts";
 import { addDownlinkRoutes } from "./downlinks.ts";
@@ -79,7 +83,7 @@ export interface CloudApiDeps extends OtaDeps {
   readonly notReady: () => Promise<string | null>;
   readonly toAppError: (thrown: unknown) => AppError;
   readonly version: string;
-  readonly loginLimits?: LoginLimits;
+  readonly loginLimits?: AttemptLimits;
   /** REST calls of one tenant; null: any number. @default null */
   readonly tenantLimits?: BucketLimits | null;
   readonly asCaller: NonNullable<RestAppDeps["asCaller"]>;
@@ -94,9 +98,14 @@ export interface CloudApi extends RestApp {
 export function createCloudApi(deps: CloudApiDeps): CloudApi {
   const tokens = createTokens({ clock: deps.clock, random: deps.random, secret: deps.jwtSecret });
   const authenticators = [createBearerAuthenticator({ db: deps.db, tokens }), createApiKeyAuthenticator(deps)];
-  const app = createRestApp({ ...deps, authenticators, ...createTenantLimit(deps) });
+  const app = createRestApp({
+    ...deps,
+    authenticators,
+    ...createTenantLimit(deps),
+    onFailure: createFailureAudit(deps),
+  });
   const users = createUserWork(deps.unitOfWork);
-  const note = (user: User, action: SignInAction): Promise<void> => noteSignIn(deps, user, action);
+  const note: AuthDeps["note"] = (user, action, more) => noteSignIn(deps, user, { action, ...more });
   addAuthRoutes(app, { ...deps, tokens, users, note });
   addActivationRoutes(app, { ...deps, tokens, users, note });
   addApiKeyRoutes(app, deps);
@@ -149,7 +158,8 @@ export function createCloudApi(deps: CloudApiDeps): CloudApi {
   const telemetry = { ...deps, others: { EDGE: createEdgeAttributes(deps) } };
   const live = createLiveApi({ ...telemetry, entitySources, authenticators });
   addAttributeRoutes(app, telemetry);
-  addTelemetryRoutes(app, { ...telemetry, saveTelemetry: wakingSave(deps.saveTelemetry, live) });
+  const saveTelemetry = wakingSave(deps.saveTelemetry, live);
+  addTelemetryRoutes(app, { ...telemetry, saveTelemetry, noteDeleted: noteDeletedSeries });
   addAuditRoutes(app, deps);
   addSystemRoutes(app, deps);
   addTenantProfileRoutes(app, deps);
@@ -174,8 +184,20 @@ function createTenantLimit({ clock, tenantLimits = null }: CloudApiDeps): Pick<R
   };
 }
 
-function noteSignIn({ db, clock }: CloudApiDeps, user: User, actionType: SignInAction): Promise<void> {
+interface SignInEvent extends SignInNote {
+  readonly action: SignInAction;
+}
+
+function noteSignIn({ db, clock }: CloudApiDeps, user: User, event: SignInEvent): Promise<void> {
   const { id, tenantId, customerId, email } = user;
-  const what = { entityType: "USER", entityId: id, entityName: email, actionType, actionData: {} };
+  const { action: actionType, failure = "", remoteAddress } = event;
+  const actionData: AuditEntry["actionData"] = remoteAddress === undefined ? {} : { clientAddress: remoteAddress };
+  const what = { entityType: "USER", entityId: id, entityName: email, actionType, actionData, failure };
   return writeAudit(db, { ...what, tenantId, customerId, userId: id, userName: email, createdMs: clock.nowMs() });
+}
+
+function noteDeletedSeries(tx: Queryable, { entityId, keys, range }: DeletedSeries): Promise<void> {
+  const times = range === undefined ? {} : { startTs: range.startMs, endTs: range.endMs };
+  const data = JSON.stringify({ timeseries: keys, ...times });
+  return auditTelemetry(tx, { entityId, actionType: "TIMESERIES_DELETED", data });
 }

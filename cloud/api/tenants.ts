@@ -214,7 +214,7 @@ function addTenantWriteRoutes(routes: RouteTable, deps: TenantDeps): void {
         const what = { entityType: "TENANT", entityId: tenantId, entityName: title, actionType: "DELETED" };
         // Nothing of the tenant is left that could hold it.
         const whose = { tenantId: NULL_UUID, customerId: null, userId, userName, createdMs: clock.nowMs() };
-        await writeAudit(tx, { ...what, ...whose, actionData: {} });
+        await writeAudit(tx, { ...what, ...whose, actionData: {}, failure: "" });
         return deleted;
       });
       for (const edgeId of edgeIds) sessions.end({ edgeId, fence: Number.MAX_SAFE_INTEGER, code: "NOT_FOUND" });

@@ -1,6 +1,12 @@
 import http2 from "node:http2";
 import type { AddressInfo } from "node:net";
-import type { ConnectRouter } from "@connectrpc/connect";
+import {
+  createContextKey,
+  createContextValues,
+  type ConnectRouter,
+  type ContextKey,
+  type HandlerContext,
+} from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { AppError } from "../../shared/core/errors.ts";
 import { FRAME_BYTES_MAX, HTTP2_WINDOW_BYTES } from "../../shared/wire/rpc-limits.ts";
@@ -24,6 +30,13 @@ export interface RpcServer {
 /** A connection that opens no stream is closed. */
 const IDLE_CONNECTION_MS = 60_000;
 
+const REMOTE_ADDRESS: ContextKey<string> = createContextKey("unknown", { description: "remote address" });
+
+/** The address of the peer of a call. */
+export function remoteAddressOf({ values }: Pick<HandlerContext, "values">): string {
+  return values.get(REMOTE_ADDRESS);
+}
+
 /** gRPC on node:http2, since Bun.serve sends no trailers. @throws AppError ADDRESS_IN_USE */
 export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
   const handler = connectNodeAdapter({
@@ -31,6 +44,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     connect: false,
     grpcWeb: false,
     readMaxBytes: FRAME_BYTES_MAX,
+    contextValues: ({ socket }) => createContextValues().set(REMOTE_ADDRESS, socket.remoteAddress ?? "unknown"),
   });
   const settings = { settings: { initialWindowSize: HTTP2_WINDOW_BYTES } };
   const server =

@@ -4,6 +4,7 @@ import { AppError } from "../../shared/core/errors.ts";
 import { NULL_UUID, type Uuid } from "../../shared/core/ids.ts";
 import type { Json } from "../../shared/entities/entity-record.ts";
 import { containsPattern, toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
+import { appUser } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { auditLog } from "./schema.ts";
 
@@ -51,11 +52,68 @@ export interface AuditEntry {
   readonly userName: string;
   readonly actionType: string;
   readonly actionData: { readonly [key: string]: Json };
+  /** What the caller was told of a failure; empty: it succeeded. */
+  readonly failure: string;
 }
 
 /** For what no row of a table tells. */
 export async function writeAudit(db: Queryable, entry: Omit<AuditEntry, "id">): Promise<void> {
-  await db.insert(auditLog).values({ ...entry, createdMs: Math.round(entry.createdMs) });
+  const { createdMs, failure, ...fields } = entry;
+  const actionStatus = failure === "" ? "SUCCESS" : "FAILURE";
+  await db
+    .insert(auditLog)
+    .values({ ...fields, createdMs: Math.round(createdMs), actionStatus, actionFailure: failure });
+}
+
+/** Longer data is told by its size. */
+const DATA_LENGTH_MAX = 65_536;
+
+/** Notes for the transaction's caller, if it has one, what happened to the telemetry of an entity. @param data a JSON object */
+export async function auditTelemetry(
+  tx: Queryable,
+  { actionType, data, entityId }: { readonly actionType: string; readonly data: string; readonly entityId: Uuid },
+): Promise<void> {
+  const shown = data.length <= DATA_LENGTH_MAX ? data : JSON.stringify({ bytes: data.length });
+  await tx.execute(sql`
+    insert into audit_log
+      (created_ms, tenant_id, customer_id, entity_type, entity_id, entity_name, user_id, user_name, action_type, action_data)
+    select (c.caller ->> 'nowMs')::bigint, e.tenant_id, e.customer_id, e.entity_type, e.id, e.name, (c.caller ->> 'userId')::uuid,
+      coalesce((select email from app_user u where u.id = (c.caller ->> 'userId')::uuid), ''), ${actionType}, ${shown}::json
+    from (select nullif(current_setting('skerry.caller', true), '')::jsonb as caller) c join entity e on e.id = ${entityId}::uuid
+    where c.caller is not null`);
+}
+
+export interface FailedAttempt {
+  readonly createdMs: number;
+  readonly userId: Uuid;
+  readonly tenantId: Uuid;
+  readonly entityType: string;
+  /** null: nothing that was there. */
+  readonly entityId: Uuid | null;
+  /** As the caller named it; null: as it is called. */
+  readonly entityName: string | null;
+  readonly actionType: string;
+  readonly failure: string;
+  readonly actionData: AuditEntry["actionData"];
+}
+
+/** The name and the customer are looked up in the caller's tenant only: what is another's shows as its id. */
+export async function writeFailure(db: Queryable, attempt: FailedAttempt): Promise<void> {
+  const { entityId, entityName, tenantId, userId, ...fields } = attempt;
+  const [found] = await db.execute<{ name: string; customer_id: Uuid | null }>(sql`
+    select name, customer_id from entity where id = ${entityId}::uuid and tenant_id = ${tenantId}::uuid
+    union all select name, customer_id from edge where id = ${entityId}::uuid and tenant_id = ${tenantId}::uuid
+    union all select email, customer_id from app_user where id = ${entityId}::uuid and tenant_id = ${tenantId}::uuid`);
+  const [user] = await db.select({ email: appUser.email }).from(appUser).where(eq(appUser.id, userId));
+  await writeAudit(db, {
+    ...fields,
+    tenantId,
+    userId,
+    userName: user?.email ?? "",
+    customerId: found?.customer_id ?? null,
+    entityId: entityId ?? NULL_UUID,
+    entityName: found?.name ?? entityName,
+  });
 }
 
 export interface AuditFilter {
@@ -146,5 +204,6 @@ function toEntry(row: typeof auditLog.$inferSelect): AuditEntry {
     entityId: row.entityId as Uuid,
     userId: row.userId as Uuid,
     actionData: row.actionData as AuditEntry["actionData"],
+    failure: row.actionFailure,
   };
 }

@@ -13,7 +13,7 @@ import { openDb } from "../../shared/store/open-db.ts";
 import { runStatementIn } from "../../shared/store/statement.ts";
 import { writeTelemetry } from "../../shared/store/telemetry-writer.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import { withCaller, type AuditCaller } from "./audit-store.ts";
+import { auditTelemetry, withCaller, type AuditCaller } from "./audit-store.ts";
 import { createCloudUnitOfWork, type CloudUnitOfWork } from "./downlink-store.ts";
 import { keepTelemetryPartitions, type TelemetryRound, type TelemetryUpkeep } from "./telemetry-partitions.ts";
 
@@ -80,8 +80,22 @@ export async function openCloudStores(deps: CloudStoresDeps): Promise<CloudStore
   };
 }
 
-async function saveTelemetry(db: Queryable, records: readonly TelemetryRecord[]): Promise<void> {
+/** Stores what came over REST. Resolves after the commit. */
+export async function saveTelemetry(db: Queryable, records: readonly TelemetryRecord[]): Promise<void> {
   const columns = new TelemetryColumnsBuilder();
-  for (const record of records) columns.add(record);
-  await db.transaction((tx) => writeTelemetry(runStatementIn(tx), columns.build()));
+  const shown = new Map<Uuid, string[]>();
+  for (const record of records) {
+    columns.add(record);
+    const { entityId, tsMs, values } = record;
+    const points = shown.get(entityId) ?? [];
+    points.push(`{"ts":${tsMs},"values":${values}}`);
+    shown.set(entityId, points);
+  }
+  await db.transaction(async (tx) => {
+    await writeTelemetry(runStatementIn(tx), columns.build());
+    for (const [entityId, points] of shown) {
+      const data = `{"timeseries":[${points.join(",")}]}`;
+      await auditTelemetry(tx, { entityId, actionType: "TIMESERIES_UPDATED", data });
+    }
+  });
 }

@@ -103,6 +103,7 @@ export async function openSession(
       .update(edgeSync)
       .set({
         session,
+        secretHash: account.secretHash,
         storeId: hello.storeId,
         edgeVersion: hello.edgeVersion,
         clockSkewMs: Math.round(hello.wallClockMs - nowMs),

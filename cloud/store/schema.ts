@@ -128,6 +128,8 @@ export const edgeSync = pgTable("edge_sync", {
   disconnectedMs: bigint("disconnected_ms", { mode: "number" }),
   /** Why the last session ended, or why the edge is refused: a code of shared/core/errors.ts. */
   reason: text("reason"),
+  /** What the newest session was opened with: a secretHash of the edge. */
+  secretHash: text("secret_hash"),
   /** The process that the newest session speaks for, and those that it took over from; see edge-identity.ts. */
   machineId: uuid("machine_id"),
   displacedMachines: json("displaced_machines"),
@@ -331,6 +333,10 @@ export const auditLog = pgTable(
     actionType: text("action_type").notNull(),
     /** `{ before, after }` and what belongs to them, without secrets. */
     actionData: json("action_data").notNull(),
+    /** SUCCESS or FAILURE. */
+    actionStatus: text("action_status").notNull().default("SUCCESS"),
+    /** What the caller was told; empty for what succeeded. */
+    actionFailure: text("action_failure").notNull().default(""),
     /** Order of what was written in one ms. */
     seq: bigint("seq", { mode: "number" }).generatedAlwaysAsIdentity(),
   },

@@ -31,12 +31,13 @@ import type { Opening } from "../../shared/sync/session-state.ts";
 import { findSender } from "../../shared/sync/session-state.ts";
 import { startCloudSession } from "../../shared/sync/session.ts";
 import { decodeRequest, encodeResponse } from "../../shared/wire/frames-codec.ts";
-import type { EnrollRequest, SessionRequest } from "../../shared/wire/gen/skerry/sync/v1/sync_pb.ts";
+import type { SessionRequest } from "../../shared/wire/gen/skerry/sync/v1/sync_pb.ts";
 import { EdgeSyncService } from "../../shared/wire/gen/skerry/sync/v1/sync_pb.ts";
 import { EDGE_KEY_HEADER, EDGE_SECRET_HEADER, toConnectError } from "../../shared/wire/rpc-errors.ts";
 import type { EdgeReports } from "../jobs/edge-reports.ts";
 import type { EdgeSignals } from "./edge-signals.ts";
 import type { EdgeTraffic } from "./edge-traffic.ts";
+import { createEnrollment } from "./enrollment.ts";
 import type { LiveSessions } from "./live-sessions.ts";
 import { createEdgeRounds, roundsEveryMs, type EdgeRounds, type RoundStore } from "./rounds.ts";
 
@@ -117,36 +118,18 @@ export interface SyncServiceDeps {
   readonly turns: Turns;
   /** Items of each edge; null: any number. */
   readonly edgeItems: Pick<TokenBuckets, "charge"> | null;
+  /** Where a call comes from. */
+  readonly remoteAddress: (context: HandlerContext) => string;
   readonly clock: Clock;
   readonly log: Log;
 }
 
 export function registerSyncService(router: ConnectRouter, deps: SyncServiceDeps): void {
+  const enroll = createEnrollment(deps);
   router.service(EdgeSyncService, {
     session: (requests, context) => serveSession(requests, context, deps),
-    enroll: (request) => enroll(request, deps),
+    enroll: (request, context) => enroll(request, deps.remoteAddress(context)),
   });
-}
-
-/** Shorter ones could be guessed; longer ones don't fit into settings. */
-const SECRET_LENGTH = { min: 20, max: 255 } as const;
-const CLAIM_CODE_LENGTH_MAX = 64;
-
-async function enroll({ claimCode, secret }: EnrollRequest, { log, signals, store }: SyncServiceDeps) {
-  try {
-    if (
-      claimCode.length > CLAIM_CODE_LENGTH_MAX ||
-      secret.length < SECRET_LENGTH.min ||
-      secret.length > SECRET_LENGTH.max
-    )
-      throw new AppError("INVALID_ARGUMENT", "Claim code or secret are of a length that can't be");
-    const { edgeId, routingKey, name, fence } = await store.enroll({ code: claimCode, secret });
-    if (fence !== null) signals.end({ edgeId, fence, code: "UNAUTHENTICATED" });
-    log.info("Edge enrolled", { edgeId });
-    return { edgeKey: routingKey, edgeName: name };
-  } catch (thrown) {
-    throw toConnectError(thrown);
-  }
 }
 
 async function* serveSession(requests: AsyncIterable<SessionRequest>, context: HandlerContext, deps: SyncServiceDeps) {

@@ -4,9 +4,9 @@ import { AppError } from "../core/errors.ts";
 import { parseUuid } from "../core/ids.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
-import { errorResponse, isServerFault, JSON_TYPE } from "./errors.ts";
+import { errorResponse, isServerFault, JSON_TYPE, messageOf } from "./errors.ts";
 import { authenticationFailed, permissionDenied, type Authenticator, type Principal } from "./principal.ts";
-import { parseJson, validate, type Access, type Call, type Handler, type RouteSpec, type RouteTable } from "./route.ts";
+import { parseJson, validate, type Call, type Handler, type RouteSpec, type RouteTable } from "./route.ts";
 
 export interface RestAppDeps {
   readonly clock: Clock;
@@ -18,8 +18,21 @@ export interface RestAppDeps {
   readonly toAppError?: (thrown: unknown) => AppError;
   /** Throws for a caller who calls too often. @default nobody does */
   readonly limit?: (principal: Principal) => void;
+  /** Hears of calls that failed, of callers who are known; must not throw. @default nobody does */
+  readonly onFailure?: (failed: FailedCall) => Promise<void>;
   /** Runs what a handler does, so that it is known for whom. @default nobody asks */
   readonly asCaller?: <T>(caller: Principal, work: () => Promise<T>) => Promise<T>;
+}
+
+export interface FailedCall {
+  readonly principal: Principal;
+  readonly spec: RouteSpec;
+  readonly error: AppError;
+  /** What a client is told of the error. */
+  readonly message: string;
+  readonly param: (name: string) => string;
+  /** undefined: there is none, or it is not what it should be. */
+  readonly body: unknown;
 }
 
 export interface RestApp extends RouteTable {
@@ -82,10 +95,39 @@ async function answer<Query, Body>(
 ): Promise<Response> {
   const tooLarge = refuseLargeBody(c.req.raw, spec.bodyBytesMax ?? bodyLimit(c.req.path));
   if (tooLarge !== null) return tooLarge;
-  const principal = await admit(deps, c, spec.access);
+  const principal = spec.access === "anyone" ? null : await authenticate(deps, c);
+  if (principal === null) return respond(deps, c, { principal, spec, handler });
+  const seen: { body?: unknown } = {};
+  try {
+    return await respond(deps, c, { principal, spec, handler, seen });
+  } catch (thrown) {
+    const error = deps.toAppError?.(thrown) ?? AppError.from(thrown);
+    const param = (name: string): string => c.req.param(name) ?? "";
+    await deps.onFailure?.({ principal, spec, error, message: messageOf(error), param, body: seen.body });
+    throw error;
+  }
+}
+
+interface Answering<Query, Body> {
+  readonly spec: RouteSpec<Query, Body>;
+  readonly handler: Handler<Query, Body>;
+  /** null: anyone. */
+  readonly principal: Principal | null;
+  /** Takes the body as soon as it is known to be what it should be. */
+  readonly seen?: { body?: unknown };
+}
+
+async function respond<Query, Body>(
+  deps: RestAppDeps,
+  c: RestContext,
+  { principal, spec, handler, seen = {} }: Answering<Query, Body>,
+): Promise<Response> {
+  if (principal !== null && spec.access !== "anyone" && !spec.access.includes(principal.authority))
+    throw permissionDenied();
   if (principal !== null) deps.limit?.(principal);
   const query = spec.query === undefined ? undefined : validate(spec.query, c.req.query());
   const body = spec.body === undefined ? undefined : validate(spec.body, parseJson(await readBody(c)));
+  seen.body = body;
   const call: Call<Query, Body> = {
     get principal() {
       if (principal === null) throw new AppError("INTERNAL", `Route ${spec.path} is open to anyone and has no caller`);
@@ -161,15 +203,12 @@ async function readCounted(request: Request, limit: number): Promise<Uint8Array>
   return bytes;
 }
 
-/** null on routes that are open to anyone. @throws AppError UNAUTHENTICATED, TOKEN_EXPIRED, PERMISSION_DENIED */
-async function admit(deps: RestAppDeps, c: RestContext, access: Access): Promise<Principal | null> {
-  if (access === "anyone") return null;
+/** @throws AppError UNAUTHENTICATED, TOKEN_EXPIRED */
+async function authenticate(deps: RestAppDeps, c: RestContext): Promise<Principal> {
   const header = c.req.header("x-authorization") ?? c.req.header("authorization");
   const match = /^(\S+)\s+(\S+)\s*$/.exec(header ?? "");
   const scheme = match?.[1]?.toLowerCase();
   const authenticator = deps.authenticators.find((candidate) => candidate.scheme === scheme);
   if (authenticator === undefined || match?.[2] === undefined) throw authenticationFailed();
-  const principal = await authenticator.authenticate(match[2]);
-  if (!access.includes(principal.authority)) throw permissionDenied();
-  return principal;
+  return authenticator.authenticate(match[2]);
 }

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { createAttemptLimiter, type AttemptLimits } from "../core/attempt-limiter.ts";
 import type { Clock } from "../core/clock.ts";
 import { AppError } from "../core/errors.ts";
 import type { Random } from "../core/random.ts";
@@ -17,7 +18,6 @@ import {
   type PasswordHasher,
   type UserWork,
 } from "../store/user-store.ts";
-import { createLoginLimiter, type LoginLimits } from "./login-limiter.ts";
 import { authenticationFailed, type Authenticator } from "./principal.ts";
 import { EVERY_ROLE, parseJson, type RouteTable } from "./route.ts";
 import { REFRESH_TOKEN_LIFE_S, tokenExpired, type TokenClaims, type Tokens } from "./tokens.ts";
@@ -30,12 +30,19 @@ export interface AuthDeps {
   readonly metrics: Metrics;
   readonly tokens: Tokens;
   readonly passwords: PasswordHasher;
-  readonly loginLimits?: LoginLimits;
+  readonly loginLimits?: AttemptLimits;
   /** Writes down what a user did that changes nothing, or without being signed in. @default nobody does */
-  readonly note?: (user: User, action: SignInAction) => Promise<void>;
+  readonly note?: (user: User, action: SignInAction, more?: SignInNote) => Promise<void>;
 }
 
-export type SignInAction = "LOGIN" | "LOGOUT" | "ACTIVATED" | "CREDENTIALS_UPDATED";
+export type SignInAction = "LOGIN" | "LOGOUT" | "LOCKOUT" | "ACTIVATED" | "CREDENTIALS_UPDATED";
+
+export interface SignInNote {
+  /** Where the call came from. */
+  readonly remoteAddress?: string | undefined;
+  /** Why it did not succeed. @default it did */
+  readonly failure?: string;
+}
 
 /** `Bearer` tokens: signed, not run out, of a session that nobody ended, of a user who may sign in. */
 export function createBearerAuthenticator({ db, tokens }: Pick<AuthDeps, "db" | "tokens">): Authenticator {
@@ -104,7 +111,7 @@ export function addAuthRoutes(routes: RouteTable, deps: AuthDeps): void {
       const input = await readLogin(() => call.text());
       const user = await signIn(input, call.remoteAddress);
       await noteLogin(db, user.id, clock.nowMs());
-      await deps.note?.(user, "LOGIN");
+      await deps.note?.(user, "LOGIN", { remoteAddress: call.remoteAddress });
       return tokens.issue(user);
     },
   );
@@ -125,13 +132,13 @@ export function addAuthRoutes(routes: RouteTable, deps: AuthDeps): void {
   );
   routes.add(
     { method: "post", path: "/api/auth/logout", tag, summary: "End the session of the token", access: EVERY_ROLE },
-    async ({ principal }) => {
+    async ({ principal, remoteAddress }) => {
       if (principal.sessionId === null) return;
       const nowMs = clock.nowMs();
       const expiresMs = nowMs + REFRESH_TOKEN_LIFE_S * 1000;
       await revokeSession(db, { sessionId: principal.sessionId, expiresMs, nowMs });
       const user = await findUser(db, principal.userId);
-      if (user !== null) await deps.note?.(user, "LOGOUT");
+      if (user !== null) await deps.note?.(user, "LOGOUT", { remoteAddress });
     },
   );
   routes.add(
@@ -210,10 +217,11 @@ async function readLogin(read: () => Promise<string>): Promise<z.output<typeof l
 
 type SignIn = (input: z.output<typeof loginInput>, remoteAddress: string | undefined) => Promise<User>;
 
-function createSignIn({ db, clock, random, metrics, passwords, loginLimits }: AuthDeps): SignIn {
-  const byName = createLoginLimiter(clock, loginLimits);
+function createSignIn({ db, clock, random, metrics, note, passwords, loginLimits }: AuthDeps): SignIn {
+  const byName = createAttemptLimiter(clock, "to sign in", loginLimits);
   // Many people may sit behind one address.
-  const byAddress = createLoginLimiter(clock, { ...loginLimits, failuresMax: 10 * (loginLimits?.failuresMax ?? 10) });
+  const failuresMax = 10 * (loginLimits?.failuresMax ?? 10);
+  const byAddress = createAttemptLimiter(clock, "to sign in", { ...loginLimits, failuresMax });
   const failures = metrics.counter("skerry_login_failures_total");
   // An unknown name costs a hash too: the time of the answer must not tell which names exist.
   let nobodysHash: Promise<string> | undefined;
@@ -226,12 +234,21 @@ function createSignIn({ db, clock, random, metrics, passwords, loginLimits }: Au
     const hash = found?.passwordHash ?? (await (nobodysHash ??= passwords.hash(createToken(random, 20))));
     const isRight = await passwords.verify(password, hash);
     if (found === null || !isRight) {
-      byName.fail(name);
+      const isLocked = byName.fail(name);
       byAddress.fail(address);
       failures.inc();
-      throw new AppError("UNAUTHENTICATED", "Invalid username or password");
+      const failure = "Invalid username or password";
+      if (found !== null) {
+        await note?.(found.user, "LOGIN", { remoteAddress, failure });
+        if (isLocked) await note?.(found.user, "LOCKOUT", { remoteAddress });
+      }
+      throw new AppError("UNAUTHENTICATED", failure);
     }
-    if (!found.user.enabled) throw new AppError("UNAUTHENTICATED", "User account is not active");
+    if (!found.user.enabled) {
+      const failure = "User account is not active";
+      await note?.(found.user, "LOGIN", { remoteAddress, failure });
+      throw new AppError("UNAUTHENTICATED", failure);
+    }
     byName.succeed(name);
     return found.user;
   };

@@ -79,7 +79,7 @@ export interface RestErrorBody {
 /** The answer to a failure: `{"status":404,"message":"…","errorCode":32,"timestamp":1700000000000}`. */
 export function errorResponse(error: AppError, nowMs: number): Response {
   const { status, errorCode } = ANSWERS[error.code];
-  const message = status === 503 && errorCode === REST_ERROR_CODES.database ? "Database error" : messageOf(error);
+  const message = messageOf(error);
   const isTold = status < 500 && error.field !== undefined;
   const body: RestErrorBody = {
     status,
@@ -96,7 +96,10 @@ export function errorResponse(error: AppError, nowMs: number): Response {
 
 export const JSON_TYPE = "application/json; charset=utf-8";
 
-function messageOf(error: AppError): string {
+/** What a client is told of an error. */
+export function messageOf(error: AppError): string {
+  const { status, errorCode } = ANSWERS[error.code];
+  if (status === 503 && errorCode === REST_ERROR_CODES.database) return "Database error";
   return HIDDEN.has(error.code) ? "Internal error: the log says more" : error.message;
 }
 

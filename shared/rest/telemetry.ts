@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { AppError } from "../core/errors.ts";
+import type { Uuid } from "../core/ids.ts";
 import type { CanonicalJson, TelemetryPoint, TelemetryRecord } from "../entities/telemetry.ts";
 import { readTelemetry, textOf } from "../entities/values.ts";
 import { findSeriesSource, readLatestSeen, seriesKeys } from "../store/series-source.ts";
@@ -11,6 +12,7 @@ import {
   type Interval,
 } from "../store/telemetry-history.ts";
 import { deleteTelemetry } from "../store/telemetry-store.ts";
+import type { Queryable } from "../store/unit-of-work.ts";
 import {
   DATA_PATH,
   DATA_TAG,
@@ -30,6 +32,15 @@ export interface TelemetryDeps extends DataDeps {
   readonly saveTelemetry: (records: readonly TelemetryRecord[]) => Promise<void>;
   /** Resolves when the newest values of what was saved can be read. @default at once */
   readonly settleLatest?: () => Promise<void>;
+  /** Writes down, in the transaction, what was deleted. @default nobody does */
+  readonly noteDeleted?: (tx: Queryable, deleted: DeletedSeries) => Promise<void>;
+}
+
+export interface DeletedSeries {
+  readonly entityId: Uuid;
+  readonly keys: readonly string[];
+  /** undefined: all of it. */
+  readonly range: { readonly startMs: number; readonly endMs: number } | undefined;
 }
 
 const TELEMETRY_EXAMPLE = '{"ts":1700000000000,"values":{"temperature":21.5}}';
@@ -234,6 +245,7 @@ function addTelemetryWriteRoutes(routes: RouteTable, deps: TelemetryDeps): void 
       const { deleteLatest = true, rewriteLatestIfDeleted = false } = call.query;
       await deps.unitOfWork.run(async (tx) => {
         await deleteTelemetry(tx, { entityId: id, keys, range, deleteLatest, rewriteLatest: rewriteLatestIfDeleted });
+        await deps.noteDeleted?.(tx, { entityId: id, keys, range });
         return { result: undefined, changes: [] };
       });
     },

@@ -137,7 +137,9 @@ async function snapshot({ sql }: TestDatabase): Promise<readonly string[]> {
   const rows: string[] = [];
   for (const { name } of tables) {
     const found = await sql<{ row: string }[]>`select t::text as row from ${sql(name)} t order by 1`;
-    const named = found.filter(({ row }) => needles.some((needle) => row.includes(needle)));
+    // What callers tried in vain is written down with the ids that they named.
+    const isAttempt = (row: string): boolean => name === "audit_log" && row.includes(",FAILURE,");
+    const named = found.filter(({ row }) => needles.some((needle) => row.includes(needle)) && !isAttempt(row));
     rows.push(...named.map(({ row }) => `${name}: ${row}`));
   }
   return rows;

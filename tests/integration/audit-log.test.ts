@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { changesSomething, subjectOf } from "../../cloud/api/audit-failures.ts";
 import { removeOldAudit } from "../../cloud/store/audit-store.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { systemRandom as random } from "../../shared/runtime/system-random.ts";
@@ -7,10 +8,11 @@ import { addCustomerUser, PASSWORD, signIn, startTestCloud, type TestCloud } fro
 
 let cloud: TestCloud;
 let customerId: Uuid;
+let customerToken: string;
 let names = 0;
 beforeAll(async () => {
   cloud = await startTestCloud();
-  ({ customerId } = await addCustomerUser(cloud));
+  ({ customerId, token: customerToken } = await addCustomerUser(cloud));
 });
 afterAll(() => cloud[Symbol.asyncDispose]());
 
@@ -118,12 +120,138 @@ describe("the audit log", () => {
     }
   });
 
-  test("is part of the change: what is refused leaves nothing", async () => {
-    const before = await entries("");
+  test("tells of what was refused, with the reason, and of no change then", async () => {
+    const before = (await entries("")).length;
     const device = await create("device");
     expect((await cloud.request("POST", "/api/device", { body: { ...device, version: 9 } })).status).toBe(409);
     expect((await cloud.request("POST", "/api/device", { body: { name: device.name } })).status).toBe(400);
-    expect((await entries("")).length - before.length).toBe(2);
+    expect((await cloud.request("POST", "/api/device", { body: { label: "no name" } })).status).toBe(400);
+    const { id } = device.id;
+    expect((await cloud.request("POST", `/api/edge/${id}/device/${id}`)).status).toBe(400);
+    expect((await cloud.request("DELETE", `/api/device/${id}`, { token: customerToken })).status).toBe(403);
+    const data = `/api/plugins/telemetry/DEVICE/${id}`;
+    expect((await cloud.request("POST", `${data}/timeseries/ANY`, { body: "[1" })).status).toBe(400);
+    expect((await cloud.request("GET", `${data}/values/timeseries?startTs=x`)).status).toBe(400);
+    const shown = (await entries(""))
+      .slice(before)
+      .map(({ actionType, actionStatus, actionFailureDetails, userName }) => ({
+        actionType,
+        actionStatus,
+        actionFailureDetails,
+        userName,
+      }));
+    const failed = { actionStatus: "FAILURE", userName: cloud.first.email };
+    expect(shown).toEqual([
+      { actionType: "ADDED", actionStatus: "SUCCESS", actionFailureDetails: "", userName: cloud.first.email },
+      {
+        actionType: "CREDENTIALS_UPDATED",
+        actionStatus: "SUCCESS",
+        actionFailureDetails: "",
+        userName: cloud.first.email,
+      },
+      { ...failed, actionType: "UPDATED", actionFailureDetails: "Device was already changed by someone else" },
+      { ...failed, actionType: "ADDED", actionFailureDetails: "Device with such name already exists!" },
+      { ...failed, actionType: "ADDED", actionFailureDetails: "Device name should be specified!" },
+      { ...failed, actionType: "ASSIGNED_TO_EDGE", actionFailureDetails: "Can't assign device to non-existent edge!" },
+      {
+        ...failed,
+        actionType: "DELETED",
+        userName: "customer@example.com",
+        actionFailureDetails: expect.stringContaining("permission"),
+      },
+      {
+        ...failed,
+        actionType: "TIMESERIES_UPDATED",
+        actionFailureDetails: expect.stringContaining("Invalid JSON body"),
+      },
+    ]);
+    const log = await about(device);
+    expect(log.filter(({ actionStatus }) => actionStatus === "FAILURE")).toMatchObject(
+      ["UPDATED", "ASSIGNED_TO_EDGE", "DELETED", "TIMESERIES_UPDATED"].map((actionType) => ({
+        actionType,
+        entityName: device.name,
+      })),
+    );
+  });
+
+  test("names nothing of other tenants, whose ids were tried", async () => {
+    const device = await create("device");
+    const before = (await entries("")).length;
+    const { token } = cloud.second;
+    expect((await cloud.request("DELETE", `/api/device/${device.id.id}`, { token })).status).toBe(404);
+    expect((await entries("")).length).toBe(before);
+    const [failure] = (await entries("", token)).slice(-1);
+    expect(failure).toMatchObject({
+      actionType: "DELETED",
+      actionStatus: "FAILURE",
+      entityId: device.id,
+      entityName: null,
+    });
+  });
+
+  test("tells of telemetry that is written and deleted over REST, and of comments on alarms", async () => {
+    const device = await create("device");
+    const data = `/api/plugins/telemetry/DEVICE/${device.id.id}/timeseries`;
+    await cloud.call("POST", `${data}/ANY`, '{"ts":1700000000000,"values":{"level":1.0}}');
+    await cloud.call("DELETE", `${data}/delete?keys=level&deleteAllDataForKeys=true`);
+    const [, , written, deleted] = await about(device);
+    expect(written).toMatchObject({
+      actionType: "TIMESERIES_UPDATED",
+      actionData: { timeseries: [{ ts: 1_700_000_000_000, values: { level: 1 } }] },
+    });
+    expect(deleted).toMatchObject({ actionType: "TIMESERIES_DELETED", actionData: { timeseries: ["level"] } });
+    const input = { originator: device.id, type: "Leak", severity: "CRITICAL" };
+    const alarm = await cloud.call<Entity>("POST", "/api/alarm", input);
+    const path = `/api/alarm/${alarm.id.id}/comment`;
+    const comment = await cloud.call<Entity>("POST", path, { comment: { text: "one" } });
+    await cloud.call("POST", path, { id: comment.id, comment: { text: "two" } });
+    await cloud.call("DELETE", `${path}/${comment.id.id}`);
+    const log = await about(alarm);
+    expect(log.map(({ actionType }) => actionType)).toEqual([
+      "ADDED",
+      "ADDED_COMMENT",
+      "UPDATED_COMMENT",
+      "DELETED_COMMENT",
+    ]);
+    expect(log[2]?.actionData).toMatchObject({
+      before: { comment: { text: "one" } },
+      after: { comment: { text: "two" } },
+    });
+  });
+
+  test("tells of sign-ins that failed, and when an account is locked", async () => {
+    const email = "locked@example.com";
+    const user = await cloud.call<Entity>("POST", "/api/user", { email, authority: "TENANT_ADMIN" });
+    const body = { username: email, password: "wrong" };
+    for (let n = 0; n < 10; n += 1)
+      expect((await cloud.request("POST", "/api/auth/login", { body, token: null })).status).toBe(401);
+    expect((await cloud.request("POST", "/api/auth/login", { body, token: null })).status).toBe(429);
+    const log = await about(user);
+    expect(log.map(({ actionType }) => actionType)).toEqual([
+      "ADDED",
+      ...Array.from({ length: 10 }, () => "LOGIN"),
+      "LOCKOUT",
+    ]);
+    expect(log[1]).toMatchObject({ actionStatus: "FAILURE", actionFailureDetails: "Invalid username or password" });
+  });
+
+  test("knows what each call that changes something was about", async () => {
+    for (const spec of cloud.api.routes.filter((route) => route.access !== "anyone" && changesSomething(route))) {
+      const { entityType, actionType } = subjectOf({ spec, body: undefined, param: () => "DEVICE" });
+      expect([spec.method, spec.path, entityType, actionType]).not.toContain("");
+    }
+    const about = (method: "post" | "delete", path: `/${string}`) =>
+      subjectOf({ spec: { method, path, tag: "", summary: "", access: [] }, body: undefined, param: (name) => name });
+    expect(about("post", "/api/alarm/{alarmId}/assign/{assigneeId}")).toMatchObject({
+      entityType: "ALARM",
+      actionType: "ALARM_ASSIGNED",
+    });
+    expect(about("delete", "/api/customer/device/{deviceId}")).toMatchObject({
+      entityType: "DEVICE",
+      actionType: "UNASSIGNED_FROM_CUSTOMER",
+    });
+    expect(about("post", "/api/edge/{edgeId}/{ruleChainId}/root")).toMatchObject({ entityType: "EDGE" });
+    expect(about("delete", "/api/user/{userId}")).toMatchObject({ entityType: "USER", actionType: "DELETED" });
   });
 
   test("tells of users: made, activated, signed in, suspended, deleted", async () => {
@@ -164,7 +292,7 @@ describe("the audit log", () => {
   test("is each tenant's own, and the system administrator's what concerns none", async () => {
     const device = await create("device");
     expect(await entries(`/entity/DEVICE/${device.id.id}`, cloud.second.token)).toEqual([]);
-    expect((await entries("", cloud.second.token)).map(({ actionType }) => actionType)).toEqual(["LOGIN"]);
+    expect((await entries("", cloud.second.token)).map(({ actionType }) => actionType)).toEqual(["LOGIN", "DELETED"]);
     const made = await cloud.request("POST", "/api/tenant", { body: { title: "New" }, token: cloud.system });
     const tenantId = (made.json as unknown as Entity).id.id;
     await cloud.request("DELETE", `/api/tenant/${tenantId}`, { token: cloud.system });

@@ -3,7 +3,8 @@ import { startReplica, type Replica } from "../../cloud/replica.ts";
 import { startRpcServer } from "../../cloud/runtime/rpc-server.ts";
 import { assignEntity } from "../../cloud/store/assignment-store.ts";
 import { createCloudUnitOfWork, type CloudUnitOfWork } from "../../cloud/store/downlink-store.ts";
-import { hashEdgeSecret, saveEdge } from "../../cloud/store/edge-store.ts";
+import { hashEdgeSecret, rotateEdgeSecret, saveEdge } from "../../cloud/store/edge-store.ts";
+import { endSessionsOfOldSecrets } from "../../cloud/store/secret-grace.ts";
 import { createTenant } from "../../cloud/store/tenant-store.ts";
 import { createEdgeSignals, type EdgeSignals } from "../../cloud/sync/edge-signals.ts";
 import { createLiveSessions, type LiveSessions } from "../../cloud/sync/live-sessions.ts";
@@ -88,7 +89,18 @@ async function startTestReplica(options: Partial<Pick<SyncServiceDeps, "edgeItem
   const { reports, traffic } = watchEdges({ db, live, clock, log, metrics });
   const { edgeItems = null } = options;
   const settings = { cloudId: CLOUD_ID, cloudVersion: "test", window, roundsEveryMs: 60_000, edgeItems };
-  const service = { store, live, signals, traffic, reports, turns: new Turns(), ...settings, clock, log };
+  const service = {
+    store,
+    live,
+    signals,
+    traffic,
+    reports,
+    turns: new Turns(),
+    remoteAddress: () => "",
+    ...settings,
+    clock,
+    log,
+  };
   const rpc = await startRpcServer({
     host: "127.0.0.1",
     port: 0,
@@ -168,6 +180,35 @@ test("a session ends when another replica says that its edge was deleted", async
   await using caller = await call(edge, one);
   two.signals.end({ edgeId: edge.edgeId, fence: Number.MAX_SAFE_INTEGER, code: "NOT_FOUND" });
   expect(await caller.next("go-away")).toMatchObject({ code: "NOT_FOUND" });
+});
+
+test("a session that was opened with an old secret ends when the time of that is over, wherever it is held", async () => {
+  await using one = await startTestReplica();
+  await using two = await startTestReplica();
+  const [edge, other] = [await newEdge(), await newEdge()];
+  await using caller = await call(edge, one);
+  await using keeper = await call(other, one);
+  const graceMs = 60_000;
+  const rotate = async ({ edgeId: id }: TestEdge): Promise<TestEdge> => {
+    const { newSecret } = await database.db.transaction((tx) => rotateEdgeSecret(tx, deps, { id, tenantId, graceMs }));
+    return { ...edge, secret: newSecret };
+  };
+  const renewed = await rotate(edge);
+  const end = async (nowMs: number): Promise<readonly Uuid[]> => {
+    const ended = await endSessionsOfOldSecrets(database.db, nowMs);
+    for (const { edgeId, fence } of ended) two.signals.end({ edgeId, fence, code: "UNAUTHENTICATED" });
+    return ended.map(({ edgeId }) => edgeId);
+  };
+  expect(await end(clock.nowMs())).toEqual([]);
+  expect(await end(clock.nowMs() + graceMs + 1_000)).toEqual([edge.edgeId]);
+  expect(await caller.next("go-away")).toMatchObject({ code: "UNAUTHENTICATED" });
+  await using _newer = await call(renewed, one);
+  expect(await end(clock.nowMs() + graceMs + 1_000)).toEqual([]);
+  // Twice in a row: the first secret opens nothing any more.
+  await rotate(other);
+  await rotate(other);
+  expect(await end(clock.nowMs())).toEqual([other.edgeId]);
+  expect(await keeper.next("go-away")).toMatchObject({ code: "UNAUTHENTICATED" });
 });
 
 test("an edge above its limit gets its acknowledgement later, and nothing is refused for it", async () => {

@@ -2,11 +2,11 @@ import { createCloudApi, type CloudApi, type CloudApiDeps } from "../../cloud/ap
 import type { EdgeSessions } from "../../cloud/api/edge-sessions.ts";
 import { createCallerScope } from "../../cloud/runtime/caller-scope.ts";
 import { withCaller } from "../../cloud/store/audit-store.ts";
+import { saveTelemetry } from "../../cloud/store/cloud-stores.ts";
 import { createCloudUnitOfWork, type CloudUnitOfWork } from "../../cloud/store/downlink-store.ts";
 import { createFirstSystemAdmin, createTenant } from "../../cloud/store/tenant-store.ts";
 import { createSha256 } from "../../shared/core/hash.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
-import { TelemetryColumnsBuilder } from "../../shared/entities/telemetry-columns.ts";
 import { silentLog } from "../../shared/observe/log.ts";
 import { createMetrics, type Metrics } from "../../shared/observe/metrics.ts";
 import { databaseError } from "../../shared/postgres/connect.ts";
@@ -15,8 +15,6 @@ import { createChecksum } from "../../shared/runtime/checksum.ts";
 import { systemRandom } from "../../shared/runtime/system-random.ts";
 import { createContents } from "../../shared/store/blob-upload.ts";
 import { saveEntity } from "../../shared/store/entity-save.ts";
-import { runStatementIn } from "../../shared/store/statement.ts";
-import { writeTelemetry } from "../../shared/store/telemetry-writer.ts";
 import { createUser, type PasswordHasher } from "../../shared/store/user-store.ts";
 import { startTestPostgres, type TestDatabase } from "./postgres.ts";
 import { createTestClock, type TestClock } from "./test-clock.ts";
@@ -100,11 +98,7 @@ export async function startTestCloud(options: Partial<Pick<CloudApiDeps, "tenant
     metrics,
     passwords: plainPasswords,
     jwtSecret: () => secret,
-    saveTelemetry: (records) => {
-      const columns = new TelemetryColumnsBuilder();
-      for (const record of records) columns.add(record);
-      return db.transaction((tx) => writeTelemetry(runStatementIn(tx), columns.build()));
-    },
+    saveTelemetry: (records) => saveTelemetry(db, records),
     sessions,
     ...options,
     asCaller: (caller, work) => callers.run(caller, work),

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { EDGE_SECRET_MASK, toEdgeSave } from "../../cloud/api/edge-form.ts";
+import { createAttemptLimiter } from "../../shared/core/attempt-limiter.ts";
 import { AppError, ERROR_CODES, type ErrorCode } from "../../shared/core/errors.ts";
 import { sha256Hex } from "../../shared/core/hash.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { errorResponse } from "../../shared/rest/errors.ts";
-import { createLoginLimiter } from "../../shared/rest/login-limiter.ts";
 import { pageQuery, parseIdList, toPageRequest } from "../../shared/rest/pages.ts";
 import { parseJson, pathParameters, validate } from "../../shared/rest/route.ts";
 import { scriptHasher, createPasswordHasher } from "../../shared/runtime/password.ts";
@@ -100,10 +100,10 @@ test("pathParameters() gives the names in order", () => {
   expect(pathParameters("/api/edge/{edgeId}/device/{entityId}")).toEqual(["edgeId", "entityId"]);
 });
 
-describe("createLoginLimiter()", () => {
+describe("createAttemptLimiter()", () => {
   test("refuses after the limit, for its window, per key", () => {
     const clock = createTestClock();
-    const limiter = createLoginLimiter(clock, { failuresMax: 2, windowMs: 1000 });
+    const limiter = createAttemptLimiter(clock, "to sign in", { failuresMax: 2, windowMs: 1000 });
     for (let failure = 0; failure < 2; failure += 1) {
       limiter.check("a");
       limiter.fail("a");
@@ -115,7 +115,7 @@ describe("createLoginLimiter()", () => {
   });
 
   test("forgets failures after a success, and the oldest key beyond its limit", () => {
-    const limiter = createLoginLimiter(createTestClock(), { failuresMax: 1, keysMax: 2 });
+    const limiter = createAttemptLimiter(createTestClock(), "to sign in", { failuresMax: 1, keysMax: 2 });
     limiter.fail("a");
     limiter.succeed("a");
     limiter.check("a");

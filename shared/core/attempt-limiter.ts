@@ -1,7 +1,7 @@
-import type { Clock } from "../core/clock.ts";
-import { AppError } from "../core/errors.ts";
+import type { Clock } from "./clock.ts";
+import { AppError } from "./errors.ts";
 
-export interface LoginLimits {
+export interface AttemptLimits {
   /** Failures of one key in the window before it has to wait. @default 10 */
   readonly failuresMax?: number;
   /** @default 60_000 */
@@ -10,10 +10,11 @@ export interface LoginLimits {
   readonly keysMax?: number;
 }
 
-export interface LoginLimiter {
+export interface AttemptLimiter {
   /** @throws AppError TOO_MANY_REQUESTS when the key failed too often */
   check(key: string): void;
-  fail(key: string): void;
+  /** @returns whether the key has to wait from now on */
+  fail(key: string): boolean;
   /** Forgets the failures. */
   succeed(key: string): void;
 }
@@ -24,8 +25,15 @@ interface Failures {
   endsMs: number;
 }
 
-/** Slows down guessing: counts failures per key (a user name, an address) in fixed windows. */
-export function createLoginLimiter(clock: Clock, limits: LoginLimits = {}): LoginLimiter {
+/**
+ * Slows down guessing: counts failures per key (a user name, an address) in fixed windows, in this process alone. @param what was tried,
+ * for the text: "to sign in"
+ */
+export function createAttemptLimiter(
+  clock: Pick<Clock, "monotonicMs">,
+  what: string,
+  limits: AttemptLimits = {},
+): AttemptLimiter {
   const { failuresMax = 10, windowMs = 60_000, keysMax = 10_000 } = limits;
   // Insertion order is the order of windows: the first key is the one to forget.
   const failures = new Map<string, Failures>();
@@ -40,17 +48,18 @@ export function createLoginLimiter(clock: Clock, limits: LoginLimits = {}): Logi
       const found = find(key);
       if (found === undefined || found.count < failuresMax) return;
       const retryAfterMs = found.endsMs - clock.monotonicMs();
-      throw new AppError("TOO_MANY_REQUESTS", "Too many failed attempts to sign in! Wait a minute", { retryAfterMs });
+      throw new AppError("TOO_MANY_REQUESTS", `Too many failed attempts ${what}! Wait a minute`, { retryAfterMs });
     },
     fail(key) {
       const found = find(key);
       if (found !== undefined) {
         found.count += 1;
-        return;
+        return found.count === failuresMax;
       }
       failures.set(key, { count: 1, endsMs: clock.monotonicMs() + windowMs });
       const oldest = failures.keys().next();
       if (failures.size > keysMax && oldest.done === false) failures.delete(oldest.value);
+      return failuresMax === 1;
     },
     succeed: (key) => void failures.delete(key),
   };
