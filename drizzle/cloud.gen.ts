@@ -274,5 +274,12 @@ export const MIGRATIONS: readonly Migration[] = [
       "-- By hand from here on.\nCREATE FUNCTION \"audit_comment\"() RETURNS trigger LANGUAGE plpgsql AS $$\nDECLARE\n  caller jsonb := nullif(current_setting('skerry.caller', true), '')::jsonb;\n  action text := 'ADDED_COMMENT';\n  told jsonb := jsonb_build_object('after', audit_shown(audit_row(NEW)));\nBEGIN\n  IF TG_OP = 'UPDATE' THEN\n    action := CASE WHEN NEW.type <> OLD.type THEN 'DELETED_COMMENT' ELSE 'UPDATED_COMMENT' END;\n    told := jsonb_build_object('before', audit_shown(audit_row(OLD))) || told;\n  ELSIF NEW.type = 'SYSTEM' THEN\n    -- What was done to the alarm says so itself.\n    RETURN NULL;\n  END IF;\n  INSERT INTO audit_log (created_ms, tenant_id, customer_id, entity_type, entity_id, entity_name, user_id, user_name, action_type, action_data)\n  SELECT (caller ->> 'nowMs')::bigint, e.tenant_id, e.customer_id, 'ALARM', a.id, a.type, (caller ->> 'userId')::uuid,\n    coalesce((SELECT email FROM app_user WHERE id = (caller ->> 'userId')::uuid), ''), action, told\n  FROM alarm a JOIN entity e ON e.id = a.originator_id WHERE a.id = NEW.alarm_id;\n  RETURN NULL;\nEND $$;",
       "CREATE TRIGGER \"audit\" AFTER INSERT OR UPDATE ON \"alarm_comment\" FOR EACH ROW\n  WHEN (coalesce(current_setting('skerry.caller', true), '') <> '') EXECUTE FUNCTION audit_comment();"
     ]
+  },
+  {
+    "id": "0021_alarm-originators",
+    "hash": "80a6422bd5f34e71949ac3ff40d47f9f287aa18a5455f732379452004360b07d",
+    "statements": [
+      "CREATE VIEW \"alarm_originator\" AS (\n  select id, entity_type as type, tenant_id, case entity_type when 'CUSTOMER' then id else customer_id end as customer_id, name, label\n  from entity\n  union all select id, 'USER', tenant_id, customer_id, email, null::text from app_user\n  union all select id, 'EDGE', tenant_id, customer_id, name, label from edge\n  union all select id, 'TENANT', id, null::uuid, title, null::text from tenant);"
+    ]
   }
 ];

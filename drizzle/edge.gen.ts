@@ -157,5 +157,12 @@ export const MIGRATIONS: readonly Migration[] = [
       "CREATE INDEX \"entity_by_link\" ON \"entity\" USING btree (\"link\") WHERE \"entity\".\"link\" is not null;",
       "UPDATE \"entity\" SET \"link\" = coalesce(\"subtype\", 'GENERAL') || ' ' || (\"body\" ->> 'resourceKey') WHERE \"entity_type\" = 'TB_RESOURCE';"
     ]
+  },
+  {
+    "id": "0013_alarm-originators",
+    "hash": "2912b1b4103ce796e3c8eb0b74eef6772b2881891d84de9fe453d61701d8d85b",
+    "statements": [
+      "CREATE VIEW \"alarm_originator\" AS (\n  select id, entity_type as type, tenant_id, case entity_type when 'CUSTOMER' then id else customer_id end as customer_id, name, label\n  from entity\n  union all select id, 'USER', tenant_id, customer_id, email, null::text from app_user\n  union all select edge_id, 'EDGE', tenant_id, null::uuid, name, null::text from site where edge_id is not null\n  union all select tenant_id, 'TENANT', tenant_id, null::uuid, 'Tenant', null::text from site);"
+    ]
   }
 ];
