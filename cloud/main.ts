@@ -7,6 +7,7 @@ import { runTasks } from "../shared/core/lifecycle.ts";
 import { createToken } from "../shared/core/random.ts";
 import { TokenBuckets } from "../shared/core/token-buckets.ts";
 import { Turns } from "../shared/core/turns.ts";
+import type { Change } from "../shared/entities/change.ts";
 import { createLog, type Log } from "../shared/observe/log.ts";
 import { createMetrics, type Metrics } from "../shared/observe/metrics.ts";
 import { databaseError } from "../shared/postgres/connect.ts";
@@ -23,11 +24,14 @@ import { systemClock as clock } from "../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../shared/runtime/system-random.ts";
 import { keepBlobs, removeUnusedBlobs } from "../shared/store/blob-store.ts";
 import { createContents, readNamedContents } from "../shared/store/blob-upload.ts";
+import { expireRpcs, removeOldRpcs } from "../shared/store/rpc-store.ts";
 import type { Queryable } from "../shared/store/unit-of-work.ts";
 import { createCloudApi } from "./api/cloud-api.ts";
 import { describeSettings, readCloudConfig, type CloudConfig } from "./config.ts";
 import { runAuditUpkeep } from "./jobs/audit-upkeep.ts";
 import { runBlobUpkeep } from "./jobs/blob-upkeep.ts";
+import { createRpcCalls } from "./jobs/rpc-calls.ts";
+import { runRpcUpkeep } from "./jobs/rpc-upkeep.ts";
 import { runSecretGrace } from "./jobs/secret-grace.ts";
 import { createTelemetryUpkeep } from "./jobs/telemetry-upkeep.ts";
 import { startReplica, type Replica } from "./replica.ts";
@@ -37,6 +41,7 @@ import { removeOldAudit } from "./store/audit-store.ts";
 import { openCloudStores, type CloudStores } from "./store/cloud-stores.ts";
 import { countFailedDownlinks } from "./store/downlink-replay.ts";
 import { hashEdgeSecret } from "./store/edge-store.ts";
+import { createRpcCallStore } from "./store/rpc-call-store.ts";
 import { endSessionsOfOldSecrets } from "./store/secret-grace.ts";
 import { createFirstSystemAdmin, createFirstTenant, hasSystemAdmin, hasTenant } from "./store/tenant-store.ts";
 import { createEdgeSignals } from "./sync/edge-signals.ts";
@@ -99,6 +104,7 @@ async function runCloud(config: CloudConfig): Promise<void> {
   describeProcess(metrics, live, replica);
   describeDownlinks(metrics, db);
 
+  const calls = createRpcCalls({ store: createRpcCallStore({ ...stores, clock }), clock, log });
   const tls = config.tls === null ? {} : { tls: config.tls };
   const api = createCloudApi({
     ...stores,
@@ -110,6 +116,7 @@ async function runCloud(config: CloudConfig): Promise<void> {
     jwtSecret: instance.jwtSecret,
     sessions: { sentSeq: (edgeId) => live.sentSeq(edgeId), end: (ending) => signals.end(ending) },
     tenantLimits: config.tenantLimits,
+    callDevice: (record) => calls.call(record),
     asCaller: (caller, work) => callers.run(caller, work),
     secretGraceMs: config.secretGraceMs,
     claimCodeLifeMs: config.claimCodeLifeMs,
@@ -152,7 +159,8 @@ async function runCloud(config: CloudConfig): Promise<void> {
   };
   const blobs = { createHasher: createSha256, blobBytesMax: config.contentBytesMax };
   const onTelemetry = (entityIds: readonly Uuid[]): void => api.live.wake(entityIds);
-  const store = createSessionStore({ ...storeDeps, ...blobs, onTelemetry });
+  const onEffects = (effects: readonly Change[]): void => calls.note(effects);
+  const store = createSessionStore({ ...storeDeps, ...blobs, onTelemetry, onEffects });
   const watch = watchEdges({ db, live, metrics, clock, log });
   const { reports, traffic } = watch;
   const turns = new Turns(DIGESTS_AT_ONCE);
@@ -185,6 +193,16 @@ async function runCloud(config: CloudConfig): Promise<void> {
     blobUpkeep,
     auditUpkeep,
     secretGrace,
+    rpcUpkeep: (signal: AbortSignal) =>
+      runRpcUpkeep(
+        {
+          expire: (nowMs) => stores.unitOfWork.run((tx) => expireRpcs(tx, nowMs)),
+          removeOld: (nowMs) => removeOldRpcs(db, nowMs),
+          clock,
+          log,
+        },
+        signal,
+      ),
     telemetryUpkeep: (signal: AbortSignal) => telemetryUpkeep.run(signal),
   };
   await runTasks({ ...replica.tasks, ...watch.tasks, ...upkeep }, shutdown.drain);

@@ -159,10 +159,13 @@ export const MIGRATIONS: readonly Migration[] = [
     ]
   },
   {
-    "id": "0013_alarm-originators",
-    "hash": "2912b1b4103ce796e3c8eb0b74eef6772b2881891d84de9fe453d61701d8d85b",
+    "id": "0013_rpc",
+    "hash": "fc769729c733222f54bf6e4fa79bdeb44098e5b4a18c9da04ec8373ba4e917a1",
     "statements": [
-      "CREATE VIEW \"alarm_originator\" AS (\n  select id, entity_type as type, tenant_id, case entity_type when 'CUSTOMER' then id else customer_id end as customer_id, name, label\n  from entity\n  union all select id, 'USER', tenant_id, customer_id, email, null::text from app_user\n  union all select edge_id, 'EDGE', tenant_id, null::uuid, name, null::text from site where edge_id is not null\n  union all select tenant_id, 'TENANT', tenant_id, null::uuid, 'Tenant', null::text from site);"
+      "CREATE TABLE \"rpc\" (\n\t\"id\" uuid PRIMARY KEY NOT NULL,\n\t\"device_id\" uuid NOT NULL,\n\t\"is_persistent\" boolean NOT NULL,\n\t\"status\" text NOT NULL,\n\t\"is_open\" boolean NOT NULL,\n\t\"created_ms\" bigint NOT NULL,\n\t\"expiration_ms\" bigint NOT NULL,\n\t\"deadline_ms\" bigint,\n\t\"request_number\" bigint,\n\t\"updated_ms\" bigint NOT NULL,\n\t\"body\" json NOT NULL\n);",
+      "CREATE INDEX \"rpc_by_device\" ON \"rpc\" USING btree (\"device_id\",\"created_ms\");",
+      "CREATE INDEX \"rpc_by_deadline\" ON \"rpc\" USING btree (\"deadline_ms\") WHERE \"rpc\".\"is_open\";",
+      "CREATE INDEX \"rpc_by_age\" ON \"rpc\" USING btree (\"updated_ms\");"
     ]
   }
 ];

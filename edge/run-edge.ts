@@ -4,6 +4,7 @@ import type { AppError } from "../shared/core/errors.ts";
 import { createSha256 } from "../shared/core/hash.ts";
 import { createUuid } from "../shared/core/ids.ts";
 import { runTasks, untilAborted } from "../shared/core/lifecycle.ts";
+import { parseRpcRecord } from "../shared/entities/rpc.ts";
 import type { Log } from "../shared/observe/log.ts";
 import { createLog } from "../shared/observe/log.ts";
 import type { Metrics } from "../shared/observe/metrics.ts";
@@ -27,6 +28,8 @@ import { createLocalAccess } from "./api/local-access.ts";
 import type { OutboxState, StatusSources } from "./api/status.ts";
 import type { EdgeConfig } from "./config.ts";
 import { createDeviceErrors } from "./devices/device-errors.ts";
+import { createDeviceQuestions } from "./devices/device-questions.ts";
+import { createDeviceRpcs } from "./devices/device-rpcs.ts";
 import { createDeviceHttpApi } from "./devices/http-device-api.ts";
 import type { MqttServer } from "./devices/mqtt-server.ts";
 import { createMqttServer } from "./devices/mqtt-server.ts";
@@ -44,6 +47,7 @@ import { listenTcp, type TcpServer } from "./runtime/tcp-server.ts";
 import { runBlobUpkeep } from "./store/blob-upkeep.ts";
 import { createCloudEvents, readOutboxState } from "./store/cloud-event-list.ts";
 import { createDeviceData } from "./store/device-data.ts";
+import { createDeviceRpcStore } from "./store/device-rpc-store.ts";
 import type { EdgeStores } from "./store/edge-stores.ts";
 import { EDGE_CONTENTS, openEdgeStores } from "./store/edge-stores.ts";
 import { ensureLocalAdmin } from "./store/first-start.ts";
@@ -105,7 +109,7 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
   const metrics = createMetrics();
   link = createCloudLink({ config, stores, log, metrics, onChange: () => monitor.wake() });
 
-  const devices = { ...createDeviceDeps(stores, watch), log };
+  const devices = { ...createDeviceDeps(stores, watch, log), log };
   const mqtt = createMqttServer(devices);
   const sources = createStatusSources({
     config,
@@ -155,6 +159,7 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
       },
       blobUpkeep: (signal) => runBlobUpkeep({ sql: stores.sql, clock, log }, signal),
       mqtt: (signal) => mqtt.run(signal),
+      rpcs: (signal) => devices.rpcs.run(signal),
       liveData: (signal) => api.live.run(signal),
       syncMonitor: (signal) => (link === null ? untilAborted(signal) : monitor.run(signal)),
       link: (signal) => (link === null ? untilAborted(signal) : link.run(signal)),
@@ -193,10 +198,13 @@ async function showFirstPassword(config: EdgeConfig, stores: EdgeStores): Promis
   writeLine("  The password is shown this once; change it by POST /api/auth/changePassword.\n");
 }
 
-function createDeviceDeps(stores: EdgeStores, watch: DiskWatch | null) {
+function createDeviceDeps(stores: EdgeStores, watch: DiskWatch | null, log: Log) {
   const { registry } = stores;
   const errors = createDeviceErrors(clock);
   const errorAnswer = (error: AppError): Response => errorResponse(error, clock.nowMs());
+  const rpcStore = createDeviceRpcStore({ ...stores, clock });
+  const rpcs = createDeviceRpcs({ store: rpcStore, clock, log });
+  registry.subscribeRpcs(({ body, leftMs }) => rpcs.note(parseRpcRecord(body), leftMs));
   const data = createDeviceData({ ...stores, clock, refusal: () => watch?.guard.refusal() ?? null });
   return {
     clock,
@@ -206,6 +214,8 @@ function createDeviceDeps(stores: EdgeStores, watch: DiskWatch | null) {
     events: registry,
     errors,
     times: new ServerTimes(),
+    rpcs,
+    questions: createDeviceQuestions(clock, []),
     errorResponse: errorAnswer,
   };
 }
@@ -270,6 +280,7 @@ function createApi(parts: ApiParts): EdgeApi {
       routingKey: config.edgeKey,
       notReady: () => Promise.resolve(database.status().state === "ready" ? null : "The database does not answer"),
       toAppError: databaseError,
+      callDevice: (record) => devices.rpcs.call(record),
       deviceApi: createDeviceHttpApi(devices),
       contents: createContents(
         { db: stores.db, clock, random, createHasher: createSha256 },

@@ -37,6 +37,7 @@ import { addProfileRoutes } from "../../shared/rest/profiles.ts";
 import type { RelationDeps } from "../../shared/rest/relation-access.ts";
 import { addRelationRoutes } from "../../shared/rest/relations.ts";
 import { addResourceReadRoutes, addResourceWriteRoutes } from "../../shared/rest/resources.ts";
+import { addRpcRoutes, type RpcDeps } from "../../shared/rest/rpc.ts";
 import { addRuleChainRoutes } from "../../shared/rest/rule-chains.ts";
 import { addTelemetryRoutes, type DeletedSeries } from "../../shared/rest/telemetry.ts";
 import { createTokens } from "../../shared/rest/tokens.ts";
@@ -69,7 +70,7 @@ import { addTenantProfileRoutes } from "./tenant-profiles.ts";
 import { addSystemRoutes, addTenantRoutes } from "./tenants.ts";
 import { addUserLinkRoutes, addUserWriteRoutes } from "./users.ts";
 
-export interface CloudApiDeps extends OtaDeps {
+export interface CloudApiDeps extends OtaDeps, Pick<RpcDeps, "callDevice"> {
   readonly unitOfWork: CloudUnitOfWork;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -144,6 +145,7 @@ export function createCloudApi(deps: CloudApiDeps): CloudApi {
   const entitySources = { EDGE: EDGE_ENTITIES };
   addEntityQueryRoutes(app, { ...deps, entitySources });
   addAlarmRoutes(app, deps);
+  addRpcRoutes(app, deps);
   addResourceWriteRoutes(app, deps);
   addResourceReadRoutes(app, deps);
   addOtaReadRoutes(app, deps);

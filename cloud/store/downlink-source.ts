@@ -8,21 +8,24 @@ import { isAlarmEvent, loadAlarmChanges } from "./alarm-downlinks.ts";
 import { isAssigned } from "./assignment-store.ts";
 import type { AlarmEventAction, EdgeEvent } from "./edge-event.ts";
 import { loadRelationChanges, loadRelationsOnEdge } from "./relation-downlinks.ts";
+import { loadOpenRpcs, loadRpcChanges } from "./rpc-downlinks.ts";
 import { loadUserChanges } from "./user-downlinks.ts";
 
 /**
  * What a downlink row says, with the state of its entity as it is now: the edge always gets the newest, however long the row waited.
- * - ADDED, ASSIGNED_TO_EDGE: the entity with all that is its own: record, credentials, attributes, alarms, relations
+ * - ADDED, ASSIGNED_TO_EDGE: the entity with all that is its own: record, credentials, attributes, alarms, relations, requests
  * - UPDATED: the record; the profile comes by a row of its own before it
  * - CREDENTIALS_UPDATED, ATTRIBUTES_UPDATED: just these
+ * - RPC_CALL: a request to the device, with what is known of it
  * - ENTITY_MERGE_REQUEST: the question for an entity that only the edge has
  *
  * Empty when the entity is gone or no longer on the edge: the row that removes it there follows, or was sent before.
  */
-export async function loadEntityChanges(db: Queryable, event: EdgeEvent): Promise<Change[]> {
+export async function loadEntityChanges(db: Queryable, event: EdgeEvent, nowMs: number): Promise<Change[]> {
   if (isAlarmEvent(event)) return loadAlarmChanges(db, event);
   if (event.type === "RELATION") return loadRelationChanges(db, event);
   if (event.type === "USER") return loadUserChanges(db, event);
+  if (event.action === "RPC_CALL") return loadRpcChanges(db, event, nowMs);
   const ref: EntityRef = { type: event.type, id: event.entityId };
   switch (event.action) {
     case "DELETED":
@@ -37,17 +40,19 @@ export async function loadEntityChanges(db: Queryable, event: EdgeEvent): Promis
       break;
   }
   // Side by side: whether it is wanted is seldom "no".
-  const [wanted, changes] = await Promise.all([isWanted(db, event), loadState(db, ref, event)]);
+  const [wanted, changes] = await Promise.all([isWanted(db, event), loadState(db, event, nowMs)]);
   return wanted ? changes : [];
 }
 
-async function loadState(db: Queryable, ref: EntityRef, event: EdgeEvent): Promise<Change[]> {
+async function loadState(db: Queryable, event: EdgeEvent, nowMs: number): Promise<Change[]> {
+  const ref: EntityRef = { type: event.type, id: event.entityId };
   switch (event.action) {
     case "ADDED":
     case "ASSIGNED_TO_EDGE": {
       const { edgeId, entityId } = event;
       const relations = loadRelationsOnEdge(db, { edgeId, entityId, withRemoved: event.body?.["repair"] === true });
-      return (await Promise.all([loadEntity(db, ref), relations])).flat();
+      const rpcs = event.type === "DEVICE" ? loadOpenRpcs(db, entityId, nowMs) : [];
+      return (await Promise.all([loadEntity(db, ref), relations, rpcs])).flat();
     }
     case "UPDATED":
       return loadRecord(db, ref);
@@ -66,6 +71,7 @@ async function loadState(db: Queryable, ref: EntityRef, event: EdgeEvent): Promi
         | "ENTITY_MERGE_REQUEST"
         | "RELATION_ADD_OR_UPDATE"
         | "RELATION_DELETED"
+        | "RPC_CALL"
         | AlarmEventAction;
       return [];
   }

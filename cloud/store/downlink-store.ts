@@ -7,11 +7,12 @@ import { databaseError, sqlStateOf } from "../../shared/postgres/connect.ts";
 import { arrayParam } from "../../shared/store/array-param.ts";
 import { toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
 import type { Outcome, Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
-import { alarmEvent, isAlarmEvent, isWithoutAssignment, knowsOriginator } from "./alarm-downlinks.ts";
+import { alarmEvent } from "./alarm-downlinks.ts";
 import { type EdgeEventAction, type EntityEvent, type EdgeEvent } from "./edge-event.ts";
 import { addNeededBy, dropUnneeded, lockHolders, rankOfType, settleEdge } from "./edge-holdings.ts";
 import { readLinkNeeds } from "./link-needs.ts";
 import { relationEvent } from "./relation-downlinks.ts";
+import { rpcEvent } from "./rpc-downlinks.ts";
 import { edgeAssignment, edgeEvent, edgeEventAck, edgeEventRejection, edgePastAssignment, edgeSync } from "./schema.ts";
 
 // The downlink outbox. Sequences are given under the lock of the edge's row in edge_sync, which is held until the commit: they follow
@@ -150,6 +151,8 @@ export function toEvent(change: Change): EntityEvent {
       return alarmEvent(change);
     case "relation-saved":
       return relationEvent(change);
+    case "rpc-saved":
+      return rpcEvent(change);
     default:
       return change satisfies never;
   }
@@ -186,21 +189,7 @@ function followersOf(events: readonly EntityEvent[], excludeEdgeId: Uuid | undef
         as input (type, action, entity_id, body, subject_id, position)
     )
     select a.edge_id, c.type, c.action, c.entity_id, c.body, c.position
-    from change c join edge_assignment a on a.entity_id = c.subject_id where ${exclude}
-    ${events.some(isOfUnassigned) ? ofUnassigned(exclude) : sql``}`;
-}
-
-function isOfUnassigned({ type, body }: EntityEvent): boolean {
-  const originatorType = body?.["originatorType"];
-  return isAlarmEvent({ type }) && typeof originatorType === "string" && isWithoutAssignment(originatorType);
-}
-
-/** The same for alarms of what is assigned to nobody. */
-function ofUnassigned(exclude: SQL): SQL {
-  const isKnown = knowsOriginator(sql`(c.body::json ->> 'originatorType')`, sql`c.subject_id`);
-  return sql`union all
-    select a.edge_id, c.type, c.action, c.entity_id, c.body, c.position
-    from change c cross join lateral (select g.id as edge_id from edge g where ${isKnown}) as a where ${exclude}`;
+    from change c join edge_assignment a on a.entity_id = c.subject_id where ${exclude}`;
 }
 
 /** `item` gives edge_id, type, action, entity_id, body as text, position. Edges that are gone get nothing. */

@@ -26,6 +26,7 @@ export const EDGE_EVENT_ACTIONS = [
   ...ALARM_EVENT_ACTIONS,
   "RELATION_ADD_OR_UPDATE",
   "RELATION_DELETED",
+  "RPC_CALL",
 ] as const;
 export type EdgeEventAction = (typeof EDGE_EVENT_ACTIONS)[number];
 
@@ -34,7 +35,7 @@ export interface EntityEvent {
   readonly type: string;
   readonly action: EdgeEventAction;
   readonly entityId: Uuid;
-  /** Attributes: `{ scope, keys }`; alarms: `{ originatorType, originatorId }`. */
+  /** Attributes: `{ scope, keys }`; alarms: `{ originatorType, originatorId }`; requests to devices: `{ rpcId }`. */
   readonly body: { readonly [key: string]: Json } | null;
   /** Whoever has this entity hears of it. @default entityId */
   readonly subjectId?: Uuid;

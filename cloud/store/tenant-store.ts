@@ -3,7 +3,6 @@ import { AppError } from "../../shared/core/errors.ts";
 import { createUuid, NULL_UUID, type Uuid } from "../../shared/core/ids.ts";
 import type { Json } from "../../shared/entities/entity-record.ts";
 import type { User } from "../../shared/entities/user.ts";
-import { alarmOriginator } from "../../shared/store/alarm-originator.ts";
 import { alarm } from "../../shared/store/alarm-tables.ts";
 import { containsPattern, toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
 import { ensureDefaultProfiles } from "../../shared/store/profile-store.ts";
@@ -214,8 +213,8 @@ export async function countOfTenant(db: Queryable, tenantId: Uuid): Promise<Read
     db
       .select({ count: count() })
       .from(alarm)
-      .innerJoin(alarmOriginator, eq(alarmOriginator.id, alarm.originatorId))
-      .where(eq(alarmOriginator.tenantId, tenantId)),
+      .innerJoin(entity, eq(entity.id, alarm.originatorId))
+      .where(eq(entity.tenantId, tenantId)),
   ]);
   return new Map([
     ...entities.map(({ type, count: number }) => [type, number] as const),

@@ -34,6 +34,8 @@ import type { Uplink, UplinkOrigin } from "./uplink.ts";
 
 export interface AppliedUplink {
   readonly rejections: readonly Rejection[];
+  /** What is different now. */
+  readonly effects: readonly Change[];
   /** Edges that have new downlinks because of it. */
   readonly edgeIds: readonly Uuid[];
 }
@@ -47,7 +49,7 @@ export interface UplinkDeps extends StoreDeps, UplinkTelemetryDeps {
 export async function applyUplink(db: Queryable, deps: UplinkDeps, uplink: Uplink): Promise<AppliedUplink> {
   try {
     if (uplink.origin.lane === "config") return await applyItems(db, deps, uplink);
-    return { rejections: await applyTelemetry(db, deps, uplink), edgeIds: [] };
+    return { rejections: await applyTelemetry(db, deps, uplink), effects: [], edgeIds: [] };
   } catch (error) {
     throw databaseError(error);
   }
@@ -102,7 +104,7 @@ async function applyOnce(
     events: [...answers, ...holdings.events],
     newcomers: holdings.newcomers,
   });
-  return { rejections, edgeIds };
+  return { rejections, effects, edgeIds };
 }
 
 interface EdgeChange {

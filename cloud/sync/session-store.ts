@@ -50,6 +50,8 @@ export interface SessionStoreDeps extends StoreDeps {
   readonly onDownlinks: (edgeIds: readonly Uuid[]) => void;
   /** Telemetry of these entities was committed; must not throw. @default nobody hears of it */
   readonly onTelemetry?: (entityIds: readonly Uuid[]) => void;
+  /** What an edge changed was committed; must not throw. @default nobody hears of it */
+  readonly onEffects?: (effects: readonly Change[]) => void;
   readonly ends: Pick<SessionEnds, "store">;
   readonly log: Log;
 }
@@ -88,6 +90,7 @@ export function createSessionStore(deps: SessionStoreDeps): SessionStore {
       const origin = { ...source, edgeName: source.name, cloudVersion: deps.cloudVersion };
       const applied = await applyUplink(db, uplinkDeps, { origin, batches });
       if (applied.edgeIds.length > 0) deps.onDownlinks(applied.edgeIds);
+      deps.onEffects?.(applied.effects);
       return applied.rejections;
     },
     readDownlinks: (caller, request) =>
@@ -116,7 +119,7 @@ export function createSessionStore(deps: SessionStoreDeps): SessionStore {
 
 /** Rows name entities; what is sent is their state of now, which never is older than the row. */
 async function readDownlinkBatch(
-  { db, sendDb, blobs }: Pick<SessionStoreDeps, "db" | "sendDb"> & { readonly blobs: BlobStore },
+  { db, sendDb, blobs, clock }: Pick<SessionStoreDeps, "db" | "sendDb" | "clock"> & { readonly blobs: BlobStore },
   caller: EdgeCaller,
   request: LoadRequest,
 ): Promise<LoadedDownlinks> {
@@ -130,12 +133,13 @@ async function readDownlinkBatch(
   }
   const items: EncodableItem[] = [];
   const withoutRepeats = createRepeatFilter();
+  const nowMs = clock.nowMs();
   let bytes = 0;
   let named: readonly BlobRef[] = [];
   const bytesMax = Math.min(request.bytesMax, request.frameBytesMax) * COMPRESSION_RATIO;
   for (let next = 0; next < rows.length && bytes <= bytesMax && named.length === 0; next += LOADS_AT_ONCE) {
     const part = rows.slice(next, next + LOADS_AT_ONCE);
-    const loaded = await Promise.all(part.map((row) => loadEntityChanges(sendDb, row)));
+    const loaded = await Promise.all(part.map((row) => loadEntityChanges(sendDb, row, nowMs)));
     for (const [index, read] of loaded.entries()) {
       const row = part[index];
       // A repair says all, so that the edge knows what is not said.

@@ -27,8 +27,8 @@ import { addOtaReadRoutes } from "../../shared/rest/ota-packages.ts";
 import type { Authenticator } from "../../shared/rest/principal.ts";
 import { addProfileRoutes } from "../../shared/rest/profiles.ts";
 import { addRelationRoutes } from "../../shared/rest/relations.ts";
-import type { ResourceDeps } from "../../shared/rest/resource.ts";
 import { addResourceReadRoutes } from "../../shared/rest/resources.ts";
+import { addRpcRoutes, type RpcDeps } from "../../shared/rest/rpc.ts";
 import { addRuleChainRoutes } from "../../shared/rest/rule-chains.ts";
 import { addTelemetryRoutes } from "../../shared/rest/telemetry.ts";
 import { createTokens } from "../../shared/rest/tokens.ts";
@@ -46,7 +46,7 @@ import { addEdgeSettingsRoutes } from "./settings.ts";
 import type { StatusOptions, StatusSources } from "./status.ts";
 import { addStatusRoutes } from "./status.ts";
 
-export interface EdgeApiDeps extends ResourceDeps {
+export interface EdgeApiDeps extends RpcDeps {
   readonly contents: Pick<Contents, "read">;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -95,6 +95,7 @@ export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): EdgeApi
   addProfileRoutes(app, deps);
   addEntityQueryRoutes(app, deps);
   addAlarmRoutes(app, deps);
+  addRpcRoutes(app, deps);
   addResourceReadRoutes(app, deps);
   addOtaReadRoutes(app, deps);
   addRelationRoutes(app, deps);

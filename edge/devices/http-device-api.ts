@@ -12,6 +12,7 @@ import {
   emptyAnswer,
   jsonAnswer,
 } from "./http-routes.ts";
+import { addRpcRoutes } from "./http-rpc.ts";
 import { PushWaits } from "./push-waits.ts";
 
 /**
@@ -26,6 +27,7 @@ export function createDeviceHttpApi(deps: DeviceHttpDeps, options: DeviceHttpOpt
   addDataRoutes(routes, deps);
   addUpdatesRoute(routes, deps, options);
   addOnboardingRoutes(routes, deps);
+  addRpcRoutes(routes, deps, options);
   const { api } = routes;
   api.all("*", () => errorResponse(new AppError("NOT_FOUND", "There is no such route of the device API")));
   api.onError((thrown) => errorResponse(AppError.from(thrown)));

@@ -4,6 +4,7 @@ import { AppError } from "../../shared/core/errors.ts";
 import type { DeviceErrors } from "./device-errors.ts";
 import { type BodyLimits, createBodyReader, type ReadBody } from "./http-body.ts";
 import type { AuthenticatedDevice, DeviceData, DeviceDirectory, DeviceEvents, DeviceProvisioning } from "./ports.ts";
+import type { DeviceQuestions, DeviceRpcs } from "./rpc-ports.ts";
 import type { ServerTimes } from "./server-times.ts";
 import type { WaitLimits } from "./waits.ts";
 
@@ -16,6 +17,8 @@ export interface DeviceHttpDeps {
   readonly events: DeviceEvents;
   readonly provisioning: DeviceProvisioning;
   readonly errors: DeviceErrors;
+  readonly rpcs: DeviceRpcs;
+  readonly questions: DeviceQuestions;
   /** Shared with the other protocols of the edge. */
   readonly times: ServerTimes;
   /** The error object of the REST convention, with its status. */

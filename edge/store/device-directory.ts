@@ -1,6 +1,6 @@
 import { eq } from "drizzle-orm";
 import type { Uuid } from "../../shared/core/ids.ts";
-import type { Change } from "../../shared/entities/change.ts";
+import type { Change, RpcSaved } from "../../shared/entities/change.ts";
 import type { MqttLogin } from "../../shared/entities/device-credentials.ts";
 import { certificateId, mqttLoginId, parseMqttLogin } from "../../shared/entities/device-credentials.ts";
 import { orDatabaseError } from "../../shared/postgres/connect.ts";
@@ -13,6 +13,8 @@ const CACHED_MAX = 10_000;
 
 /** Finds devices by their credentials, and tells the protocols what happened to devices. */
 export interface DeviceRegistry extends Omit<DeviceDirectory, "openBehind">, DeviceEvents {
+  /** What is heard of requests to devices, after the commit. */
+  subscribeRpcs(listener: (rpc: RpcSaved) => void): void;
   /** Changes were committed, by whomever. */
   publish(changes: readonly Change[]): void;
 }
@@ -28,6 +30,7 @@ interface Known {
 export function createDeviceRegistry(db: Queryable): DeviceRegistry {
   const known = new KnownCredentials(db);
   const listeners = new Set<(event: DeviceEvent) => void>();
+  const rpcListeners: ((rpc: RpcSaved) => void)[] = [];
   return {
     findByAccessToken: async (token) => asToken(await known.find(token)),
     findByCertificate: async (certificate) => {
@@ -47,8 +50,10 @@ export function createDeviceRegistry(db: Queryable): DeviceRegistry {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
+    subscribeRpcs: (listener) => void rpcListeners.push(listener),
     publish: (changes) => {
       for (const change of changes) {
+        if (change.kind === "rpc-saved") for (const listener of rpcListeners) listener(change);
         if (change.entity.type !== "DEVICE") continue;
         if (change.kind === "entity-saved" || change.kind === "entity-removed" || change.kind === "credentials-saved")
           known.forget(change.entity.id);
@@ -194,6 +199,7 @@ function toEvent(change: Change): DeviceEvent | null {
     case "alarm-removed":
     case "alarm-comment-saved":
     case "relation-saved":
+    case "rpc-saved":
       return null;
   }
 }

@@ -27,6 +27,8 @@ export function eventAction(change: Change): string {
       return "ALARM_DELETE";
     case "relation-saved":
       return relationAction(change);
+    case "rpc-saved":
+      return "RPC_CALL";
   }
 }
 

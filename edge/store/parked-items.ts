@@ -14,6 +14,7 @@ import { credentialsSaved, findCredentials } from "../../shared/store/device-sto
 import type { Page, PageRequest } from "../../shared/store/entity-store.ts";
 import { entitySaved, findEntity, toPage } from "../../shared/store/entity-store.ts";
 import { findRelation, relationSaved } from "../../shared/store/relation-store.ts";
+import { currentRpcChange } from "../../shared/store/rpc-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { UplinkLane } from "../../shared/sync/lanes.ts";
 import { UPLINK_LANES } from "../../shared/sync/lanes.ts";
@@ -239,6 +240,8 @@ async function findCurrent(tx: Queryable, change: Change): Promise<Change | null
       const relation = await findRelation(tx, parseRelationRecord(change.body));
       return relation === null ? null : relationSaved(relation);
     }
+    case "rpc-saved":
+      return currentRpcChange(tx, change);
   }
 }
 

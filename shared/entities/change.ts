@@ -142,6 +142,17 @@ export interface RelationSaved {
   readonly body: string;
 }
 
+/** A request to a device, or what happened to one. */
+export interface RpcSaved {
+  readonly kind: "rpc-saved";
+  /** The device. */
+  readonly entity: EntityRef;
+  /** An RpcRecord (shared/entities/rpc.ts) as JSON. */
+  readonly body: string;
+  /** How long it is of use yet, as the clocks of both sides may differ; 0: no longer. */
+  readonly leftMs: number;
+}
+
 export type AlarmChange = AlarmSaved | AlarmRemoved | AlarmCommentSaved;
 
 /**
@@ -158,7 +169,8 @@ export type Change =
   | TelemetryGap
   | EntityWanted
   | AlarmChange
-  | RelationSaved;
+  | RelationSaved
+  | RpcSaved;
 
 /**
  * The entity that a change hangs on: who has it is concerned. Of an alarm its originator, of a relation an end that goes to edges, else

@@ -16,6 +16,7 @@ import { applyAlarmChange } from "./apply-alarm.ts";
 import { applyEntitySaved } from "./apply-entity.ts";
 import { applyRelationSaved } from "./apply-relation.ts";
 import { applied, rejected, type ApplyContext, type ApplyResult } from "./apply-result.ts";
+import { applyRpcSaved } from "./apply-rpc.ts";
 import { applyUserRemoved, applyUserSaved } from "./apply-user.ts";
 import { attributesSaved, putAttributes, readAttributeRows } from "./attribute-store.ts";
 import { credentialsSaved, lockCredentialsFor, putCredentials } from "./device-store.ts";
@@ -69,6 +70,8 @@ export async function applyChange(
       return applyAlarmChange(tx, deps, { change, context });
     case "relation-saved":
       return applyRelationSaved(tx, change, context);
+    case "rpc-saved":
+      return applyRpcSaved(tx, deps, { change, context });
     default:
       return change satisfies never;
   }

@@ -11,6 +11,7 @@ import { isKindType, type EntityType, type KindType } from "../entities/entity-t
 import { linksIn, linkTo } from "../entities/resource-links.ts";
 import { eraseAlarmsOf } from "./alarm-store.ts";
 import { eraseRelationsOf, moveRelations } from "./relation-store.ts";
+import { rpc } from "./rpc-tables.ts";
 import { attribute, deviceCredentials, entity, telemetry, telemetryLatest } from "./tables.ts";
 import type { Outcome, Queryable } from "./unit-of-work.ts";
 
@@ -330,6 +331,7 @@ export async function eraseEntity(tx: Queryable, id: Uuid): Promise<void> {
   await tx.delete(telemetry).where(eq(telemetry.entityId, id));
   await eraseAlarmsOf(tx, id);
   await eraseRelationsOf(tx, id);
+  await tx.delete(rpc).where(eq(rpc.deviceId, id));
 }
 
 /** The change that says what `record` is now. @param before what an edit of it began with */

@@ -111,6 +111,8 @@ function changeMessage(change: SentChange): MessageInitShape<typeof ChangeSchema
       const ends = { from: refToWire(change.from), to: refToWire(change.to) };
       return { kind: { case: "relationSaved", value: { entity, ...ends, body } } };
     }
+    case "rpc-saved":
+      return { kind: { case: "rpcSaved", value: { entity, body: change.body, leftMs: BigInt(change.leftMs) } } };
   }
 }
 
@@ -179,6 +181,10 @@ function changeFromMessage({ kind }: ChangeMessage): SentChange | null {
       const { body } = kind.value;
       const ends = { from: refFrom(kind.value.from), to: refFrom(kind.value.to) };
       return { kind: "relation-saved", entity: refFrom(kind.value.entity), ...ends, body };
+    }
+    case "rpcSaved": {
+      const { body, entity, leftMs } = kind.value;
+      return { kind: "rpc-saved", entity: refFrom(entity), body, leftMs: numberFromWire(leftMs) };
     }
     case undefined:
       return null;

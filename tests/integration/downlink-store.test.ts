@@ -148,7 +148,7 @@ describe("sequences", () => {
       const [edgeId, device] = [await newEdge(), await newDevice()];
       await Promise.all([setShared(device, "race", String(round)), assign(edgeId, device.id)]);
       const rows = await rowsOf(edgeId);
-      const sent = (await Promise.all(rows.map((row) => loadEntityChanges(db, row)))).flat();
+      const sent = (await Promise.all(rows.map((row) => loadEntityChanges(db, row, clock.nowMs())))).flat();
       expect(sent.some((change) => change.kind === "attributes-saved")).toBeTrue();
     }
   });
@@ -221,7 +221,7 @@ describe("loadEntityChanges()", () => {
     await assign(edgeId, device.id);
     await setShared(device, "limit", "21.0");
     const rows = await rowsOf(edgeId);
-    const changes = await Promise.all(rows.map((row) => loadEntityChanges(db, row)));
+    const changes = await Promise.all(rows.map((row) => loadEntityChanges(db, row, clock.nowMs())));
     expect(changes.map(kinds)).toEqual([
       ["entity-saved DEVICE_PROFILE"],
       ["entity-saved DEVICE", "credentials-saved DEVICE", "attributes-saved DEVICE"],
@@ -236,7 +236,7 @@ describe("loadEntityChanges()", () => {
     await unassign(edgeId, left.id);
     await unitOfWork.run((tx) => deleteEntity(tx, { type: "DEVICE", id: deleted.id }));
     const rows = (await rowsOf(edgeId)).filter((row) => row.type === "DEVICE");
-    const changes = await Promise.all(rows.map((row) => loadEntityChanges(db, row)));
+    const changes = await Promise.all(rows.map((row) => loadEntityChanges(db, row, clock.nowMs())));
     expect(changes).toEqual([
       [],
       [],

@@ -163,7 +163,7 @@ class TestSite {
     const rows = await readDownlinks(cloud.database.db, this.edgeId, { afterSeq: this.#received, limit: 1000 });
     for (const row of rows) {
       this.#received = row.seq;
-      for (const change of await loadEntityChanges(cloud.database.db, row)) {
+      for (const change of await loadEntityChanges(cloud.database.db, row, cloud.clock.nowMs())) {
         const context = {
           from: "cloud",
           tenantId: cloud.first.tenantId,

@@ -69,7 +69,7 @@ describe("downlinks carry", () => {
   /** Names of the rows, and what the edge gets of relations. */
   const received = async (afterSeq = 0) => {
     const rows = await readDownlinks(cloud.db, edgeId, { afterSeq, limit: 100 });
-    const changes = (await Promise.all(rows.map((row) => loadEntityChanges(cloud.db, row)))).flat();
+    const changes = (await Promise.all(rows.map((row) => loadEntityChanges(cloud.db, row, clock.nowMs())))).flat();
     const relations = changes.flatMap((change) => (change.kind === "relation-saved" ? change : []));
     return { last: rows.at(-1)?.seq ?? afterSeq, actions: rows.map(({ action }) => action), relations };
   };

@@ -45,7 +45,10 @@ async function deliver() {
   const { db } = cloud.database;
   const rows = await readDownlinks(db, edgeId, { afterSeq: applied, limit: 1_000 });
   const items = await Promise.all(
-    rows.map(async (row) => ({ changedMs: row.createdMs, changes: await loadEntityChanges(db, row) })),
+    rows.map(async (row) => ({
+      changedMs: row.createdMs,
+      changes: await loadEntityChanges(db, row, cloud.clock.nowMs()),
+    })),
   );
   if (items.length === 0) return [];
   const batch = { type: "batch", lane: "downlink", firstSeq: applied + 1, count: items.length } as const;

@@ -1,4 +1,6 @@
 import { createDeviceErrors, type DeviceErrors } from "../../edge/devices/device-errors.ts";
+import { createDeviceQuestions } from "../../edge/devices/device-questions.ts";
+import { createDeviceRpcs, type DeviceRpcHub } from "../../edge/devices/device-rpcs.ts";
 import type {
   AttributeAnswer,
   AttributeRequest,
@@ -12,6 +14,7 @@ import type {
   ProvisionOutcome,
   ProvisionRequest,
 } from "../../edge/devices/ports.ts";
+import type { DeviceQuestion, DeviceQuestions, DeviceRpcStore } from "../../edge/devices/rpc-ports.ts";
 import { ServerTimes } from "../../edge/devices/server-times.ts";
 /** The ports of the device protocols in memory, with commits and failures under the test's control. */
 import type { Clock } from "../../shared/core/clock.ts";
@@ -19,6 +22,7 @@ import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { AttributeEntry } from "../../shared/entities/attributes.ts";
 import type { CanonicalJson, TelemetryRecord } from "../../shared/entities/telemetry.ts";
+import { silentLog } from "../../shared/observe/log.ts";
 
 export const DEVICE_A = "0190a000-0000-7000-8000-00000000000a" as Uuid;
 export const GATEWAY = "0190a000-0000-7000-8000-00000000000c" as Uuid;
@@ -32,6 +36,9 @@ export interface FakeEdge {
   readonly provisioning: DeviceProvisioning;
   readonly errors: DeviceErrors;
   readonly times: ServerTimes;
+  /** Requests to devices that somebody waits for; none is kept. */
+  readonly rpcs: DeviceRpcHub;
+  readonly questions: DeviceQuestions;
   /** By token: "token-a", "token-b" and "gateway" are there at first. */
   readonly devices: Map<string, AuthenticatedDevice>;
   /** Behind gateways, by name. */
@@ -121,6 +128,8 @@ export function createFakeEdge(): FakeEdge {
     shared,
     errors: createDeviceErrors(clock),
     times: new ServerTimes(),
+    rpcs: createDeviceRpcs({ store: createEmptyRpcStore(), clock, log: silentLog }),
+    questions: createDeviceQuestions(clock, [{ answer: answerEcho }]),
     directory: {
       findByAccessToken: findDevice,
       findByCertificate: findDevice,
@@ -174,6 +183,27 @@ export function createFakeEdge(): FakeEdge {
     },
   };
   return edge;
+}
+
+/** What is asked for as "echo" is answered with its params. */
+function answerEcho(
+  _device: AuthenticatedDevice,
+  { method, params }: DeviceQuestion,
+): Promise<CanonicalJson> | undefined {
+  return method === "echo" ? Promise.resolve(params) : undefined;
+}
+
+function createEmptyRpcStore(): DeviceRpcStore {
+  return {
+    findWaiting: () => Promise.resolve([]),
+    firstDeadlineMs: () => Promise.resolve(null),
+    nextNumber: () => Promise.resolve(0),
+    take: () => Promise.resolve([]),
+    note: () => Promise.resolve(false),
+    answer: () => Promise.resolve(),
+    expire: () => Promise.resolve(),
+    report: () => Promise.resolve(),
+  };
 }
 
 function setAll(scope: Map<string, CanonicalJson>, attributes: readonly AttributeEntry[]): void {

@@ -1,9 +1,11 @@
 import { createCloudApi, type CloudApi, type CloudApiDeps } from "../../cloud/api/cloud-api.ts";
 import type { EdgeSessions } from "../../cloud/api/edge-sessions.ts";
+import { createRpcCalls, type RpcCalls } from "../../cloud/jobs/rpc-calls.ts";
 import { createCallerScope } from "../../cloud/runtime/caller-scope.ts";
 import { withCaller } from "../../cloud/store/audit-store.ts";
 import { saveTelemetry } from "../../cloud/store/cloud-stores.ts";
 import { createCloudUnitOfWork, type CloudUnitOfWork } from "../../cloud/store/downlink-store.ts";
+import { createRpcCallStore } from "../../cloud/store/rpc-call-store.ts";
 import { createFirstSystemAdmin, createTenant } from "../../cloud/store/tenant-store.ts";
 import { createSha256 } from "../../shared/core/hash.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
@@ -29,6 +31,7 @@ export interface TestCloud extends AsyncDisposable {
   readonly metrics: Metrics;
   readonly unitOfWork: CloudUnitOfWork;
   readonly sessions: FakeSessions;
+  readonly calls: RpcCalls;
   /** Edges that were woken, in order. */
   readonly woken: Uuid[];
   readonly first: TestTenant;
@@ -89,6 +92,7 @@ export async function startTestCloud(options: Partial<Pick<CloudApiDeps, "tenant
   const woken: Uuid[] = [];
   const unitOfWork = createCloudUnitOfWork(db, { clock, onCommitted: (edgeIds) => void woken.push(...edgeIds) });
   const secret = random.bytes(64);
+  const calls = createRpcCalls({ store: createRpcCallStore({ db, unitOfWork, clock }), clock, log: silentLog });
   const api = createCloudApi({
     db,
     unitOfWork,
@@ -100,6 +104,7 @@ export async function startTestCloud(options: Partial<Pick<CloudApiDeps, "tenant
     jwtSecret: () => secret,
     saveTelemetry: (records) => saveTelemetry(db, records),
     sessions,
+    callDevice: (record) => calls.call(record),
     ...options,
     asCaller: (caller, work) => callers.run(caller, work),
     secretGraceMs: 60_000,
@@ -134,6 +139,7 @@ export async function startTestCloud(options: Partial<Pick<CloudApiDeps, "tenant
     metrics,
     unitOfWork,
     sessions,
+    calls,
     woken,
     first,
     second,

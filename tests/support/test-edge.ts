@@ -1,6 +1,8 @@
 import { Hono } from "hono";
 import { createEdgeApi } from "../../edge/api/edge-api.ts";
+import { createDeviceRpcs, type DeviceRpcHub } from "../../edge/devices/device-rpcs.ts";
 import { createCloudEvents } from "../../edge/store/cloud-event-list.ts";
+import { createDeviceRpcStore } from "../../edge/store/device-rpc-store.ts";
 import { ensurePartitions } from "../../edge/store/outbox-partitions.ts";
 import { createParkedItems } from "../../edge/store/parked-items.ts";
 import { openSite, readSite } from "../../edge/store/site-store.ts";
@@ -8,6 +10,7 @@ import type { Clock } from "../../shared/core/clock.ts";
 import { createSha256 } from "../../shared/core/hash.ts";
 import { NULL_UUID } from "../../shared/core/ids.ts";
 import type { Change } from "../../shared/entities/change.ts";
+import { parseRpcRecord } from "../../shared/entities/rpc.ts";
 import { silentLog } from "../../shared/observe/log.ts";
 import { createMetrics } from "../../shared/observe/metrics.ts";
 import { databaseError } from "../../shared/postgres/connect.ts";
@@ -24,6 +27,10 @@ export interface TestEdge {
   readonly api: RestApp;
   readonly database: TestDatabase;
   readonly unitOfWork: UnitOfWork;
+  /** Its loop does not run: nothing expires by itself. */
+  readonly rpcs: DeviceRpcHub;
+  /** Has the edge hear of what came from the cloud. */
+  readonly hear: (committed: readonly Change[]) => void;
   /** What was made for the cloud, in order. */
   readonly changes: Change[];
   request(method: string, path: string, options?: RequestOptions): Promise<Answer>;
@@ -36,11 +43,25 @@ export async function startTestEdge(database: TestDatabase, clock: Clock): Promi
   const changes: Change[] = [];
   const unitOfWork: UnitOfWork = {
     run: (work) =>
-      db.transaction(async (tx) => {
-        const outcome = await work(tx);
-        changes.push(...outcome.changes);
-        return outcome.result;
-      }),
+      db
+        .transaction(async (tx) => {
+          const outcome = await work(tx);
+          changes.push(...outcome.changes);
+          return outcome;
+        })
+        .then(({ changes: committed, result }) => {
+          hear(committed);
+          return result;
+        }),
+  };
+  const rpcs = createDeviceRpcs({
+    store: createDeviceRpcStore({ db, groupCommit: unitOfWork, clock }),
+    clock,
+    log: silentLog,
+  });
+  const hear = (committed: readonly Change[]): void => {
+    for (const change of committed)
+      if (change.kind === "rpc-saved") rpcs.note(parseRpcRecord(change.body), change.leftMs);
   };
   const secret = systemRandom.bytes(64);
   const api = createEdgeApi(
@@ -70,6 +91,7 @@ export async function startTestEdge(database: TestDatabase, clock: Clock): Promi
       routingKey: null,
       notReady: () => Promise.resolve(null),
       toAppError: databaseError,
+      callDevice: (record) => rpcs.call(record),
       deviceApi: new Hono(),
       contents: createContents(
         { db, clock, random: systemRandom, createHasher: createSha256 },
@@ -78,5 +100,5 @@ export async function startTestEdge(database: TestDatabase, clock: Clock): Promi
     },
     { version: "0.0.0", runtime: "test", startedMs: 0, cloudUrl: null },
   );
-  return { api, database, unitOfWork, changes, request: createRequest(api, () => null) };
+  return { api, database, unitOfWork, rpcs, hear, changes, request: createRequest(api, () => null) };
 }

@@ -1,0 +1,34 @@
+import { isUuid, type Uuid } from "../../shared/core/ids.ts";
+import type { Change, RpcSaved } from "../../shared/entities/change.ts";
+import { parseRpcRecord, rpcStatus } from "../../shared/entities/rpc.ts";
+import { findOpenRpcs, findRpc, rpcSaved } from "../../shared/store/rpc-store.ts";
+import type { Queryable } from "../../shared/store/unit-of-work.ts";
+import { isAssigned } from "./assignment-store.ts";
+import type { EdgeEvent, EntityEvent } from "./edge-event.ts";
+
+// Downlinks about requests to devices. A row names the device, and the request in its body.
+
+export function rpcEvent({ body, entity }: RpcSaved): EntityEvent {
+  return { type: entity.type, entityId: entity.id, action: "RPC_CALL", body: { rpcId: parseRpcRecord(body).id } };
+}
+
+/**
+ * What such a row says, with all that is known of the request now. Empty when it is gone or its device not on the edge, and for one that
+ * nobody waits for any more.
+ */
+export async function loadRpcChanges(db: Queryable, event: EdgeEvent, nowMs: number): Promise<Change[]> {
+  const { edgeId, entityId } = event;
+  const id = event.body?.["rpcId"];
+  if (typeof id !== "string" || !isUuid(id)) return [];
+  const [isWanted, stored] = await Promise.all([isAssigned(db, { edgeId, entityId }), findRpc(db, id)]);
+  if (!isWanted || stored === null) return [];
+  const { isPersistent } = stored.record;
+  const change = rpcSaved(stored, nowMs);
+  const isOver = change.leftMs === 0 || rpcStatus(stored.record) !== "QUEUED";
+  return !isPersistent && isOver ? [] : [change];
+}
+
+/** What waits for a device that is put on an edge. */
+export async function loadOpenRpcs(db: Queryable, deviceId: Uuid, nowMs: number): Promise<Change[]> {
+  return (await findOpenRpcs(db, deviceId)).map((stored) => rpcSaved(stored, nowMs));
+}
