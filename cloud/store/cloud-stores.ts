@@ -57,7 +57,8 @@ export async function openCloudStores(deps: CloudStoresDeps): Promise<CloudStore
   const { sql } = opening.use(openPool(database, options, log));
   const sendOptions = { ...options, applicationName: "skerry-cloud sending", max: SEND_CONNECTIONS_MAX };
   const { sql: sendSql } = opening.use(openPool(database, sendOptions, log));
-  await runMigrations(sql, deps.migrations, { kind: "cloud" });
+  const { newer } = await runMigrations(sql, deps.migrations, { kind: "cloud" });
+  if (newer.length > 0) log.warn("A newer version used this database; this one works with it", { migrations: newer });
   const db = withCaller(openDb(sql), { clock, current: deps.currentCaller });
   const instance = await ensureInstance(db, { clock, random });
   const closing = opening.move();

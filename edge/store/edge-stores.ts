@@ -78,7 +78,8 @@ export async function openEdgeStores(deps: EdgeStoresDeps): Promise<EdgeStores> 
   };
   const { sql } = opening.use(openPool(database, readerOptions, log));
   // Not on the writer's connection: its process would keep what it has learned of the schema's making.
-  await runMigrations(sql, deps.migrations, { kind: "edge" });
+  const { newer } = await runMigrations(sql, deps.migrations, { kind: "edge" });
+  if (newer.length > 0) log.warn("A newer version used this database; this one works with it", { migrations: newer });
   const writerOptions = { applicationName: "skerry-edge writer", max: 1, idleTimeoutMs: IDLE_MS, arrays: false };
   const { sql: writerSql } = opening.use(openPool(database, writerOptions, log));
   const db = openDb(sql);

@@ -7,6 +7,8 @@ import type { Migration } from "./migrate.ts";
 // drizzle-kit made. With --check it writes nothing and fails when they differ.
 
 const BREAKPOINT = "--> statement-breakpoint";
+/** A line of a migration's own; see CONTRIBUTING.md. */
+const COMPATIBLE_LINE = /^-- compatible\b/m;
 
 /** Reads a folder of drizzle-kit in the order of its journal; a folder without a journal has no migrations. */
 export function readMigrations(folder: string): Migration[] {
@@ -25,6 +27,7 @@ export function readMigrations(folder: string): Migration[] {
         id: tag,
         hash: createHash("sha256").update(text).digest("hex"),
         statements: statements.filter((statement) => statement !== ""),
+        ...(COMPATIBLE_LINE.test(text) ? { isCompatible: true } : {}),
       };
     });
 }

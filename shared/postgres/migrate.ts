@@ -8,6 +8,8 @@ export interface Migration {
   /** SHA-256 of the file, hex. */
   readonly hash: string;
   readonly statements: readonly string[];
+  /** Whether programs that don't know it work with a database that holds it, so that a rollback needs nothing. @default false */
+  readonly isCompatible?: boolean;
 }
 
 export type DatabaseKind = "edge" | "cloud";
@@ -20,18 +22,21 @@ export interface MigrationOptions {
 export interface MigrationResult {
   /** Ids of the migrations that this call applied. */
   readonly applied: readonly string[];
+  /** Ids of those that a newer program applied, and that this one works with all the same. */
+  readonly newer: readonly string[];
 }
 
 /** Key of the advisory lock that migrators wait for, "skerry" and 1 in ASCII. */
 const MIGRATION_LOCK = 0x736b_6572_7201;
-const UNDEFINED_TABLE = "42P01";
+/** undefined_table, undefined_column: no migration was applied, or by a program that did not note what newer ones may add. */
+const NOT_MADE: ReadonlySet<string | undefined> = new Set(["42P01", "42703"]);
 
 /**
  * Brings a database to the schema of this program. Each migration is one transaction under an advisory lock, so that programs that start
  * at the same moment apply it once, and a migration that fails leaves nothing. When nothing is to be done it costs one query.
  *
  * @param migrations all of them, oldest first
- * @throws AppError DATABASE_NEWER when the database holds a migration that this program does not know, DATABASE_MIGRATION_CHANGED when one
+ * @throws AppError DATABASE_NEWER when the database holds a migration that this program does not know and that isn't compatible, DATABASE_MIGRATION_CHANGED when one
  *   differs from what was applied or one before it is missing, DATABASE_FOREIGN when it is a database of the other end;
  *   DATABASE_UNAVAILABLE, DISK_FULL
  */
@@ -43,10 +48,11 @@ export async function runMigrations(
   const applied: string[] = [];
   try {
     const before = await readApplied(sql);
-    if (before !== undefined && checkApplied(before, migrations, options.kind) === undefined) return { applied };
+    if (before !== undefined && checkApplied(before, migrations, options.kind) === undefined)
+      return { applied, newer: newerThan(migrations, before) };
     for (;;) {
       const id = await sql.begin((tx) => applyNext(tx, migrations, options.kind));
-      if (id === undefined) return { applied };
+      if (id === undefined) return { applied, newer: [] };
       applied.push(id);
     }
   } catch (error) {
@@ -58,14 +64,19 @@ interface AppliedRow {
   readonly id: string;
   readonly hash: string;
   readonly kind: string;
+  readonly compatible: boolean;
 }
 
-/** Undefined when the table does not exist. */
+function newerThan(migrations: readonly Migration[], applied: readonly AppliedRow[]): readonly string[] {
+  return applied.slice(migrations.length).map(({ id }) => id);
+}
+
+/** Undefined when the table has to be made or completed. */
 async function readApplied(sql: Sql): Promise<readonly AppliedRow[] | undefined> {
   try {
-    return await sql<AppliedRow[]>`select id, hash, kind from skerry_migration order by position`;
+    return await sql<AppliedRow[]>`select id, hash, kind, compatible from skerry_migration order by position`;
   } catch (error) {
-    if (sqlStateOf(error) === UNDEFINED_TABLE) return undefined;
+    if (NOT_MADE.has(sqlStateOf(error))) return undefined;
     throw error;
   }
 }
@@ -88,11 +99,14 @@ async function applyNext(
     kind text not null,
     applied_at timestamptz not null default now()
   )`);
-  const applied = await tx<AppliedRow[]>`select id, hash, kind from skerry_migration order by position`;
+  await tx.unsafe("alter table skerry_migration add column if not exists compatible boolean not null default false");
+  const applied = await tx<AppliedRow[]>`select id, hash, kind, compatible from skerry_migration order by position`;
   const next = checkApplied(applied, migrations, kind);
   if (next === undefined) return undefined;
   for (const statement of next.statements) await tx.unsafe(statement);
-  await tx`insert into skerry_migration (position, id, hash, kind) values (${applied.length}, ${next.id}, ${next.hash}, ${kind})`;
+  await tx`
+    insert into skerry_migration (position, id, hash, kind, compatible)
+    values (${applied.length}, ${next.id}, ${next.hash}, ${kind}, ${next.isCompatible ?? false})`;
   return next.id;
 }
 
@@ -114,6 +128,7 @@ export function checkApplied(
       );
     }
     if (!migrations.some((migration) => migration.id === row.id)) {
+      if (row.compatible && position >= migrations.length) continue;
       throw new AppError(
         "DATABASE_NEWER",
         `The database holds the migration ${row.id}, and this program knows ${migrations.at(-1)?.id ?? "none"} as the newest; nothing was changed`,

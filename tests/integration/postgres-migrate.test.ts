@@ -42,9 +42,12 @@ async function withDatabase(work: (sql: Sql, other: Sql) => Promise<void>): Prom
 
 test("runMigrations() applies what is missing, in order, once", async () => {
   await withDatabase(async (sql) => {
-    expect(await runMigrations(sql, [FIRST], { kind: "edge" })).toEqual({ applied: ["0000_first"] });
-    expect(await runMigrations(sql, [FIRST, SECOND], { kind: "edge" })).toEqual({ applied: ["0001_second"] });
-    expect(await runMigrations(sql, [FIRST, SECOND], { kind: "edge" })).toEqual({ applied: [] });
+    expect(await runMigrations(sql, [FIRST], { kind: "edge" })).toEqual({ applied: ["0000_first"], newer: [] });
+    expect(await runMigrations(sql, [FIRST, SECOND], { kind: "edge" })).toEqual({
+      applied: ["0001_second"],
+      newer: [],
+    });
+    expect(await runMigrations(sql, [FIRST, SECOND], { kind: "edge" })).toEqual({ applied: [], newer: [] });
     expect(await sql`select n, text from one`).toMatchObject([{ n: 1, text: null }]);
   });
 });
@@ -62,6 +65,29 @@ test("runMigrations() refuses a database of a newer program and changes nothing"
     await runMigrations(sql, [FIRST, SECOND], { kind: "edge" });
     const failure = await failureOf(runMigrations(sql, [FIRST], { kind: "edge" }));
     expectFailure(failure, "DATABASE_NEWER", "0001_second");
+  });
+});
+
+test("runMigrations() works with a newer database whose migrations say that older programs can", async () => {
+  await withDatabase(async (sql) => {
+    const second = { ...SECOND, isCompatible: true };
+    await runMigrations(sql, [FIRST], { kind: "edge" });
+    await runMigrations(sql, [FIRST, second], { kind: "edge" });
+    expect(await runMigrations(sql, [FIRST], { kind: "edge" })).toEqual({ applied: [], newer: ["0001_second"] });
+    const third: Migration = { id: "0002_third", hash: "dd", statements: ["alter table one drop column n"] };
+    await runMigrations(sql, [FIRST, second, third], { kind: "edge" });
+    expectFailure(await failureOf(runMigrations(sql, [FIRST], { kind: "edge" })), "DATABASE_NEWER", "0002_third");
+  });
+});
+
+test("runMigrations() takes up a database whose list of migrations does not say yet what older programs can", async () => {
+  await withDatabase(async (sql) => {
+    await runMigrations(sql, [FIRST], { kind: "edge" });
+    await sql`alter table skerry_migration drop column compatible`;
+    expect(await runMigrations(sql, [FIRST, SECOND], { kind: "edge" })).toEqual({
+      applied: ["0001_second"],
+      newer: [],
+    });
   });
 });
 
@@ -88,7 +114,10 @@ test("runMigrations() leaves nothing of a migration that fails, and keeps those 
     expect(await sql`select to_regclass('half') as half, to_regclass('one')::text as one`).toMatchObject([
       { half: null, one: "one" },
     ]);
-    expect(await runMigrations(sql, [FIRST, SECOND], { kind: "edge" })).toEqual({ applied: ["0001_second"] });
+    expect(await runMigrations(sql, [FIRST, SECOND], { kind: "edge" })).toEqual({
+      applied: ["0001_second"],
+      newer: [],
+    });
   });
 });
 

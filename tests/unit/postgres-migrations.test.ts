@@ -9,8 +9,8 @@ const KNOWN: readonly Migration[] = [
   { id: "0000_a", hash: "a", statements: [] },
   { id: "0001_b", hash: "b", statements: [] },
 ];
-const A = { id: "0000_a", hash: "a", kind: "edge" };
-const B = { id: "0001_b", hash: "b", kind: "edge" };
+const A = { id: "0000_a", hash: "a", kind: "edge", compatible: false };
+const B = { id: "0001_b", hash: "b", kind: "edge", compatible: false };
 
 test("checkApplied() returns the first missing migration, or none", () => {
   expect(checkApplied([], KNOWN, "edge")?.id).toBe("0000_a");
@@ -18,8 +18,13 @@ test("checkApplied() returns the first missing migration, or none", () => {
   expect(checkApplied([A, B], KNOWN, "edge")).toBeUndefined();
 });
 
+test("checkApplied() takes further ones that say that older programs can work with them", () => {
+  expect(checkApplied([A, B, { ...B, id: "0002_c", compatible: true }], KNOWN, "edge")).toBeUndefined();
+});
+
 test.each([
   ["an unknown migration", [A, { ...B, id: "0001_other" }], "DATABASE_NEWER"],
+  ["an unknown one in between, whatever it says", [A, { ...B, id: "0001_other", compatible: true }], "DATABASE_NEWER"],
   ["one more than known", [A, B, { ...B, id: "0002_c" }], "DATABASE_NEWER"],
   ["another hash", [{ ...A, hash: "x" }], "DATABASE_MIGRATION_CHANGED"],
   ["a missing one before", [B], "DATABASE_MIGRATION_CHANGED"],
@@ -43,12 +48,15 @@ test("readMigrations() follows the journal, splits statements and hashes the fil
       "create table a (n int);\n--> statement-breakpoint\ncreate index on a (n);\n",
     );
     writeFileSync(join(folder, "0001_b.sql"), "drop table a;");
+    expect(readMigrations(folder).map(({ isCompatible }) => isCompatible)).toEqual([undefined, undefined]);
     const migrations = readMigrations(folder);
     expect(migrations.map(({ id, statements }) => ({ id, statements }))).toEqual([
       { id: "0000_a", statements: ["create table a (n int);", "create index on a (n);"] },
       { id: "0001_b", statements: ["drop table a;"] },
     ]);
     expect(migrations[1]?.hash).toBe("8acf06eeb05ff67c8bd5a6bb2c93023ebe3714498cb21e4e293c8b94baaeb954");
+    writeFileSync(join(folder, "0001_b.sql"), "-- compatible: nothing reads it\ncreate table b (n int);");
+    expect(readMigrations(folder)[1]).toMatchObject({ isCompatible: true });
     expect(migrationModule(migrations)).toContain('"id": "0000_a"');
   } finally {
     rmSync(folder, { recursive: true });
