@@ -167,5 +167,14 @@ export const MIGRATIONS: readonly Migration[] = [
       "CREATE INDEX \"rpc_by_deadline\" ON \"rpc\" USING btree (\"deadline_ms\") WHERE \"rpc\".\"is_open\";",
       "CREATE INDEX \"rpc_by_age\" ON \"rpc\" USING btree (\"updated_ms\");"
     ]
+  },
+  {
+    "id": "0014_mqtt-sessions",
+    "hash": "896162076fa2d3ad1638343ab90b4df12f016ceaf55b2bf8c733d2e18d80eeaf",
+    "statements": [
+      "CREATE TABLE \"mqtt_message\" (\n\t\"device_id\" uuid NOT NULL,\n\t\"seq\" bigint NOT NULL,\n\t\"topic\" text NOT NULL,\n\t\"payload\" text NOT NULL,\n\tCONSTRAINT \"mqtt_message_device_id_seq_pk\" PRIMARY KEY(\"device_id\",\"seq\")\n);",
+      "CREATE TABLE \"mqtt_session\" (\n\t\"device_id\" uuid PRIMARY KEY NOT NULL,\n\t\"device_name\" text NOT NULL,\n\t\"is_gateway\" boolean NOT NULL,\n\t\"client_id\" text NOT NULL,\n\t\"expiry_s\" bigint NOT NULL,\n\t\"filters\" json NOT NULL,\n\t\"unreleased\" json NOT NULL,\n\t\"sent_seq\" bigint NOT NULL,\n\t\"will_topic\" text,\n\t\"will_payload\" \"bytea\",\n\t\"will_delay_s\" bigint\n);",
+      "ALTER TABLE \"mqtt_message\" ADD CONSTRAINT \"mqtt_message_device_id_mqtt_session_device_id_fk\" FOREIGN KEY (\"device_id\") REFERENCES \"public\".\"mqtt_session\"(\"device_id\") ON DELETE cascade ON UPDATE no action;"
+    ]
   }
 ];

@@ -52,6 +52,7 @@ import type { EdgeStores } from "./store/edge-stores.ts";
 import { EDGE_CONTENTS, openEdgeStores } from "./store/edge-stores.ts";
 import { ensureLocalAdmin } from "./store/first-start.ts";
 import { createGatewayDevices } from "./store/gateway-devices.ts";
+import { createMqttSessions } from "./store/mqtt-sessions.ts";
 import { createProvisioning } from "./store/provisioning.ts";
 import { createLinkStore } from "./sync/link-store.ts";
 import type { Link, LinkStatus } from "./sync/link.ts";
@@ -216,6 +217,7 @@ function createDeviceDeps(stores: EdgeStores, watch: DiskWatch | null, log: Log)
     times: new ServerTimes(),
     rpcs,
     questions: createDeviceQuestions(clock, []),
+    keptSessions: createMqttSessions(stores.db),
     errorResponse: errorAnswer,
   };
 }

@@ -1,7 +1,10 @@
+import { Buffer } from "node:buffer";
 import type { IConnectPacket } from "mqtt-packet";
 import type { Clock } from "../../shared/core/clock.ts";
 import { AppError } from "../../shared/core/errors.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
 import type { MqttLogin } from "../../shared/entities/device-credentials.ts";
+import type { SessionRequest } from "./kept-sessions.ts";
 import type { MqttVersion } from "./mqtt-packets.ts";
 import type { ConnectRefusal } from "./mqtt-reasons.ts";
 import type { AuthenticatedDevice, DeviceDirectory } from "./ports.ts";
@@ -27,6 +30,33 @@ export function loginOf({ clientId, username, password }: IConnectPacket): MqttL
     clientId: clientId === "" ? null : clientId,
     userName: username === undefined || username === "" ? null : username,
     password: password?.toString() ?? null,
+  };
+}
+
+/** Which session a CONNECT asks for. A device that gives no client id gets its own id as one. */
+export function sessionRequestOf(
+  packet: IConnectPacket,
+  {
+    deviceId,
+    version,
+    expiryMaxS,
+  }: { readonly deviceId: Uuid; readonly version: MqttVersion; readonly expiryMaxS: number },
+): SessionRequest {
+  const { will, properties } = packet;
+  const isClean = packet.clean !== false;
+  const wantedS = version === 5 ? (properties?.sessionExpiryInterval ?? 0) : isClean ? 0 : expiryMaxS;
+  return {
+    clientId: packet.clientId === "" ? deviceId : packet.clientId,
+    isClean,
+    expiryS: Math.min(wantedS, expiryMaxS),
+    will:
+      will === undefined
+        ? null
+        : {
+            topic: will.topic,
+            payload: Buffer.from(will.payload),
+            delayS: will.properties?.willDelayInterval ?? 0,
+          },
   };
 }
 

@@ -2,8 +2,9 @@ import type { IConnectPacket } from "mqtt-packet";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { ByteStream, ByteStreamHandler } from "./byte-stream.ts";
-import { findDevice, loginOf, refusalOf } from "./mqtt-connect.ts";
-import { PUBLISH_OVERHEAD_BYTES, UNRELEASED_MAX } from "./mqtt-limits.ts";
+import type { HeldSession, KeptSessions, SessionRequest } from "./kept-sessions.ts";
+import { findDevice, loginOf, refusalOf, sessionRequestOf } from "./mqtt-connect.ts";
+import { EARLY_EVENTS_MAX, PUBLISH_OVERHEAD_BYTES, UNRELEASED_MAX } from "./mqtt-limits.ts";
 import {
   connack,
   connectVersion,
@@ -14,6 +15,7 @@ import {
   PacketReader,
   PacketTooLarge,
   readConnect,
+  type ReadDisconnect,
 } from "./mqtt-packets.ts";
 import { CONNECT_REFUSALS, type ConnectRefusal, END_REASONS, type EndReason } from "./mqtt-reasons.ts";
 import { expectFlags, MqttSession, type MqttSessionHost } from "./mqtt-session.ts";
@@ -21,6 +23,7 @@ import type { AuthenticatedDevice, DeviceEvent } from "./ports.ts";
 
 /** What the server lends to each of its connections. */
 export interface MqttConnectionHost extends MqttSessionHost {
+  readonly kept: KeptSessions;
   /** Makes the connection the one of its device; a reason when it may not be. */
   admit(connection: MqttConnection, device: AuthenticatedDevice): ConnectRefusal | undefined;
   /** The gateway of the connection speaks for this device from now on. */
@@ -39,7 +42,7 @@ const UNREAD_BYTES_MAX = 262_144;
  * One MQTT connection of a device (3.1, 3.1.1 and 5).
  *
  *   waiting         for CONNECT. Leaves to authenticating, or closed: anything else, too late, refused at once.
- *   authenticating  credentials are looked up, nothing is read. Leaves to open, or closed: refused.
+ *   authenticating  credentials and what is kept of the session are looked up, nothing is read. Leaves to open, or closed: refused.
  *   open            packets are served by the session. Leaves to ending: a reason to end, DISCONNECT.
  *   ending          nothing is read; what was received is stored and acknowledged. Leaves to closed: all of that done, too late.
  *   closed          the last answer is written; the stream is destroyed when the peer closes or after endTimeoutMs.
@@ -50,7 +53,11 @@ export class MqttConnection implements ByteStreamHandler {
   readonly #host: MqttConnectionHost;
   readonly #stream: ByteStream;
   readonly #reader: PacketReader;
+  #device: AuthenticatedDevice | undefined;
+  #held: HeldSession | null = null;
   #session: MqttSession | undefined;
+  /** Changes of the device since it was admitted, until its session is there. */
+  readonly #early: DeviceEvent[] = [];
   #state: "waiting" | "authenticating" | "open" | "ending" | "closed" = "waiting";
   #version: MqttVersion = 4;
   #silenceMaxMs: number;
@@ -61,6 +68,7 @@ export class MqttConnection implements ByteStreamHandler {
   #accessEnded: Set<Uuid> | undefined;
   #endReason: EndReason | undefined;
   #endDetail = "";
+  #leave: ReadDisconnect | undefined;
 
   constructor(host: MqttConnectionHost, stream: ByteStream) {
     this.#host = host;
@@ -72,7 +80,7 @@ export class MqttConnection implements ByteStreamHandler {
 
   /** Undefined until its credentials are checked. */
   get device(): AuthenticatedDevice | undefined {
-    return this.#session?.device;
+    return this.#device;
   }
 
   get source(): string {
@@ -92,7 +100,7 @@ export class MqttConnection implements ByteStreamHandler {
   onClose(): void {
     if (this.#state !== "closed") {
       this.#state = "closed";
-      this.#host.retire(this);
+      this.#retire();
     }
     this.#host.forget(this);
   }
@@ -106,7 +114,9 @@ export class MqttConnection implements ByteStreamHandler {
 
   /** Tells the device of a change, if it asked for that. */
   push(event: DeviceEvent): void {
-    this.#session?.push(event);
+    if (this.#session !== undefined) return this.#session.push(event);
+    this.#early.push(event);
+    if (this.#early.length > EARLY_EVENTS_MAX) this.end("reads-too-slowly");
   }
 
   /** Tells the gateway of a change of a device behind it, if it asked for that. */
@@ -214,15 +224,36 @@ export class MqttConnection implements ByteStreamHandler {
       this.#refuse(refusal);
       return;
     }
-    this.#open(device, packet);
+    this.#device = device;
+    const { sessionExpiryMaxS: expiryMaxS } = this.#host.limits;
+    const request = sessionRequestOf(packet, { deviceId: device.deviceId, version: this.#version, expiryMaxS });
+    try {
+      this.#held = await this.#host.kept.open(device, request);
+    } catch {
+      this.#refuse("server-unavailable");
+      this.#retire();
+      return;
+    }
+    if (this.#isWaitingForSession()) this.#open(device, packet, request);
+    // It ended before it began: its will was never accepted.
+    else this.#held?.release({ will: "drop" });
   }
 
-  #open(device: AuthenticatedDevice, packet: IConnectPacket): void {
-    this.#session = this.#createSession(device, packet);
+  /** Not seen by the type checker, which believes that nothing happens while something is awaited. */
+  #isWaitingForSession(): boolean {
+    return this.#state === "authenticating";
+  }
+
+  #open(device: AuthenticatedDevice, packet: IConnectPacket, request: SessionRequest): void {
+    const session = this.#createSession(device, packet);
+    this.#session = session;
     this.#state = "open";
     this.#reader.sizeMax = this.#host.limits.payloadBytesMax + PUBLISH_OVERHEAD_BYTES;
     this.#lastReadMs = this.#host.clock.monotonicMs();
-    this.#write(connack(this.#version, { code: 0, limits: this.#announcedLimits(device, packet) }));
+    const limits = this.#announcedLimits(device, packet, request);
+    this.#write(connack(this.#version, { code: 0, sessionPresent: this.#held?.isPresent === true, limits }));
+    session.resume();
+    for (const event of this.#early) session.push(event);
     this.#stream.resume();
     this.#readPackets();
   }
@@ -234,23 +265,29 @@ export class MqttConnection implements ByteStreamHandler {
       isClosed: () => this.#state === "closed",
       write: (bytes: Uint8Array) => this.#write(bytes),
       end: (reason: EndReason | undefined, detail?: string) => this.end(reason, detail),
+      leave: (how: ReadDisconnect) => {
+        this.#leave = how;
+        this.end(undefined);
+      },
       onSettled: () => this.#onSettled(),
       attach: (behind: AuthenticatedDevice) => host.attach(this, behind),
       detach: (deviceId: Uuid) => host.detach(this, deviceId),
     };
     return new MqttSession(host, link, {
       device,
+      held: this.#held,
       version: this.#version,
       receiveMaximum: properties?.receiveMaximum ?? Number.POSITIVE_INFINITY,
       packetBytesMax: properties?.maximumPacketSize ?? Number.POSITIVE_INFINITY,
     });
   }
 
-  #announcedLimits(device: AuthenticatedDevice, { clientId }: IConnectPacket) {
+  #announcedLimits(device: AuthenticatedDevice, { clientId, properties }: IConnectPacket, { expiryS }: SessionRequest) {
     const { payloadBytesMax, inFlightMax } = this.#host.limits;
     return {
       maximumPacketSize: payloadBytesMax + PUBLISH_OVERHEAD_BYTES,
       receiveMaximum: Math.min(inFlightMax, UNRELEASED_MAX),
+      ...(expiryS === (properties?.sessionExpiryInterval ?? 0) ? {} : { sessionExpiryInterval: expiryS }),
       ...(clientId === "" ? { assignedClientIdentifier: device.deviceId } : {}),
     };
   }
@@ -294,13 +331,28 @@ export class MqttConnection implements ByteStreamHandler {
     if (this.device !== undefined && reason !== undefined) {
       this.#host.errors.note(this.device.deviceId, `${END_REASONS[reason].text}${detail === "" ? "" : `: ${detail}`}`);
     }
+    this.#retire();
+  }
+
+  /** From now on what happens to the device is kept for it, if its session is. */
+  #retire(): void {
     this.#host.retire(this);
+    if (this.#session === undefined) {
+      for (const event of this.#early) this.#host.kept.push(event);
+      return;
+    }
+    const leave = this.#leave;
+    const isTakenBack = leave !== undefined && !leave.isWithWill;
+    const will = isTakenBack ? "drop" : this.#endReason === "shutting-down" ? "postpone" : "publish";
+    const { sessionExpiryMaxS } = this.#host.limits;
+    const expiryS = leave?.sessionExpiryS;
+    this.#held?.release({ will, ...(expiryS === undefined ? {} : { expiryS: Math.min(expiryS, sessionExpiryMaxS) }) });
   }
 
   #finishWhenIdle(): void {
     if (this.#state !== "ending" || this.#session?.isIdle === false) return;
     const reason = this.#endReason;
-    if (reason !== undefined && this.#version === 5 && this.device !== undefined) {
+    if (reason !== undefined && this.#version === 5 && this.#session !== undefined) {
       const { code, text } = END_REASONS[reason];
       this.#write(disconnect(code, this.#endDetail === "" ? text : `${text}: ${this.#endDetail}`));
     }

@@ -19,6 +19,8 @@ export interface MqttMessage {
   /** 0 or 1. */
   readonly qos: number;
   readonly payload: string | Uint8Array;
+  /** With QoS 1 and text: it waits for a device whose session outlives its connection. @default false */
+  readonly isKept?: boolean;
 }
 
 /** A message of the device. */

@@ -21,6 +21,8 @@ export interface MqttLimits {
   readonly outgoingBytesMax: number;
   /** Filters that a connection may hold; further ones are refused. @default 100 */
   readonly subscriptionsMax: number;
+  /** The longest that a session is kept without a connection; also where the device names no time (3.1.1). @default 604_800 */
+  readonly sessionExpiryMaxS: number;
   /** How long a connection that ends may take to write out its last answers. @default 2000 */
   readonly endTimeoutMs: number;
 }
@@ -36,11 +38,15 @@ export const DEFAULT_MQTT_LIMITS: MqttLimits = {
   outgoingQueueMax: 1000,
   outgoingBytesMax: 1_048_576,
   subscriptionsMax: 100,
+  sessionExpiryMaxS: 604_800,
   endTimeoutMs: 2000,
 };
 
 /** Room for topic, packet id and properties beside the payload. */
 export const PUBLISH_OVERHEAD_BYTES = 1024;
+
+/** Changes that a device waits for while its session opens. */
+export const EARLY_EVENTS_MAX = 1000;
 
 /** Messages of QoS 2 that were stored and wait for their PUBREL. */
 export const UNRELEASED_MAX = 1000;

@@ -10,25 +10,39 @@ export interface OutgoingOptions {
   /** The largest packet that the device takes. */
   readonly packetBytesMax: number;
   readonly write: (packet: Uint8Array) => void;
+  /** A message that is kept was sent, not for the first time perhaps. */
+  readonly onSent: (seq: number) => void;
+  /** It was acknowledged, or the device would never take it. */
+  readonly onDelivered: (seq: number) => void;
   /** A message was not sent, since its packet has more bytes than the device takes. */
   readonly onTooLarge: (bytes: number) => void;
 }
 
-const MESSAGE_ID_MAX = 65_535;
+/** A message, with its number when it is kept beyond the connection. */
+export interface OutgoingMessage extends MqttMessage {
+  readonly seq?: number | undefined;
+  /** It was sent over an earlier connection. */
+  readonly isRepeated?: boolean;
+}
+
+/** Packet ids of kept messages follow from their numbers, so that a repetition has the id of the first time. */
+const KEPT_IDS = 32_767;
+const OTHER_IDS = 32_768;
 
 /** Messages to one device. Of QoS 1: a window of those in flight and a queue behind it, in order. */
 export class OutgoingMessages {
   readonly #options: OutgoingOptions;
-  readonly #inFlight = new Set<number>();
-  readonly #queue: MqttMessage[] = [];
-  #lastMessageId = 0;
+  /** Packet ids with the number of their message, if it is kept. */
+  readonly #inFlight = new Map<number, number | undefined>();
+  readonly #queue: OutgoingMessage[] = [];
+  #lastOther = 0;
 
   constructor(options: OutgoingOptions) {
     this.#options = options;
   }
 
   /** Sends now or when it is its turn; false when the queue is full. */
-  add(message: MqttMessage): boolean {
+  add(message: OutgoingMessage): boolean {
     const { inFlightMax, queueMax } = this.#options;
     if (message.qos === 0) {
       this.#write(message, 0);
@@ -44,7 +58,9 @@ export class OutgoingMessages {
   }
 
   acknowledge(messageId: number): void {
-    this.#inFlight.delete(messageId);
+    const seq = this.#inFlight.get(messageId);
+    if (!this.#inFlight.delete(messageId)) return;
+    if (seq !== undefined) this.#options.onDelivered(seq);
     while (this.#inFlight.size < this.#options.inFlightMax) {
       const next = this.#queue.shift();
       if (next === undefined) return;
@@ -52,14 +68,24 @@ export class OutgoingMessages {
     }
   }
 
-  #transmit(message: MqttMessage): void {
-    do {
-      this.#lastMessageId = (this.#lastMessageId % MESSAGE_ID_MAX) + 1;
-    } while (this.#inFlight.has(this.#lastMessageId));
-    if (this.#write(message, this.#lastMessageId)) this.#inFlight.add(this.#lastMessageId);
+  #transmit(message: OutgoingMessage): void {
+    const { seq } = message;
+    const messageId = seq === undefined ? this.#otherId() : (seq % KEPT_IDS) + 1;
+    const isWritten = this.#write(message, messageId);
+    if (isWritten) this.#inFlight.set(messageId, seq);
+    if (seq === undefined) return;
+    if (isWritten) this.#options.onSent(seq);
+    else this.#options.onDelivered(seq);
   }
 
-  #write(message: MqttMessage, messageId: number): boolean {
+  #otherId(): number {
+    do {
+      this.#lastOther = (this.#lastOther + 1) % OTHER_IDS;
+    } while (this.#inFlight.has(OTHER_IDS + this.#lastOther));
+    return OTHER_IDS + this.#lastOther;
+  }
+
+  #write(message: OutgoingMessage, messageId: number): boolean {
     const { version, packetBytesMax, write, onTooLarge } = this.#options;
     const packet = publish(version, { ...message, messageId });
     if (packet.length > packetBytesMax) {

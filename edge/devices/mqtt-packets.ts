@@ -157,6 +157,21 @@ export function readUnsubscribe(reader: PacketReader, version: MqttVersion): IUn
   return packet;
 }
 
+export interface ReadDisconnect {
+  /** MQTT 5, any reason but 0: the device leaves without taking its will back. */
+  readonly isWithWill: boolean;
+  readonly sessionExpiryS: number | undefined;
+}
+
+/** @throws MalformedPacket */
+export function readDisconnect(reader: PacketReader, version: MqttVersion): ReadDisconnect {
+  if (version !== 5 || reader.end === reader.start) return { isWithWill: false, sessionExpiryS: undefined };
+  const packet = readByLibrary(reader, version);
+  if (packet.cmd !== "disconnect") throw new MalformedPacket("Not a DISCONNECT");
+  const { reasonCode = 0, properties } = packet;
+  return { isWithWill: reasonCode !== 0, sessionExpiryS: properties?.sessionExpiryInterval };
+}
+
 /** Where the payload of a PUBLISH of MQTT 5 begins, and whether it uses a topic alias. @throws MalformedPacket */
 export function readPublishProperties(reader: PacketReader): { payloadBytes: number; hasTopicAlias: boolean } {
   const packet = readByLibrary(reader, 5);
@@ -189,8 +204,12 @@ export interface ConnackOptions {
   /** Return code of 3.1 and 3.1.1, or reason code of 5. */
   readonly code: number;
   readonly reasonString?: string;
+  /** @default false */
+  readonly sessionPresent?: boolean;
   /** For an accepted connection of MQTT 5. */
   readonly limits?: {
+    /** When it is another than the device asked for. */
+    readonly sessionExpiryInterval?: number;
     readonly maximumPacketSize: number;
     readonly receiveMaximum: number;
     readonly assignedClientIdentifier?: string;
@@ -198,17 +217,16 @@ export interface ConnackOptions {
 }
 
 export function connack(version: MqttVersion, options: ConnackOptions): Buffer {
-  if (version !== 5) return Buffer.from([0x20, 2, 0, options.code]);
+  const { sessionPresent = false } = options;
+  // MQTT 3.1 has no such flag: its byte is reserved.
+  if (version !== 5) return Buffer.from([0x20, 2, sessionPresent && version === 4 ? 1 : 0, options.code]);
   const properties = {
     ...(options.reasonString === undefined ? {} : { reasonString: options.reasonString }),
     ...(options.limits === undefined
       ? {}
       : { ...options.limits, subscriptionIdentifiersAvailable: false, sharedSubscriptionAvailable: false }),
   };
-  return generate(
-    { cmd: "connack", sessionPresent: false, reasonCode: options.code, properties },
-    { protocolVersion: 5 },
-  );
+  return generate({ cmd: "connack", sessionPresent, reasonCode: options.code, properties }, { protocolVersion: 5 });
 }
 
 /** SUBACK or, of MQTT 5, UNSUBACK with a code for each filter. */
@@ -235,6 +253,8 @@ export function pingresp(): Buffer {
 }
 
 export interface OutgoingPublish {
+  /** It was sent before, over another connection. */
+  readonly isRepeated?: boolean;
   readonly topic: string;
   readonly payload: string | Uint8Array;
   readonly qos: number;
@@ -248,7 +268,12 @@ export function publish(version: MqttVersion, message: OutgoingPublish): Buffer 
   const id = message.qos === 0 ? [] : [message.messageId >> 8, message.messageId & 0xff];
   const properties = version === 5 ? [0] : [];
   const length = 2 + topic.length + id.length + properties.length + payload.length;
-  const head = Buffer.from([0x30 | (message.qos << 1), ...lengthBytes(length), topic.length >> 8, topic.length & 0xff]);
+  const head = Buffer.from([
+    0x30 | (message.isRepeated === true ? 0x08 : 0) | (message.qos << 1),
+    ...lengthBytes(length),
+    topic.length >> 8,
+    topic.length & 0xff,
+  ]);
   return Buffer.concat([head, topic, Buffer.from([...id, ...properties]), payload]);
 }
 

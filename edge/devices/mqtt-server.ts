@@ -4,10 +4,13 @@ import type { Log } from "../../shared/observe/log.ts";
 import type { ByteStream, ByteStreamHandler } from "./byte-stream.ts";
 import type { DeviceErrors } from "./device-errors.ts";
 import { TelemetryIntake } from "./device-session.ts";
+import { DEFAULT_KEPT_LIMITS, type KeptLimits, KeptSessions } from "./kept-sessions.ts";
 import { MqttConnection, type MqttConnectionHost } from "./mqtt-connection.ts";
+import type { KeptSessionStore } from "./mqtt-kept.ts";
 import { createMqttCounters, DEFAULT_MQTT_LIMITS, type MqttCounters, type MqttLimits } from "./mqtt-limits.ts";
 import type { ConnectRefusal } from "./mqtt-reasons.ts";
 import { allMqttTopics } from "./mqtt-topics/list.ts";
+import { publishWill } from "./mqtt-wills.ts";
 import type { AuthenticatedDevice, DeviceData, DeviceDirectory, DeviceEvent, DeviceEvents } from "./ports.ts";
 import type { ServerTimes } from "./server-times.ts";
 
@@ -20,6 +23,8 @@ export interface MqttServerDeps {
   readonly errors: DeviceErrors;
   /** Shared with the other protocols of the edge. */
   readonly times: ServerTimes;
+  /** Sessions that outlive their connection. */
+  readonly keptSessions: KeptSessionStore;
 }
 
 export interface MqttServerOptions extends Partial<MqttLimits> {
@@ -27,6 +32,7 @@ export interface MqttServerOptions extends Partial<MqttLimits> {
   readonly sessionsMax?: number;
   /** How often deadlines are checked. @default 1000 */
   readonly sweepMs?: number;
+  readonly kept?: Partial<KeptLimits>;
 }
 
 export interface MqttServer {
@@ -53,7 +59,8 @@ const DRAIN_STEP_MS = 20;
  * await server.run(signal);
  */
 export function createMqttServer(deps: MqttServerDeps, options: MqttServerOptions = {}): MqttServer {
-  const { sessionsMax = 5000, sweepMs = 1000, ...limits } = options;
+  const { sessionsMax = 5000, sweepMs = 1000, kept: keptLimits, ...given } = options;
+  const limits = { ...DEFAULT_MQTT_LIMITS, ...given };
   const { clock, events } = deps;
   const connections = new Set<MqttConnection>();
   const sessions = new Map<Uuid, MqttConnection>();
@@ -61,10 +68,21 @@ export function createMqttServer(deps: MqttServerDeps, options: MqttServerOption
   const behind = new Map<Uuid, { readonly connection: MqttConnection; readonly name: string }>();
   const counters = createMqttCounters();
 
+  const topics = allMqttTopics({ ...deps, intake: new TelemetryIntake(deps.times) });
+  const kept = new KeptSessions(
+    {
+      ...deps,
+      store: deps.keptSessions,
+      topics,
+      publishWill: (device, will) => publishWill({ ...deps, topics }, device, will),
+    },
+    { ...DEFAULT_KEPT_LIMITS, subscriptionsMax: limits.subscriptionsMax, ...keptLimits },
+  );
   const host: MqttConnectionHost = {
     ...deps,
-    topics: allMqttTopics({ ...deps, intake: new TelemetryIntake(deps.times) }),
-    limits: { ...DEFAULT_MQTT_LIMITS, ...limits },
+    topics,
+    kept,
+    limits,
     counters,
     admit,
     attach: (connection, { deviceId, name }) => void behind.set(deviceId, { connection, name }),
@@ -92,15 +110,19 @@ export function createMqttServer(deps: MqttServerDeps, options: MqttServerOption
     const gateway = behind.get(event.deviceId);
     gateway?.connection.pushBehind(gateway.name, event);
     if (event.kind !== "access-ended") {
-      session?.push(event);
+      if (session === undefined) kept.push(event);
+      else session.push(event);
       return;
     }
+    // First, so that nobody publishes the will of a device that is gone.
+    kept.push(event);
     session?.end("access-ended");
     for (const connection of connections) connection.noteAccessEnded(event.deviceId);
   }
 
   async function run(signal: AbortSignal): Promise<void> {
     const unsubscribe = events.subscribe(onEvent);
+    const loading = kept.load(signal);
     try {
       while (!signal.aborted) {
         await clock.sleep(sweepMs, signal).catch(() => undefined);
@@ -109,16 +131,19 @@ export function createMqttServer(deps: MqttServerDeps, options: MqttServerOption
     } finally {
       unsubscribe();
     }
+    await loading;
     for (const connection of connections) connection.end("shutting-down");
     while (connections.size > 0) {
       await clock.sleep(DRAIN_STEP_MS);
       checkDeadlines();
     }
+    await kept.close(limits.endTimeoutMs);
   }
 
   function checkDeadlines(): void {
     const nowMs = clock.monotonicMs();
     for (const connection of connections) connection.checkDeadline(nowMs);
+    kept.checkDeadlines(nowMs);
   }
 
   return {

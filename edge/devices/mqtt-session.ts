@@ -6,6 +6,7 @@ import type { Log } from "../../shared/observe/log.ts";
 import type { DeviceErrors } from "./device-errors.ts";
 import { decodePayload } from "./device-session.ts";
 import { GatewaySession } from "./gateway-session.ts";
+import type { HeldSession } from "./kept-sessions.ts";
 import type { MessageSession, MqttMessage, MqttTopics, Taken } from "./mqtt-handlers.ts";
 import { type MqttCounters, type MqttLimits, UNRELEASED_MAX } from "./mqtt-limits.ts";
 import { OutgoingMessages } from "./mqtt-outgoing.ts";
@@ -17,6 +18,8 @@ import {
   PACKET,
   type PacketReader,
   pingresp,
+  readDisconnect,
+  type ReadDisconnect,
   readSubscribe,
   readUnsubscribe,
   suback,
@@ -50,6 +53,8 @@ export interface SessionLink {
   readonly write: (bytes: Uint8Array) => void;
   /** Nothing is read any more; the connection ends when all that was received is acknowledged. */
   readonly end: (reason: EndReason | undefined, detail?: string) => void;
+  /** The device takes its leave. */
+  readonly leave: (how: ReadDisconnect) => void;
   /** Something was stored, or could not be. */
   readonly onSettled: () => void;
   /** The gateway of the connection speaks for this device from now on. */
@@ -59,6 +64,8 @@ export interface SessionLink {
 
 export interface SessionOptions {
   readonly device: AuthenticatedDevice;
+  /** Null: the session ends with the connection. */
+  readonly held: HeldSession | null;
   readonly version: MqttVersion;
   /** Messages of QoS 1 that the device takes at once. */
   readonly receiveMaximum: number;
@@ -80,7 +87,8 @@ export class MqttSession implements MessageSession {
   readonly #version: MqttVersion;
   readonly #units: UnitQueue;
   readonly #outgoing: OutgoingMessages;
-  readonly #unreleased = new Set<number>();
+  readonly #unreleased: Set<number>;
+  readonly #held: HeldSession | null;
 
   constructor(host: MqttSessionHost, link: SessionLink, options: SessionOptions) {
     this.#host = host;
@@ -88,7 +96,10 @@ export class MqttSession implements MessageSession {
     this.#version = options.version;
     this.device = options.device;
     this.gateway = options.device.isGateway ? this.#openGateway() : null;
-    this.subscriptions = new Subscriptions(host.limits.subscriptionsMax);
+    const { held } = options;
+    this.#held = held;
+    this.subscriptions = held?.subscriptions ?? new Subscriptions(host.limits.subscriptionsMax);
+    this.#unreleased = held?.unreleased ?? new Set();
     const { data, limits } = host;
     const { deviceId } = this.device;
     this.#units = new UnitQueue({
@@ -107,6 +118,8 @@ export class MqttSession implements MessageSession {
         host.counters.messagesSent += 1;
         link.write(packet);
       },
+      onSent: (seq) => held?.noteSent(seq),
+      onDelivered: (seq) => held?.deliver(seq),
       onTooLarge: (bytes) => {
         host.counters.messagesDropped += 1;
         host.errors.note(
@@ -127,6 +140,16 @@ export class MqttSession implements MessageSession {
     return this.#units.fillLevel;
   }
 
+  /** Sends what waits since an earlier connection. */
+  resume(): void {
+    if (this.#held === null) return;
+    const { backlog, sentSeq } = this.#held;
+    for (const { seq, topic, payload } of backlog) {
+      const message = { topic, qos: 1, payload, seq, isRepeated: seq <= sentSeq };
+      if (!this.#outgoing.add(message)) return this.#link.end("reads-too-slowly");
+    }
+  }
+
   /** Tells the device of a change, if it asked for that. */
   push(event: DeviceEvent): void {
     for (const message of this.#host.topics.push(event, this.subscriptions)) this.send(message);
@@ -139,7 +162,9 @@ export class MqttSession implements MessageSession {
   }
 
   send(message: MqttMessage): void {
-    if (this.#link.isOpen() && !this.#outgoing.add(message)) this.#link.end("reads-too-slowly");
+    if (!this.#link.isOpen()) return;
+    const seq = this.#held?.keep(message);
+    if (!this.#outgoing.add({ ...message, seq })) this.#link.end("reads-too-slowly");
   }
 
   /** Serves the packet that the reader has found. @throws MalformedPacket, PacketTooLarge */
@@ -161,7 +186,7 @@ export class MqttSession implements MessageSession {
         return this.#link.write(pingresp());
       case PACKET.disconnect:
         expectFlags(reader, 0);
-        return this.#link.end(undefined);
+        return this.#takeDisconnect(reader);
       default:
         return this.#link.end("protocol-error");
     }
@@ -251,13 +276,21 @@ export class MqttSession implements MessageSession {
     this.#acknowledge(PACKET.pubcomp, messageId, known || this.#version !== 5 ? 0 : REASON.packetIdNotFound);
   }
 
+  #takeDisconnect(reader: PacketReader): void {
+    const how = readDisconnect(reader, this.#version);
+    // A session that was to end with its connection can't be kept after all.
+    const isKept = (how.sessionExpiryS ?? 0) > 0;
+    if (isKept && this.#held === null) return this.#link.end("protocol-error");
+    this.#link.leave(how);
+  }
+
   #takeSubscribe(reader: PacketReader): void {
     expectFlags(reader, 2);
     const packet = readSubscribe(reader, this.#version);
     if (packet.properties?.subscriptionIdentifier !== undefined) return this.#link.end("subscription-identifier");
     const codes = packet.subscriptions.map(({ topic, qos }) => this.#subscribe(topic, Math.min(qos, 1)));
     const shown = codes.map((code) => (code >= SUBACK_FAILURE && this.#version !== 5 ? SUBACK_FAILURE : code));
-    this.#link.write(suback("suback", this.#version, packet.messageId ?? 0, shown));
+    this.#writeWhenSaved(suback("suback", this.#version, packet.messageId ?? 0, shown));
   }
 
   /** @returns the reason code of MQTT 5 */
@@ -272,7 +305,23 @@ export class MqttSession implements MessageSession {
     const codes = packet.unsubscriptions.map((filter) =>
       this.subscriptions.remove(filter) ? REASON.success : REASON.noSubscriptionExisted,
     );
-    this.#link.write(suback("unsuback", this.#version, packet.messageId ?? 0, codes));
+    this.#writeWhenSaved(suback("unsuback", this.#version, packet.messageId ?? 0, codes));
+  }
+
+  /** What a device was granted outlives the edge, if its session does. */
+  #writeWhenSaved(answer: Uint8Array): void {
+    if (this.#held === null) this.#link.write(answer);
+    else void this.#saveAndWrite(this.#held, answer);
+  }
+
+  async #saveAndWrite(held: HeldSession, answer: Uint8Array): Promise<void> {
+    try {
+      await held.save();
+    } catch (thrown) {
+      this.#endUnstored(thrown);
+      return;
+    }
+    if (!this.#link.isClosed()) this.#link.write(answer);
   }
 
   #acknowledge(kind: Acknowledgement, messageId: number, reason: number): void {

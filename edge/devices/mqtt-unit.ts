@@ -26,7 +26,7 @@ export interface Unit {
   state: "collecting" | "saving" | "done" | "failed";
 }
 
-function createUnit(): Unit {
+export function createUnit(): Unit {
   return {
     records: [],
     attributes: new Map(),

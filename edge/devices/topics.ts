@@ -95,6 +95,10 @@ export class Subscriptions {
     return this.#qosByFilter.delete(filter);
   }
 
+  entries(): [filter: string, qos: number][] {
+    return [...this.#qosByFilter];
+  }
+
   /** With which QoS messages to this topic go out; undefined when the device did not ask for them. */
   qosOf(topic: string): number | undefined {
     let found: number | undefined;

@@ -1,5 +1,5 @@
 import { sql } from "drizzle-orm";
-import { bigint, customType, integer, json, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import { bigint, boolean, customType, integer, json, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
 import { seqRanges } from "../../shared/store/seq-ranges.ts";
 
 // What only an edge stores; the tables that both ends have are in shared/store/tables.ts.
@@ -129,4 +129,37 @@ export const outboxBlob = pgTable(
     totalBytes: sequence("total_bytes"),
   },
   (table) => [primaryKey({ columns: [table.lane, table.seq, table.sha256] })],
+);
+
+/** Sessions of MQTT that outlive their connection, and the wills of connections. */
+export const mqttSession = pgTable("mqtt_session", {
+  deviceId: uuid("device_id").primaryKey(),
+  deviceName: text("device_name").notNull(),
+  isGateway: boolean("is_gateway").notNull(),
+  clientId: text("client_id").notNull(),
+  /** How long the session is kept without a connection; 0: the row is there for the will only. */
+  expiryS: sequence("expiry_s"),
+  /** `[["v1/devices/me/attributes",1]]`, in the order in which they were subscribed. */
+  filters: json("filters").notNull(),
+  /** Packet ids of QoS 2 that wait for their release. */
+  unreleased: json("unreleased").notNull(),
+  /** Up to where messages were sent, acknowledged or not. */
+  sentSeq: sequence("sent_seq"),
+  willTopic: text("will_topic"),
+  willPayload: bytes("will_payload"),
+  willDelayS: bigint("will_delay_s", { mode: "number" }),
+});
+
+/** Messages to devices that wait for their PUBACK across connections. */
+export const mqttMessage = pgTable(
+  "mqtt_message",
+  {
+    deviceId: uuid("device_id")
+      .notNull()
+      .references(() => mqttSession.deviceId, { onDelete: "cascade" }),
+    seq: sequence("seq"),
+    topic: text("topic").notNull(),
+    payload: text("payload").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.deviceId, table.seq] })],
 );

@@ -1,45 +1,23 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { createMqttServer, type MqttServer } from "../../edge/devices/mqtt-server.ts";
-import { listenTcp, type TcpServer } from "../../edge/runtime/tcp-server.ts";
+import type { MqttServer } from "../../edge/devices/mqtt-server.ts";
 import { readValue } from "../../shared/entities/values.ts";
-import { silentLog } from "../../shared/observe/log.ts";
-import { createFakeEdge, GATEWAY, type FakeEdge } from "../support/fake-edge.ts";
-import { RawMqttClient } from "../support/raw-mqtt-client.ts";
+import { GATEWAY, type FakeEdge } from "../support/fake-edge.ts";
+import { type MqttBed, openMqttBed } from "../support/mqtt-bed.ts";
+import type { RawMqttClient } from "../support/raw-mqtt-client.ts";
 import { waitFor } from "../support/wait-for.ts";
 
+let bed: MqttBed;
 let edge: FakeEdge;
 let server: MqttServer;
-let listener: TcpServer;
-let clients: RawMqttClient[];
-let stack: AsyncDisposableStack;
 
 beforeEach(async () => {
-  edge = createFakeEdge();
-  server = createMqttServer({ ...edge, log: silentLog });
-  listener = await listenTcp({ host: "127.0.0.1", port: 0, accept: server.accept });
-  clients = [];
-  const stop = new AbortController();
-  const running = server.run(stop.signal);
-  stack = new AsyncDisposableStack();
-  stack.defer(async () => {
-    for (const client of clients) client.destroy();
-    await listener[Symbol.asyncDispose]();
-    stop.abort();
-    let isOver = false;
-    void running.then(() => (isOver = true));
-    await waitFor("the server to stop", () => {
-      edge.clock.advance(1_000);
-      return isOver;
-    });
-  });
+  bed = await openMqttBed();
+  ({ edge, server } = bed);
 });
-afterEach(() => stack[Symbol.asyncDispose]());
+afterEach(() => bed.finish());
 
-async function login(username = "gateway", version: 4 | 5 = 4): Promise<RawMqttClient> {
-  const client = await RawMqttClient.login(listener.port, version, { username });
-  clients.push(client);
-  await client.take("connack");
-  return client;
+function login(username = "gateway", version: 4 | 5 = 4): Promise<RawMqttClient> {
+  return bed.login(version, username);
 }
 
 /** Publishes at QoS 1. @returns the reason of the acknowledgement */

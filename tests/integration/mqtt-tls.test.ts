@@ -1,11 +1,10 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { connect as connectTcp } from "node:net";
 import mqtt from "mqtt";
-import { createMqttServer } from "../../edge/devices/mqtt-server.ts";
 import { listenTcp, type TcpServer } from "../../edge/runtime/tcp-server.ts";
-import { silentLog } from "../../shared/observe/log.ts";
 import { DEVICE, LOCALHOST, type KeyPair } from "../support/certificates.ts";
-import { createFakeEdge, DEVICE_B, type FakeEdge } from "../support/fake-edge.ts";
+import { DEVICE_B, type FakeEdge } from "../support/fake-edge.ts";
+import { openMqttBed } from "../support/mqtt-bed.ts";
 import { waitFor, within } from "../support/wait-for.ts";
 
 const CERTIFICATE = DEVICE.cert.replaceAll(/-----[A-Z ]+-----|\s/g, "");
@@ -15,10 +14,11 @@ let listener: TcpServer;
 let stack: AsyncDisposableStack;
 
 beforeEach(async () => {
-  edge = createFakeEdge();
-  const server = createMqttServer({ ...edge, log: silentLog });
-  listener = await listenTcp({ host: "127.0.0.1", port: 0, accept: server.accept, tls: LOCALHOST });
+  const bed = await openMqttBed();
+  ({ edge } = bed);
   stack = new AsyncDisposableStack();
+  stack.defer(() => bed.finish());
+  listener = await listenTcp({ host: "127.0.0.1", port: 0, accept: bed.server.accept, tls: LOCALHOST });
   stack.use(listener);
 });
 afterEach(() => stack[Symbol.asyncDispose]());

@@ -23,6 +23,7 @@ import type { Uuid } from "../../shared/core/ids.ts";
 import type { AttributeEntry } from "../../shared/entities/attributes.ts";
 import type { CanonicalJson, TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import { silentLog } from "../../shared/observe/log.ts";
+import { createFakeSessions, type FakeSessions } from "./fake-sessions.ts";
 
 export const DEVICE_A = "0190a000-0000-7000-8000-00000000000a" as Uuid;
 export const GATEWAY = "0190a000-0000-7000-8000-00000000000c" as Uuid;
@@ -39,6 +40,8 @@ export interface FakeEdge {
   /** Requests to devices that somebody waits for; none is kept. */
   readonly rpcs: DeviceRpcHub;
   readonly questions: DeviceQuestions;
+  /** Sessions of MQTT; outlives a server over it. */
+  readonly keptSessions: FakeSessions;
   /** By token: "token-a", "token-b" and "gateway" are there at first. */
   readonly devices: Map<string, AuthenticatedDevice>;
   /** Behind gateways, by name. */
@@ -130,6 +133,7 @@ export function createFakeEdge(): FakeEdge {
     times: new ServerTimes(),
     rpcs: createDeviceRpcs({ store: createEmptyRpcStore(), clock, log: silentLog }),
     questions: createDeviceQuestions(clock, [{ answer: answerEcho }]),
+    keptSessions: createFakeSessions(),
     directory: {
       findByAccessToken: findDevice,
       findByCertificate: findDevice,

@@ -24,8 +24,8 @@ export interface MqttBed {
   finish(): Promise<void>;
 }
 
-export async function openMqttBed(options: MqttServerOptions = {}): Promise<MqttBed> {
-  const edge = createFakeEdge();
+/** @param edge of a bed that is finished: the server starts again over what it has stored */
+export async function openMqttBed(options: MqttServerOptions = {}, edge = createFakeEdge()): Promise<MqttBed> {
   const server = createMqttServer({ ...edge, log: silentLog }, options);
   const listener = await listenTcp({ host: "127.0.0.1", port: 0, accept: server.accept });
   const stop = new AbortController();

@@ -14,7 +14,7 @@ export function attributeTopics(data: Pick<DeviceData, "readAttributes">): MqttH
     push: (event, subscriptions) => {
       const target = subscriptions.lastOf(PUSH_TOPICS);
       const payload = pushText(event);
-      return target === undefined || payload === undefined ? undefined : { ...target, payload };
+      return target === undefined || payload === undefined ? undefined : { ...target, payload, isKept: true };
     },
   };
 }

@@ -38,7 +38,7 @@ export function gatewayTopics(): MqttHandler {
       const qos = subscriptions.qosOf(ATTRIBUTES);
       const text = pushText(event);
       if (qos === undefined || text === undefined) return undefined;
-      return { topic: ATTRIBUTES, qos, payload: gatewayPushText(name, text) };
+      return { topic: ATTRIBUTES, qos, payload: gatewayPushText(name, text), isKept: true };
     },
   };
 }
