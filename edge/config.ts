@@ -14,6 +14,7 @@ import {
   flagOf,
   integerSetting,
   secretSetting,
+  switchedSetting,
   textSetting,
   variableOf,
 } from "./setting.ts";
@@ -96,6 +97,13 @@ export const EDGE_SETTINGS = {
     default: 8080,
     range: PORT_RANGE,
     description: "Port of HTTP; 0 takes any free one",
+  }),
+  coapHost: textSetting({ placeholder: "ADDRESS", default: "0.0.0.0", description: "Address that CoAP listens on" }),
+  coapPort: switchedSetting({
+    placeholder: "PORT",
+    default: 5683,
+    range: PORT_RANGE,
+    description: "UDP port of CoAP; 0 takes any free one, off serves none",
   }),
   adminEmail: {
     ...textSetting({

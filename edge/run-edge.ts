@@ -37,6 +37,7 @@ import { ServerTimes } from "./devices/server-times.ts";
 import { parseDiskQuota, walMaxMb } from "./disk-quota.ts";
 import { registerEdgeMetrics } from "./edge-metrics.ts";
 import { releaseMemoryOnce } from "./release-memory.ts";
+import { listenCoap } from "./run-coap.ts";
 import type { DiskWatch } from "./run-maintenance.ts";
 import { createDiskState, openDiskGuard, openDiskWatch, runEdgeMaintenance } from "./run-maintenance.ts";
 import { releaseMemory, usedProcessorMs } from "./runtime/memory.ts";
@@ -132,6 +133,9 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
     await listenTcp({ host: config.mqttHost, port: config.mqttPort, accept: (stream) => mqtt.accept(stream) }),
   );
   const mqttTls = config.tls === null ? null : stack.use(await listenMqttTls(config, config.tls, mqtt));
+  const { coapHost: host, coapPort } = config;
+  const coap =
+    coapPort === "off" ? null : stack.use(await listenCoap({ ...devices, random }, { host, port: coapPort }));
   const http = serveHttp({
     host: config.httpHost,
     port: config.httpPort,
@@ -144,7 +148,12 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
   stack.defer(() => local.close());
 
   const mqttUrl = `mqtt://${reachableHost(config.mqttHost)}:${mqttListener.port}`;
-  const addresses = { mqtt: mqttUrl, ...(mqttTls === null ? {} : { mqtts: mqttTls.url }), http: http.url };
+  const addresses = {
+    mqtt: mqttUrl,
+    ...(mqttTls === null ? {} : { mqtts: mqttTls.url }),
+    ...(coap === null ? {} : { coap: coap.url }),
+    http: http.url,
+  };
   writeLine(JSON.stringify({ event: "ready", ...addresses }));
   log.info("Edge is ready", {
     ...addresses,
@@ -161,6 +170,7 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
       blobUpkeep: (signal) => runBlobUpkeep({ sql: stores.sql, clock, log }, signal),
       mqtt: (signal) => mqtt.run(signal),
       rpcs: (signal) => devices.rpcs.run(signal),
+      coap: (signal) => (coap === null ? untilAborted(signal) : coap.run(signal)),
       liveData: (signal) => api.live.run(signal),
       syncMonitor: (signal) => (link === null ? untilAborted(signal) : monitor.run(signal)),
       link: (signal) => (link === null ? untilAborted(signal) : link.run(signal)),

@@ -66,6 +66,18 @@ export function integerSetting(
   };
 }
 
+/** An integer, or the word `off`. */
+export function switchedSetting(
+  text: SettingText & { readonly default: number; readonly range: IntegerRange },
+): Setting<number | "off"> {
+  const integer = integerSetting(text);
+  return {
+    ...integer,
+    expected: `${integer.expected}, or off`,
+    read: (value) => (value === "off" ? value : integer.read(value)),
+  };
+}
+
 export function booleanSetting(text: Omit<SettingText, "placeholder">): Setting<boolean> {
   return {
     ...text,

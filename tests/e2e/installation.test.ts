@@ -42,7 +42,7 @@ describe("skerry-edge", () => {
 
   scenario("refuses a data directory that another edge uses, and leaves that one alone", async (bed) => {
     const edge = await bed.startEdge();
-    const args = ["--data-dir", edge.dataDir, "--mqtt-port", "0", "--http-port", "0"];
+    const args = ["--data-dir", edge.dataDir, "--mqtt-port", "0", "--http-port", "0", "--coap-port", "0"];
     const second = await runEdge(args, { workDir: bed.dir });
     expect(second.exitCode).not.toBe(0);
     expect(second.stderr).toContain("DATABASE_IN_USE");

@@ -27,6 +27,8 @@ export interface CloudAddresses {
 export interface EdgeAddresses {
   readonly mqtt: string;
   readonly http: string;
+  /** Absent: any. */
+  readonly coap?: string;
 }
 
 export interface CloudOptions {
@@ -120,8 +122,16 @@ export async function startEdge(options: EdgeOptions): Promise<EdgeProcess> {
     workDir: options.workDir ?? join(options.dataDir, ".."),
     ...(options.uid === undefined ? {} : { uid: options.uid }),
     addresses: options.addresses,
-    parseAddresses: (line) => ({ mqtt: textField(line, "mqtt"), http: textField(line, "http") }),
-    portArguments: (known) => ["--mqtt-port", portOf(known?.mqtt), "--http-port", portOf(known?.http)],
+    parseAddresses: (line) => ({
+      mqtt: textField(line, "mqtt"),
+      http: textField(line, "http"),
+      coap: textField(line, "coap"),
+    }),
+    portArguments: (known) => [
+      `--mqtt-port=${portOf(known?.mqtt)}`,
+      `--http-port=${portOf(known?.http)}`,
+      `--coap-port=${portOf(known?.coap)}`,
+    ],
   });
 }
 
@@ -154,7 +164,16 @@ export async function runEdge(
 }
 
 function edgeArguments(options: EdgeOptions): string[] {
-  const args = ["--data-dir", options.dataDir, "--mqtt-host", "127.0.0.1", "--http-host", "127.0.0.1"];
+  const args = [
+    "--data-dir",
+    options.dataDir,
+    "--mqtt-host",
+    "127.0.0.1",
+    "--http-host",
+    "127.0.0.1",
+    "--coap-host",
+    "127.0.0.1",
+  ];
   if (options.cloudUrl !== undefined) args.push("--cloud-url", options.cloudUrl);
   if (options.edgeKey !== undefined) args.push("--edge-key", options.edgeKey);
   return [...args, ...(options.args ?? [])];

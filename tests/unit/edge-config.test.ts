@@ -47,6 +47,7 @@ describe("readEdgeConfig()", () => {
       cloudUrl: null,
       mqttPort: 1883,
       httpPort: 8080,
+      coapPort: 5683,
       insecure: false,
     });
     expect(config.edgeSecret).toBeNull();
@@ -212,6 +213,14 @@ describe("readEdgeConfig()", () => {
   test("takes one port for both on different addresses", () => {
     const argv = ["--mqtt-port=9", "--http-port=9", "--http-host=127.0.0.1", "--mqtt-host=127.0.0.2"];
     expect(read({ argv }).config).toMatchObject({ mqttPort: 9, httpPort: 9 });
+  });
+
+  test("takes the word off in place of a port of CoAP, and no other", () => {
+    expect(read({ argv: ["--coap-port=off"] }).config).toMatchObject({ coapPort: "off" });
+    expect(read({ env: { SKERRY_COAP_PORT: "0" } }).config).toMatchObject({ coapPort: 0 });
+    expect(problemsOf({ argv: ["--coap-port=no"] })).toEqual([
+      'coapPort (flag --coap-port): expected an integer from 0 to 65535, or off, got "no"',
+    ]);
   });
 
   test("takes port 0, twice", () => {

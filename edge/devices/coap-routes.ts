@@ -1,0 +1,137 @@
+import { Buffer } from "node:buffer";
+import type { Clock } from "../../shared/core/clock.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
+import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
+import { joinValues } from "../../shared/entities/values.ts";
+import { readClaim } from "./claim-messages.ts";
+import { type CoapAnswer, emptyAnswer, jsonAnswer } from "./coap-answers.ts";
+import { CODE } from "./coap-codes.ts";
+import type { Observable, Watcher } from "./coap-observers.ts";
+import {
+  attributeAnswerText,
+  attributeRequest,
+  decodePayload,
+  pushText,
+  readClientAttributes,
+  TelemetryIntake,
+} from "./device-session.ts";
+import type { AuthenticatedDevice, DeviceData, DeviceEvents, DeviceProvisioning } from "./ports.ts";
+import { provisionAnswerText, readProvisionRequest } from "./provision-messages.ts";
+import type { ServerTimes } from "./server-times.ts";
+
+/** A request with all of its body. */
+export interface CoapRequest {
+  /** What each `+` of the route stands for here. */
+  readonly segments: readonly string[];
+  readonly query: ReadonlyMap<string, string>;
+  readonly body: Uint8Array;
+}
+
+/** A resource of the device whose token is in the path. */
+export interface CoapRoute {
+  /** Segments; `:token` stands for the access token, `+` for any one. */
+  readonly path: string;
+  readonly get?: (device: AuthenticatedDevice, request: CoapRequest) => Promise<CoapAnswer>;
+  readonly post?: (device: AuthenticatedDevice, request: CoapRequest) => Promise<CoapAnswer>;
+  /** GET with Observe; what `first` answers comes at once. */
+  readonly observe?: { readonly observable: Observable; readonly first: CoapRoute["get"] & {} };
+}
+
+export interface CoapRouteDeps {
+  readonly clock: Clock;
+  readonly data: DeviceData;
+  readonly events: DeviceEvents;
+  /** Shared with the other protocols of the edge. */
+  readonly times: ServerTimes;
+}
+
+/** Everything that a device does with its token; a line for each. */
+export function createCoapRoutes(deps: CoapRouteDeps): readonly CoapRoute[] {
+  return [telemetryRoute(deps), attributesRoute(deps), claimRoute(deps)];
+}
+
+function telemetryRoute({ clock, data, times }: CoapRouteDeps): CoapRoute {
+  const intake = new TelemetryIntake(times);
+  return {
+    path: "api/v1/:token/telemetry",
+    post: async ({ deviceId }, { body }) => {
+      const records: TelemetryRecord[] = [];
+      intake.add(deviceId, textOf(body), clock.nowMs(), records);
+      if (records.length > 0) await data.saveTelemetry(records);
+      return emptyAnswer(CODE.created);
+    },
+  };
+}
+
+function attributesRoute({ clock, data, events }: CoapRouteDeps): CoapRoute {
+  return {
+    path: "api/v1/:token/attributes",
+    post: async ({ deviceId }, { body }) => {
+      const attributes = readClientAttributes(textOf(body), clock.nowMs());
+      if (attributes.length > 0) await data.saveClientAttributes(deviceId, attributes);
+      return emptyAnswer(CODE.created);
+    },
+    get: async ({ deviceId }, { query }) => {
+      const request = attributeRequest(query.get("clientKeys"), query.get("sharedKeys"));
+      const text = attributeAnswerText(await data.readAttributes(deviceId, request));
+      return text === "{}" ? emptyAnswer(CODE.notFound) : jsonAnswer(text);
+    },
+    observe: {
+      observable: sharedAttributes(events),
+      first: async ({ deviceId }) => {
+        const { shared = [] } = await data.readAttributes(deviceId, { sharedKeys: [] });
+        return jsonAnswer(joinValues(shared));
+      },
+    },
+  };
+}
+
+function claimRoute({ data }: CoapRouteDeps): CoapRoute {
+  return {
+    path: "api/v1/:token/claim",
+    post: async ({ deviceId }, { body }) => {
+      await data.openClaim(deviceId, readClaim(textOf(body)));
+      return emptyAnswer(CODE.created);
+    },
+  };
+}
+
+/** Changes of shared attributes. Listens to events only while somebody watches. */
+function sharedAttributes(events: DeviceEvents): Observable {
+  const watchers = new Map<Uuid, Set<Watcher>>();
+  let unsubscribe: (() => void) | undefined;
+  const listen = (): (() => void) =>
+    events.subscribe((event) => {
+      const text = pushText(event);
+      for (const watcher of watchers.get(event.deviceId) ?? []) {
+        if (text === undefined) watcher.end();
+        else watcher.notify(jsonAnswer(text));
+      }
+    });
+  return {
+    name: "attributes",
+    watch: (deviceId, watcher) => {
+      unsubscribe ??= listen();
+      const ofDevice = watchers.get(deviceId) ?? new Set();
+      watchers.set(deviceId, ofDevice.add(watcher));
+      return () => {
+        if (!ofDevice.delete(watcher)) return;
+        if (ofDevice.size === 0 && watchers.get(deviceId) === ofDevice) watchers.delete(deviceId);
+        if (watchers.size > 0) return;
+        unsubscribe?.();
+        unsubscribe = undefined;
+      };
+    },
+  };
+}
+
+/** A device without a token makes itself known. */
+export async function answerProvisioning(provisioning: DeviceProvisioning, body: Uint8Array): Promise<CoapAnswer> {
+  const outcome = await provisioning.provision(readProvisionRequest(textOf(body)));
+  return jsonAnswer(provisionAnswerText(outcome), outcome.status === "SUCCESS" ? CODE.created : CODE.badRequest);
+}
+
+/** @throws AppError INVALID_PAYLOAD when it is not UTF-8 */
+function textOf(body: Uint8Array): string {
+  return decodePayload(Buffer.from(body.buffer, body.byteOffset, body.length));
+}
