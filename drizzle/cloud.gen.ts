@@ -284,5 +284,12 @@ export const MIGRATIONS: readonly Migration[] = [
       "CREATE INDEX \"rpc_by_deadline\" ON \"rpc\" USING btree (\"deadline_ms\") WHERE \"rpc\".\"is_open\";",
       "CREATE INDEX \"rpc_by_age\" ON \"rpc\" USING btree (\"updated_ms\");"
     ]
+  },
+  {
+    "id": "0022_mobile-sessions",
+    "hash": "024815c635fb77a9a43b93991a8394eec840883ce36d9724b6f068bc30a889b7",
+    "statements": [
+      "CREATE TABLE \"mobile_session\" (\n\t\"user_id\" uuid NOT NULL,\n\t\"token\" text NOT NULL,\n\t\"token_ms\" bigint NOT NULL,\n\t\"saved_ms\" bigint NOT NULL,\n\tCONSTRAINT \"mobile_session_user_id_token_pk\" PRIMARY KEY(\"user_id\",\"token\")\n);"
+    ]
   }
 ];

@@ -6,16 +6,12 @@ import { ENTITY_KINDS } from "../../shared/entities/entity-kinds.ts";
 import { KIND_TYPES } from "../../shared/entities/entity-types.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import type { FailedCall } from "../../shared/rest/app.ts";
-import { pathParameters, type RouteSpec } from "../../shared/rest/route.ts";
+import { changesSomething, pathParameters } from "../../shared/rest/route.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { writeFailure } from "../store/audit-store.ts";
 
 // Calls that would have changed something and failed. What they were about is read off the route, so that a new one is audited by itself;
 // what was sent is not kept: it may hold secrets.
-
-/** POSTs that only ask. */
-const QUESTIONS =
-  /^\/api\/(auth\/|entitiesQuery\/|alarmsQuery\/|(devices|assets|edges|entityViews|relations)(\/info)?$|ruleChain\/testScript|events\/)/;
 
 /** The first that fits says what was tried; else it is ADDED, UPDATED or DELETED. */
 const ACTIONS: readonly (readonly [method: string, path: RegExp, action: string])[] = [
@@ -79,10 +75,6 @@ export function createFailureAudit({ clock, db, log }: FailureAuditDeps): (faile
       log.warn("A failed call is not in the audit log", { userId, error: cause });
     }
   };
-}
-
-export function changesSomething({ method, path }: Pick<RouteSpec, "method" | "path">): boolean {
-  return method !== "get" && !(method === "post" && QUESTIONS.test(path));
 }
 
 export interface Attempted {

@@ -21,7 +21,7 @@ import {
   type SignInNote,
 } from "../../shared/rest/auth.ts";
 import { addCustomerReadRoutes, addCustomerWriteRoutes } from "../../shared/rest/customers.ts";
-import { addDashboardRoutes } from "../../shared/rest/dashboards.ts";
+import { addDashboardRoutes, addTenantDashboardsRoute } from "../../shared/rest/dashboards.ts";
 import { addDeviceClaimRoutes } from "../../shared/rest/device-claims.ts";
 import { addDeviceRoutes } from "../../shared/rest/devices.ts";
 import { addEntityImportRoutes } from "../../shared/rest/entity-import.ts";
@@ -60,10 +60,13 @@ import { addEdgeCustomerRoutes } from "./edge-customers.ts";
 import { addEdgeEditRoutes } from "./edge-edits.ts";
 import { addEdgeImportRoute } from "./edge-import.ts";
 import { addEdgeInstructionRoutes, type EdgeInstructionDeps } from "./edge-instructions.ts";
+import { addEdgeSearchRoute } from "./edge-searches.ts";
 import type { EdgeSessions } from "./edge-sessions.ts";
 import { addEdgeListRoutes, addEdgeReadRoutes, addEdgeWriteRoutes, createEdgeAttributes } from "./edges.ts";
 import { addGapRoutes } from "./gaps.ts";
+import { addCloudHomeDashboardRoutes } from "./home-dashboard.ts";
 import { addLifecycleEventRoutes } from "./lifecycle-events.ts";
+import { addMobileSessionRoutes } from "./mobile-sessions.ts";
 import { addParkedRoutes } from "./parked.ts";
 import { addSyncRoutes } from "./sync.ts";
 import { addTenantProfileRoutes } from "./tenant-profiles.ts";
@@ -111,6 +114,7 @@ export function createCloudApi(deps: CloudApiDeps): CloudApi {
   addActivationRoutes(app, { ...deps, tokens, users, note });
   addApiKeyRoutes(app, deps);
   addUserSettingsRoutes(app, deps);
+  addMobileSessionRoutes(app, deps);
   addUserLinkRoutes(app, { ...deps, tokens, users });
   addUserReadRoutes(app, deps);
   addUserWriteRoutes(app, { ...deps, tokens, users });
@@ -139,7 +143,9 @@ export function createCloudApi(deps: CloudApiDeps): CloudApi {
     await releaseEdges(tx, customerId);
   });
   addEntityViewRoutes(app, deps);
+  addCloudHomeDashboardRoutes(app, deps);
   addDashboardRoutes(app, deps);
+  addTenantDashboardsRoute(app, deps);
   addRuleChainRoutes(app, deps, checkRootOfNone);
   addProfileRoutes(app, deps);
   const entitySources = { EDGE: EDGE_ENTITIES };
@@ -157,6 +163,7 @@ export function createCloudApi(deps: CloudApiDeps): CloudApi {
   };
   addRelationRoutes(app, relations);
   addEntitySearchRoutes(app, relations);
+  addEdgeSearchRoute(app, { ...relations, ...deps });
   const telemetry = { ...deps, others: { EDGE: createEdgeAttributes(deps) } };
   const live = createLiveApi({ ...telemetry, entitySources, authenticators });
   addAttributeRoutes(app, telemetry);

@@ -51,7 +51,8 @@ export async function readableEdge({ db }: Pick<EdgeDeps, "db">, principal: Prin
   return edge;
 }
 
-function isVisible({ authority, customerId }: Principal, edge: Edge): boolean {
+/** Whether the caller, who is of its tenant, may read it. */
+export function isVisible({ authority, customerId }: Principal, edge: Edge): boolean {
   return authority !== "CUSTOMER_USER" || edge.customerId === customerId;
 }
 

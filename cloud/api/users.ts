@@ -10,12 +10,11 @@ import {
   type User,
   type UserInput,
 } from "../../shared/entities/user.ts";
-import { tokenPairSchema } from "../../shared/rest/auth.ts";
 import { booleanQuery, mapPage, pageQuery, toPageRequest } from "../../shared/rest/pages.ts";
 import { permissionDenied, type Principal } from "../../shared/rest/principal.ts";
 import type { ResourceDeps } from "../../shared/rest/resource.ts";
 import { EVERY_ROLE, type Call, type RouteTable } from "../../shared/rest/route.ts";
-import { LINK_TOKEN_LIFE_MS, type LinkPurpose, type Tokens } from "../../shared/rest/tokens.ts";
+import { LINK_TOKEN_LIFE_MS, tokenPairSchema, type LinkPurpose, type Tokens } from "../../shared/rest/tokens.ts";
 import { manageableUser } from "../../shared/rest/user-access.ts";
 import { keepEntity, notFound } from "../../shared/store/entity-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";

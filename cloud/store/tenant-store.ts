@@ -2,6 +2,7 @@ import { asc, count, desc, eq, ilike, inArray, sql } from "drizzle-orm";
 import { AppError } from "../../shared/core/errors.ts";
 import { createUuid, NULL_UUID, type Uuid } from "../../shared/core/ids.ts";
 import type { Json } from "../../shared/entities/entity-record.ts";
+import { withoutNulls } from "../../shared/entities/fields.ts";
 import type { User } from "../../shared/entities/user.ts";
 import { alarm } from "../../shared/store/alarm-tables.ts";
 import { containsPattern, toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
@@ -135,6 +136,23 @@ export async function saveTenant(tx: Queryable, deps: StoreDeps, save: TenantSav
     .where(eq(tenant.id, id))
     .returning();
   return toTenant(rows[0] ?? stored);
+}
+
+/** Puts members into its additionalInfo; null takes one out. @throws AppError NOT_FOUND */
+export async function changeTenantInfo(
+  tx: Queryable,
+  id: Uuid,
+  members: { readonly [key: string]: Json },
+): Promise<void> {
+  const [stored] = await tx.select().from(tenant).where(eq(tenant.id, id)).for("update");
+  if (stored === undefined) throw tenantNotFound(id);
+  const { body, version } = toTenant(stored);
+  const info = body["additionalInfo"] as { readonly [key: string]: Json } | null; // as it was checked when it was saved
+  const next = withoutNulls({ ...info, ...members });
+  await tx
+    .update(tenant)
+    .set({ body: { ...body, additionalInfo: next }, version: version + 1 })
+    .where(eq(tenant.id, id));
 }
 
 /** Whether the tenant exists; it is kept from being deleted until the commit then. */

@@ -20,6 +20,7 @@ import { addEntityQueryRoutes } from "../../shared/rest/entity-queries.ts";
 import { addEntitySearchRoutes } from "../../shared/rest/entity-searches.ts";
 import { addEntityViewRoutes } from "../../shared/rest/entity-views.ts";
 import { addHealthRoutes } from "../../shared/rest/health.ts";
+import { addHomeDashboardRoutes } from "../../shared/rest/home-dashboard.ts";
 import { createLiveApi, wakingSave, type LiveApi } from "../../shared/rest/live/live-api.ts";
 import { addMetricsRoute } from "../../shared/rest/metrics.ts";
 import { addOpenApiRoutes } from "../../shared/rest/openapi.ts";
@@ -90,6 +91,7 @@ export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): EdgeApi
   addAssetRoutes(app, deps);
   addCustomerReadRoutes(app, deps);
   addEntityViewRoutes(app, deps);
+  addHomeDashboardRoutes(app, { db: deps.db });
   addDashboardRoutes(app, deps);
   addRuleChainRoutes(app, deps);
   addProfileRoutes(app, deps);

@@ -2,8 +2,9 @@ import * as z from "zod";
 import { AppError } from "../core/errors.ts";
 import type { User } from "../entities/user.ts";
 import { findUser, replacePassword } from "../store/user-store.ts";
-import { checkPassword, PASSWORD_LENGTH_MAX, tokenPairSchema, type AuthDeps } from "./auth.ts";
+import { checkPassword, PASSWORD_LENGTH_MAX, type AuthDeps } from "./auth.ts";
 import type { RouteTable } from "./route.ts";
+import { tokenPairSchema } from "./tokens.ts";
 import type { LinkPurpose } from "./tokens.ts";
 
 type ActivationDeps = Pick<AuthDeps, "db" | "users" | "clock" | "tokens" | "passwords" | "note">;

@@ -1,6 +1,8 @@
 import * as z from "zod";
 import type { Uuid } from "../core/ids.ts";
 import { alarmInfoSchema, alarmInfoToRest, alarmInput, alarmSchema, alarmToRest } from "../entities/alarm-form.ts";
+import { pageSchema } from "../entities/fields.ts";
+import { userInfoSchema, userInfoToRest } from "../entities/user.ts";
 import {
   acknowledgeAlarm,
   assignAlarm,
@@ -10,8 +12,10 @@ import {
   type AlarmKey,
 } from "../store/alarm-edits.ts";
 import { getAlarmInfo } from "../store/alarm-lists.ts";
+import { listUsers } from "../store/user-admin-store.ts";
 import { addAlarmCommentRoutes } from "./alarm-comments.ts";
 import { addAlarmListRoutes, addAlarmSummaryRoutes } from "./alarm-lists.ts";
+import { mapPage, pageQuery, toPageRequest } from "./pages.ts";
 import type { Principal } from "./principal.ts";
 import { readableRef, visibleTo, type ResourceDeps } from "./resource.ts";
 import { TENANT_ROLES, type Call, type RouteTable } from "./route.ts";
@@ -21,10 +25,33 @@ const tag = "Alarms";
 /** Alarms and their comments. Paths with a fixed part go before those that take anything there. */
 export function addAlarmRoutes(routes: RouteTable, deps: ResourceDeps): void {
   addAlarmSummaryRoutes(routes, deps);
+  addAssigneeRoute(routes, deps);
   addAlarmCommentRoutes(routes, deps);
   addSingleRoutes(routes, deps);
   addActionRoutes(routes, deps);
   addAlarmListRoutes(routes, deps);
+}
+
+/** Add it in front of `/api/users` with a parameter. */
+function addAssigneeRoute(routes: RouteTable, { db }: ResourceDeps): void {
+  routes.add(
+    {
+      method: "get",
+      path: "/api/users/assign/{alarmId}",
+      tag,
+      summary:
+        "Users that an alarm may be assigned to: administrators, and users of the customer that has its originator",
+      access: TENANT_ROLES,
+      query: pageQuery,
+      answer: pageSchema(userInfoSchema),
+    },
+    async (call) => {
+      const whose = visibleTo(call.principal);
+      const { customerId } = await getAlarmInfo(db, { ...whose, alarmId: call.uuid("alarmId") });
+      const filter = whose.customerId === undefined ? { ...whose, adminsAndUsersOf: customerId } : whose;
+      return mapPage(await listUsers(db, filter, toPageRequest(call.query)), userInfoToRest);
+    },
+  );
 }
 
 /** Reading, raising and deleting an alarm. */

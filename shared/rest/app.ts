@@ -4,9 +4,18 @@ import { AppError } from "../core/errors.ts";
 import { parseUuid } from "../core/ids.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
+import { compressLarge } from "./compress.ts";
 import { errorResponse, isServerFault, JSON_TYPE, messageOf } from "./errors.ts";
 import { authenticationFailed, permissionDenied, type Authenticator, type Principal } from "./principal.ts";
-import { parseJson, validate, type Call, type Handler, type RouteSpec, type RouteTable } from "./route.ts";
+import {
+  isOpenToPublic,
+  parseJson,
+  validate,
+  type Call,
+  type Handler,
+  type RouteSpec,
+  type RouteTable,
+} from "./route.ts";
 
 export interface RestAppDeps {
   readonly clock: Clock;
@@ -75,7 +84,7 @@ export function createRestApp(deps: RestAppDeps): RestApp {
       const response = await answer(deps, c, { spec, handler }).catch((error: unknown) => fail(error, c.req));
       requests.inc({ method, route: path, status: response.status });
       seconds.observe({ method, route: path }, (deps.clock.monotonicMs() - startMs) / 1000);
-      return response;
+      return compressLarge(c.req.raw, response);
     });
   };
   return {
@@ -124,6 +133,7 @@ async function respond<Query, Body>(
 ): Promise<Response> {
   if (principal !== null && spec.access !== "anyone" && !spec.access.includes(principal.authority))
     throw permissionDenied();
+  if (principal?.isPublic === true && !isOpenToPublic(spec)) throw permissionDenied();
   if (principal !== null) deps.limit?.(principal);
   const query = spec.query === undefined ? undefined : validate(spec.query, c.req.query());
   const body = spec.body === undefined ? undefined : validate(spec.body, parseJson(await readBody(c)));

@@ -12,6 +12,7 @@ import {
   findSessionUser,
   findUser,
   findUserForLogin,
+  isSessionRevoked,
   noteLogin,
   replacePassword,
   revokeSession,
@@ -19,8 +20,9 @@ import {
   type UserWork,
 } from "../store/user-store.ts";
 import { authenticationFailed, type Authenticator } from "./principal.ts";
+import { addPublicSignInRoute, findPublicUser } from "./public-sign-in.ts";
 import { EVERY_ROLE, parseJson, type RouteTable } from "./route.ts";
-import { REFRESH_TOKEN_LIFE_S, tokenExpired, type TokenClaims, type Tokens } from "./tokens.ts";
+import { REFRESH_TOKEN_LIFE_S, tokenExpired, tokenPairSchema, type TokenClaims, type Tokens } from "./tokens.ts";
 
 export interface AuthDeps {
   readonly db: Queryable;
@@ -51,7 +53,8 @@ export function createBearerAuthenticator({ db, tokens }: Pick<AuthDeps, "db" | 
     authenticate: async (token) => {
       const claims = await tokens.verifyAccess(token);
       const { id, tenantId, customerId, authority } = await sessionUser(db, claims);
-      return { userId: id, tenantId, customerId, authority, sessionId: claims.sessionId };
+      const isPublic = claims.publicId !== null;
+      return { userId: id, tenantId, customerId, authority, sessionId: claims.sessionId, isPublic };
     },
   };
 }
@@ -75,6 +78,12 @@ export function createApiKeyAuthenticator({ db, clock }: Pick<AuthDeps, "db" | "
 }
 
 async function sessionUser(db: Queryable, claims: TokenClaims): Promise<User> {
+  const { publicId, sessionId } = claims;
+  if (publicId !== null) {
+    const everybody = (await isSessionRevoked(db, sessionId)) ? null : await findPublicUser(db, publicId);
+    if (everybody === null) throw authenticationFailed();
+    return everybody;
+  }
   const user = await findSessionUser(db, claims);
   if (user === null) throw authenticationFailed();
   if (!user.enabled) throw new AppError("UNAUTHENTICATED", "User account is not active");
@@ -86,16 +95,13 @@ const PASSWORD_LENGTH_MIN = 6;
 /** argon2 takes any length, but hashing should not cost more for longer ones. */
 export const PASSWORD_LENGTH_MAX = 1024;
 
-export const tokenPairSchema = z
-  .object({ token: z.string(), refreshToken: z.string(), scope: z.null() })
-  .meta({ id: "TokenPair" });
-
 const loginInput = z.object({ username: z.string().min(1), password: z.string().min(1).max(PASSWORD_LENGTH_MAX) });
 
 export function addAuthRoutes(routes: RouteTable, deps: AuthDeps): void {
   const { db, clock, tokens, passwords } = deps;
   const signIn = createSignIn(deps);
   const tag = "Authentication";
+  addPublicSignInRoute(routes, deps);
 
   routes.add(
     {
@@ -151,7 +157,8 @@ export function addAuthRoutes(routes: RouteTable, deps: AuthDeps): void {
       answer: userSchema,
     },
     async ({ principal }) => {
-      const user = await findUser(db, principal.userId);
+      const { customerId, isPublic = false, userId } = principal;
+      const user = isPublic && customerId !== null ? await findPublicUser(db, customerId) : await findUser(db, userId);
       if (user === null) throw authenticationFailed();
       return userToRest(user);
     },

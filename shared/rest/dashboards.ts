@@ -15,10 +15,10 @@ import { rawMember } from "../entities/json-member.ts";
 import { ensurePublicCustomer } from "../store/customer-store.ts";
 import { shareDashboard } from "../store/dashboard-store.ts";
 import { saveForm } from "../store/entity-save.ts";
-import { findCustomers } from "../store/entity-store.ts";
+import { findCustomers, getEntity } from "../store/entity-store.ts";
 import type { Outcome, Queryable } from "../store/unit-of-work.ts";
 import { createResource, listQuery, showOne, type View } from "./entity-resource.ts";
-import { addByIdsRoute, addDeleteRoute, addInfoRoute, addReadRoute, showPage } from "./entity-routes.ts";
+import { addByIdsRoute, addDeleteRoute, addReadRoute, showPage } from "./entity-routes.ts";
 import { JSON_TYPE } from "./errors.ts";
 import { readableEntity, type ResourceDeps } from "./resource.ts";
 import { EVERY_ROLE, parseJson, TENANT_ADMIN, TENANT_ROLES, validate, type Call, type RouteTable } from "./route.ts";
@@ -53,21 +53,67 @@ async function dashboardInfos(db: Queryable, records: readonly EntityRecord[]) {
 /** An answer of its own each: the configuration goes out as the text that came. */
 async function wholeDashboards(db: Queryable, records: readonly EntityRecord[]) {
   const toInfo = await dashboardInfos(db, records);
-  return (record: EntityRecord) => {
-    const begin = JSON.stringify(toInfo(record)).slice(0, -1);
-    const text = `${begin},"configuration":${record.content ?? "null"}}`;
-    return new Response(text, { headers: { "content-type": JSON_TYPE } });
-  };
+  return (record: EntityRecord) => rawDashboard(record, toInfo(record));
+}
+
+/** The answer with a dashboard, and what there is to say beside it. */
+export async function wholeDashboard(db: Queryable, record: EntityRecord, more: object): Promise<Response> {
+  const toInfo = await dashboardInfos(db, [record]);
+  return rawDashboard(record, { ...toInfo(record), ...more });
+}
+
+function rawDashboard({ content }: EntityRecord, info: object): Response {
+  const begin = JSON.stringify(info).slice(0, -1);
+  const text = `${begin},"configuration":${content ?? "null"}}`;
+  return new Response(text, { headers: { "content-type": JSON_TYPE } });
 }
 
 export function addDashboardRoutes(routes: RouteTable, deps: ResourceDeps): void {
   addSettingRoutes(routes, deps);
-  addInfoRoute(routes, deps, dashboardResource);
+  addDashboardInfoRoute(routes, deps);
   addReadRoute(routes, deps, dashboardResource);
   addListRoutes(routes, deps);
   addSaveRoute(routes, deps);
   addDeleteRoute(routes, deps, dashboardResource);
   addSharingRoutes(routes, deps);
+}
+
+/** The system administrator, too, sees what dashboards are called. */
+function addDashboardInfoRoute(routes: RouteTable, { db }: ResourceDeps): void {
+  routes.add(
+    {
+      method: "get",
+      path: "/api/dashboard/info/{dashboardId}",
+      tag,
+      summary: "Dashboard with what lists show of it",
+      access: EVERY_ROLE,
+      answer: info.schema,
+    },
+    async (call) => {
+      const key = { type: "DASHBOARD", id: call.uuid("dashboardId") } as const;
+      const { authority } = call.principal;
+      const record =
+        authority === "SYS_ADMIN" ? await getEntity(db, key) : await readableEntity(db, call.principal, key);
+      return showOne(db, info, record);
+    },
+  );
+}
+
+/** Dashboards of a tenant for the system administrator. */
+export function addTenantDashboardsRoute(routes: RouteTable, { db }: Pick<ResourceDeps, "db">): void {
+  routes.add(
+    {
+      method: "get",
+      path: "/api/tenant/{tenantId}/dashboards",
+      tag,
+      summary: "Dashboards of a tenant",
+      access: ["SYS_ADMIN"],
+      query: listQuery([]),
+      answer: pageSchema(info.schema),
+    },
+    (call) =>
+      showPage(db, dashboardResource, { scope: { tenantId: call.uuid("tenantId") }, query: call.query, view: info }),
+  );
 }
 
 const DATAPOINTS_MAX = 50_000;

@@ -11,6 +11,8 @@ export interface Principal {
   readonly authority: Authority;
   /** Of the token; null: there is no session that could end. */
   readonly sessionId: Uuid | null;
+  /** Everybody, by the id of a public customer: it reads only (isOpenToPublic). @default false */
+  readonly isPublic?: boolean;
 }
 
 /** Checks what comes behind a scheme in X-Authorization: `Bearer <token>`. */

@@ -37,6 +37,24 @@ export interface RouteSpec<Query = unknown, Body = unknown> {
   readonly answerType?: string;
 }
 
+/** POSTs that only ask. */
+const QUESTIONS =
+  /^\/api\/(auth\/|entitiesQuery\/|alarmsQuery\/|(devices|assets|edges|entityViews|relations)(\/info)?$|ruleChain\/testScript|events\/.*\{entityId\}$)/;
+
+export function changesSomething({ method, path }: Pick<RouteSpec, "method" | "path">): boolean {
+  return method !== "get" && !(method === "post" && QUESTIONS.test(path));
+}
+
+/** What tells of people, or of what lets somebody in. */
+const PRIVATE = /credentials|connectivity|changePassword|apiKey|comment|\/users?(\/|$)/i;
+
+/** Whether it is for everybody who knows the id of a public customer. */
+export function isOpenToPublic(spec: Pick<RouteSpec, "method" | "path">): boolean {
+  const { path } = spec;
+  if (path === "/api/auth/user" || path === "/api/auth/logout") return true;
+  return !changesSomething(spec) && !PRIVATE.test(path);
+}
+
 /** A request that passed access check and validation. */
 export interface Call<Query, Body> {
   /** Who calls; on routes for anyone there is nobody. */

@@ -25,8 +25,14 @@ export interface TokenPair {
   readonly scope: null;
 }
 
+export const tokenPairSchema = z
+  .object({ token: z.string(), refreshToken: z.string(), scope: z.null() })
+  .meta({ id: "TokenPair" });
+
 export interface TokenClaims {
   readonly userId: Uuid;
+  /** The public customer whose token it is; null: that of a user. */
+  readonly publicId: Uuid | null;
   readonly sessionId: Uuid;
   readonly issuedMs: number;
   readonly expiresMs: number;
@@ -56,6 +62,8 @@ const uuidClaim = z.string().refine(isUuid);
 
 const claimsSchema = z.object({
   userId: uuidClaim,
+  sub: z.string(),
+  isPublic: z.boolean().optional(),
   sessionId: uuidClaim,
   scopes: z.tuple([z.enum([...AUTHORITIES, REFRESH_SCOPE, ...Object.values(LINK_SCOPES)])]),
   // With a fraction in our tokens: two in one second stay in order.
@@ -78,12 +86,13 @@ export function createTokens({ clock, random, secret }: TokenDeps): Tokens {
     const claims = readClaims(await verifySignature(token, secret()));
     if (claims.exp * 1000 <= clock.nowMs()) throw tokenExpired();
     if (!isExpectedScope(claims.scopes[0])) throw authenticationFailed();
-    const { userId, sessionId, iat, exp } = claims;
-    return { userId, sessionId, issuedMs: Math.round(iat * 1000), expiresMs: exp * 1000 };
+    const { userId, sessionId, sub, isPublic = false, iat, exp } = claims;
+    const publicId = isPublic && isUuid(sub) ? sub : null;
+    return { userId, publicId, sessionId, issuedMs: Math.round(iat * 1000), expiresMs: exp * 1000 };
   };
   return {
     async issue(user, sessionId = createUuid(clock, random)) {
-      const common = { userId: user.id, sessionId, isPublic: false };
+      const common = { userId: user.id, sessionId, isPublic: user.id === NULL_UUID };
       const access = {
         ...common,
         scopes: [user.authority],

@@ -88,6 +88,8 @@ export interface UserFilter {
   readonly customerId?: Uuid | undefined;
   readonly authority?: Authority | undefined;
   readonly ids?: readonly Uuid[] | undefined;
+  /** Administrators, and users of this customer if there is one. */
+  readonly adminsAndUsersOf?: Uuid | null | undefined;
 }
 
 /** @throws AppError INVALID_ARGUMENT for a sort property that there is not */
@@ -108,7 +110,7 @@ export async function listUsers(db: Queryable, filter: UserFilter, page: PageReq
 }
 
 function conditionOf(
-  { tenantId, customerId, authority, ids }: UserFilter,
+  { tenantId, customerId, authority, ids, adminsAndUsersOf }: UserFilter,
   { textSearch }: PageRequest,
 ): SQL | undefined {
   const search = textSearch === undefined || textSearch === "" ? undefined : containsPattern(textSearch);
@@ -117,6 +119,12 @@ function conditionOf(
     customerId === undefined ? undefined : eq(appUser.customerId, customerId),
     authority === undefined ? undefined : eq(appUser.authority, authority),
     ids === undefined ? undefined : inArray(appUser.id, [...ids]),
+    adminsAndUsersOf === undefined
+      ? undefined
+      : or(
+          eq(appUser.authority, "TENANT_ADMIN"),
+          adminsAndUsersOf === null ? undefined : eq(appUser.customerId, adminsAndUsersOf),
+        ),
     search === undefined
       ? undefined
       : or(ilike(appUser.email, search), ilike(appUser.firstName, search), ilike(appUser.lastName, search)),

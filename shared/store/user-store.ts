@@ -140,6 +140,14 @@ export async function findSessionUser(
   return rows[0] === undefined ? null : toUser(rows[0]);
 }
 
+export async function isSessionRevoked(db: Queryable, sessionId: Uuid): Promise<boolean> {
+  const rows = await db
+    .select({ id: revokedSession.sessionId })
+    .from(revokedSession)
+    .where(eq(revokedSession.sessionId, sessionId));
+  return rows.length > 0;
+}
+
 export function toUser(row: typeof appUser.$inferSelect): User {
   if (!isAuthority(row.authority)) {
     throw new AppError("DATABASE_NEWER", `User ${row.id} has the unknown authority ${row.authority}`);

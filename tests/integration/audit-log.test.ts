@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { changesSomething, subjectOf } from "../../cloud/api/audit-failures.ts";
+import { subjectOf } from "../../cloud/api/audit-failures.ts";
 import { removeOldAudit } from "../../cloud/store/audit-store.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
+import { changesSomething } from "../../shared/rest/route.ts";
 import { systemRandom as random } from "../../shared/runtime/system-random.ts";
 import { saveDevice } from "../../shared/store/device-store.ts";
 import { addCustomerUser, PASSWORD, signIn, startTestCloud, type TestCloud } from "../support/test-cloud.ts";

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { gunzipSync } from "node:zlib";
 import { rawMember } from "../../shared/entities/json-member.ts";
 import { addCustomerUser, startTestCloud, type TestCloud } from "../support/test-cloud.ts";
 
@@ -106,5 +107,87 @@ describe("dashboards", () => {
     const askedMs = cloud.clock.nowMs();
     expect(await cloud.call<number>("GET", "/api/dashboard/serverTime")).toBeWithin(askedMs, askedMs + 10_000);
     expect(await cloud.call<number>("GET", "/api/dashboard/maxDatapointsLimit")).toBe(50_000);
+  });
+});
+
+describe("the dashboard to begin with", () => {
+  const home = async (token?: string) => {
+    const answer = await cloud.request("GET", "/api/dashboard/home/info", token === undefined ? {} : { token });
+    expect(answer.status).toBe(200);
+    return answer.json;
+  };
+
+  test("is the user's, else that of its customer, else that of its tenant; who may not see it has none", async () => {
+    const create = (title: string) =>
+      cloud.call<Dashboard>("POST", "/api/dashboard", { title, configuration: { title } });
+    const [ofTenant, ofCustomer, ofUser] = [await create("Tenant"), await create("Customer"), await create("User")];
+    expect(await home()).toBeUndefined();
+    const tenantPath = "/api/tenant/dashboard/home/info";
+    expect(await cloud.call("GET", tenantPath)).toEqual({ dashboardId: null, hideDashboardToolbar: true });
+    const info = { dashboardId: ofTenant.id, hideDashboardToolbar: false };
+    await cloud.call("POST", tenantPath, info);
+    expect(await cloud.call("GET", tenantPath)).toEqual(info);
+    expect(await home()).toEqual(info);
+    const whole = await cloud.call("GET", "/api/dashboard/home");
+    expect(whole).toMatchObject({ title: "Tenant", configuration: { title: "Tenant" }, hideDashboardToolbar: false });
+    // It is the tenant's, and was not shown to the customer.
+    expect(await home(customer.token)).toBeUndefined();
+    const { customerId } = customer;
+    const stored = await cloud.call("GET", `/api/customer/${customerId}`);
+    const additionalInfo = { homeDashboardId: ofCustomer.id.id };
+    await cloud.call("POST", "/api/customer", { ...stored, additionalInfo });
+    await cloud.call("POST", `/api/customer/${customerId}/dashboard/${ofCustomer.id.id}`);
+    expect(await home(customer.token)).toEqual({ dashboardId: ofCustomer.id, hideDashboardToolbar: true });
+    const user = await cloud.call<{ additionalInfo: object }>("GET", "/api/auth/user");
+    const ofMine = { ...user.additionalInfo, homeDashboardId: ofUser.id.id, homeDashboardHideToolbar: false };
+    await cloud.call("POST", "/api/user", { ...user, additionalInfo: ofMine });
+    expect(await home()).toEqual({ dashboardId: ofUser.id, hideDashboardToolbar: false });
+    await cloud.call("DELETE", `/api/dashboard/${ofUser.id.id}`);
+    expect(await home()).toBeUndefined();
+    await cloud.call("POST", tenantPath, {});
+    expect(await cloud.call("GET", tenantPath)).toEqual({ dashboardId: null, hideDashboardToolbar: true });
+  });
+
+  test("can't be one that there is not", async () => {
+    const body = { dashboardId: { entityType: "DASHBOARD", id: cloud.first.tenantId }, hideDashboardToolbar: true };
+    expect((await cloud.request("POST", "/api/tenant/dashboard/home/info", { body })).status).toBe(404);
+  });
+});
+
+describe("the system administrator", () => {
+  test("sees what dashboards a tenant has, without what is in them", async () => {
+    const { id } = await cloud.call<Dashboard>("POST", "/api/dashboard", {
+      title: "Seen",
+      configuration: { secret: 1 },
+    });
+    const get = (path: string) => cloud.request("GET", path, { token: cloud.system });
+    expect((await get(`/api/dashboard/info/${id.id}`)).json).toMatchObject({ title: "Seen" });
+    const list = await get(`/api/tenant/${cloud.first.tenantId}/dashboards?${PAGE}&textSearch=seen`);
+    expect(list.json).toMatchObject({ totalElements: 1, data: [{ title: "Seen" }] });
+    expect(list.text).not.toContain("configuration");
+    expect((await get(`/api/dashboard/${id.id}`)).status).toBe(403);
+  });
+});
+
+describe("a large answer", () => {
+  test("goes out by gzip to who takes it, and is the same", async () => {
+    const configuration = { text: "compressible ".repeat(10_000) };
+    const { id } = await cloud.call<Dashboard>("POST", "/api/dashboard", { title: "Zipped", configuration });
+    const get = async (path: string, accepted: string | null) => {
+      const headers = {
+        "x-authorization": `Bearer ${cloud.first.token}`,
+        ...(accepted && { "accept-encoding": accepted }),
+      };
+      const response = await cloud.api.fetch(new Request(`http://cloud.test${path}`, { headers }));
+      return { encoding: response.headers.get("content-encoding"), bytes: await response.bytes() };
+    };
+    const path = `/api/dashboard/${id.id}`;
+    const plain = await get(path, null);
+    const zipped = await get(path, "br;q=1.0, gzip;q=0.8");
+    expect([plain.encoding, zipped.encoding]).toEqual([null, "gzip"]);
+    expect(zipped.bytes.length).toBeLessThan(plain.bytes.length / 8);
+    expect(Buffer.compare(gunzipSync(zipped.bytes), plain.bytes)).toBe(0);
+    expect((await get(path, "gzip;q=0")).encoding).toBeNull();
+    expect((await get(`/api/dashboard/info/${id.id}`, "gzip")).encoding).toBeNull();
   });
 });

@@ -42,3 +42,27 @@ test("POST /api/devices finds devices that relations lead to, by type, and only 
     errorCode: 31,
   });
 });
+
+test("POST /api/edges finds edges that relations lead to, by type, and only what the caller may see", async () => {
+  const site = await create("asset", "Site");
+  const [north, south] = [await create("edge", "North", { type: "station" }), await create("edge", "South")];
+  await relate(site, north);
+  await relate(site, south);
+  const search = async (body: object, token = cloud.first.token) => {
+    const answer = await cloud.request("POST", "/api/edges", { body, token });
+    expect(answer.status).toBe(200);
+    return (JSON.parse(answer.text) as (Entity & { secret: string })[]).map(({ name }) => name).toSorted();
+  };
+  const parameters = {
+    rootId: site.id.id,
+    rootType: "ASSET",
+    direction: "FROM",
+    relationTypeGroup: "COMMON",
+    maxLevel: 1,
+  };
+  expect(await search({ parameters, relationType: "Contains", edgeTypes: [] })).toEqual(["North", "South"]);
+  expect(await search({ parameters, relationType: "Contains", edgeTypes: ["station"] })).toEqual(["North"]);
+  expect(await search({ parameters, relationType: "Uses" })).toEqual([]);
+  const foreign = await cloud.request("POST", "/api/edges", { body: { parameters }, token: cloud.second.token });
+  expect(foreign.status).toBe(403);
+});
