@@ -1,5 +1,5 @@
 import type { Uuid } from "../../shared/core/ids.ts";
-import type { Change, EntityRef } from "../../shared/entities/change.ts";
+import type { Change, EntityRef, SentItem } from "../../shared/entities/change.ts";
 import { isAssignableType } from "../../shared/entities/entity-kinds.ts";
 import { databaseError } from "../../shared/postgres/connect.ts";
 import { applyChange } from "../../shared/store/apply-change.ts";
@@ -10,13 +10,14 @@ import type { BlobStore } from "../../shared/store/blob-store.ts";
 import { saveRelation } from "../../shared/store/relation-store.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import type { Rejection } from "../../shared/sync/frames.ts";
+import type { Batch, Rejection } from "../../shared/sync/frames.ts";
 import { lastSeqOf } from "../../shared/sync/frames.ts";
-import { createRejection } from "../../shared/sync/rejections.ts";
+import { createBatchRejections, createRejection } from "../../shared/sync/rejections.ts";
 import { decodeItems } from "../../shared/wire/changes-codec.ts";
 import { decompress } from "../../shared/wire/compression.ts";
 import { tagOfItems } from "../../shared/wire/item-tag.ts";
 import { bringBackLarge } from "../../shared/wire/large-changes.ts";
+import { tryDecode, type Decoded } from "../../shared/wire/try-decode.ts";
 import { addAssignment, endAssignment } from "./assignment-store.ts";
 import { saveConflicts } from "./conflict-store.ts";
 import { recordChanges, runTransaction, toEvent } from "./downlink-store.ts";
@@ -45,7 +46,11 @@ export interface UplinkDeps extends StoreDeps, UplinkTelemetryDeps {
   readonly blobs: Pick<BlobStore, "readWhole">;
 }
 
-/** @throws AppError SESSION_FENCED, PROTOCOL_ERROR, DATABASE_UNAVAILABLE; nothing is applied then */
+/**
+ * Batches whose bytes can't be read are refused as a whole: the edge sends what it has stored.
+ *
+ * @throws AppError SESSION_FENCED, DATABASE_UNAVAILABLE; what was not applied then is sent again
+ */
 export async function applyUplink(db: Queryable, deps: UplinkDeps, uplink: Uplink): Promise<AppliedUplink> {
   try {
     if (uplink.origin.lane === "config") return await applyItems(db, deps, uplink);
@@ -55,15 +60,21 @@ export async function applyUplink(db: Queryable, deps: UplinkDeps, uplink: Uplin
   }
 }
 
-function applyItems(db: Queryable, deps: UplinkDeps, uplink: Uplink): Promise<AppliedUplink> {
-  return applyFastThenCareful((mode) => runTransaction(db, (tx) => applyOnce(tx, deps, { ...uplink, mode })));
+function applyItems(db: Queryable, deps: UplinkDeps, { origin, batches }: Uplink): Promise<AppliedUplink> {
+  const opened = batches.map((batch) => ({
+    batch,
+    items: tryDecode(() => decodeItems(decompress(batch), batch.count)),
+  }));
+  return applyFastThenCareful((mode) => runTransaction(db, (tx) => applyOnce(tx, deps, { origin, opened, mode })));
 }
 
-async function applyOnce(
-  tx: Queryable,
-  deps: UplinkDeps,
-  { origin, batches, mode }: Uplink & { readonly mode: ApplyMode },
-): Promise<AppliedUplink> {
+interface ItemsWork {
+  readonly origin: UplinkOrigin;
+  readonly opened: readonly { readonly batch: Batch; readonly items: Decoded<readonly SentItem[]> }[];
+  readonly mode: ApplyMode;
+}
+
+async function applyOnce(tx: Queryable, deps: UplinkDeps, { origin, opened, mode }: ItemsWork): Promise<AppliedUplink> {
   const { cloudVersion, edgeId, edgeName, tenantId } = origin;
   const rejections: Rejection[] = [];
   const effects: Change[] = [];
@@ -71,10 +82,14 @@ async function applyOnce(
   const conflicts: EditConflict[] = [];
   const holdings: HoldingChanges = { newcomers: [], events: [] };
   const rights = await readEdgeRights(tx, edgeId);
-  for (const batch of batches) {
-    const items = decodeItems(decompress(batch), batch.count);
-    await commitRange(tx, origin, { first: batch.firstSeq, last: lastSeqOf(batch) }, tagOfItems(items));
-    for (const [index, sent] of items.entries()) {
+  for (const { batch, items } of opened) {
+    const tag = items.isReadable ? tagOfItems(items.content) : null;
+    await commitRange(tx, origin, { first: batch.firstSeq, last: lastSeqOf(batch) }, tag);
+    if (!items.isReadable) {
+      rejections.push(...createBatchRejections(batch, items.reason, cloudVersion));
+      continue;
+    }
+    for (const [index, sent] of items.content.entries()) {
       const { item, refusal } = await bringBackLarge(sent, (ref, bytesMax) => deps.blobs.readWhole(tx, ref, bytesMax));
       const context: ApplyContext = { from: "edge", tenantId, edgeName, changedMs: item.changedMs };
       const gaps = item.changes.filter((change) => change.kind === "telemetry-gap");

@@ -10,12 +10,13 @@ import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import { entity } from "../../shared/store/tables.ts";
 import { insertTelemetry, writeOlderTelemetry, writeTelemetry } from "../../shared/store/telemetry-writer.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import type { Rejection } from "../../shared/sync/frames.ts";
+import type { Batch, Rejection } from "../../shared/sync/frames.ts";
 import { lastSeqOf } from "../../shared/sync/frames.ts";
-import { createRejection } from "../../shared/sync/rejections.ts";
+import { createBatchRejections, createRejection } from "../../shared/sync/rejections.ts";
 import { decompress } from "../../shared/wire/compression.ts";
 import { tagOfRecords } from "../../shared/wire/item-tag.ts";
 import { decodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
+import { tryDecode } from "../../shared/wire/try-decode.ts";
 import { commitRange } from "./edge-session-store.ts";
 import { edgeAssignment, edgePastAssignment } from "./schema.ts";
 import { storeUplinkRejections } from "./uplink-rejections.ts";
@@ -32,12 +33,60 @@ export async function applyTelemetry(
   deps: UplinkTelemetryDeps,
   { origin, batches }: Uplink,
 ): Promise<readonly Rejection[]> {
-  const columns = concatColumns(batches.map((batch) => decodeTelemetry(decompress(batch), batch.count)));
-  const firstSeq = batches[0]?.firstSeq ?? 1;
-  const last = batches.at(-1);
-  const lastSeq = last === undefined ? 0 : lastSeqOf(last);
-  const rejections = await writeWhatIsNew(db, { origin, firstSeq, lastSeq, columns, nowMs: deps.clock.nowMs() });
-  deps.onTelemetry?.(columns.entityIds);
+  const nowMs = deps.clock.nowMs();
+  const rejections: Rejection[] = [];
+  for (const run of openRuns(batches)) {
+    if (run.columns === null) {
+      rejections.push(...(await refuseUnreadable(db, { ...run, origin, nowMs })));
+      continue;
+    }
+    const columns = concatColumns(run.columns);
+    const { firstSeq } = run.first;
+    const lastSeq = lastSeqOf(run.last);
+    rejections.push(...(await writeWhatIsNew(db, { origin, firstSeq, lastSeq, columns, nowMs })));
+    deps.onTelemetry?.(columns.entityIds);
+  }
+  return rejections;
+}
+
+/** Batches that follow each other, all of them readable, or one that isn't. */
+type Run = { readonly first: Batch; last: Batch } & (
+  | { readonly columns: TelemetryColumns[] }
+  | { readonly columns: null; readonly reason: string }
+);
+
+function openRuns(batches: readonly Batch[]): readonly Run[] {
+  const runs: Run[] = [];
+  for (const batch of batches) {
+    const decoded = tryDecode(() => decodeTelemetry(decompress(batch), batch.count));
+    const run = runs.at(-1);
+    if (!decoded.isReadable) runs.push({ first: batch, last: batch, columns: null, reason: decoded.reason });
+    else if (run === undefined || run.columns === null)
+      runs.push({ first: batch, last: batch, columns: [decoded.content] });
+    else {
+      run.columns.push(decoded.content);
+      run.last = batch;
+    }
+  }
+  return runs;
+}
+
+interface UnreadableBatch {
+  readonly origin: UplinkOrigin;
+  readonly first: Batch;
+  readonly reason: string;
+  readonly nowMs: number;
+}
+
+async function refuseUnreadable(
+  db: Queryable,
+  { origin, first: batch, reason, nowMs }: UnreadableBatch,
+): Promise<readonly Rejection[]> {
+  const rejections = createBatchRejections(batch, reason, origin.cloudVersion);
+  await db.transaction(async (tx) => {
+    await commitRange(tx, origin, { first: batch.firstSeq, last: lastSeqOf(batch) }, null);
+    await storeUplinkRejections(tx, origin, { rejections, nowMs });
+  });
   return rejections;
 }
 

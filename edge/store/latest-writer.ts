@@ -12,6 +12,7 @@ import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { lastSeqOf } from "../../shared/sync/frames.ts";
 import { decompress } from "../../shared/wire/compression.ts";
 import { decodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
+import { tryDecode } from "../../shared/wire/try-decode.ts";
 import { LatestValues } from "./latest-values.ts";
 import { createOutbox, ROW_ITEMS_MAX } from "./outbox.ts";
 
@@ -110,7 +111,10 @@ export class LatestWriter {
       });
       const last = batches.at(-1);
       if (last === undefined) break;
-      for (const batch of batches) this.#values.noteColumns(decodeTelemetry(decompress(batch), batch.count));
+      for (const batch of batches) {
+        const columns = tryDecode(() => decodeTelemetry(decompress(batch), batch.count));
+        if (columns.isReadable) this.#values.noteColumns(columns.content);
+      }
       afterSeq = lastSeqOf(last);
       if (this.#values.isFull) await this.write(afterSeq);
     }

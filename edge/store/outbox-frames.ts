@@ -1,9 +1,12 @@
 import type { BlobRef } from "../../shared/core/blob-ref.ts";
+import type { TelemetryColumns } from "../../shared/entities/telemetry-columns.ts";
 import { concatColumns, recordsBetween } from "../../shared/entities/telemetry-columns.ts";
 import type { OutgoingBatch, WantedLoad } from "../../shared/sync/sender.ts";
+import { decodeItems } from "../../shared/wire/changes-codec.ts";
 import type { Compressed } from "../../shared/wire/compression.ts";
 import { compress, decompress } from "../../shared/wire/compression.ts";
 import { decodeTelemetry, encodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
+import { tryDecode } from "../../shared/wire/try-decode.ts";
 
 // Rows of the outbox as frames: small ones joined, large ones cut, none much larger than the link takes in a part of a second.
 
@@ -31,7 +34,10 @@ export function telemetryBatches(rows: readonly OutboxRow[], request: WantedLoad
   return batches;
 }
 
-/** Encoded items can be joined end to end, so that one frame carries many rows. One that waits for its contents holds up none before it. */
+/**
+ * Encoded items can be joined end to end, so that one frame carries many rows. One that waits for its contents holds up none before it, and one
+ * that can't be read any more takes no other with it.
+ */
 export function configBatches(
   rows: readonly OutboxRow[],
   blobs: ReadonlyMap<number, readonly BlobRef[]>,
@@ -42,10 +48,16 @@ export function configBatches(
   let bytes = 0;
   for (const row of rows.slice(0, itemsMax)) {
     const named = blobs.get(row.firstSeq);
-    if (joined.length > 0 && (named !== undefined || bytes + row.payload.length > frameBytesMax)) {
+    const { isReadable } = tryDecode(() => decodeItems(decompress(row), 1));
+    if (joined.length > 0 && (named !== undefined || !isReadable || bytes + row.payload.length > frameBytesMax)) {
       batches.push(configBatch(joined));
       joined = [];
       bytes = 0;
+    }
+    if (!isReadable) {
+      const { compression, firstSeq, payload } = row;
+      batches.push({ type: "batch", lane: "config", firstSeq, count: 1, configSeq: 0, compression, payload });
+      continue;
     }
     if (named !== undefined) {
       batches.push({ ...configBatch([row]), blobs: named });
@@ -69,7 +81,8 @@ function joinSmallRows(
   const flush = (): void => {
     const [first] = small;
     const last = small.at(-1);
-    if (first !== undefined && last !== undefined) joined.push(small.length === 1 ? first : joinRows(small, last));
+    if (first !== undefined && last !== undefined)
+      joined.push(...(small.length === 1 ? [first] : joinRows(small, last)));
     small = [];
     bytes = 0;
   };
@@ -90,15 +103,19 @@ function joinSmallRows(
   return joined;
 }
 
-function joinRows(rows: readonly OutboxRow[], last: OutboxRow): OutboxRow {
+/** One that can't be read any more goes as it is, for the cloud to refuse it, and no other with it. */
+function joinRows(rows: readonly OutboxRow[], last: OutboxRow): readonly OutboxRow[] {
   const [first = last] = rows;
-  const columns = concatColumns(rows.map((row) => decodeTelemetry(decompress(row), row.lastSeq - row.firstSeq + 1)));
-  return {
-    firstSeq: first.firstSeq,
-    lastSeq: last.lastSeq,
-    configSeq: last.configSeq,
-    ...compress(encodeTelemetry(columns)),
-  };
+  const columns = tryDecode(() => concatColumns(rows.map(openTelemetry)));
+  if (!columns.isReadable) return rows;
+  const { firstSeq } = first;
+  const { lastSeq, configSeq } = last;
+  return [{ firstSeq, lastSeq, configSeq, ...compress(encodeTelemetry(columns.content)) }];
+}
+
+/** @throws AppError PROTOCOL_ERROR when the bytes are not those that were stored */
+export function openTelemetry(row: Pick<OutboxRow, "firstSeq" | "lastSeq" | keyof Compressed>): TelemetryColumns {
+  return decodeTelemetry(decompress(row), row.lastSeq - row.firstSeq + 1);
 }
 
 function* splitRow(row: OutboxRow, { afterSeq, upToSeq, frameBytesMax }: WantedLoad): Iterable<OutgoingBatch> {
@@ -107,11 +124,14 @@ function* splitRow(row: OutboxRow, { afterSeq, upToSeq, frameBytesMax }: WantedL
   const lastSeq = Math.min(row.lastSeq, upToSeq);
   const rowItems = row.lastSeq - row.firstSeq + 1;
   const count = lastSeq - firstSeq + 1;
-  if (count === rowItems && (payload.length <= frameBytesMax || count === 1)) {
-    yield { type: "batch", lane: "telemetry", firstSeq, count, configSeq, compression, payload };
+  const asItIs = { type: "batch", lane: "telemetry", firstSeq, count, configSeq, compression, payload } as const;
+  const isSentAsItIs = count === rowItems && (payload.length <= frameBytesMax || count === 1);
+  const opened = isSentAsItIs ? null : tryDecode(() => openTelemetry(row));
+  if (opened?.isReadable !== true) {
+    yield asItIs;
     return;
   }
-  const columns = decodeTelemetry(decompress(row), rowItems);
+  const columns = opened.content;
   const partItems = Math.max(1, Math.floor((rowItems * frameBytesMax) / payload.length));
   for (let first = firstSeq; first <= lastSeq; first += partItems) {
     const items = Math.min(partItems, lastSeq - first + 1);

@@ -7,9 +7,11 @@ import type { Sql } from "../../shared/postgres/connect.ts";
 import { runStatementIn } from "../../shared/store/statement.ts";
 import type { UnitOfWork } from "../../shared/store/unit-of-work.ts";
 import type { Compressed } from "../../shared/wire/compression.ts";
-import { compress, decompress } from "../../shared/wire/compression.ts";
-import { decodeTelemetry, encodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
+import { compress } from "../../shared/wire/compression.ts";
+import { encodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
+import { tryDecode } from "../../shared/wire/try-decode.ts";
 import { saveGaps } from "./gap-store.ts";
+import { openTelemetry } from "./outbox-frames.ts";
 import type { Outbox } from "./outbox.ts";
 import { timesOf } from "./outbox.ts";
 
@@ -100,7 +102,9 @@ function reduceRows(deps: RemovalDeps, reason: GapReason, rows: readonly Row[]):
       if (wasRead(row.firstSeq, row.lastSeq)) continue;
       // Decoding some thousand records takes some ms, for which devices would wait.
       await deps.clock.yield();
-      const columns = decodeTelemetry(decompress(row), row.lastSeq - row.firstSeq + 1);
+      const opened = tryDecode(() => openTelemetry(row));
+      if (!opened.isReadable) continue;
+      const columns = opened.content;
       const keep = reason === "thinned" ? everySecond(columns) : [];
       noteGaps(gaps, { columns, keep, reason });
       const kept = thinRecords(columns, keep);

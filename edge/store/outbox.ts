@@ -17,11 +17,12 @@ import { formatSeqRanges, parseSeqRanges } from "../../shared/store/seq-ranges.t
 import type { LaneTag, Rejection } from "../../shared/sync/frames.ts";
 import type { UplinkLane } from "../../shared/sync/lanes.ts";
 import type { OutgoingBatch, WantedLoad } from "../../shared/sync/sender.ts";
-import { compress, decompress } from "../../shared/wire/compression.ts";
+import { compress } from "../../shared/wire/compression.ts";
 import { tagOfPayload } from "../../shared/wire/item-tag.ts";
-import { decodeTelemetry, encodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
+import { encodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
+import { tryDecode } from "../../shared/wire/try-decode.ts";
 import type { OutboxRow } from "./outbox-frames.ts";
-import { configBatches, telemetryBatches } from "./outbox-frames.ts";
+import { configBatches, openTelemetry, telemetryBatches } from "./outbox-frames.ts";
 import { parkItems, readItems } from "./park-items.ts";
 
 // Reading, settling and merging of cloud_event. Rows are written by the group commit alone (group-commit.ts), partitions are made
@@ -233,7 +234,10 @@ async function mergeRows(
   rows: readonly OutboxRow[],
   { first, last }: { readonly first: OutboxRow; readonly last: OutboxRow },
 ): Promise<void> {
-  const columns = concatColumns(rows.map((row) => decodeTelemetry(decompress(row), row.lastSeq - row.firstSeq + 1)));
+  const opened = tryDecode(() => concatColumns(rows.map(openTelemetry)));
+  // One that can't be read any more stays for the cloud to refuse it, and those beside it stay small.
+  if (!opened.isReadable) return;
+  const columns = opened.content;
   const { compression, payload } = compress(encodeTelemetry(columns));
   const { tsMinMs, tsMaxMs } = timesOf(columns);
   await sql.begin(async (tx) => {

@@ -8,6 +8,7 @@ import { decodeItems, encodeItems } from "../../shared/wire/changes-codec.ts";
 import type { Compressed } from "../../shared/wire/compression.ts";
 import { decompress } from "../../shared/wire/compression.ts";
 import { decodeTelemetry, encodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
+import { tryDecode } from "../../shared/wire/try-decode.ts";
 
 /** Columns times rows stay far below what one statement takes. */
 const ROWS_PER_INSERT = 1_000;
@@ -70,8 +71,13 @@ export async function readItems(
   return payloads;
 }
 
-/** Opens a row once, for all that is taken out of it; null for a record that was removed to make room. */
+/** Opens a row once, for all that is taken out of it; null for a record that was removed to make room, and for all of a row that can't be read. */
 function extractor(lane: UplinkLane, row: Row): (offset: number) => Uint8Array | null {
+  const opened = tryDecode(() => openRow(lane, row));
+  return opened.isReadable ? opened.content : () => null;
+}
+
+function openRow(lane: UplinkLane, row: Row): (offset: number) => Uint8Array | null {
   const bytes = decompress(row);
   const count = row.lastSeq - row.firstSeq + 1;
   if (lane === "telemetry") {

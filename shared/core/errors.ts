@@ -48,6 +48,8 @@ export const ERROR_CODES = {
     "The edge's database does not continue what the cloud has of it, as after restoring a backup. The edge goes on under a new store id by itself.",
   UNSUPPORTED_ITEM:
     "The peer sent a kind of item that this version does not know. It is parked; upgrade this side and replay it.",
+  ITEM_UNREADABLE:
+    "The bytes of an item, as they are stored, can't be read any more: look for faults of the disk. It is parked, and the rest goes on.",
   CONTENT_MISSING:
     "The content of a large item did not arrive whole, or its SHA-256 is another. It is parked; send it again.",
   CLAIM_REFUSED:

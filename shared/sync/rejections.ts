@@ -1,4 +1,4 @@
-import type { Ack, Rejection } from "./frames.ts";
+import type { Ack, Batch, Rejection } from "./frames.ts";
 import type { Lane } from "./lanes.ts";
 
 // What a receiver refused for good. It stores every rejection with the watermark that passes the item, and forgets it only when the
@@ -19,6 +19,17 @@ export function createRejection(
   // PostgreSQL takes no NUL in a text, and a lone half of a surrogate pair does not survive the wire.
   const storable = text.replaceAll("\0", " ").slice(0, REJECTION_TEXT_MAX).toWellFormed();
   return { seq, code: code.slice(0, REJECTION_CODE_MAX), text: storable, version };
+}
+
+/** For a batch whose bytes don't say what its items are: all of them. */
+export function createBatchRejections(
+  { count, firstSeq }: Pick<Batch, "firstSeq" | "count">,
+  text: string,
+  version: string,
+): readonly Rejection[] {
+  return Array.from({ length: count }, (_, index) =>
+    createRejection(firstSeq + index, { code: "ITEM_UNREADABLE", text }, version),
+  );
 }
 
 export interface AckedRange {

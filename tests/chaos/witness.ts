@@ -1,14 +1,10 @@
-import { realpathSync } from "node:fs";
-import { join } from "node:path";
 import { createOutbox, ROW_ITEMS_MAX } from "../../edge/store/outbox.ts";
 import { SEQ_MAX } from "../../shared/core/seq-range.ts";
-import { silentLog } from "../../shared/observe/log.ts";
-import { closeSql, openSql, type Sql } from "../../shared/postgres/connect.ts";
-import { SERVER_USER } from "../../shared/postgres/settings.ts";
 import { lastSeqOf } from "../../shared/sync/frames.ts";
 import { decompress } from "../../shared/wire/compression.ts";
 import { decodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
 import type { Program } from "../support/processes.ts";
+import { withDatabaseOf } from "../support/program-database.ts";
 
 // Telemetry is stored by upsert, so what is applied twice looks the same in the table. The witness tells: a trigger in the
 // cloud's database that notes each row which is written, in the transaction that writes it and in its order. What it must
@@ -30,17 +26,17 @@ const WITNESS = `
   create trigger chaos_note after insert or update on telemetry for each row execute function chaos_note();`;
 
 export async function installWitness(cloud: Program<unknown>): Promise<void> {
-  await withDatabase(cloud, (sql) => sql.unsafe(WITNESS));
+  await withDatabaseOf(cloud, (sql) => sql.unsafe(WITNESS));
 }
 
 /** What the cloud has written to its telemetry, in order. */
 export function readWitness(cloud: Program<unknown>): Promise<readonly Noted[]> {
-  return withDatabase(cloud, (sql) => sql<Noted[]>`select device_id as "deviceId", n from chaos_witness order by id`);
+  return withDatabaseOf(cloud, (sql) => sql<Noted[]>`select device_id as "deviceId", n from chaos_witness order by id`);
 }
 
 /** What the edge had to hand over, in order. */
 export function readOutbox(edge: Program<unknown>): Promise<readonly Noted[]> {
-  return withDatabase(edge, async (sql) => {
+  return withDatabaseOf(edge, async (sql) => {
     const noted: Noted[] = [];
     const outbox = createOutbox(sql);
     for (let afterSeq = 0; ;) {
@@ -64,16 +60,4 @@ export function readOutbox(edge: Program<unknown>): Promise<readonly Noted[]> {
       afterSeq = lastSeqOf(last);
     }
   });
-}
-
-/** The server of a program, by the socket in its data directory. */
-async function withDatabase<T>(program: Program<unknown>, work: (sql: Sql) => Promise<T>): Promise<T> {
-  const host = join(realpathSync(join(program.dataDir, "postgres")), "run");
-  const connection = { host, port: 5432, user: SERVER_USER, database: "postgres" };
-  const sql = openSql(connection, { applicationName: "chaos", max: 1, arrays: false }, silentLog);
-  try {
-    return await work(sql);
-  } finally {
-    await closeSql(sql);
-  }
 }

@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { waitForDrain, waitForLink } from "../support/edge-status.ts";
 import { runEdge, type CloudProcess, type EdgeProcess } from "../support/processes.ts";
+import { withDatabaseOf } from "../support/program-database.ts";
 import type { Page, RestClient } from "../support/rest-client.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { createTestBed, withTestBed, type TestBed } from "../support/test-bed.ts";
 import { waitFor } from "../support/wait-for.ts";
+import { makeReadings } from "./expect-history.ts";
 
 interface ParkedItem {
   readonly lane: string;
@@ -89,4 +91,44 @@ describe("an item that the cloud refuses", () => {
       expect(ofSecond).toMatchObject({ state: "failed", reason: expect.stringContaining("(discarded)") });
     },
   );
+});
+
+describe("what a fault of the edge's disk made unreadable", () => {
+  scenario("stops neither the start nor what comes before and after it, and is parked", async (bed) => {
+    const proxy = bed.use(await startTcpProxy(cloud.addresses.rpc));
+    const { cloudApi, edge, edgeApi } = await bed.startSite(cloud, { cloudUrl: proxy.url });
+    const device = await edgeApi.createDevice("On a worn card");
+    await waitForDrain(edge);
+    proxy.setMode("refuse");
+    proxy.cut();
+    const readings = makeReadings(30);
+    await using mqtt = await bed.connectDevice(edge, device.token);
+    for (const reading of readings) await mqtt.sendTelemetry(reading);
+    for (const n of [1, 2, 3]) await edgeApi.saveAttributes(device.id, "SERVER_SCOPE", { [`n${n}`]: n });
+    const spoiled = await withDatabaseOf(edge, async (sql) => {
+      const spoil = async (lane: string, nth: number) =>
+        await sql<{ first: number; last: number }[]>`
+        update cloud_event set payload = '\\xff010203' where lane = ${lane} and first_seq = (
+          select first_seq from cloud_event where lane = ${lane} order by first_seq desc limit 1 offset ${nth})
+        returning first_seq as first, last_seq as last`;
+      return { telemetry: (await spoil("telemetry", 10))[0], config: (await spoil("config", 1))[0] };
+    });
+    expect(await edge.stop()).toBe(0);
+    await edge.restart();
+    proxy.setMode("pass");
+    await waitForDrain(edge);
+
+    const parked = await parkedOn(edgeApi);
+    const of = (lane: string) => parked.filter((item) => item.lane === lane).map(({ code, seq }) => ({ code, seq }));
+    expect(of("config")).toEqual([{ code: "ITEM_UNREADABLE", seq: spoiled.config?.first ?? 0 }]);
+    const { first = 0, last = 0 } = spoiled.telemetry ?? {};
+    expect(
+      of("telemetry")
+        .map(({ seq }) => seq)
+        .toSorted((one, other) => one - other),
+    ).toEqual(Array.from({ length: last - first + 1 }, (_, index) => first + index));
+    expect((await cloudApi.readHistory(device.id)).length).toBe(readings.length - (last - first + 1));
+    expect(await cloudApi.readAttributes(device.id, "SERVER_SCOPE")).toMatchObject({ n1: 1, n3: 3 });
+    expect((await edgeApi.readHistory(device.id)).length).toBe(readings.length);
+  });
 });

@@ -235,6 +235,29 @@ describe("applyUplink()", () => {
     expect(await edge.sendRecords(id, ['{"m":1}'])).toEqual([]);
   });
 
+  test("refuses batches that can't be read, whole, and takes those around them", async () => {
+    const edge = await newSpeaker();
+    const [id, late] = [newId(), newId()];
+    await edge.sendItems([deviceSaved(id, `Device ${id}`)]);
+    const garbage = new Uint8Array([0xff, 1, 2, 3]);
+    expect((await edge.send("config", 2, garbage)).map(({ seq, code }) => [seq, code])).toEqual([
+      [2, "ITEM_UNREADABLE"],
+      [3, "ITEM_UNREADABLE"],
+    ]);
+    expect(await edge.sendItems([deviceSaved(late, `Late ${late}`)])).toEqual([]);
+    expect(await findDevice(late)).not.toBeNull();
+    await edge.sendRecords(id, ['{"n":1}']);
+    const refused = await edge.send("telemetry", 3, garbage);
+    expect(refused.map(({ seq }) => seq)).toEqual([2, 3, 4]);
+    expect(await edge.sendRecords(id, ['{"n":1}', '{"n":2}'])).toEqual([]);
+    const [stored] = await cloud.database.sql<{ count: number }[]>`
+      select count(*)::int as count from telemetry where entity_id = ${id}`;
+    expect(stored?.count).toBe(2);
+    await edge.connect({ config: 1, telemetry: 1 });
+    const { missedAcks } = await edge.connect({ config: 1, telemetry: 1 });
+    expect(missedAcks.flatMap(({ rejections }) => rejections.map(({ seq }) => seq))).toEqual([2, 3, 2, 3, 4]);
+  });
+
   test("ends the session, and refuses nothing, when the connection is lost", async () => {
     const edge = await newSpeaker();
     const id = newId();
