@@ -33,6 +33,7 @@ import { createDeviceRpcs } from "./devices/device-rpcs.ts";
 import { createDeviceHttpApi } from "./devices/http-device-api.ts";
 import type { MqttServer } from "./devices/mqtt-server.ts";
 import { createMqttServer } from "./devices/mqtt-server.ts";
+import { answerSessionLimits, RateLimits } from "./devices/rate-limits.ts";
 import { ServerTimes } from "./devices/server-times.ts";
 import { parseDiskQuota, walMaxMb } from "./disk-quota.ts";
 import { registerEdgeMetrics } from "./edge-metrics.ts";
@@ -55,6 +56,7 @@ import { ensureLocalAdmin } from "./store/first-start.ts";
 import { createGatewayDevices } from "./store/gateway-devices.ts";
 import { createMqttSessions } from "./store/mqtt-sessions.ts";
 import { createProvisioning } from "./store/provisioning.ts";
+import { openRateSettings } from "./store/rate-settings.ts";
 import { createLinkStore } from "./sync/link-store.ts";
 import type { Link, LinkStatus } from "./sync/link.ts";
 import { createLink } from "./sync/link.ts";
@@ -111,7 +113,7 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
   const metrics = createMetrics();
   link = createCloudLink({ config, stores, log, metrics, onChange: () => monitor.wake() });
 
-  const devices = { ...createDeviceDeps(stores, watch, log), log };
+  const devices = { ...(await createDeviceDeps(stores, watch, log)), log };
   const mqtt = createMqttServer(devices);
   const sources = createStatusSources({
     config,
@@ -209,13 +211,16 @@ async function showFirstPassword(config: EdgeConfig, stores: EdgeStores): Promis
   writeLine("  The password is shown this once; change it by POST /api/auth/changePassword.\n");
 }
 
-function createDeviceDeps(stores: EdgeStores, watch: DiskWatch | null, log: Log) {
+async function createDeviceDeps(stores: EdgeStores, watch: DiskWatch | null, log: Log) {
   const { registry } = stores;
   const errors = createDeviceErrors(clock);
   const errorAnswer = (error: AppError): Response => errorResponse(error, clock.nowMs());
   const rpcStore = createDeviceRpcStore({ ...stores, clock });
   const rpcs = createDeviceRpcs({ store: rpcStore, clock, log });
   registry.subscribeRpcs(({ body, leftMs }) => rpcs.note(parseRpcRecord(body), leftMs));
+  const rateSettings = await openRateSettings({ ...stores, log });
+  registry.subscribeProfiles(() => rateSettings.refresh());
+  const rates = new RateLimits(clock, (device) => rateSettings.of(device));
   const data = createDeviceData({ ...stores, clock, refusal: () => watch?.guard.refusal() ?? null });
   return {
     clock,
@@ -226,7 +231,8 @@ function createDeviceDeps(stores: EdgeStores, watch: DiskWatch | null, log: Log)
     errors,
     times: new ServerTimes(),
     rpcs,
-    questions: createDeviceQuestions(clock, []),
+    questions: createDeviceQuestions(clock, [answerSessionLimits(rates)]),
+    rates,
     keptSessions: createMqttSessions(stores.db),
     errorResponse: errorAnswer,
   };
@@ -263,7 +269,7 @@ function createStatusSources(parts: StatusParts): StatusSources {
 interface ApiParts extends Omit<StatusParts, "link" | "monitor" | "readOutbox"> {
   readonly log: Log;
   readonly metrics: Metrics;
-  readonly devices: ReturnType<typeof createDeviceDeps>;
+  readonly devices: Awaited<ReturnType<typeof createDeviceDeps>>;
   readonly sources: StatusSources;
   readonly local: LocalAccessKeeper;
   readonly startedMs: number;

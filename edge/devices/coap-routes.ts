@@ -17,6 +17,7 @@ import {
 } from "./device-session.ts";
 import type { AuthenticatedDevice, DeviceData, DeviceEvents, DeviceProvisioning } from "./ports.ts";
 import { provisionAnswerText, readProvisionRequest } from "./provision-messages.ts";
+import { checkTelemetryRate, type RateLimits } from "./rate-limits.ts";
 import type { ServerTimes } from "./server-times.ts";
 
 /** A request with all of its body. */
@@ -43,6 +44,7 @@ export interface CoapRouteDeps {
   readonly events: DeviceEvents;
   /** Shared with the other protocols of the edge. */
   readonly times: ServerTimes;
+  readonly rates: RateLimits;
 }
 
 /** Everything that a device does with its token; a line for each. */
@@ -50,13 +52,14 @@ export function createCoapRoutes(deps: CoapRouteDeps): readonly CoapRoute[] {
   return [telemetryRoute(deps), attributesRoute(deps), claimRoute(deps)];
 }
 
-function telemetryRoute({ clock, data, times }: CoapRouteDeps): CoapRoute {
+function telemetryRoute({ clock, data, rates, times }: CoapRouteDeps): CoapRoute {
   const intake = new TelemetryIntake(times);
   return {
     path: "api/v1/:token/telemetry",
-    post: async ({ deviceId }, { body }) => {
+    post: async (device, { body }) => {
       const records: TelemetryRecord[] = [];
-      intake.add(deviceId, textOf(body), clock.nowMs(), records);
+      intake.add(device.deviceId, textOf(body), clock.nowMs(), records);
+      checkTelemetryRate(rates, device, records);
       if (records.length > 0) await data.saveTelemetry(records);
       return emptyAnswer(CODE.created);
     },

@@ -28,6 +28,11 @@ export type GatewayMessage =
   | { readonly kind: "attribute-request"; readonly request: GatewayAttributeRequest }
   | { readonly kind: "claim"; readonly parts: readonly Named<ClaimRequest>[] };
 
+/** The readings that a message carries, of all devices. */
+export function telemetryIn(message: GatewayMessage): TelemetryReading[] {
+  return message.kind === "telemetry" ? message.parts.flatMap(({ content }) => content) : [];
+}
+
 export interface GatewaySessionDeps {
   readonly gateway: AuthenticatedDevice;
   readonly directory: Pick<DeviceDirectory, "openBehind">;

@@ -14,6 +14,7 @@ import {
 } from "./http-routes.ts";
 import { addRpcRoutes } from "./http-rpc.ts";
 import { PushWaits } from "./push-waits.ts";
+import { checkTelemetryRate } from "./rate-limits.ts";
 
 /**
  * The device API over HTTP, to be mounted under `/api/v1`. 200 means that the data is on disk.
@@ -34,12 +35,16 @@ export function createDeviceHttpApi(deps: DeviceHttpDeps, options: DeviceHttpOpt
   return api;
 }
 
-function addDataRoutes({ api, readBody, withDevice }: DeviceRoutes, { clock, data, times }: DeviceHttpDeps): void {
+function addDataRoutes(
+  { api, readBody, withDevice }: DeviceRoutes,
+  { clock, data, rates, times }: DeviceHttpDeps,
+): void {
   const intake = new TelemetryIntake(times);
   api.post("/:token/telemetry", (context) =>
     withDevice(context, async (device) => {
       const records: TelemetryRecord[] = [];
       intake.add(device.deviceId, await readBody(context.req.raw), clock.nowMs(), records);
+      checkTelemetryRate(rates, device, records);
       if (records.length > 0) await data.saveTelemetry(records);
       return emptyAnswer(200);
     }),

@@ -4,6 +4,7 @@ import { AppError } from "../../shared/core/errors.ts";
 import type { DeviceErrors } from "./device-errors.ts";
 import { type BodyLimits, createBodyReader, type ReadBody } from "./http-body.ts";
 import type { AuthenticatedDevice, DeviceData, DeviceDirectory, DeviceEvents, DeviceProvisioning } from "./ports.ts";
+import type { RateLimits } from "./rate-limits.ts";
 import type { DeviceQuestions, DeviceRpcs } from "./rpc-ports.ts";
 import type { ServerTimes } from "./server-times.ts";
 import type { WaitLimits } from "./waits.ts";
@@ -19,6 +20,7 @@ export interface DeviceHttpDeps {
   readonly errors: DeviceErrors;
   readonly rpcs: DeviceRpcs;
   readonly questions: DeviceQuestions;
+  readonly rates: RateLimits;
   /** Shared with the other protocols of the edge. */
   readonly times: ServerTimes;
   /** The error object of the REST convention, with its status. */
@@ -48,7 +50,7 @@ export interface DeviceRoutes {
 }
 
 export function createDeviceRoutes(
-  { directory, errors, errorResponse }: DeviceHttpDeps,
+  { directory, errors, errorResponse, rates }: DeviceHttpDeps,
   options: DeviceHttpOptions,
 ): DeviceRoutes {
   const { waitMs = 60_000, waitMaxMs = 100_000 } = options;
@@ -59,6 +61,7 @@ export function createDeviceRoutes(
       const device = await directory.findByAccessToken(context.req.param("token") ?? "");
       if (device === null) return emptyAnswer(401);
       try {
+        rates.check(device, "messages");
         return await serve(device);
       } catch (thrown) {
         const error = AppError.from(thrown);

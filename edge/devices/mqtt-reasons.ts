@@ -13,6 +13,7 @@ export const END_REASONS = {
   "too-many-unreleased": { code: 0x93, text: "Too many messages of QoS 2 wait for their release" },
   "topic-alias": { code: 0x94, text: "Topic aliases are not served" },
   "packet-too-large": { code: 0x95, text: "The packet is above the size limit" },
+  "rate-limited": { code: 0x96, text: "The device sends more than it may" },
   "reads-too-slowly": { code: 0x97, text: "The device does not take the messages sent to it" },
   "access-ended": { code: 0x98, text: "The device was removed or its credentials changed" },
   "invalid-payload": { code: 0x99, text: "The payload is not valid" },

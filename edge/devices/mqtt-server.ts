@@ -12,6 +12,7 @@ import type { ConnectRefusal } from "./mqtt-reasons.ts";
 import { allMqttTopics } from "./mqtt-topics/list.ts";
 import { publishWill } from "./mqtt-wills.ts";
 import type { AuthenticatedDevice, DeviceData, DeviceDirectory, DeviceEvent, DeviceEvents } from "./ports.ts";
+import type { RateLimits } from "./rate-limits.ts";
 import type { ServerTimes } from "./server-times.ts";
 
 export interface MqttServerDeps {
@@ -23,6 +24,7 @@ export interface MqttServerDeps {
   readonly errors: DeviceErrors;
   /** Shared with the other protocols of the edge. */
   readonly times: ServerTimes;
+  readonly rates: RateLimits;
   /** Sessions that outlive their connection. */
   readonly keptSessions: KeptSessionStore;
 }

@@ -8,6 +8,7 @@ import { decodePayload } from "./device-session.ts";
 import { GatewaySession } from "./gateway-session.ts";
 import type { HeldSession } from "./kept-sessions.ts";
 import type { MessageSession, MqttMessage, MqttTopics, Taken } from "./mqtt-handlers.ts";
+import { takeLimited } from "./mqtt-limited.ts";
 import { type MqttCounters, type MqttLimits, UNRELEASED_MAX } from "./mqtt-limits.ts";
 import { OutgoingMessages } from "./mqtt-outgoing.ts";
 import {
@@ -29,6 +30,7 @@ import { checkTopic, readPublish, type ReceivedPublish } from "./mqtt-publish.ts
 import { END_REASONS, endReasonOf, type EndReason, REASON, SUBACK_FAILURE } from "./mqtt-reasons.ts";
 import { saveUnit, type Unit, UnitQueue } from "./mqtt-unit.ts";
 import type { AuthenticatedDevice, DeviceData, DeviceDirectory, DeviceEvent } from "./ports.ts";
+import type { RateLimits } from "./rate-limits.ts";
 import type { ServerTimes } from "./server-times.ts";
 import { Subscriptions } from "./topics.ts";
 
@@ -43,6 +45,7 @@ export interface MqttSessionHost {
   readonly errors: DeviceErrors;
   readonly limits: MqttLimits;
   readonly counters: MqttCounters;
+  readonly rates: RateLimits;
 }
 
 /** What a session needs of its connection. */
@@ -238,10 +241,16 @@ export class MqttSession implements MessageSession {
     const { topic, payloadStart, payloadEnd } = packet;
     const route = this.#host.topics.find(topic);
     if (route === undefined) return this.#refuse(topic, "not-served");
+    const isLimited = this.#host.rates.isLimited(this.device);
     try {
       const text = decodePayload(buffer, payloadStart, payloadEnd);
-      const taken = route.take({ topic, levels: route.levels, text, nowMs }, this.#units.open(), this);
-      return taken === "taken" ? REASON.success : this.#refuse(topic, taken);
+      const message = { topic, levels: route.levels, text, nowMs };
+      const unit = this.#units.open();
+      const taken = isLimited
+        ? takeLimited(this.#host.rates, route, { message, unit, session: this })
+        : route.take(message, unit, this);
+      if (taken === "taken") return REASON.success;
+      return typeof taken === "string" ? this.#refuse(topic, taken) : this.#slowDown(taken.exceeded, packet.qos);
     } catch (thrown) {
       if (!(thrown instanceof AppError) || thrown.code !== "INVALID_PAYLOAD") throw thrown;
       this.#host.counters.publishesRejected += 1;
@@ -252,6 +261,17 @@ export class MqttSession implements MessageSession {
       this.#note(`${END_REASONS["invalid-payload"].text}: ${thrown.message}`);
       return REASON.payloadInvalid;
     }
+  }
+
+  /** MQTT 5 can refuse a message alone; else the connection ends, so that the device learns that it was not taken. */
+  #slowDown(exceeded: string, qos: number): number | undefined {
+    this.#host.counters.publishesRejected += 1;
+    if (this.#version !== 5 || qos === 0) {
+      this.#link.end("rate-limited", exceeded);
+      return undefined;
+    }
+    this.#note(`${END_REASONS["rate-limited"].text}: ${exceeded}`);
+    return REASON.quotaExceeded;
   }
 
   #refuse(topic: string, why: Exclude<Taken, "taken">): number {

@@ -10,6 +10,8 @@ export interface AuthenticatedDevice {
   readonly deviceId: Uuid;
   readonly name: string;
   readonly isGateway: boolean;
+  /** Undefined: not known. */
+  readonly profileId?: Uuid;
 }
 
 /** Finds devices by what they show; null when there is none. Cached; true at the moment of the call. */

@@ -15,6 +15,8 @@ const CACHED_MAX = 10_000;
 export interface DeviceRegistry extends Omit<DeviceDirectory, "openBehind">, DeviceEvents {
   /** What is heard of requests to devices, after the commit. */
   subscribeRpcs(listener: (rpc: RpcSaved) => void): void;
+  /** A device profile was saved or removed. */
+  subscribeProfiles(listener: () => void): void;
   /** Changes were committed, by whomever. */
   publish(changes: readonly Change[]): void;
 }
@@ -31,6 +33,7 @@ export function createDeviceRegistry(db: Queryable): DeviceRegistry {
   const known = new KnownCredentials(db);
   const listeners = new Set<(event: DeviceEvent) => void>();
   const rpcListeners: ((rpc: RpcSaved) => void)[] = [];
+  const profileListeners: (() => void)[] = [];
   return {
     findByAccessToken: async (token) => asToken(await known.find(token)),
     findByCertificate: async (certificate) => {
@@ -51,7 +54,11 @@ export function createDeviceRegistry(db: Queryable): DeviceRegistry {
       return () => listeners.delete(listener);
     },
     subscribeRpcs: (listener) => void rpcListeners.push(listener),
+    subscribeProfiles: (listener) => void profileListeners.push(listener),
     publish: (changes) => {
+      if (changes.some(({ entity }) => entity.type === "DEVICE_PROFILE")) {
+        for (const listener of profileListeners) listener();
+      }
       for (const change of changes) {
         if (change.kind === "rpc-saved") for (const listener of rpcListeners) listener(change);
         if (change.entity.type !== "DEVICE") continue;
@@ -140,6 +147,7 @@ async function readById(db: Queryable, id: string): Promise<Known | null> {
       .select({
         deviceId: entity.id,
         name: entity.name,
+        profileId: entity.profileId,
         body: entity.body,
         type: deviceCredentials.credentialsType,
         value: deviceCredentials.credentialsValue,
@@ -150,8 +158,9 @@ async function readById(db: Queryable, id: string): Promise<Known | null> {
       .execute(),
   );
   if (row === undefined) return null;
-  const { deviceId, name, body, type, value } = row;
-  const device = { deviceId: deviceId as Uuid, name, isGateway: isGateway(body) }; // the column holds uuids
+  const { deviceId, name, profileId, body, type, value } = row;
+  const profile = profileId === null ? {} : { profileId: profileId as Uuid }; // the columns hold uuids
+  const device = { deviceId: deviceId as Uuid, name, isGateway: isGateway(body), ...profile };
   return { device, type, login: type === "MQTT_BASIC" ? readLogin(value ?? "") : null };
 }
 

@@ -51,7 +51,8 @@ async function openDevice(tx: Queryable, deps: StoreDeps, opening: Opening): Pro
     changes.push(await moveBehind(tx, record, gateway.deviceId));
   }
   changes.push(...(await relate(tx, deps, { tenantId, gatewayId: gateway.deviceId, deviceId: record.id })));
-  return { result: { deviceId: record.id, name, isGateway: false }, changes };
+  const profile = record.profileId === null ? {} : { profileId: record.profileId };
+  return { result: { deviceId: record.id, name, isGateway: false, ...profile }, changes };
 }
 
 function gatewayInfo(gatewayId: Uuid): { readonly lastConnectedGateway: Uuid } {

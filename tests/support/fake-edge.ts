@@ -14,6 +14,7 @@ import type {
   ProvisionOutcome,
   ProvisionRequest,
 } from "../../edge/devices/ports.ts";
+import { NO_RATE_TEXTS, RateLimits, type RateSettings } from "../../edge/devices/rate-limits.ts";
 import type { DeviceQuestion, DeviceQuestions, DeviceRpcStore } from "../../edge/devices/rpc-ports.ts";
 import { ServerTimes } from "../../edge/devices/server-times.ts";
 /** The ports of the device protocols in memory, with commits and failures under the test's control. */
@@ -29,6 +30,13 @@ export const DEVICE_A = "0190a000-0000-7000-8000-00000000000a" as Uuid;
 export const GATEWAY = "0190a000-0000-7000-8000-00000000000c" as Uuid;
 export const DEVICE_B = "0190a000-0000-7000-8000-00000000000b" as Uuid;
 
+const NO_LIMITS: RateSettings = {
+  device: NO_RATE_TEXTS,
+  gateway: NO_RATE_TEXTS,
+  gatewayDevices: NO_RATE_TEXTS,
+  tenant: NO_RATE_TEXTS,
+};
+
 export interface FakeEdge {
   readonly clock: SteppedClock;
   readonly directory: DeviceDirectory;
@@ -42,6 +50,9 @@ export interface FakeEdge {
   readonly questions: DeviceQuestions;
   /** Sessions of MQTT; outlives a server over it. */
   readonly keptSessions: FakeSessions;
+  readonly rates: RateLimits;
+  /** How much everybody may send from now on. */
+  limit(settings: Partial<RateSettings>): void;
   /** By token: "token-a", "token-b" and "gateway" are there at first. */
   readonly devices: Map<string, AuthenticatedDevice>;
   /** Behind gateways, by name. */
@@ -79,6 +90,7 @@ export function createFakeEdge(): FakeEdge {
     ["gateway", { deviceId: GATEWAY, name: "Gateway", isGateway: true }],
   ]);
   const behind = new Map<string, AuthenticatedDevice>();
+  const edgeRates: { settings: RateSettings | undefined } = { settings: undefined };
   const records: TelemetryRecord[] = [];
   const claims: FakeEdge["claims"] = [];
   const provisionRequests: ProvisionRequest[] = [];
@@ -134,6 +146,8 @@ export function createFakeEdge(): FakeEdge {
     rpcs: createDeviceRpcs({ store: createEmptyRpcStore(), clock, log: silentLog }),
     questions: createDeviceQuestions(clock, [{ answer: answerEcho }]),
     keptSessions: createFakeSessions(),
+    rates: new RateLimits(clock, () => edgeRates.settings),
+    limit: (settings) => void (edgeRates.settings = { ...NO_LIMITS, ...settings }),
     directory: {
       findByAccessToken: findDevice,
       findByCertificate: findDevice,
