@@ -291,5 +291,12 @@ export const MIGRATIONS: readonly Migration[] = [
     "statements": [
       "CREATE TABLE \"mobile_session\" (\n\t\"user_id\" uuid NOT NULL,\n\t\"token\" text NOT NULL,\n\t\"token_ms\" bigint NOT NULL,\n\t\"saved_ms\" bigint NOT NULL,\n\tCONSTRAINT \"mobile_session_user_id_token_pk\" PRIMARY KEY(\"user_id\",\"token\")\n);"
     ]
+  },
+  {
+    "id": "0023_alarm-originators",
+    "hash": "80a6422bd5f34e71949ac3ff40d47f9f287aa18a5455f732379452004360b07d",
+    "statements": [
+      "CREATE VIEW \"alarm_originator\" AS (\n  select id, entity_type as type, tenant_id, case entity_type when 'CUSTOMER' then id else customer_id end as customer_id, name, label\n  from entity\n  union all select id, 'USER', tenant_id, customer_id, email, null::text from app_user\n  union all select id, 'EDGE', tenant_id, customer_id, name, label from edge\n  union all select id, 'TENANT', id, null::uuid, title, null::text from tenant);"
+    ]
   }
 ];

@@ -176,5 +176,12 @@ export const MIGRATIONS: readonly Migration[] = [
       "CREATE TABLE \"mqtt_session\" (\n\t\"device_id\" uuid PRIMARY KEY NOT NULL,\n\t\"device_name\" text NOT NULL,\n\t\"is_gateway\" boolean NOT NULL,\n\t\"client_id\" text NOT NULL,\n\t\"expiry_s\" bigint NOT NULL,\n\t\"filters\" json NOT NULL,\n\t\"unreleased\" json NOT NULL,\n\t\"sent_seq\" bigint NOT NULL,\n\t\"will_topic\" text,\n\t\"will_payload\" \"bytea\",\n\t\"will_delay_s\" bigint\n);",
       "ALTER TABLE \"mqtt_message\" ADD CONSTRAINT \"mqtt_message_device_id_mqtt_session_device_id_fk\" FOREIGN KEY (\"device_id\") REFERENCES \"public\".\"mqtt_session\"(\"device_id\") ON DELETE cascade ON UPDATE no action;"
     ]
+  },
+  {
+    "id": "0015_alarm-originators",
+    "hash": "2912b1b4103ce796e3c8eb0b74eef6772b2881891d84de9fe453d61701d8d85b",
+    "statements": [
+      "CREATE VIEW \"alarm_originator\" AS (\n  select id, entity_type as type, tenant_id, case entity_type when 'CUSTOMER' then id else customer_id end as customer_id, name, label\n  from entity\n  union all select id, 'USER', tenant_id, customer_id, email, null::text from app_user\n  union all select edge_id, 'EDGE', tenant_id, null::uuid, name, null::text from site where edge_id is not null\n  union all select tenant_id, 'TENANT', tenant_id, null::uuid, 'Tenant', null::text from site);"
+    ]
   }
 ];

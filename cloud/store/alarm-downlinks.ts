@@ -1,11 +1,14 @@
-import { isUuid } from "../../shared/core/ids.ts";
+import { sql, type SQL } from "drizzle-orm";
+import { isUuid, type Uuid } from "../../shared/core/ids.ts";
 import { type AlarmChange, type Change, type EntityRef } from "../../shared/entities/change.ts";
 import { loadAlarm, loadAlarmComment } from "../../shared/store/alarm-state.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { isAssigned } from "./assignment-store.ts";
 import type { EdgeEvent, EntityEvent } from "./edge-event.ts";
+import { signsIn } from "./edge-users.ts";
 
-// Downlinks about alarms. Their rows name the originator too: an edge gets the alarms of what is on it.
+// Downlinks about alarms. Their rows name the originator too: an edge gets the alarms of what is on it, its own, and those of its tenant
+// and of its users.
 
 export function alarmEvent(change: AlarmChange): EntityEvent {
   const { originator } = change;
@@ -18,7 +21,7 @@ export function alarmEvent(change: AlarmChange): EntityEvent {
   };
 }
 
-export function isAlarmEvent({ type }: EdgeEvent): boolean {
+export function isAlarmEvent({ type }: Pick<EdgeEvent, "type">): boolean {
   return type === "ALARM" || type === "ALARM_COMMENT";
 }
 
@@ -29,10 +32,29 @@ export async function loadAlarmChanges(db: Queryable, event: EdgeEvent): Promise
   if (originator === null) return [];
   if (action === "ALARM_DELETE") return [{ kind: "alarm-removed", entity: { type, id: entityId }, originator }];
   const [isWanted, changes] = await Promise.all([
-    isAssigned(db, { edgeId, entityId: originator.id }),
+    isOriginatorOn(db, edgeId, originator),
     type === "ALARM" ? loadAlarm(db, entityId) : loadAlarmComment(db, entityId),
   ]);
   return isWanted ? changes : [];
+}
+
+/** Whether alarms of this go to the edge, and may come from it. */
+export async function isOriginatorOn(db: Queryable, edgeId: Uuid, { type, id }: EntityRef): Promise<boolean> {
+  if (!isWithoutAssignment(type)) return isAssigned(db, { edgeId, entityId: id });
+  const rows = await db.execute(sql`
+    select from edge g where g.id = ${edgeId}::uuid and ${knowsOriginator(sql`${type}::text`, sql`${id}::uuid`)}`);
+  return rows.length > 0;
+}
+
+/** Originators that are on edges without being put there: the edge itself, its tenant, users who sign in on it. */
+export function isWithoutAssignment(type: string): boolean {
+  return type === "EDGE" || type === "TENANT" || type === "USER";
+}
+
+/** Whether the row `g` of `edge` is about an edge that knows such an originator. */
+export function knowsOriginator(type: SQL, id: SQL): SQL {
+  return sql`case ${type} when 'EDGE' then g.id = ${id} when 'TENANT' then g.tenant_id = ${id}
+    when 'USER' then exists (select from app_user u where u.id = ${id} and ${signsIn({ user: "u", edge: "g" })}) end`;
 }
 
 function originatorOf({ body }: EdgeEvent): EntityRef | null {

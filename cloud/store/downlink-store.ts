@@ -7,7 +7,7 @@ import { databaseError, sqlStateOf } from "../../shared/postgres/connect.ts";
 import { arrayParam } from "../../shared/store/array-param.ts";
 import { toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
 import type { Outcome, Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
-import { alarmEvent } from "./alarm-downlinks.ts";
+import { alarmEvent, isAlarmEvent, isWithoutAssignment, knowsOriginator } from "./alarm-downlinks.ts";
 import { type EdgeEventAction, type EntityEvent, type EdgeEvent } from "./edge-event.ts";
 import { addNeededBy, dropUnneeded, lockHolders, rankOfType, settleEdge } from "./edge-holdings.ts";
 import { readLinkNeeds } from "./link-needs.ts";
@@ -189,7 +189,21 @@ function followersOf(events: readonly EntityEvent[], excludeEdgeId: Uuid | undef
         as input (type, action, entity_id, body, subject_id, position)
     )
     select a.edge_id, c.type, c.action, c.entity_id, c.body, c.position
-    from change c join edge_assignment a on a.entity_id = c.subject_id where ${exclude}`;
+    from change c join edge_assignment a on a.entity_id = c.subject_id where ${exclude}
+    ${events.some(isOfUnassigned) ? ofUnassigned(exclude) : sql``}`;
+}
+
+function isOfUnassigned({ type, body }: EntityEvent): boolean {
+  const originatorType = body?.["originatorType"];
+  return isAlarmEvent({ type }) && typeof originatorType === "string" && isWithoutAssignment(originatorType);
+}
+
+/** The same for alarms of what is assigned to nobody. */
+function ofUnassigned(exclude: SQL): SQL {
+  const isKnown = knowsOriginator(sql`(c.body::json ->> 'originatorType')`, sql`c.subject_id`);
+  return sql`union all
+    select a.edge_id, c.type, c.action, c.entity_id, c.body, c.position
+    from change c cross join lateral (select g.id as edge_id from edge g where ${isKnown}) as a where ${exclude}`;
 }
 
 /** `item` gives edge_id, type, action, entity_id, body as text, position. Edges that are gone get nothing. */

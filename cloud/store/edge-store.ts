@@ -4,6 +4,7 @@ import { sha256Hex } from "../../shared/core/hash.ts";
 import { createUuid, type Uuid } from "../../shared/core/ids.ts";
 import { createToken } from "../../shared/core/random.ts";
 import type { Json } from "../../shared/entities/entity-record.ts";
+import { eraseOtherAlarmsOf } from "../../shared/store/alarm-store.ts";
 import { containsPattern, toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
 import { eraseRelationsOf } from "../../shared/store/relation-store.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
@@ -336,6 +337,7 @@ export async function deleteEdge(tx: Queryable, { clock }: Pick<StoreDeps, "cloc
   await tx.delete(deletedEdge).where(lt(deletedEdge.deletedMs, deletedMs - DELETED_KEPT_MS));
   await tx.insert(deletedEdge).values({ routingKey, secretHash, deletedMs }).onConflictDoNothing();
   await tx.delete(edge).where(eq(edge.id, key.id));
+  await eraseOtherAlarmsOf(tx, [key.id]);
   for (const table of [
     edgeAssignment,
     edgePastAssignment,

@@ -1,5 +1,17 @@
 import { sql } from "drizzle-orm";
-import { bigint, boolean, index, json, pgTable, primaryKey, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
+import {
+  bigint,
+  boolean,
+  index,
+  json,
+  pgTable,
+  pgView,
+  primaryKey,
+  text,
+  uniqueIndex,
+  uuid,
+} from "drizzle-orm/pg-core";
+import { alarmOriginatorColumns } from "../../shared/store/alarm-originator.ts";
 import { seqRanges } from "../../shared/store/seq-ranges.ts";
 
 // What only the cloud stores; the tables that both ends have are in shared/store/tables.ts.
@@ -27,6 +39,14 @@ export const tenantProfile = pgTable(
       .where(sql`${table.isDefault}`),
   ],
 );
+
+/** See shared/store/alarm-originator.ts. */
+export const alarmOriginator = pgView("alarm_originator", alarmOriginatorColumns).as(sql`
+  select id, entity_type as type, tenant_id, case entity_type when 'CUSTOMER' then id else customer_id end as customer_id, name, label
+  from entity
+  union all select id, 'USER', tenant_id, customer_id, email, null::text from app_user
+  union all select id, 'EDGE', tenant_id, customer_id, name, label from edge
+  union all select id, 'TENANT', id, null::uuid, title, null::text from tenant`);
 
 export const tenant = pgTable("tenant", {
   id: uuid("id").primaryKey(),

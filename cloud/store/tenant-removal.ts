@@ -18,9 +18,9 @@ const OWNERS = [
   },
   {
     column: "alarm_id",
-    ids: "select a.id from alarm a join entity e on e.id = a.originator_id where e.tenant_id = $tenant",
+    ids: "select a.id from alarm a join alarm_originator o on o.id = a.originator_id where o.tenant_id = $tenant",
   },
-  { column: "originator_id", ids: "select id from entity where tenant_id = $tenant" },
+  { column: "originator_id", ids: "select id from alarm_originator where tenant_id = $tenant" },
   { column: "user_id", ids: "select id from app_user where tenant_id = $tenant" },
   { column: "owner_id", ids: "select id from edge where tenant_id = $tenant union all select $tenant" },
   { column: "tenant_id", ids: "select $tenant" },

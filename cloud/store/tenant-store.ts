@@ -4,6 +4,7 @@ import { createUuid, NULL_UUID, type Uuid } from "../../shared/core/ids.ts";
 import type { Json } from "../../shared/entities/entity-record.ts";
 import { withoutNulls } from "../../shared/entities/fields.ts";
 import type { User } from "../../shared/entities/user.ts";
+import { alarmOriginator } from "../../shared/store/alarm-originator.ts";
 import { alarm } from "../../shared/store/alarm-tables.ts";
 import { containsPattern, toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
 import { ensureDefaultProfiles } from "../../shared/store/profile-store.ts";
@@ -231,8 +232,8 @@ export async function countOfTenant(db: Queryable, tenantId: Uuid): Promise<Read
     db
       .select({ count: count() })
       .from(alarm)
-      .innerJoin(entity, eq(entity.id, alarm.originatorId))
-      .where(eq(entity.tenantId, tenantId)),
+      .innerJoin(alarmOriginator, eq(alarmOriginator.id, alarm.originatorId))
+      .where(eq(alarmOriginator.tenantId, tenantId)),
   ]);
   return new Map([
     ...entities.map(({ type, count: number }) => [type, number] as const),

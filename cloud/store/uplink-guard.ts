@@ -5,6 +5,7 @@ import { isAssignableType } from "../../shared/entities/entity-kinds.ts";
 import type { ApplyResult } from "../../shared/store/apply-result.ts";
 import { entity } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
+import { isOriginatorOn, isWithoutAssignment } from "./alarm-downlinks.ts";
 import { isAssigned } from "./assignment-store.ts";
 import { isOnEdge } from "./relation-downlinks.ts";
 import { edgeEvent, edgeSync } from "./schema.ts";
@@ -19,7 +20,11 @@ export async function guardUplinkChange(
   change: Change,
 ): Promise<ApplyResult | null> {
   if (change.kind === "relation-saved") return guardRelation(tx, edgeId, change);
-  const { type, id } = subjectOf(change);
+  const subject = subjectOf(change);
+  const { type, id } = subject;
+  if ("originator" in change && isWithoutAssignment(type)) {
+    return (await isOriginatorOn(tx, edgeId, subject)) ? null : notAssigned(subject);
+  }
   const [stored] = await tx.select({ tenantId: entity.tenantId }).from(entity).where(eq(entity.id, id));
   // New, or gone already: applyChange says which.
   if (stored === undefined) return null;

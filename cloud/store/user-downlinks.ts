@@ -9,15 +9,14 @@ import { userSaved, type UserWork } from "../../shared/store/user-store.ts";
 import { recordEvents, type CloudUnitOfWork } from "./downlink-store.ts";
 import { type EdgeEvent } from "./edge-event.ts";
 import { eraseMobileSessions } from "./mobile-session-store.ts";
+import { signsIn } from "./edge-users.ts";
 import { edge } from "./schema.ts";
 
 // Who signs in on which edge: the administrators of its tenant, and the users of the customer that it is assigned to.
 
 /** About a row of app_user, named by `alias`. */
 export function signsInOn(edgeId: Uuid, alias: "e" | "app_user"): SQL {
-  const user = sql.raw(alias);
-  return sql`exists (select from edge d where d.id = ${edgeId}::uuid and d.tenant_id = ${user}.tenant_id
-    and (${user}.authority = 'TENANT_ADMIN' or ${user}.authority = 'CUSTOMER_USER' and d.customer_id = ${user}.customer_id))`;
+  return sql`exists (select from edge d where d.id = ${edgeId}::uuid and ${signsIn({ user: alias, edge: "d" })})`;
 }
 
 /** A row for every edge on which the user signs in. */

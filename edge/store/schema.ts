@@ -1,5 +1,6 @@
 import { sql } from "drizzle-orm";
-import { bigint, boolean, customType, integer, json, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import { bigint, boolean, customType, integer, json, pgTable, pgView, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import { alarmOriginatorColumns } from "../../shared/store/alarm-originator.ts";
 import { seqRanges } from "../../shared/store/seq-ranges.ts";
 
 // What only an edge stores; the tables that both ends have are in shared/store/tables.ts.
@@ -25,6 +26,14 @@ export const site = pgTable("site", {
   firstConfigSeq: sequence("first_config_seq").default(1),
   firstTelemetrySeq: sequence("first_telemetry_seq").default(1),
 });
+
+/** See shared/store/alarm-originator.ts. */
+export const alarmOriginator = pgView("alarm_originator", alarmOriginatorColumns).as(sql`
+  select id, entity_type as type, tenant_id, case entity_type when 'CUSTOMER' then id else customer_id end as customer_id, name, label
+  from entity
+  union all select id, 'USER', tenant_id, customer_id, email, null::text from app_user
+  union all select edge_id, 'EDGE', tenant_id, null::uuid, name, null::text from site where edge_id is not null
+  union all select tenant_id, 'TENANT', tenant_id, null::uuid, 'Tenant', null::text from site`);
 
 /**
  * The outbox: everything that is meant for the cloud, in commit order per lane, sequences without gaps.

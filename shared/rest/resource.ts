@@ -9,6 +9,7 @@ import { ENTITY_KINDS } from "../entities/entity-kinds.ts";
 import type { EntityRecord } from "../entities/entity-record.ts";
 import { isKindType, type EntityType } from "../entities/entity-types.ts";
 import { entityIdSchema, restId } from "../entities/fields.ts";
+import { findOriginator } from "../store/alarm-store.ts";
 import { findCustomers, getEntity, notFound } from "../store/entity-store.ts";
 import type { Queryable, UnitOfWork } from "../store/unit-of-work.ts";
 import type { Principal } from "./principal.ts";
@@ -44,16 +45,24 @@ export function isVisible({ authority, customerId }: Principal, record: EntityRe
 }
 
 /**
- * An entity that is named by kind and id, such as the originator of an alarm; for customer users their customer too.
+ * What alarms may be of, named by kind and id: an entity, a user, an edge, the tenant; for customer users their customer too, and of
+ * users they themselves.
  *
  * @throws AppError NOT_FOUND, also for what belongs to others
  */
-export async function readableRef(db: Queryable, principal: Principal, { type, id }: EntityRef): Promise<void> {
-  const { authority, customerId, tenantId } = principal;
-  if (type === "TENANT" && id === tenantId && authority === "TENANT_ADMIN") return;
+export async function readableRef(db: Queryable, principal: Principal, ref: EntityRef): Promise<void> {
+  const { authority, customerId, tenantId, userId } = principal;
+  const { type, id } = ref;
   if (type === "CUSTOMER" && id === customerId) return;
-  if (!isKindType(type)) throw new AppError("NOT_FOUND", "Requested item wasn't found!");
-  await readableEntity(db, principal, { type, id });
+  if (isKindType(type)) {
+    await readableEntity(db, principal, { type, id });
+    return;
+  }
+  const found = await findOriginator(db, ref, tenantId);
+  const isOwn = type === "USER" ? id === userId : type === "EDGE" && found?.customerId === customerId;
+  if (found === null || (authority !== "TENANT_ADMIN" && !(authority === "CUSTOMER_USER" && isOwn))) {
+    throw new AppError("NOT_FOUND", "Requested item wasn't found!");
+  }
 }
 
 /** For lists: a customer user sees its customer's entities only. */

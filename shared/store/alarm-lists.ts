@@ -4,10 +4,11 @@ import type { Uuid } from "../core/ids.ts";
 import type { AlarmInfo } from "../entities/alarm-form.ts";
 import { ALARM_SEVERITIES, type AlarmSeverity } from "../entities/alarm.ts";
 import type { EntityRef } from "../entities/change.ts";
+import { alarmOriginator } from "./alarm-originator.ts";
 import { alarmNotFound, findAlarm, toAlarm } from "./alarm-store.ts";
 import { alarm } from "./alarm-tables.ts";
 import { containsPattern, toPage, type Page, type PageRequest } from "./entity-store.ts";
-import { appUser, entity } from "./tables.ts";
+import { appUser } from "./tables.ts";
 import type { Queryable } from "./unit-of-work.ts";
 
 export interface AlarmFilter {
@@ -34,7 +35,11 @@ export async function listAlarms(db: Queryable, filter: AlarmFilter, page: PageR
       .orderBy(direction(order), direction(alarm.id))
       .limit(page.pageSize)
       .offset(page.pageSize * page.page),
-    db.select({ count: count() }).from(alarm).innerJoin(entity, eq(entity.id, alarm.originatorId)).where(where),
+    db
+      .select({ count: count() })
+      .from(alarm)
+      .innerJoin(alarmOriginator, eq(alarmOriginator.id, alarm.originatorId))
+      .where(where),
   ]);
   return toPage(rows.map(toInfo), totals[0]?.count ?? 0, page);
 }
@@ -56,7 +61,7 @@ export async function highestSeverity(db: Queryable, filter: AlarmFilter): Promi
   const rows = await db
     .selectDistinct({ severity: alarm.severity })
     .from(alarm)
-    .innerJoin(entity, eq(entity.id, alarm.originatorId))
+    .innerJoin(alarmOriginator, eq(alarmOriginator.id, alarm.originatorId))
     .where(conditionOf(filter));
   return ALARM_SEVERITIES.find((severity) => rows.some((row) => row.severity === severity)) ?? null;
 }
@@ -74,7 +79,7 @@ export async function listAlarmTypes(
     db
       .selectDistinct({ type: alarm.type })
       .from(alarm)
-      .innerJoin(entity, eq(entity.id, alarm.originatorId))
+      .innerJoin(alarmOriginator, eq(alarmOriginator.id, alarm.originatorId))
       .where(where)
       .orderBy(direction(alarm.type))
       .limit(page.pageSize)
@@ -82,7 +87,7 @@ export async function listAlarmTypes(
     db
       .select({ count: sql<number>`count(distinct ${alarm.type})`.mapWith(Number) })
       .from(alarm)
-      .innerJoin(entity, eq(entity.id, alarm.originatorId))
+      .innerJoin(alarmOriginator, eq(alarmOriginator.id, alarm.originatorId))
       .where(where),
   ]);
   return toPage(
@@ -93,12 +98,12 @@ export async function listAlarmTypes(
 }
 
 function selectInfos(db: Queryable) {
-  const { tenantId, customerId, name, label } = entity;
+  const { tenantId, customerId, name, label } = alarmOriginator;
   const { id, email, firstName, lastName } = appUser;
   return db
     .select({ row: alarm, tenantId, customerId, name, label, assignee: { id, email, firstName, lastName } })
     .from(alarm)
-    .innerJoin(entity, eq(entity.id, alarm.originatorId))
+    .innerJoin(alarmOriginator, eq(alarmOriginator.id, alarm.originatorId))
     .leftJoin(appUser, eq(appUser.id, alarm.assigneeId))
     .$dynamic();
 }
@@ -120,8 +125,8 @@ function toInfo({ row, tenantId, customerId, name, label, assignee }: InfoRow): 
 function conditionOf(filter: AlarmFilter): SQL | undefined {
   const { tenantId, customerId, isCleared, isAcknowledged, severities, types, assigneeId } = filter;
   return and(
-    eq(entity.tenantId, tenantId),
-    customerId === undefined ? undefined : eq(entity.customerId, customerId),
+    eq(alarmOriginator.tenantId, tenantId),
+    customerId === undefined ? undefined : eq(alarmOriginator.customerId, customerId),
     filter.entity === undefined ? undefined : isShownAt(filter.entity),
     isCleared === undefined ? undefined : isCleared ? gt(alarm.clearMs, 0) : eq(alarm.clearMs, 0),
     isAcknowledged === undefined ? undefined : isAcknowledged ? gt(alarm.ackMs, 0) : eq(alarm.ackMs, 0),
@@ -151,7 +156,10 @@ function isBelow(id: Uuid): SQL {
 
 /** Its own alarms and those that relations carry to it; as a customer those of what it owns, as a tenant those of what it owns or contains, when they are propagated so. */
 function isShownAt({ type, id }: EntityRef): SQL | undefined {
-  const isOwner = type === "TENANT" ? sql`${entity.customerId} is null` : eq(entity.customerId, id);
+  const isOwner =
+    type === "TENANT"
+      ? sql`(${alarmOriginator.customerId} is null or ${alarmOriginator.type} = 'CUSTOMER')`
+      : eq(alarmOriginator.customerId, id);
   return or(
     eq(alarm.originatorId, id),
     and(eq(alarm.propagate, true), isBelow(id)),
@@ -162,7 +170,7 @@ function isShownAt({ type, id }: EntityRef): SQL | undefined {
 
 function pageConditions(page: PageRequest): (SQL | undefined)[] {
   const search = searchPattern(page);
-  const columns = [alarm.type, alarm.severity, entity.name, entity.label];
+  const columns = [alarm.type, alarm.severity, alarmOriginator.name, alarmOriginator.label];
   return [
     search === undefined ? undefined : or(...columns.map((column) => ilike(column, search))),
     page.startTime === undefined ? undefined : gte(alarm.createdMs, page.startTime),
@@ -199,9 +207,9 @@ function sortColumn(property = "") {
       return sql`(case when ${alarm.clearMs} > 0 then 2 else 0 end + case when ${alarm.ackMs} > 0 then 1 else 0 end)`;
     case "originator":
     case "originatorName":
-      return entity.name;
+      return alarmOriginator.name;
     case "originatorLabel":
-      return entity.label;
+      return alarmOriginator.label;
     case "assignee":
       return sql`(select u.email from app_user u where u.id = ${alarm.assigneeId})`;
     default:

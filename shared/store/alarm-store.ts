@@ -4,6 +4,8 @@ import type { Uuid } from "../core/ids.ts";
 import { alarmBody, type Alarm, type AlarmRecord, type AlarmSeverity } from "../entities/alarm.ts";
 import type { AlarmAction, AlarmRemoved, AlarmSaved, EntityRef } from "../entities/change.ts";
 import type { Json } from "../entities/entity-record.ts";
+import { isKindType } from "../entities/entity-types.ts";
+import { alarmOriginator } from "./alarm-originator.ts";
 import { alarm, alarmComment, alarmFormerId } from "./alarm-tables.ts";
 import { entity } from "./tables.ts";
 import type { Queryable } from "./unit-of-work.ts";
@@ -17,12 +19,34 @@ const FORGOTTEN_AT_ONCE_MAX = 100;
 
 /** Held against other writers of its alarms and against deletion until the commit; false when it is not there. */
 export async function lockOriginator(tx: Queryable, originator: EntityRef, tenantId: Uuid): Promise<boolean> {
+  if (!isKindType(originator.type)) {
+    await lockAlarmsOf(tx, originator.id);
+    return (await findOriginator(tx, originator, tenantId)) !== null;
+  }
   const rows = await tx
     .select({ id: entity.id })
     .from(entity)
     .where(and(eq(entity.id, originator.id), eq(entity.entityType, originator.type), eq(entity.tenantId, tenantId)))
     .for("no key update");
   return rows.length > 0;
+}
+
+/** Users, edges and tenants have rows that others write for other reasons: what is locked is their alarms. */
+async function lockAlarmsOf(tx: Queryable, originatorId: Uuid): Promise<void> {
+  await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${`alarms ${originatorId}`}, 0))`);
+}
+
+/** What an alarm is of, or could be; null: it is not there, or another tenant's. */
+export async function findOriginator(
+  db: Queryable,
+  { type, id }: EntityRef,
+  tenantId: Uuid,
+): Promise<{ readonly customerId: Uuid | null } | null> {
+  const [row] = await db
+    .select({ customerId: alarmOriginator.customerId })
+    .from(alarmOriginator)
+    .where(and(eq(alarmOriginator.id, id), eq(alarmOriginator.type, type), eq(alarmOriginator.tenantId, tenantId)));
+  return row === undefined ? null : { customerId: row.customerId as Uuid | null }; // a uuid column
 }
 
 /** The alarm with this id, or that an alarm with this id has become. */
@@ -115,7 +139,15 @@ export async function eraseAlarm(tx: Queryable, record: AlarmRecord, nowMs: numb
   return { kind: "alarm-removed", entity: alarmRef(record.id), originator: record.originator };
 }
 
-/** Everything of an originator that goes. */
+/** Of users, edges and tenants that go. */
+export async function eraseOtherAlarmsOf(tx: Queryable, ids: readonly Uuid[]): Promise<void> {
+  for (const id of ids) {
+    await lockAlarmsOf(tx, id);
+    await eraseAlarmsOf(tx, id);
+  }
+}
+
+/** Everything of an originator that goes; its row is locked. */
 export async function eraseAlarmsOf(tx: Queryable, originatorId: Uuid): Promise<void> {
   const own = tx.select({ id: alarm.id }).from(alarm).where(eq(alarm.originatorId, originatorId));
   await tx.delete(alarmComment).where(inArray(alarmComment.alarmId, own));

@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm";
 import { bigint, boolean, index, json, pgTable, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 
-// Alarms and their comments, on both ends. Whose they are is said by the originator's row in `entity`.
+// Alarms and their comments, on both ends. Whose they are is said by their originator (alarm-originator.ts).
 
 const timeMs = (name: string) => bigint(name, { mode: "number" }).notNull();
 

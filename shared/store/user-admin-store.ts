@@ -2,6 +2,7 @@ import { and, asc, count, desc, eq, ilike, inArray, ne, or, sql, type SQL } from
 import { AppError } from "../core/errors.ts";
 import type { Uuid } from "../core/ids.ts";
 import type { Authority, User } from "../entities/user.ts";
+import { eraseOtherAlarmsOf } from "./alarm-store.ts";
 import { containsPattern, toPage, type Page, type PageRequest } from "./entity-store.ts";
 import { apiKey, appUser, userSettings } from "./tables.ts";
 import type { Queryable } from "./unit-of-work.ts";
@@ -74,12 +75,13 @@ async function keepOneAdmin(
   throw new AppError("INVALID_ARGUMENT", `At least one ${who} administrator must remain!`);
 }
 
-/** Their settings and API keys too. */
+/** Their settings, API keys and alarms too. */
 export async function eraseUsers(tx: Queryable, ids: readonly Uuid[]): Promise<void> {
   if (ids.length === 0) return;
   await tx.delete(apiKey).where(inArray(apiKey.userId, [...ids]));
   await tx.delete(userSettings).where(inArray(userSettings.userId, [...ids]));
   await tx.delete(appUser).where(inArray(appUser.id, [...ids]));
+  await eraseOtherAlarmsOf(tx, ids);
 }
 
 /** Every field that is given narrows. */

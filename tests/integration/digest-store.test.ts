@@ -10,6 +10,8 @@ import {
   repairDifferences,
 } from "../../cloud/store/reconcile-store.ts";
 import { createTenant } from "../../cloud/store/tenant-store.ts";
+import { guardUplinkChange } from "../../cloud/store/uplink-guard.ts";
+import { userEvents } from "../../cloud/store/user-downlinks.ts";
 import { answerDigest } from "../../edge/store/digest-answer.ts";
 import { applyDownlinks } from "../../edge/store/downlink-apply.ts";
 import { ensurePartitions } from "../../edge/store/outbox-partitions.ts";
@@ -22,6 +24,7 @@ import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
 import { systemClock as clock } from "../../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../../shared/runtime/system-random.ts";
 import { acknowledgeAlarm, saveAlarm } from "../../shared/store/alarm-edits.ts";
+import { alarmSaved, findAlarm } from "../../shared/store/alarm-store.ts";
 import { applyChange } from "../../shared/store/apply-change.ts";
 import { saveAttributes } from "../../shared/store/attribute-store.ts";
 import { saveDevice } from "../../shared/store/device-store.ts";
@@ -29,6 +32,7 @@ import { deleteEntity } from "../../shared/store/entity-store.ts";
 import { ensureInstance } from "../../shared/store/instance-store.ts";
 import { saveRelation } from "../../shared/store/relation-store.ts";
 import type { UnitOfWork } from "../../shared/store/unit-of-work.ts";
+import { createUser, findUser } from "../../shared/store/user-store.ts";
 import type { RoundCounts } from "../../shared/sync/digest-round.ts";
 import { encodeItems } from "../../shared/wire/changes-codec.ts";
 import { compress } from "../../shared/wire/compression.ts";
@@ -56,15 +60,18 @@ beforeAll(async () => {
   ({ tenantId } = await createTenant(cloud.db, deps, { adminEmail: "a@b.c", adminPasswordHash: "" }));
   // Users are compared in user-sync.test.ts.
   await cloud.sql`delete from app_user`;
-  const rest = { type: "default", label: null, routingKey: null, secret: null, expectedVersion: null };
-  const save = { ...rest, id: null, tenantId, name: "Edge", additionalInfo: null };
-  edgeId = (await saveEdge(cloud.db, deps, save)).edge.id;
+  edgeId = (await saveEdge(cloud.db, deps, edgeDraft())).edge.id;
   await openSite(edge.db);
   await ensurePartitions(edge.sql, "config", 1, 1);
   const site = { edgeId, tenantId, name: "Edge", type: "default", cloudId: createUuid(clock, random) };
   await saveSite(edge.db, { ...site, downlinkApplied: 0 });
 });
 afterAll(() => postgres[Symbol.asyncDispose]());
+
+const edgeDraft = () => {
+  const rest = { type: "default", label: null, routingKey: null, secret: null, expectedVersion: null };
+  return { ...rest, id: null, tenantId, name: "Edge", additionalInfo: null };
+};
 
 /** Commits, and keeps what is meant for the cloud instead of sending it. */
 const edgeWork: UnitOfWork = {
@@ -242,6 +249,38 @@ describe("alarms of an entity", () => {
     await edge.sql`update alarm set ack_ms = 0 where id = ${made.id}`;
     await expectRepaired();
   });
+});
+
+test("alarms of the edge, its tenant and its users go to the edge that knows them, and may come from there", async () => {
+  const user = { tenantId, customerId: null, email: "alarm@b.c", authority: "TENANT_ADMIN", passwordHash: "" } as const;
+  const { id: userId } = await createUser(cloud.db, deps, user);
+  await unitOfWork.runEvents(async (tx) => {
+    const stored = await findUser(tx, userId);
+    return { result: null, events: stored === null ? [] : await userEvents(tx, stored, "UPDATED") };
+  });
+  await deliver();
+  const stranger = createUuid(clock, random);
+  const known = [
+    { type: "EDGE", id: edgeId },
+    { type: "TENANT", id: tenantId },
+    { type: "USER", id: userId },
+  ];
+  for (const originator of known) {
+    const input = { originator, type: "Raised in the cloud", severity: "MAJOR" as const };
+    const raised = await unitOfWork.run((tx) => saveAlarm(tx, deps, { tenantId, actor: null, input }));
+    await unitOfWork.run((tx) => acknowledgeAlarm(tx, deps, { alarmId: raised.id, tenantId, actor: null }));
+    expect(await deliver()).toBe(3);
+    expect(await findAlarm(edge.db, raised.id)).toMatchObject({ originator, ackMs: expect.any(Number) as never });
+    const change = alarmSaved({ ...raised, formerIds: [] }, "ADDED");
+    expect(await guardUplinkChange(cloud.db, { edgeId, tenantId }, change)).toBeNull();
+    const foreign = { ...change, originator: { ...originator, id: stranger } };
+    expect(await guardUplinkChange(cloud.db, { edgeId, tenantId }, foreign)).toMatchObject({ code: "NOT_FOUND" });
+  }
+  const other = await saveEdge(cloud.db, deps, { ...edgeDraft(), name: "Another edge" });
+  const originator = { type: "EDGE", id: other.edge.id };
+  const input = { originator, type: "Not for this one", severity: "MAJOR" as const };
+  await unitOfWork.run((tx) => saveAlarm(tx, deps, { tenantId, actor: null, input }));
+  expect(await deliver()).toBe(0);
 });
 
 describe("relations between entities", () => {

@@ -339,3 +339,65 @@ test("what is done to alarms goes to the edges of the originator", async () => {
   ]);
   expect(events.data[0]?.entityId).toBe(alarm.id.id);
 });
+
+describe("alarms of what is no entity with a row of its own kind", () => {
+  const edgeOf = () => cloud.call<Alarm>("POST", "/api/edge", { name: `Edge ${(names += 1)}`, type: "default" });
+  const tenant = () => ({ entityType: "TENANT", id: cloud.first.tenantId });
+  const listOf = ({ entityType, id }: typeof device): Promise<Page<Alarm>> =>
+    cloud.call("GET", `/api/alarm/${entityType}/${id}?pageSize=10&page=0`);
+
+  test("are raised, listed, acknowledged and deleted for tenants, edges, users and customers", async () => {
+    const edge = await edgeOf();
+    const originators: readonly [typeof device, string | null][] = [
+      [tenant(), null],
+      [edge.id, String(edge["name"])],
+      [{ entityType: "USER", id: userId }, null],
+      [{ entityType: "CUSTOMER", id: customer.customerId }, null],
+    ];
+    for (const [originator, name] of originators) {
+      const made = await raise({ originator });
+      expect(await raise({ originator })).toMatchObject({ id: made.id });
+      const listed = (await listOf(originator)).data.find(({ id }) => id.id === made.id.id);
+      expect(listed).toMatchObject({ originator, tenantId: tenant() });
+      if (name !== null) expect(listed).toMatchObject({ originatorName: name });
+      expect(await cloud.call("POST", `/api/alarm/${made.id.id}/ack`)).toMatchObject({ status: "ACTIVE_ACK" });
+      const { token } = cloud.second;
+      expectError(await cloud.request("GET", `/api/alarm/${made.id.id}`, { token }), 404, 32);
+      const body = { originator, type: "Too hot", severity: "MAJOR" };
+      expectError(await cloud.request("POST", "/api/alarm", { body, token }), 404, 32);
+      expect(await cloud.call<boolean>("DELETE", `/api/alarm/${made.id.id}`)).toBe(true);
+    }
+  });
+
+  test("are seen by users of customers when they are of their customer, its edges or themselves", async () => {
+    const [own, other] = [await edgeOf(), await edgeOf()];
+    await cloud.call("POST", `/api/customer/${customer.customerId}/edge/${own.id.id}`);
+    const { token } = customer;
+    const me = (await cloud.request("GET", "/api/auth/user", { token })).json as unknown as Alarm;
+    const answers = await Promise.all(
+      [
+        own.id,
+        me.id,
+        { entityType: "CUSTOMER", id: customer.customerId },
+        other.id,
+        tenant(),
+        { entityType: "USER", id: userId },
+      ].map((originator) =>
+        cloud.request("POST", "/api/alarm", {
+          body: { originator, type: "Seen", severity: "MINOR" },
+          token,
+        }),
+      ),
+    );
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 404, 404, 404]);
+    const all = await cloud.request("GET", "/api/alarms?pageSize=100&page=0", { token });
+    expect((all.json as unknown as Page<Alarm>).data.filter(({ type }) => type === "Seen")).toHaveLength(3);
+  });
+
+  test("go with the edge or the user that they are of", async () => {
+    const edge = await edgeOf();
+    const made = await raise({ originator: edge.id });
+    await cloud.call("DELETE", `/api/edge/${edge.id.id}`);
+    expectError(await cloud.request("GET", `/api/alarm/${made.id.id}`), 404, 32);
+  });
+});
