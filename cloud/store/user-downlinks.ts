@@ -8,8 +8,8 @@ import { eraseUsers } from "../../shared/store/user-admin-store.ts";
 import { userSaved, type UserWork } from "../../shared/store/user-store.ts";
 import { recordEvents, type CloudUnitOfWork } from "./downlink-store.ts";
 import { type EdgeEvent } from "./edge-event.ts";
-import { eraseMobileSessions } from "./mobile-session-store.ts";
 import { signsIn } from "./edge-users.ts";
+import { eraseMobileSessions } from "./mobile-session-store.ts";
 import { edge } from "./schema.ts";
 
 // Who signs in on which edge: the administrators of its tenant, and the users of the customer that it is assigned to.

@@ -1,5 +1,16 @@
 import { sql } from "drizzle-orm";
-import { bigint, boolean, customType, integer, json, pgTable, pgView, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import {
+  bigint,
+  boolean,
+  customType,
+  integer,
+  json,
+  pgTable,
+  pgView,
+  primaryKey,
+  text,
+  uuid,
+} from "drizzle-orm/pg-core";
 import { alarmOriginatorColumns } from "../../shared/store/alarm-originator.ts";
 import { seqRanges } from "../../shared/store/seq-ranges.ts";
 

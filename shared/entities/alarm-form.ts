@@ -1,6 +1,7 @@
 import * as z from "zod";
 import type { Uuid } from "../core/ids.ts";
 import { ALARM_SEVERITIES, type Alarm } from "./alarm.ts";
+import type { EntityRef } from "./change.ts";
 import { entityIdSchema, idInput, jsonInput, nameInput, restCustomerId, restId } from "./fields.ts";
 import { refInput } from "./refs.ts";
 
@@ -89,6 +90,8 @@ export interface AlarmInfo {
   readonly customerId: Uuid | null;
   readonly originatorName: string;
   readonly originatorLabel: string | null;
+  /** The entity of a query at which it is shown: its originator, or one that it is propagated to. */
+  readonly shownAt: EntityRef;
   readonly assignee: {
     readonly id: Uuid;
     readonly email: string;

@@ -89,10 +89,20 @@ export const keySchema = z
   .meta({ id: "EntityKey" });
 
 const scalar = z.union([z.string().max(1_000), z.number(), z.boolean()]);
+
+/** Whose attribute a dynamic value is: of the entity that is looked at, or of who asks; inherited from user to customer to tenant. */
+const DYNAMIC_SOURCES = ["CURRENT_DEVICE", "CURRENT_USER", "CURRENT_CUSTOMER", "CURRENT_TENANT"] as const;
+
 const operand = z.object({
   defaultValue: scalar.nullish(),
   userValue: scalar.nullish(),
-  dynamicValue: z.unknown().optional(),
+  dynamicValue: z
+    .object({
+      sourceType: z.enum(DYNAMIC_SOURCES).nullish(),
+      sourceAttribute: z.string().max(255).nullish(),
+      inherit: z.boolean().nullish(),
+    })
+    .nullish(),
 });
 
 const plainPredicate = z.discriminatedUnion("type", [
@@ -110,47 +120,67 @@ const plainPredicate = z.discriminatedUnion("type", [
   z.object({ type: z.literal("BOOLEAN"), operation: z.enum(["EQUAL", "NOT_EQUAL"]), value: operand }),
 ]);
 
-const complexPredicate = z.object({
-  type: z.literal("COMPLEX"),
-  operation: z.enum(["AND", "OR"]),
-  predicates: z.array(plainPredicate).max(50),
-});
+export type PlainPredicate = z.output<typeof plainPredicate>;
 
-/** COMPLEX holds plain ones: what the UI of the convention makes. */
+export interface ComplexPredicate {
+  readonly type: "COMPLEX";
+  readonly operation: "AND" | "OR";
+  readonly predicates: readonly QueryPredicate[];
+}
+
+export type QueryPredicate = PlainPredicate | ComplexPredicate;
+
+/** How deep COMPLEX ones may lie in each other. */
+const PREDICATE_LEVELS_MAX = 5;
+
+function predicateOfLevels(levels: number): z.ZodType<QueryPredicate> {
+  let predicate: z.ZodType<QueryPredicate> = plainPredicate;
+  for (let level = 0; level < levels; level += 1) {
+    const complex = z.object({
+      type: z.literal("COMPLEX"),
+      operation: z.enum(["AND", "OR"]),
+      predicates: z.array(predicate).max(50),
+    });
+    predicate = z.discriminatedUnion("type", [...plainPredicate.options, complex]);
+  }
+  return predicate;
+}
+
 const keyFilterSchema = z
   .object({
     key: keySchema,
     valueType: z.string().max(64).nullish(),
-    predicate: z
-      .discriminatedUnion("type", [...plainPredicate.options, complexPredicate])
-      .nullish()
-      .meta({ description: "Absent: no condition" }),
+    predicate: predicateOfLevels(PREDICATE_LEVELS_MAX).nullish().meta({ description: "Absent: no condition" }),
   })
   .meta({ id: "KeyFilter" });
 
-const conditions = {
+export const entityConditions = {
   entityFilter: filterSchema,
   keyFilters: z.array(keyFilterSchema).max(50).nullish(),
   keyFiltersOperation: z.enum(["AND", "OR"]).nullish(),
 };
 
-export const entityCountQuery = z.object(conditions).meta({ id: "EntityCountQuery" });
+export const entityCountQuery = z.object(entityConditions).meta({ id: "EntityCountQuery" });
 
 const PAGE_SIZE_MAX = 1_024;
 
+export const pageFields = {
+  pageSize: z
+    .number()
+    .int()
+    .positive("Page size must be greater than zero")
+    .transform((size) => Math.min(size, PAGE_SIZE_MAX)),
+  page: z.number().int().nonnegative("Page must be positive integer"),
+  textSearch: z.string().max(255).nullish(),
+  dynamic: z.boolean().nullish(),
+};
+
 export const entityDataQuery = z
   .object({
-    ...conditions,
+    ...entityConditions,
     pageLink: z.object({
-      pageSize: z
-        .number()
-        .int()
-        .positive("Page size must be greater than zero")
-        .transform((size) => Math.min(size, PAGE_SIZE_MAX)),
-      page: z.number().int().nonnegative("Page must be positive integer"),
-      textSearch: z.string().max(255).nullish(),
+      ...pageFields,
       sortOrder: z.object({ key: keySchema, direction: z.enum(["ASC", "DESC"]).nullish() }).nullish(),
-      dynamic: z.boolean().nullish(),
     }),
     entityFields: z.array(keySchema).max(100).nullish(),
     latestValues: z.array(keySchema).max(200).nullish(),
@@ -160,7 +190,6 @@ export const entityDataQuery = z
 export type QueryFilter = z.output<typeof filterSchema>;
 export type QueryKey = z.output<typeof keySchema>;
 export type QueryKeyFilter = z.output<typeof keyFilterSchema>;
-export type QueryPredicate = z.output<typeof plainPredicate>;
 export type EntityCountQuery = z.output<typeof entityCountQuery>;
 export type EntityDataQuery = z.output<typeof entityDataQuery>;
 

@@ -2,6 +2,12 @@ import * as z from "zod";
 import { AppError } from "../core/errors.ts";
 import { parseUuid } from "../core/ids.ts";
 import { ALARM_STATUSES, alarmInfoSchema, alarmInfoToRest } from "../entities/alarm-form.ts";
+import {
+  ALARM_SEARCH_STATUSES,
+  statusFilter,
+  type AlarmSearchStatus,
+  type StatusFilter,
+} from "../entities/alarm-query.ts";
 import { ALARM_SEVERITIES } from "../entities/alarm.ts";
 import { entityIdSchema, pageSchema, restId } from "../entities/fields.ts";
 import { highestSeverity, listAlarms, listAlarmTypes, type AlarmFilter } from "../store/alarm-lists.ts";
@@ -10,9 +16,6 @@ import { readableRef, visibleTo, type ResourceDeps } from "./resource.ts";
 import { EVERY_ROLE, TENANT_ROLES, type Call, type RouteTable } from "./route.ts";
 
 const tag = "Alarms";
-
-const SEARCH_STATUSES = ["ANY", "ACTIVE", "CLEARED", "ACK", "UNACK"] as const;
-type SearchStatus = (typeof SEARCH_STATUSES)[number];
 
 const oneOf = <const T extends readonly [string, ...string[]]>(values: T, name: string) =>
   z.enum(values, {
@@ -34,19 +37,17 @@ function splitList(text: string): string[] {
 }
 
 const statusQuery = {
-  searchStatus: oneOf(SEARCH_STATUSES, "searchStatus").optional(),
+  searchStatus: oneOf(ALARM_SEARCH_STATUSES, "searchStatus").optional(),
   status: oneOf(ALARM_STATUSES, "status").optional(),
   assigneeId: z.string().optional(),
 };
 const listQuery = timePageQuery.extend({ ...statusQuery, fetchOriginator: booleanQuery.optional() });
 const listQueryV2 = timePageQuery.extend({
-  statusList: listOf(SEARCH_STATUSES, "statusList").optional(),
+  statusList: listOf(ALARM_SEARCH_STATUSES, "statusList").optional(),
   severityList: listOf(ALARM_SEVERITIES, "severityList").optional(),
   typeList: z.string().transform(splitList).optional(),
   assigneeId: z.string().optional(),
 });
-
-type StatusFilter = Pick<AlarmFilter, "isCleared" | "isAcknowledged">;
 
 /** Lists of alarms, of the tenant and of one entity, in the older and the newer form. */
 export function addAlarmListRoutes(routes: RouteTable, deps: ResourceDeps): void {
@@ -129,7 +130,7 @@ async function ofEntity(
 }
 
 function olderFilter(query: {
-  readonly searchStatus?: SearchStatus | undefined;
+  readonly searchStatus?: AlarmSearchStatus | undefined;
   readonly status?: (typeof ALARM_STATUSES)[number] | undefined;
   readonly assigneeId?: string | undefined;
 }): StatusFilter & Pick<AlarmFilter, "assigneeId"> {
@@ -152,15 +153,6 @@ function newerFilter(query: z.output<typeof listQueryV2>): Omit<AlarmFilter, "te
     severities: nonEmpty(severityList),
     types: nonEmpty(typeList),
     assigneeId: assigneeOf(query),
-  };
-}
-
-/** ACTIVE and CLEARED are one question, ACK and UNACK another; both answers to a question are none. */
-function statusFilter(wanted: readonly SearchStatus[]): StatusFilter {
-  const has = (status: SearchStatus): boolean => wanted.includes(status);
-  return {
-    isCleared: has("ACTIVE") === has("CLEARED") ? undefined : has("CLEARED"),
-    isAcknowledged: has("ACK") === has("UNACK") ? undefined : has("ACK"),
   };
 }
 

@@ -1,6 +1,8 @@
 import * as z from "zod";
+import { alarmCountQuery, alarmDataQuery, alarmDataSchema } from "../entities/alarm-query.ts";
 import { entityCountQuery, entityDataQuery, entityDataSchema } from "../entities/entity-query.ts";
 import { pageSchema } from "../entities/fields.ts";
+import { countAlarmsOf, findAlarmData, type AlarmQueryContext } from "../store/alarm-query.ts";
 import {
   countEntities,
   findEntityData,
@@ -11,9 +13,9 @@ import {
 import { booleanQuery } from "./pages.ts";
 import type { Principal } from "./principal.ts";
 import { visibleTo, type ResourceDeps } from "./resource.ts";
-import { EVERY_ROLE, type RouteTable } from "./route.ts";
+import { EVERY_ROLE, TENANT_ROLES, type RouteTable } from "./route.ts";
 
-export interface EntityQueryDeps extends Pick<ResourceDeps, "db"> {
+export interface EntityQueryDeps extends Pick<ResourceDeps, "clock" | "db"> {
   /** Kinds of entities that lie in tables of their own. @default none */
   readonly entitySources?: EntitySources;
   /** Resolves when the newest values of what was saved can be read. @default at once */
@@ -27,7 +29,16 @@ export function queryContext(
   { entitySources }: Pick<EntityQueryDeps, "entitySources">,
   principal: Principal,
 ): QueryContext {
-  return { scope: visibleTo(principal), sources: entitySources };
+  const { customerId, tenantId, userId } = principal;
+  return { scope: visibleTo(principal), sources: entitySources, asker: { customerId, tenantId, userId } };
+}
+
+/** What a caller may ask about alarms. */
+export function alarmContext(
+  deps: Pick<EntityQueryDeps, "clock" | "entitySources">,
+  principal: Principal,
+): AlarmQueryContext {
+  return { ...queryContext(deps, principal), nowMs: deps.clock.nowMs() };
 }
 
 /** Entities of any kind by type, name, relations and values. */
@@ -91,5 +102,34 @@ export function addEntityQueryRoutes(routes: RouteTable, deps: EntityQueryDeps):
         entityTypes: found.entityTypes,
       };
     },
+  );
+  addAlarmQueryRoutes(routes, deps);
+}
+
+/** Alarms of the entities that a query finds. */
+function addAlarmQueryRoutes(routes: RouteTable, deps: EntityQueryDeps): void {
+  const spec = { method: "post", tag, access: TENANT_ROLES } as const;
+  routes.add(
+    {
+      ...spec,
+      path: "/api/alarmsQuery/find",
+      summary: "A page of alarms of entities, with fields and newest values of these",
+      body: alarmDataQuery,
+      answer: pageSchema(alarmDataSchema),
+    },
+    async ({ body, principal }) => {
+      await deps.settleLatest?.();
+      return findAlarmData(deps.db, alarmContext(deps, principal), body);
+    },
+  );
+  routes.add(
+    {
+      ...spec,
+      path: "/api/alarmsQuery/count",
+      summary: "How many alarms there are",
+      body: alarmCountQuery,
+      answer: z.int(),
+    },
+    ({ body, principal }) => countAlarmsOf(deps.db, alarmContext(deps, principal), body),
   );
 }

@@ -17,6 +17,8 @@ export interface AlarmFilter {
   readonly customerId?: Uuid | undefined;
   /** Only alarms of this entity, and those that it gets by propagation. */
   readonly entity?: EntityRef | undefined;
+  /** Only alarms of these, and with `withPropagated` those that relations carry to one of them; `ids` is a query. */
+  readonly among?: { readonly ids: SQL; readonly withPropagated: boolean } | undefined;
   readonly isCleared?: boolean | undefined;
   readonly isAcknowledged?: boolean | undefined;
   readonly severities?: readonly AlarmSeverity[] | undefined;
@@ -30,7 +32,7 @@ export async function listAlarms(db: Queryable, filter: AlarmFilter, page: PageR
   const order = sortColumn(page.sortProperty);
   const direction = page.sortOrder === "DESC" ? desc : asc;
   const [rows, totals] = await Promise.all([
-    selectInfos(db)
+    selectInfos(db, filter.among)
       .where(where)
       .orderBy(direction(order), direction(alarm.id))
       .limit(page.pageSize)
@@ -42,6 +44,19 @@ export async function listAlarms(db: Queryable, filter: AlarmFilter, page: PageR
       .where(where),
   ]);
   return toPage(rows.map(toInfo), totals[0]?.count ?? 0, page);
+}
+
+export async function countAlarms(
+  db: Queryable,
+  filter: AlarmFilter,
+  times: Pick<PageRequest, "startTime" | "endTime">,
+): Promise<number> {
+  const [row] = await db
+    .select({ count: count() })
+    .from(alarm)
+    .innerJoin(alarmOriginator, eq(alarmOriginator.id, alarm.originatorId))
+    .where(and(conditionOf(filter), ...timeConditions(times)));
+  return row?.count ?? 0;
 }
 
 /** @throws AppError NOT_FOUND, also for one of another tenant or customer */
@@ -97,11 +112,19 @@ export async function listAlarmTypes(
   );
 }
 
-function selectInfos(db: Queryable) {
+function selectInfos(db: Queryable, among?: AlarmFilter["among"]) {
   const { tenantId, customerId, name, label } = alarmOriginator;
   const { id, email, firstName, lastName } = appUser;
   return db
-    .select({ row: alarm, tenantId, customerId, name, label, assignee: { id, email, firstName, lastName } })
+    .select({
+      row: alarm,
+      tenantId,
+      customerId,
+      name,
+      label,
+      assignee: { id, email, firstName, lastName },
+      shownAt: placeAmong(among),
+    })
     .from(alarm)
     .innerJoin(alarmOriginator, eq(alarmOriginator.id, alarm.originatorId))
     .leftJoin(appUser, eq(appUser.id, alarm.assigneeId))
@@ -110,9 +133,11 @@ function selectInfos(db: Queryable) {
 
 type InfoRow = Awaited<ReturnType<typeof selectInfos>>[number];
 
-function toInfo({ row, tenantId, customerId, name, label, assignee }: InfoRow): AlarmInfo {
+function toInfo({ row, tenantId, customerId, name, label, assignee, shownAt }: InfoRow): AlarmInfo {
+  const alarmOfRow = toAlarm(row);
   return {
-    alarm: toAlarm(row),
+    alarm: alarmOfRow,
+    shownAt: shownAt ?? alarmOfRow.originator,
     // Ids are uuid columns.
     tenantId: tenantId as Uuid,
     customerId: customerId as Uuid | null,
@@ -128,6 +153,7 @@ function conditionOf(filter: AlarmFilter): SQL | undefined {
     eq(alarmOriginator.tenantId, tenantId),
     customerId === undefined ? undefined : eq(alarmOriginator.customerId, customerId),
     filter.entity === undefined ? undefined : isShownAt(filter.entity),
+    filter.among === undefined ? undefined : isAmong(filter.among),
     isCleared === undefined ? undefined : isCleared ? gt(alarm.clearMs, 0) : eq(alarm.clearMs, 0),
     isAcknowledged === undefined ? undefined : isAcknowledged ? gt(alarm.ackMs, 0) : eq(alarm.ackMs, 0),
     severities === undefined ? undefined : inArray(alarm.severity, [...severities]),
@@ -139,19 +165,36 @@ function conditionOf(filter: AlarmFilter): SQL | undefined {
 /** How far alarms go up. */
 const PROPAGATION_LEVELS_MAX = 10;
 
-/** Whether relations of the types along which the alarm is propagated lead from this entity to its originator. */
-function isBelow(id: Uuid): SQL {
+/** What relations of the types along which the alarm is propagated lead from to its originator: `found` is a query of `above`. */
+function fromAbove(found: SQL): SQL {
   const types = alarm.propagateRelationTypes;
   const carries = sql`r.type_group = 'COMMON' and not r.is_removed and (json_array_length(${types}) = 0
     or r.type in (select json_array_elements_text(${types})))`;
-  return sql`exists (
-    with recursive above (id, level) as (
-      select r.from_id, 1 from relation r where r.to_id = ${alarm.originatorId} and ${carries}
+  return sql`(
+    with recursive above (id, type, level) as (
+      select r.from_id, r.from_type, 1 from relation r where r.to_id = ${alarm.originatorId} and ${carries}
       union
-      select r.from_id, a.level + 1 from above a join relation r on r.to_id = a.id
+      select r.from_id, r.from_type, a.level + 1 from above a join relation r on r.to_id = a.id
       where a.level < ${PROPAGATION_LEVELS_MAX} and ${carries}
     )
-    select from above where above.id = ${id})`;
+    ${found})`;
+}
+
+function isAmong({ ids, withPropagated }: NonNullable<AlarmFilter["among"]>): SQL | undefined {
+  const isOwn = sql`${alarm.originatorId} in ${ids}`;
+  if (!withPropagated) return isOwn;
+  return or(
+    isOwn,
+    and(eq(alarm.propagate, true), sql`exists ${fromAbove(sql`select from above where above.id in ${ids}`)}`),
+  );
+}
+
+/** Where an alarm that is none of the entities' own is shown: at the nearest of them. */
+function placeAmong(among: AlarmFilter["among"]): SQL<EntityRef | null> {
+  if (among?.withPropagated !== true) return sql`null`;
+  const nearest = sql`select json_build_object('type', above.type, 'id', above.id) from above
+    where above.id in ${among.ids} order by above.level, above.id limit 1`;
+  return sql`case when ${alarm.originatorId} in ${among.ids} then null else ${fromAbove(nearest)} end`;
 }
 
 /** Its own alarms and those that relations carry to it; as a customer those of what it owns, as a tenant those of what it owns or contains, when they are propagated so. */
@@ -162,7 +205,7 @@ function isShownAt({ type, id }: EntityRef): SQL | undefined {
       : eq(alarmOriginator.customerId, id);
   return or(
     eq(alarm.originatorId, id),
-    and(eq(alarm.propagate, true), isBelow(id)),
+    and(eq(alarm.propagate, true), sql`exists ${fromAbove(sql`select from above where above.id = ${id}`)}`),
     type === "TENANT" ? eq(alarm.propagateToTenant, true) : undefined,
     type === "TENANT" || type === "CUSTOMER" ? and(eq(alarm.propagateToOwner, true), isOwner) : undefined,
   );
@@ -173,8 +216,14 @@ function pageConditions(page: PageRequest): (SQL | undefined)[] {
   const columns = [alarm.type, alarm.severity, alarmOriginator.name, alarmOriginator.label];
   return [
     search === undefined ? undefined : or(...columns.map((column) => ilike(column, search))),
-    page.startTime === undefined ? undefined : gte(alarm.createdMs, page.startTime),
-    page.endTime === undefined ? undefined : lt(alarm.createdMs, page.endTime + 1),
+    ...timeConditions(page),
+  ];
+}
+
+function timeConditions({ endTime, startTime }: Pick<PageRequest, "startTime" | "endTime">): (SQL | undefined)[] {
+  return [
+    startTime === undefined ? undefined : gte(alarm.createdMs, startTime),
+    endTime === undefined ? undefined : lt(alarm.createdMs, endTime + 1),
   ];
 }
 

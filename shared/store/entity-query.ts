@@ -11,7 +11,7 @@ import {
 import { textOf } from "../entities/values.ts";
 import { arrayParam } from "./array-param.ts";
 import { containsPattern, toPage, type Page } from "./entity-store.ts";
-import { keyConditions, valueForms } from "./key-filters.ts";
+import { fieldText, keyConditions, valueForms, type Asker } from "./key-filters.ts";
 import { readAttributesOf, readLatestOf } from "./live-data.ts";
 import type { Queryable } from "./unit-of-work.ts";
 
@@ -30,6 +30,7 @@ export interface QueryScope {
 
 export interface QueryContext {
   readonly scope: QueryScope;
+  readonly asker: Asker;
   /** @default none */
   readonly sources?: EntitySources | undefined;
 }
@@ -47,10 +48,8 @@ export async function countEntities(db: Queryable, context: QueryContext, query:
 interface FoundRow extends Record<string, unknown> {
   id: Uuid;
   entity_type: string;
-  name: string;
-  subtype: string | null;
-  label: string | null;
-  created_ms: number;
+  /** JSON of the texts of the fields that were asked for, in their order. */
+  fields: string;
 }
 
 export async function findEntityData(
@@ -65,13 +64,16 @@ export async function findEntityData(
     search === null ? sql`true` : sql`lower(concat_ws(E'\\n', e.name, e.label, e.subtype)) like lower(${search}::text)`
   }`;
   const source = sourceOf(query.entityFilter, context);
+  const keys = [...(query.entityFields ?? []), ...(query.latestValues ?? [])];
+  const fieldKeys = [...new Set(keys.filter(({ type }) => type === "ENTITY_FIELD").map(({ key }) => key))];
+  const fields = sql`json_build_array(${sql.join(fieldKeys.map(fieldText), sql`, `)})::text`;
   const [rows, totals] = await Promise.all([
     db.execute<FoundRow>(sql`
-      select e.id, e.entity_type, e.name, e.subtype, e.label, e.created_ms from ${source} where ${where}
+      select e.id, e.entity_type, ${fields} as fields from ${source} where ${where}
       order by ${orderOf(query)} limit ${pageSize}::int offset ${pageSize * page}::bigint`),
     db.execute<{ count: number }>(sql`select count(*) as count from ${source} where ${where}`),
   ]);
-  const data = await readValues(db, rows, [...(query.entityFields ?? []), ...(query.latestValues ?? [])]);
+  const data = await readValues(db, rows, { keys, fieldKeys });
   return toPage(data, totals[0]?.count ?? 0, { page, pageSize });
 }
 
@@ -97,6 +99,11 @@ export async function findEntityKeys(
   return { timeseries, attribute, entityTypes: [...new Set(found.map((row) => row.entity_type))].toSorted() };
 }
 
+/** For other statements: a query of the ids of what the filter finds. */
+export function matchingIds(query: EntityCountQuery, context: QueryContext): SQL {
+  return sql`(select e.id from ${sourceOf(query.entityFilter, context)} where ${conditionsOf(query, context)})`;
+}
+
 const ENTITY_COLUMNS = sql`id, entity_type, tenant_id, customer_id, name, subtype, label, created_ms, body`;
 
 function sourceOf(filter: QueryFilter, { sources = {} }: QueryContext): SQL {
@@ -116,7 +123,7 @@ function conditionsOf({ entityFilter, keyFilters, keyFiltersOperation }: EntityC
       kindCondition(entityFilter),
       listCondition(entityFilter),
       relatedCondition(entityFilter, context.scope.tenantId),
-      keyConditions(keyFilters ?? [], keyFiltersOperation ?? "AND"),
+      keyConditions(keyFilters ?? [], { operation: keyFiltersOperation ?? "AND", asker: context.asker }),
     ],
     sql` and `,
   );
@@ -200,7 +207,11 @@ function orderOf({ pageLink: { sortOrder } }: EntityDataQuery): SQL {
   return sql`${number} ${direction}, ${words} ${direction}, e.id`;
 }
 
-async function readValues(db: Queryable, rows: readonly FoundRow[], keys: readonly QueryKey[]): Promise<EntityData[]> {
+async function readValues(
+  db: Queryable,
+  rows: readonly FoundRow[],
+  { keys, fieldKeys }: { readonly keys: readonly QueryKey[]; readonly fieldKeys: readonly string[] },
+): Promise<EntityData[]> {
   const ids = rows.map(({ id }) => id);
   const has = (test: (key: QueryKey) => boolean): boolean => ids.length > 0 && keys.some(test);
   const [latest, attributes] = await Promise.all([
@@ -218,31 +229,14 @@ async function readValues(db: Queryable, rows: readonly FoundRow[], keys: readon
   }
   return rows.map((row) => {
     const found: EntityData["latest"] = {};
+    const fields = JSON.parse(row.fields) as readonly (string | null)[]; // made by json_build_array
     for (const { key, type } of keys) {
       const value =
-        type === "ENTITY_FIELD" ? { ts: 0, value: fieldOf(row, key) } : values.get(`${type} ${row.id} ${key}`);
+        type === "ENTITY_FIELD"
+          ? { ts: 0, value: fields[fieldKeys.indexOf(key)] ?? "" }
+          : values.get(`${type} ${row.id} ${key}`);
       (found[type] ??= {})[key] = value ?? { ts: 0, value: "" };
     }
     return { entityId: { entityType: row.entity_type, id: row.id }, latest: found, timeseries: {}, aggLatest: {} };
   });
-}
-
-function fieldOf(row: FoundRow, key: string): string {
-  switch (key) {
-    case "name":
-    case "title":
-      return row.name;
-    case "type":
-      return row.subtype ?? "";
-    case "label":
-      return row.label ?? "";
-    case "createdTime":
-      return String(row.created_ms);
-    case "entityType":
-      return row.entity_type;
-    case "id":
-      return row.id;
-    default:
-      return "";
-  }
 }

@@ -1,7 +1,6 @@
 import { sql, type SQL } from "drizzle-orm";
-import type { QueryKey, QueryKeyFilter, QueryPredicate } from "../entities/entity-query.ts";
-import { arrayParam } from "./array-param.ts";
-import { containsPattern } from "./entity-store.ts";
+import type { Uuid } from "../core/ids.ts";
+import type { PlainPredicate, QueryKey, QueryKeyFilter, QueryPredicate } from "../entities/entity-query.ts";
 
 // Conditions on fields and values of entities, for rows `e` of entity-query.ts.
 
@@ -12,14 +11,36 @@ export interface ValueForms {
   readonly truth: SQL;
 }
 
+/** Who asks, for values that are theirs. */
+export interface Asker {
+  readonly tenantId: Uuid;
+  readonly customerId: Uuid | null;
+  readonly userId: Uuid | null;
+}
+
+const inBody = (key: string): SQL => sql`e.body ->> ${key}`;
+
 const TEXT_FIELDS: Readonly<Record<string, SQL>> = {
   name: sql`e.name`,
   title: sql`e.name`,
+  displayName: sql`coalesce(nullif(e.label, ''), e.name)`,
   type: sql`e.subtype`,
   label: sql`e.label`,
   entityType: sql`e.entity_type`,
   id: sql`e.id::text`,
+  ownerName: sql`(select o.name from alarm_originator o where o.id = coalesce(e.customer_id, e.tenant_id))`,
+  ownerType: sql`case when e.customer_id is null then 'TENANT' else 'CUSTOMER' end`,
+  additionalInfo: inBody("additionalInfo"),
+  // Of customers.
+  ...Object.fromEntries(
+    ["country", "state", "city", "address", "address2", "zip", "phone", "email"].map((key) => [key, inBody(key)]),
+  ),
 };
+
+/** The text of a field of the entity; null where it has none. */
+export function fieldText(key: string): SQL {
+  return key === "createdTime" ? sql`e.created_ms::text` : (TEXT_FIELDS[key] ?? sql`null::text`);
+}
 
 const SCOPES: Readonly<Record<string, string>> = {
   CLIENT_ATTRIBUTE: "CLIENT_SCOPE",
@@ -29,11 +50,14 @@ const SCOPES: Readonly<Record<string, string>> = {
 
 export function valueForms({ key, type }: QueryKey): ValueForms {
   if (type === "ENTITY_FIELD") {
-    if (key === "createdTime")
-      return { words: sql`e.created_ms::text`, number: sql`e.created_ms::numeric`, truth: sql`null::boolean` };
-    return { words: TEXT_FIELDS[key] ?? sql`null::text`, number: sql`null::numeric`, truth: sql`null::boolean` };
+    const number = key === "createdTime" ? sql`e.created_ms::numeric` : sql`null::numeric`;
+    return { words: fieldText(key), number, truth: sql`null::boolean` };
   }
-  const value = jsonValue({ key, type });
+  return jsonForms(jsonValue({ key, type }));
+}
+
+/** `value` gives one row at most, with the column `value`. */
+function jsonForms(value: SQL): ValueForms {
   const as = (kind: string, form: SQL): SQL => sql`(select ${form} from ${value} where jsonb_typeof(value) = ${kind})`;
   return {
     words: sql`(select value #>> '{}' from ${value})`,
@@ -53,19 +77,23 @@ function jsonValue({ key, type }: QueryKey): SQL {
 }
 
 /** Filters without a predicate are no condition. */
-export function keyConditions(filters: readonly QueryKeyFilter[], operation: "AND" | "OR"): SQL {
-  const conditions = filters.flatMap(({ key, predicate }) => {
-    if (predicate === null || predicate === undefined) return [];
-    const forms = valueForms(key);
-    if (predicate.type !== "COMPLEX") return [plainCondition(forms, predicate)];
-    return [
-      combine(
-        predicate.predicates.map((part) => plainCondition(forms, part)),
-        predicate.operation,
-      ),
-    ];
-  });
+export function keyConditions(
+  filters: readonly QueryKeyFilter[],
+  { operation, asker }: { readonly operation: "AND" | "OR"; readonly asker: Asker },
+): SQL {
+  const conditions = filters.flatMap(({ key, predicate }) =>
+    predicate === null || predicate === undefined ? [] : [conditionOf(valueForms(key), predicate, asker)],
+  );
   return combine(conditions, operation);
+}
+
+/** As deep as the schema lets predicates be. */
+function conditionOf(forms: ValueForms, predicate: QueryPredicate, asker: Asker): SQL {
+  if (predicate.type !== "COMPLEX") return plainCondition(forms, predicate, operandForms(predicate.value, asker));
+  return combine(
+    predicate.predicates.map((part) => conditionOf(forms, part, asker)),
+    predicate.operation,
+  );
 }
 
 function combine(conditions: readonly SQL[], operation: "AND" | "OR"): SQL {
@@ -73,18 +101,51 @@ function combine(conditions: readonly SQL[], operation: "AND" | "OR"): SQL {
   return sql`(${sql.join([...conditions], sql.raw(` ${operation.toLowerCase()} `))})`;
 }
 
-function plainCondition(forms: ValueForms, predicate: QueryPredicate): SQL {
-  const given = predicate.value.userValue ?? predicate.value.defaultValue;
+/** What a predicate compares with: the value that the user gave, else that of the attribute, else the default. */
+function operandForms({ defaultValue, dynamicValue, userValue }: PlainPredicate["value"], asker: Asker): ValueForms {
+  const given = userValue ?? defaultValue;
+  const number = given === null || given === undefined || given === "" ? Number.NaN : Number(given);
+  const literal: ValueForms = {
+    words: sql`${String(given ?? "")}::text`,
+    number: Number.isFinite(number) ? sql`${String(number)}::numeric` : sql`null::numeric`,
+    truth: sql`${given === true || given === "true"}::boolean`,
+  };
+  const key = dynamicValue?.sourceAttribute ?? "";
+  const owners = ownersOf(dynamicValue, asker);
+  if ((userValue !== null && userValue !== undefined) || key === "" || owners.length === 0) return literal;
+  const forms = owners.map((owner) =>
+    jsonForms(sql`(select a.value from attribute a
+      where a.entity_id = ${owner} and a.scope = 'SERVER_SCOPE' and a.key = ${key}) as given`),
+  );
+  const first = (form: keyof ValueForms): SQL =>
+    sql`coalesce(${sql.join(
+      [...forms, literal].map((one) => one[form]),
+      sql`, `,
+    )})`;
+  return { words: first("words"), number: first("number"), truth: first("truth") };
+}
+
+function ownersOf(dynamicValue: PlainPredicate["value"]["dynamicValue"], asker: Asker): SQL[] {
+  const chain = (["CURRENT_USER", "CURRENT_CUSTOMER", "CURRENT_TENANT"] as const).map((source) => ({
+    source,
+    id: { CURRENT_USER: asker.userId, CURRENT_CUSTOMER: asker.customerId, CURRENT_TENANT: asker.tenantId }[source],
+  }));
+  const source = dynamicValue?.sourceType;
+  if (source === "CURRENT_DEVICE") return [sql`e.id`];
+  const start = chain.findIndex((link) => link.source === source);
+  if (start === -1) return [];
+  const links = dynamicValue?.inherit === true ? chain.slice(start) : chain.slice(start, start + 1);
+  return links.flatMap(({ id }) => (id === null ? [] : [sql`${id}::uuid`]));
+}
+
+function plainCondition(forms: ValueForms, predicate: PlainPredicate, operand: ValueForms): SQL {
   switch (predicate.type) {
-    case "NUMERIC": {
-      const operator = NUMBER_OPERATORS[predicate.operation];
-      const number = Number(given);
-      return Number.isFinite(number) ? sql`${forms.number} ${operator} ${String(number)}::numeric` : sql`false`;
-    }
+    case "NUMERIC":
+      return sql`${forms.number} ${NUMBER_OPERATORS[predicate.operation]} ${operand.number}`;
     case "BOOLEAN":
-      return sql`${forms.truth} ${predicate.operation === "EQUAL" ? sql`=` : sql`<>`} ${given === true || given === "true"}::boolean`;
+      return sql`${forms.truth} ${predicate.operation === "EQUAL" ? sql`=` : sql`<>`} ${operand.truth}`;
     case "STRING":
-      return textCondition(forms.words, predicate, String(given ?? ""));
+      return textCondition(forms.words, predicate, operand.words);
     default:
       return predicate satisfies never;
   }
@@ -101,34 +162,31 @@ const NUMBER_OPERATORS = {
 
 function textCondition(
   words: SQL,
-  { ignoreCase, operation }: Extract<QueryPredicate, { type: "STRING" }>,
-  text: string,
+  { ignoreCase, operation }: Extract<PlainPredicate, { type: "STRING" }>,
+  text: SQL,
 ): SQL {
   const fold = (expression: SQL): SQL => (ignoreCase === true ? sql`lower(${expression})` : expression);
   const subject = fold(words);
-  const contains = containsPattern(text);
-  const wanted = (pattern: string): SQL => fold(sql`${pattern}::text`);
-  const list = (): SQL => {
-    const parts = text.split(",").map((part) => part.trim());
-    return arrayParam(ignoreCase === true ? parts.map((part) => part.toLowerCase()) : parts, "text");
-  };
+  const wanted = fold(text);
+  // A comma list.
+  const list = sql`regexp_split_to_array(btrim(${wanted}), '\\s*,\\s*')`;
   switch (operation) {
     case "EQUAL":
-      return sql`${subject} = ${wanted(text)}`;
+      return sql`${subject} = ${wanted}`;
     case "NOT_EQUAL":
-      return sql`${subject} <> ${wanted(text)}`;
+      return sql`${subject} <> ${wanted}`;
     case "STARTS_WITH":
-      return sql`${subject} like ${wanted(contains.slice(1))}`;
+      return sql`starts_with(${subject}, ${wanted})`;
     case "ENDS_WITH":
-      return sql`${subject} like ${wanted(contains.slice(0, -1))}`;
+      return sql`right(${subject}, length(${wanted})) = ${wanted}`;
     case "CONTAINS":
-      return sql`${subject} like ${wanted(contains)}`;
+      return sql`strpos(${subject}, ${wanted}) > 0`;
     case "NOT_CONTAINS":
-      return sql`${subject} not like ${wanted(contains)}`;
+      return sql`strpos(${subject}, ${wanted}) = 0`;
     case "IN":
-      return sql`${subject} = any (${list()})`;
+      return sql`${subject} = any (${list})`;
     case "NOT_IN":
-      return sql`${subject} <> all (${list()})`;
+      return sql`${subject} <> all (${list})`;
     default:
       return operation satisfies never;
   }

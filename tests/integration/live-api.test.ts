@@ -323,6 +323,34 @@ test("/api/ws ENTITY_COUNT tells a count, and each that follows", async () => {
   expect(await client.next()).toMatchObject({ cmdId: 5, count: 1 });
 });
 
+test("/api/ws ALARM_DATA and ALARM_COUNT tell alarms of entities, then what changes of them", async () => {
+  const { id } = await newDevice();
+  const originator = { entityType: "DEVICE", id };
+  const entityFilter = { type: "singleEntity", singleEntity: originator };
+  const client = await signedIn();
+  const query = { entityFilter, pageLink: { pageSize: 10, page: 0 } };
+  client.send({ cmds: [{ type: "ALARM_DATA", cmdId: 6, query }] });
+  const empty = { data: [], totalElements: 0 };
+  expect(await client.next()).toMatchObject({ cmdId: 6, cmdUpdateType: "ALARM_DATA", data: empty, update: null });
+  const alarm = { originator, type: "Watched", severity: "MAJOR" };
+  const raised = await cloud.call<{ id: { id: string } }>("POST", "/api/alarm", alarm);
+  cloud.clock.advance(1_001);
+  expect(await client.next()).toMatchObject({ cmdId: 6, data: { data: [{ id: raised.id, entityId: originator }] } });
+  await cloud.call("POST", `/api/alarm/${raised.id.id}/ack`);
+  cloud.clock.advance(1_001);
+  expect(await client.next()).toMatchObject({
+    cmdId: 6,
+    data: null,
+    update: [{ id: raised.id, status: "ACTIVE_ACK" }],
+  });
+  client.send({ cmds: [{ type: "ALARM_DATA_UNSUBSCRIBE", cmdId: 6 }] });
+  client.send({ cmds: [{ type: "ALARM_COUNT", cmdId: 8, query: { entityFilter, statusList: ["ACTIVE"] } }] });
+  expect(await client.next()).toMatchObject({ cmdId: 8, cmdUpdateType: "ALARM_COUNT_DATA", count: 1 });
+  await cloud.call("POST", `/api/alarm/${raised.id.id}/clear`);
+  cloud.clock.advance(1_001);
+  expect(await client.next()).toMatchObject({ cmdId: 8, count: 0 });
+});
+
 describe("/api/ws refuses", () => {
   test.each([
     ["{", "Failed to parse the payload", 2],

@@ -2,12 +2,14 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { addCustomerUser, startTestCloud, type TestCloud } from "../support/test-cloud.ts";
 
 let cloud: TestCloud;
+let customerId: string;
 let customerToken: string;
 const ids: Record<string, string> = {};
 
 beforeAll(async () => {
   cloud = await startTestCloud();
-  const { customerId, token } = await addCustomerUser(cloud);
+  const { customerId: id, token } = await addCustomerUser(cloud);
+  customerId = id;
   customerToken = token;
   const customer = { entityType: "CUSTOMER", id: customerId };
   const add = async (kind: string, body: Record<string, unknown>): Promise<void> => {
@@ -177,6 +179,46 @@ describe("POST /api/entitiesQuery/find filters by", () => {
     expect(await namesOf(DEVICES, { keyFilters: [complex] })).toEqual(["Pump 1", "Pump 2"]);
   });
 
+  test("conditions within each other, up to five levels", async () => {
+    const { predicate } = filter(level, "NUMERIC", "GREATER", 9.9);
+    const nest = (levels: number): object =>
+      levels === 0 ? predicate : { type: "COMPLEX", operation: "AND", predicates: [nest(levels - 1)] };
+    const nested = (levels: number) => ({
+      keyFilters: [{ key: level, valueType: "NUMERIC", predicate: nest(levels) }],
+    });
+    expect(await namesOf(DEVICES, nested(5))).toEqual(["Pump 2"]);
+    expect(namesOf(DEVICES, nested(6))).rejects.toThrow("400");
+  });
+
+  test("values that are attributes of the entity, of who asks, and of those above", async () => {
+    const path = `/api/plugins/telemetry/CUSTOMER/${customerId}/SERVER_SCOPE`;
+    await cloud.call("POST", path, { limit: 9, town: "Kyiv" });
+    const byAttribute = (type: string, key: object, dynamicValue: object, more: object = {}) => ({
+      keyFilters: [
+        {
+          key,
+          valueType: type,
+          predicate: {
+            type,
+            operation: type === "NUMERIC" ? "GREATER" : "EQUAL",
+            value: { defaultValue: type === "NUMERIC" ? 100 : "", dynamicValue, ...more },
+          },
+        },
+      ],
+    });
+    const ofCustomer = { sourceType: "CURRENT_CUSTOMER", sourceAttribute: "limit" };
+    const asCustomer = (...[type, key, value, more]: Parameters<typeof byAttribute>) =>
+      namesOf(DEVICES, byAttribute(type, key, value, more), customerToken);
+    expect(await asCustomer("NUMERIC", level, ofCustomer)).toEqual(["Pump 1"]);
+    expect(await asCustomer("NUMERIC", level, ofCustomer, { userValue: 9.5 })).toEqual([]);
+    expect(await namesOf(DEVICES, byAttribute("NUMERIC", level, ofCustomer))).toEqual([]);
+    const ofUser = { sourceType: "CURRENT_USER", sourceAttribute: "town" };
+    expect(await asCustomer("STRING", site, ofUser)).toEqual([]);
+    expect(await asCustomer("STRING", site, { ...ofUser, inherit: true })).toEqual(["Pump 1"]);
+    const ofEntity = { sourceType: "CURRENT_DEVICE", sourceAttribute: "site" };
+    expect(await namesOf(DEVICES, byAttribute("STRING", site, ofEntity))).toEqual(["Pump 1", "Pump 2"]);
+  });
+
   test("a text in name, label or type, in pages, sorted by a value: numbers, then texts", async () => {
     const pageLink = { pageSize: 2, page: 0, textSearch: "NORTH" };
     expect(await namesOf(DEVICES, { pageLink })).toEqual(["Pump 1"]);
@@ -186,6 +228,103 @@ describe("POST /api/entitiesQuery/find filters by", () => {
     expect(await namesOf(DEVICES, sorted(0, "ASC"))).toEqual(["Pump 1", "Pump 2"]);
     expect(await namesOf(DEVICES, sorted(1, "ASC"))).toEqual(["Valve 1"]);
     expect(await namesOf(DEVICES, sorted(0, "DESC"))).toEqual(["Pump 2", "Pump 1"]);
+  });
+});
+
+test("POST /api/entitiesQuery/find answers who owns an entity, and what customers are", async () => {
+  const keys = ["ownerName", "ownerType", "displayName"].map(field);
+  const { data } = await find(DEVICES, { entityFields: keys });
+  const fields = data.map(({ latest }) => keys.map(({ key }) => latest["ENTITY_FIELD"]?.[key]?.value));
+  expect(fields).toEqual([
+    ["Customer", "CUSTOMER", "North"],
+    ["Tenant", "TENANT", "Pump 2"],
+    ["Tenant", "TENANT", "Valve 1"],
+  ]);
+  await cloud.call("POST", "/api/customer", { title: "With address", city: "Lviv", phone: "1" });
+  const customers = { type: "entityName", entityType: "CUSTOMER", entityNameFilter: "With" };
+  const found = await find(customers, { entityFields: ["title", "city", "phone", "nothing"].map(field) });
+  expect(found.data[0]?.latest["ENTITY_FIELD"]).toEqual({
+    title: { ts: 0, value: "With address" },
+    city: { ts: 0, value: "Lviv" },
+    phone: { ts: 0, value: "1" },
+    nothing: { ts: 0, value: "" },
+  });
+});
+
+describe("POST /api/alarmsQuery", () => {
+  const alarmField = (key: string) => ({ type: "ALARM_FIELD", key });
+  const raise = async (name: string, type: string, more: object = {}) => {
+    const originator = { entityType: "DEVICE", id: ids[name] };
+    await cloud.call("POST", "/api/alarm", { originator, type, severity: "MAJOR", ...more });
+  };
+  const findAlarms = async (pageLink: object, more: object = {}, token?: string) => {
+    const body = {
+      entityFilter: DEVICES,
+      pageLink: { pageSize: 10, page: 0, sortOrder: { key: alarmField("type"), direction: "ASC" }, ...pageLink },
+      alarmFields: [alarmField("type")],
+      ...more,
+    };
+    const options = token === undefined ? { body } : { body, token };
+    const { json } = await cloud.request("POST", "/api/alarmsQuery/find", options);
+    return json as unknown as { data: { type: string; entityId: object; latest: object }[]; totalElements: number };
+  };
+  const typesOf = async (...args: Parameters<typeof findAlarms>) =>
+    (await findAlarms(...args)).data.map(({ type }) => type);
+  const count = (query: object) => cloud.call<number>("POST", "/api/alarmsQuery/count", query);
+
+  beforeAll(async () => {
+    await raise("Pump 1", "A hot pump", { severity: "CRITICAL" });
+    await raise("Pump 2", "B slow pump", { acknowledged: true });
+    await raise("Valve 1", "C open valve", { propagate: true, propagateRelationTypes: ["Feeds"] });
+  });
+
+  test("finds alarms of entities with their values, by state, severity, type, time and text", async () => {
+    const values = { entityFields: [field("name")], latestValues: [{ type: "TIME_SERIES", key: "level" }] };
+    const { data, totalElements } = await findAlarms({ pageSize: 1 }, values);
+    expect([data, totalElements]).toMatchObject([
+      [
+        {
+          type: "A hot pump",
+          originatorName: "Pump 1",
+          status: "ACTIVE_UNACK",
+          entityId: { entityType: "DEVICE", id: ids["Pump 1"] },
+          latest: {
+            ENTITY_FIELD: { name: { ts: 0, value: "Pump 1" } },
+            TIME_SERIES: { level: { ts: 1000, value: "9.5" } },
+          },
+        },
+      ],
+      3,
+    ]);
+    expect(await typesOf({ statusList: ["ACK"] })).toEqual(["B slow pump"]);
+    expect(await typesOf({ severityList: ["CRITICAL"] })).toEqual(["A hot pump"]);
+    expect(await typesOf({ typeList: ["C open valve"] })).toEqual(["C open valve"]);
+    expect(await typesOf({ textSearch: "PUMP" })).toEqual(["A hot pump", "B slow pump"]);
+    expect(await typesOf({ startTs: 1, endTs: 2 })).toEqual([]);
+    expect(await typesOf({ timeWindow: 600_000 })).toHaveLength(3);
+    expect(await typesOf({}, { entityFilter: { type: "deviceType", deviceTypes: ["valve"] } })).toEqual([
+      "C open valve",
+    ]);
+    expect(await typesOf({}, {}, customerToken)).toEqual(["A hot pump"]);
+    expect(await typesOf({}, {}, cloud.second.token)).toEqual([]);
+  });
+
+  test("finds what is propagated to the entities, where it is shown", async () => {
+    const onPump = {
+      entityFilter: { type: "singleEntity", singleEntity: { entityType: "DEVICE", id: ids["Pump 1"] } },
+    };
+    expect(await typesOf({}, onPump)).toEqual(["A hot pump"]);
+    const { data } = await findAlarms({ searchPropagatedAlarms: true }, onPump);
+    expect(data.map(({ type, entityId }) => [type, entityId])).toEqual([
+      ["A hot pump", { entityType: "DEVICE", id: ids["Pump 1"] }],
+      ["C open valve", { entityType: "DEVICE", id: ids["Pump 1"] }],
+    ]);
+  });
+
+  test("counts", async () => {
+    expect(await count({})).toBe(3);
+    expect(await count({ entityFilter: DEVICES, statusList: ["UNACK"] })).toBe(2);
+    expect(await count({ severityList: ["MINOR"] })).toBe(0);
   });
 });
 

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { isUuid, type Uuid } from "../../core/ids.ts";
+import { alarmCountQuery, alarmDataQuery } from "../../entities/alarm-query.ts";
 import { entityCountQuery, entityDataQuery, keySchema } from "../../entities/entity-query.ts";
 import { AGGREGATIONS, CALENDAR_INTERVALS } from "../../store/telemetry-history.ts";
 
@@ -57,6 +58,8 @@ export const commandSchemas = {
     historyCmd: z.object({ keys: seriesKeys, startTs: number, endTs: number, ...range }).nullish(),
   }),
   ENTITY_COUNT: z.object({ cmdId, query: entityCountQuery }),
+  ALARM_DATA: z.object({ cmdId, query: alarmDataQuery }),
+  ALARM_COUNT: z.object({ cmdId, query: alarmCountQuery }),
 } as const;
 
 export type CommandType = keyof typeof commandSchemas;
@@ -74,6 +77,10 @@ const LEGACY_LISTS = {
   entityDataUnsubscribeCmds: "ENTITY_DATA_UNSUBSCRIBE",
   entityCountCmds: "ENTITY_COUNT",
   entityCountUnsubscribeCmds: "ENTITY_COUNT_UNSUBSCRIBE",
+  alarmDataCmds: "ALARM_DATA",
+  alarmDataUnsubscribeCmds: "ALARM_DATA_UNSUBSCRIBE",
+  alarmCountCmds: "ALARM_COUNT",
+  alarmCountUnsubscribeCmds: "ALARM_COUNT_UNSUBSCRIBE",
 } as const;
 
 const messageSchema = z.object({
@@ -86,6 +93,10 @@ const messageSchema = z.object({
   entityDataUnsubscribeCmds: legacyList,
   entityCountCmds: legacyList,
   entityCountUnsubscribeCmds: legacyList,
+  alarmDataCmds: legacyList,
+  alarmDataUnsubscribeCmds: legacyList,
+  alarmCountCmds: legacyList,
+  alarmCountUnsubscribeCmds: legacyList,
 });
 
 export type AnyCommand = z.output<typeof anyCommand>;

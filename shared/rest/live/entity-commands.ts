@@ -11,6 +11,7 @@ import type { CommandContext, CommandHandler, EntitySubscription } from "./comma
 import { commandSchemas, type Command } from "./commands.ts";
 import type { News } from "./data-watch.ts";
 import type { LiveSession } from "./live-session.ts";
+import { tellRepeated } from "./repeated.ts";
 import { Sent } from "./sent.ts";
 import { readSince, toHistory, type Series } from "./series.ts";
 
@@ -173,37 +174,16 @@ function latestOf(news: News, keys: readonly QueryKey[], sent: Sent): EntityData
   return Object.keys(found).length === 0 ? null : found;
 }
 
-const entityCount: CommandHandler = async (context, session, given) => {
+const entityCount: CommandHandler = (context, session, given) => {
   const { cmdId, query } = validate(commandSchemas.ENTITY_COUNT, given);
   const { deps } = context;
-  const count = (): Promise<number> => countEntities(deps.db, queryContext(deps, session.principal), query);
-  const first = await count();
-  const stop = new AbortController();
-  const end = (): void => stop.abort(new AppError("CANCELLED", "The subscription ended"));
-  // Each count is one of what the caller may see then.
-  session.subscribe(cmdId, { stop: end, refresh: () => Promise.resolve() });
-  session.send(countText(cmdId, first));
-  void recount(context, { count, first, signal: stop.signal, tell: (now) => session.send(countText(cmdId, now)) });
+  return tellRepeated(context, session, {
+    cmdId,
+    everyMs: COUNT_EVERY_MS,
+    read: () => countEntities(deps.db, queryContext(deps, session.principal), query),
+    toText: (count, before) => (count === before ? null : countText(cmdId, count)),
+  });
 };
-
-interface Recount {
-  readonly count: () => Promise<number>;
-  readonly first: number;
-  readonly tell: (count: number) => void;
-  readonly signal: AbortSignal;
-}
-
-async function recount({ deps }: CommandContext, { count, first, signal, tell }: Recount): Promise<void> {
-  let told = first;
-  while (!signal.aborted) {
-    await deps.clock.sleep(COUNT_EVERY_MS, signal).catch(() => undefined);
-    if (signal.aborted) return;
-    // A database that is away for a moment changes nothing.
-    const now = await count().catch(() => told);
-    if (now !== told) tell(now);
-    told = now;
-  }
-}
 
 const unsubscribe: CommandHandler = ({ queries }, session, { cmdId }) => {
   queries.get(session)?.delete(cmdId);

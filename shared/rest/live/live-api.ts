@@ -4,6 +4,7 @@ import type { SocketOpener } from "../../core/server-socket.ts";
 import type { EntityRef } from "../../entities/change.ts";
 import { readAttributesOf, readLatestOf } from "../../store/live-data.ts";
 import { authenticationFailed } from "../principal.ts";
+import { alarmCommands } from "./alarm-commands.ts";
 import type { CommandContext, CommandHandler, LiveDeps } from "./command-context.ts";
 import type { AnyCommand, ClientMessage } from "./commands.ts";
 import { createDataWatch, type DataWatch } from "./data-watch.ts";
@@ -29,7 +30,7 @@ const RECHECK_EVERY_MS = 60_000;
 const GOING_AWAY = 1001;
 const TRY_LATER = 1013;
 
-const HANDLERS: Readonly<Record<string, CommandHandler>> = { ...seriesCommands, ...entityCommands };
+const HANDLERS: Readonly<Record<string, CommandHandler>> = { ...seriesCommands, ...entityCommands, ...alarmCommands };
 
 export function createLiveApi(deps: LiveDeps): LiveApi {
   const { clock, log, metrics } = deps;
