@@ -4,12 +4,13 @@ import type { Uuid } from "../../shared/core/ids.ts";
 import { createToken } from "../../shared/core/random.ts";
 import type { Change } from "../../shared/entities/change.ts";
 import type { Log } from "../../shared/observe/log.ts";
-import { orDatabaseError } from "../../shared/postgres/connect.ts";
+import { databaseError, orDatabaseError } from "../../shared/postgres/connect.ts";
 import type { BlobStore } from "../../shared/store/blob-store.ts";
 import { createBlobStore, hasBlob } from "../../shared/store/blob-store.ts";
 import { contentNamedBy } from "../../shared/store/blob-upload.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
+import { createRejection } from "../../shared/sync/rejections.ts";
 import type { OutgoingBatch } from "../../shared/sync/sender.ts";
 import type { LoadRequest } from "../../shared/sync/session-driver.ts";
 import type { EncodableItem } from "../../shared/wire/changes-codec.ts";
@@ -18,7 +19,7 @@ import { compress } from "../../shared/wire/compression.ts";
 import { takeOutLarge } from "../../shared/wire/large-changes.ts";
 import { redeemClaimCode } from "../store/claim-store.ts";
 import { loadEntityChanges } from "../store/downlink-source.ts";
-import { readDownlinks, runTransaction } from "../store/downlink-store.ts";
+import { readDownlinks, runTransaction, type DownlinkRow } from "../store/downlink-store.ts";
 import { isDeletedEdge, noteRefusal } from "../store/edge-report-store.ts";
 import { findEdgeByCredentials, openSession, settleDownlinks } from "../store/edge-session-store.ts";
 import { completeRound, readCloudDigest, readSyncRequests, repairDifferences } from "../store/reconcile-store.ts";
@@ -26,6 +27,7 @@ import { applyUplink } from "../store/uplink-apply.ts";
 import { createRepeatFilter } from "./repeat-filter.ts";
 import type { EdgeCaller, LoadedDownlinks, SessionStore } from "./service.ts";
 import type { SessionEnds } from "./session-ends.ts";
+import { UnreadableDownlinks } from "./unreadable-downlinks.ts";
 
 /** Rows whose entities are read side by side. */
 const LOADS_AT_ONCE = 8;
@@ -65,6 +67,7 @@ export function createSessionStore(deps: SessionStoreDeps): SessionStore {
     );
   // Hashing something for unknown keys too keeps the answer's time from telling which keys exist.
   const nobody = createToken(deps.random, 20);
+  const unreadable = new UnreadableDownlinks();
   const blobsOf = (ownerId: Uuid): BlobStore => createBlobStore(deps, { ownerId, bytesMax: deps.blobBytesMax });
   return {
     authenticate: async (routingKey, secret) => {
@@ -94,7 +97,7 @@ export function createSessionStore(deps: SessionStoreDeps): SessionStore {
       return applied.rejections;
     },
     readDownlinks: (caller, request) =>
-      orDatabaseError(readDownlinkBatch({ ...deps, blobs: blobsOf(caller.tenantId) }, caller, request)),
+      orDatabaseError(readDownlinkBatch({ ...deps, unreadable, blobs: blobsOf(caller.tenantId) }, caller, request)),
     blobs: ({ edgeId, tenantId }) => {
       const received = blobsOf(edgeId);
       const made = blobsOf(tenantId);
@@ -112,17 +115,26 @@ export function createSessionStore(deps: SessionStoreDeps): SessionStore {
       return repaired.found;
     },
     completeRound: (edgeId, result) => orDatabaseError(completeRound(db, edgeId, { ...result, nowMs: clock.nowMs() })),
-    settleDownlinks: (edgeId, session, seq, rejections) =>
-      orDatabaseError(settleDownlinks(db, { edgeId, session, seq, rejections, nowMs: clock.nowMs() })),
+    settleDownlinks: async (edgeId, session, seq, refused) => {
+      const rejections = [...refused, ...unreadable.passed(edgeId, seq)];
+      await orDatabaseError(settleDownlinks(db, { edgeId, session, seq, rejections, nowMs: clock.nowMs() }));
+      unreadable.settle(edgeId, seq);
+    },
   };
+}
+
+interface DownlinkReader extends Pick<SessionStoreDeps, "db" | "sendDb" | "clock" | "log" | "cloudVersion"> {
+  readonly blobs: BlobStore;
+  readonly unreadable: UnreadableDownlinks;
 }
 
 /** Rows name entities; what is sent is their state of now, which never is older than the row. */
 async function readDownlinkBatch(
-  { db, sendDb, blobs, clock }: Pick<SessionStoreDeps, "db" | "sendDb" | "clock"> & { readonly blobs: BlobStore },
+  reader: DownlinkReader,
   caller: EdgeCaller,
   request: LoadRequest,
 ): Promise<LoadedDownlinks> {
+  const { blobs, clock, db, sendDb } = reader;
   const limit = Math.min(request.itemsMax, DOWNLINK_ROWS_MAX);
   const rows = await readDownlinks(sendDb, caller.edgeId, { afterSeq: request.afterSeq, limit });
   const [first] = rows;
@@ -139,7 +151,7 @@ async function readDownlinkBatch(
   const bytesMax = Math.min(request.bytesMax, request.frameBytesMax) * COMPRESSION_RATIO;
   for (let next = 0; next < rows.length && bytes <= bytesMax && named.length === 0; next += LOADS_AT_ONCE) {
     const part = rows.slice(next, next + LOADS_AT_ONCE);
-    const loaded = await Promise.all(part.map((row) => loadEntityChanges(sendDb, row, nowMs)));
+    const loaded = await Promise.all(part.map((row) => loadRow(reader, row, nowMs)));
     for (const [index, read] of loaded.entries()) {
       const row = part[index];
       // A repair says all, so that the edge knows what is not said.
@@ -171,6 +183,27 @@ async function readDownlinkBatch(
   };
   const drained = rows.length < limit && items.length === rows.length;
   return { batches: [batch], drained, roundRequest: null };
+}
+
+/** Nothing for an entity that can't be read, whatever the reason: the others don't wait for it. */
+async function loadRow(
+  { cloudVersion, log, sendDb, unreadable }: DownlinkReader,
+  row: DownlinkRow,
+  nowMs: number,
+): Promise<readonly Change[]> {
+  const { edgeId, entityId, seq, type } = row;
+  try {
+    const changes = await loadEntityChanges(sendDb, row, nowMs);
+    unreadable.forget(edgeId, seq);
+    return changes;
+  } catch (thrown) {
+    const error = databaseError(thrown);
+    if (error.retryable) throw error;
+    log.error("A downlink can't be read; the edge goes on without it", { edgeId, seq, type, entityId, error });
+    const text = `The cloud can't read it: ${error.message}`;
+    unreadable.note(edgeId, createRejection(seq, { code: "ITEM_UNREADABLE", text }, cloudVersion));
+    return [];
+  }
 }
 
 /** Files of entities: they go ahead of the record that names them. One that is not here is refused by the edge. */

@@ -2,7 +2,8 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { startReplica, type Replica } from "../../cloud/replica.ts";
 import { startRpcServer } from "../../cloud/runtime/rpc-server.ts";
 import { assignEntity } from "../../cloud/store/assignment-store.ts";
-import { createCloudUnitOfWork, type CloudUnitOfWork } from "../../cloud/store/downlink-store.ts";
+import { replayFailed } from "../../cloud/store/downlink-replay.ts";
+import { createCloudUnitOfWork, listDownlinks, type CloudUnitOfWork } from "../../cloud/store/downlink-store.ts";
 import { hashEdgeSecret, rotateEdgeSecret, saveEdge } from "../../cloud/store/edge-store.ts";
 import { endSessionsOfOldSecrets } from "../../cloud/store/secret-grace.ts";
 import { createTenant } from "../../cloud/store/tenant-store.ts";
@@ -23,8 +24,9 @@ import { systemClock as clock } from "../../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../../shared/runtime/system-random.ts";
 import { saveDevice } from "../../shared/store/device-store.ts";
 import { openDb } from "../../shared/store/open-db.ts";
-import type { Frame } from "../../shared/sync/frames.ts";
-import { compress } from "../../shared/wire/compression.ts";
+import { lastSeqOf, type Frame } from "../../shared/sync/frames.ts";
+import { decodeItems } from "../../shared/wire/changes-codec.ts";
+import { compress, decompress } from "../../shared/wire/compression.ts";
 import { encodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
 import { startTestPostgres, type TestDatabase, type TestPostgres } from "../support/postgres.ts";
 import { waitFor, within } from "../support/wait-for.ts";
@@ -171,6 +173,51 @@ test("a session hears of downlinks that were committed at another replica", asyn
   const assignment = { edgeId: edge.edgeId, tenantId, type: "DEVICE", entityId: id } as const;
   await two.unitOfWork.runEvents((tx) => assignEntity(tx, assignment, { nowMs: clock.nowMs() }));
   expect(await caller.next("batch")).toMatchObject({ lane: "downlink", firstSeq: 1, count: 2 });
+});
+
+test("an entity that can't be read holds up none of the others, is listed as failed, and goes down when it is replayed", async () => {
+  await using one = await startTestReplica();
+  const edge = await newEdge();
+  const { edgeId } = edge;
+  const ids: Uuid[] = [];
+  for (const name of ["Before", "Spoiled", "After"]) {
+    const { id } = await one.unitOfWork.run((tx) => saveDevice(tx, deps, { tenantId, input: { name } }));
+    const assignment = { edgeId, tenantId, type: "DEVICE", entityId: id } as const;
+    await one.unitOfWork.runEvents((tx) => assignEntity(tx, assignment, { nowMs: clock.nowMs() }));
+    ids.push(id);
+  }
+  const [, spoiled] = ids;
+  const { sql } = database;
+  const [was] = await sql<{ at: number }[]>`select created_ms as at from entity where id = ${spoiled ?? ""}`;
+  await sql`update entity set created_ms = 9223372036854775807 where id = ${spoiled ?? ""}`;
+
+  await using caller = await call(edge, one);
+  const seen: string[] = [];
+  let acked = 0;
+  const takeBatch = async (): Promise<void> => {
+    const batch = await caller.next("batch");
+    if (batch.type !== "batch") return;
+    for (const { changes } of decodeItems(decompress(batch), batch.count))
+      seen.push(...changes.filter(({ kind }) => kind === "entity-saved").map(({ entity }) => entity.id));
+    acked = lastSeqOf(batch);
+    caller.send({ type: "ack", lane: "downlink", seq: acked, rejections: [] });
+  };
+  while (!seen.includes(ids[2] ?? "")) await takeBatch();
+  expect(seen).toContain(ids[0] ?? "");
+  expect(seen).not.toContain(spoiled ?? "");
+  const list = async () =>
+    (
+      await listDownlinks(database.db, { edgeId, sentSeq: acked, ackedSeq: acked }, { page: 0, pageSize: 100 })
+    ).data.filter(({ entityId }) => entityId === spoiled);
+  const failed = await waitFor("the downlink to fail", async () => {
+    const [row] = await list();
+    return row?.state === "failed" ? row : undefined;
+  });
+  expect(failed.reason).toContain("9223372036854775807");
+
+  await sql`update entity set created_ms = ${was?.at ?? 0} where id = ${spoiled ?? ""}`;
+  await replayFailed(one.unitOfWork, { edgeId, seq: failed.seq });
+  while (!seen.includes(spoiled ?? "")) await takeBatch();
 });
 
 test("a session ends when another replica says that its edge was deleted", async () => {
