@@ -183,5 +183,12 @@ export const MIGRATIONS: readonly Migration[] = [
     "statements": [
       "CREATE VIEW \"alarm_originator\" AS (\n  select id, entity_type as type, tenant_id, case entity_type when 'CUSTOMER' then id else customer_id end as customer_id, name, label\n  from entity\n  union all select id, 'USER', tenant_id, customer_id, email, null::text from app_user\n  union all select edge_id, 'EDGE', tenant_id, null::uuid, name, null::text from site where edge_id is not null\n  union all select tenant_id, 'TENANT', tenant_id, null::uuid, 'Tenant', null::text from site);"
     ]
+  },
+  {
+    "id": "0016_announced-packages",
+    "hash": "098b03fd93ccc1686ae745501c30dfdea5608bcd99c74f796777b9c66fe55a10",
+    "statements": [
+      "CREATE TABLE \"announced_package\" (\n\t\"device_id\" uuid NOT NULL,\n\t\"type\" text NOT NULL,\n\t\"package_id\" uuid NOT NULL,\n\t\"package_version\" bigint NOT NULL,\n\tCONSTRAINT \"announced_package_device_id_type_pk\" PRIMARY KEY(\"device_id\",\"type\")\n);"
+    ]
   }
 ];

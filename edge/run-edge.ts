@@ -49,12 +49,14 @@ import { listenTcp, type TcpServer } from "./runtime/tcp-server.ts";
 import { runBlobUpkeep } from "./store/blob-upkeep.ts";
 import { createCloudEvents, readOutboxState } from "./store/cloud-event-list.ts";
 import { createDeviceData } from "./store/device-data.ts";
+import { createDevicePackages } from "./store/device-packages.ts";
 import { createDeviceRpcStore } from "./store/device-rpc-store.ts";
 import type { EdgeStores } from "./store/edge-stores.ts";
 import { EDGE_CONTENTS, openEdgeStores } from "./store/edge-stores.ts";
 import { ensureLocalAdmin } from "./store/first-start.ts";
 import { createGatewayDevices } from "./store/gateway-devices.ts";
 import { createMqttSessions } from "./store/mqtt-sessions.ts";
+import { createPackageAnnouncer } from "./store/package-announcer.ts";
 import { createProvisioning } from "./store/provisioning.ts";
 import { openRateSettings } from "./store/rate-settings.ts";
 import { createLinkStore } from "./sync/link-store.ts";
@@ -114,6 +116,8 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
   link = createCloudLink({ config, stores, log, metrics, onChange: () => monitor.wake() });
 
   const devices = { ...(await createDeviceDeps(stores, watch, log)), log };
+  const packages = createPackageAnnouncer({ ...stores, clock, log });
+  stack.defer(stores.registry.watchChanges((changes) => packages.note(changes)));
   const mqtt = createMqttServer(devices);
   const sources = createStatusSources({
     config,
@@ -171,6 +175,7 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
       },
       blobUpkeep: (signal) => runBlobUpkeep({ sql: stores.sql, clock, log }, signal),
       mqtt: (signal) => mqtt.run(signal),
+      packages: (signal) => packages.run(signal),
       rpcs: (signal) => devices.rpcs.run(signal),
       coap: (signal) => (coap === null ? untilAborted(signal) : coap.run(signal)),
       liveData: (signal) => api.live.run(signal),
@@ -226,6 +231,7 @@ async function createDeviceDeps(stores: EdgeStores, watch: DiskWatch | null, log
     clock,
     data,
     directory: { ...registry, ...createGatewayDevices({ ...stores, clock, random }) },
+    packages: createDevicePackages(stores),
     provisioning: createProvisioning({ ...stores, clock, random }),
     events: registry,
     errors,

@@ -19,6 +19,7 @@ export interface CoapAnswer {
 }
 
 const JSON_FORMAT = 50;
+const BYTES_FORMAT = 42;
 /** Of a text that tells why. */
 const DIAGNOSTIC_LENGTH_MAX = 200;
 
@@ -28,6 +29,10 @@ export function emptyAnswer(code: AnswerCode): CoapAnswer {
 
 export function jsonAnswer(text: string, code: AnswerCode = CODE.content): CoapAnswer {
   return { code, body: Buffer.from(text), contentFormat: JSON_FORMAT };
+}
+
+export function bytesAnswer(body: CoapBody): CoapAnswer {
+  return { code: CODE.content, body, contentFormat: BYTES_FORMAT };
 }
 
 /** With a text for people. */

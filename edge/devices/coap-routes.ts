@@ -1,10 +1,11 @@
 import { Buffer } from "node:buffer";
 import type { Clock } from "../../shared/core/clock.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
+import { OTA_PREFIXES, type OtaType } from "../../shared/entities/ota-package.ts";
 import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import { joinValues } from "../../shared/entities/values.ts";
 import { readClaim } from "./claim-messages.ts";
-import { type CoapAnswer, emptyAnswer, jsonAnswer } from "./coap-answers.ts";
+import { type CoapAnswer, bytesAnswer, emptyAnswer, jsonAnswer } from "./coap-answers.ts";
 import { CODE } from "./coap-codes.ts";
 import type { Observable, Watcher } from "./coap-observers.ts";
 import {
@@ -15,7 +16,8 @@ import {
   readClientAttributes,
   TelemetryIntake,
 } from "./device-session.ts";
-import type { AuthenticatedDevice, DeviceData, DeviceEvents, DeviceProvisioning } from "./ports.ts";
+import { findPackagePart } from "./package-part.ts";
+import type { AuthenticatedDevice, DeviceData, DeviceEvents, DevicePackages, DeviceProvisioning } from "./ports.ts";
 import { provisionAnswerText, readProvisionRequest } from "./provision-messages.ts";
 import { checkTelemetryRate, type RateLimits } from "./rate-limits.ts";
 import type { ServerTimes } from "./server-times.ts";
@@ -41,6 +43,7 @@ export interface CoapRoute {
 export interface CoapRouteDeps {
   readonly clock: Clock;
   readonly data: DeviceData;
+  readonly packages: DevicePackages;
   readonly events: DeviceEvents;
   /** Shared with the other protocols of the edge. */
   readonly times: ServerTimes;
@@ -49,7 +52,13 @@ export interface CoapRouteDeps {
 
 /** Everything that a device does with its token; a line for each. */
 export function createCoapRoutes(deps: CoapRouteDeps): readonly CoapRoute[] {
-  return [telemetryRoute(deps), attributesRoute(deps), claimRoute(deps)];
+  return [
+    telemetryRoute(deps),
+    attributesRoute(deps),
+    claimRoute(deps),
+    packageRoute(deps, "FIRMWARE"),
+    packageRoute(deps, "SOFTWARE"),
+  ];
 }
 
 function telemetryRoute({ clock, data, rates, times }: CoapRouteDeps): CoapRoute {
@@ -95,6 +104,18 @@ function claimRoute({ data }: CoapRouteDeps): CoapRoute {
     post: async ({ deviceId }, { body }) => {
       await data.openClaim(deviceId, readClaim(textOf(body)));
       return emptyAnswer(CODE.created);
+    },
+  };
+}
+
+/** All of a package, or the part that is asked for, in blocks. */
+function packageRoute({ packages }: CoapRouteDeps, type: OtaType): CoapRoute {
+  return {
+    path: `${OTA_PREFIXES[type]}/:token`,
+    get: async (device, { query }) => {
+      const asked = Object.fromEntries(query);
+      const { found, offset, bytes } = await findPackagePart(packages, device, { type, query: asked });
+      return bytesAnswer({ bytes, read: (at, bytesMax) => found.read(offset + at, Math.min(bytesMax, bytes - at)) });
     },
   };
 }

@@ -3,6 +3,7 @@ import { AppError } from "../../shared/core/errors.ts";
 import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import { attributeAnswerText, attributeRequest, readClientAttributes, TelemetryIntake } from "./device-session.ts";
 import { addOnboardingRoutes } from "./http-onboarding.ts";
+import { addPackageRoutes } from "./http-packages.ts";
 import {
   createDeviceRoutes,
   deviceDeleted,
@@ -28,6 +29,7 @@ export function createDeviceHttpApi(deps: DeviceHttpDeps, options: DeviceHttpOpt
   addDataRoutes(routes, deps);
   addUpdatesRoute(routes, deps, options);
   addOnboardingRoutes(routes, deps);
+  addPackageRoutes(routes, deps);
   addRpcRoutes(routes, deps, options);
   const { api } = routes;
   api.all("*", () => errorResponse(new AppError("NOT_FOUND", "There is no such route of the device API")));

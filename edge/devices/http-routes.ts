@@ -3,7 +3,14 @@ import type { Clock } from "../../shared/core/clock.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import type { DeviceErrors } from "./device-errors.ts";
 import { type BodyLimits, createBodyReader, type ReadBody } from "./http-body.ts";
-import type { AuthenticatedDevice, DeviceData, DeviceDirectory, DeviceEvents, DeviceProvisioning } from "./ports.ts";
+import type {
+  AuthenticatedDevice,
+  DeviceData,
+  DeviceDirectory,
+  DeviceEvents,
+  DevicePackages,
+  DeviceProvisioning,
+} from "./ports.ts";
 import type { RateLimits } from "./rate-limits.ts";
 import type { DeviceQuestions, DeviceRpcs } from "./rpc-ports.ts";
 import type { ServerTimes } from "./server-times.ts";
@@ -17,6 +24,7 @@ export interface DeviceHttpDeps {
   readonly data: DeviceData;
   readonly events: DeviceEvents;
   readonly provisioning: DeviceProvisioning;
+  readonly packages: DevicePackages;
   readonly errors: DeviceErrors;
   readonly rpcs: DeviceRpcs;
   readonly questions: DeviceQuestions;

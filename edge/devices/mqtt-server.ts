@@ -11,7 +11,14 @@ import { createMqttCounters, DEFAULT_MQTT_LIMITS, type MqttCounters, type MqttLi
 import type { ConnectRefusal } from "./mqtt-reasons.ts";
 import { allMqttTopics } from "./mqtt-topics/list.ts";
 import { publishWill } from "./mqtt-wills.ts";
-import type { AuthenticatedDevice, DeviceData, DeviceDirectory, DeviceEvent, DeviceEvents } from "./ports.ts";
+import type {
+  AuthenticatedDevice,
+  DeviceData,
+  DeviceDirectory,
+  DeviceEvent,
+  DeviceEvents,
+  DevicePackages,
+} from "./ports.ts";
 import type { RateLimits } from "./rate-limits.ts";
 import type { ServerTimes } from "./server-times.ts";
 
@@ -21,6 +28,7 @@ export interface MqttServerDeps {
   readonly directory: DeviceDirectory;
   readonly data: DeviceData;
   readonly events: DeviceEvents;
+  readonly packages: DevicePackages;
   readonly errors: DeviceErrors;
   /** Shared with the other protocols of the edge. */
   readonly times: ServerTimes;

@@ -1,6 +1,7 @@
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { AttributeEntry } from "../../shared/entities/attributes.ts";
 import type { CredentialsType, MqttLogin } from "../../shared/entities/device-credentials.ts";
+import type { OtaType } from "../../shared/entities/ota-package.ts";
 import type { CanonicalJson, TelemetryRecord } from "../../shared/entities/telemetry.ts";
 
 // What the device protocols (MQTT, HTTP, later CoAP) need of the rest of the edge.
@@ -42,6 +43,22 @@ export interface ClaimRequest {
   /** May be empty. */
   readonly secretKey: string;
   readonly durationMs: number;
+}
+
+/** Firmware and software that devices are to run. */
+export interface DevicePackages {
+  /** The file of the device's package, else that of its profile's; null: none, or one that is elsewhere. */
+  find(deviceId: Uuid, type: OtaType): Promise<DevicePackage | null>;
+}
+
+export interface DevicePackage {
+  readonly title: string;
+  readonly version: string;
+  readonly fileName: string;
+  readonly contentType: string;
+  readonly bytes: number;
+  /** At least one byte from `offset` on, at most `bytesMax`; none behind the end. */
+  read(offset: number, bytesMax: number): Promise<Uint8Array>;
 }
 
 /** Makes devices known that nobody has entered. */

@@ -19,6 +19,8 @@ export interface DeviceRegistry extends Omit<DeviceDirectory, "openBehind">, Dev
   subscribeProfiles(listener: () => void): void;
   /** Changes were committed, by whomever. */
   publish(changes: readonly Change[]): void;
+  /** `listener` sees all that is published. @returns the function that ends it */
+  watchChanges(listener: (changes: readonly Change[]) => void): () => void;
 }
 
 /** Credentials as the database has them. */
@@ -32,6 +34,7 @@ interface Known {
 export function createDeviceRegistry(db: Queryable): DeviceRegistry {
   const known = new KnownCredentials(db);
   const listeners = new Set<(event: DeviceEvent) => void>();
+  const watchers = new Set<(changes: readonly Change[]) => void>();
   const rpcListeners: ((rpc: RpcSaved) => void)[] = [];
   const profileListeners: (() => void)[] = [];
   return {
@@ -55,7 +58,12 @@ export function createDeviceRegistry(db: Queryable): DeviceRegistry {
     },
     subscribeRpcs: (listener) => void rpcListeners.push(listener),
     subscribeProfiles: (listener) => void profileListeners.push(listener),
+    watchChanges: (listener) => {
+      watchers.add(listener);
+      return () => watchers.delete(listener);
+    },
     publish: (changes) => {
+      for (const watcher of watchers) watcher(changes);
       if (changes.some(({ entity }) => entity.type === "DEVICE_PROFILE")) {
         for (const listener of profileListeners) listener();
       }

@@ -183,3 +183,16 @@ export const mqttMessage = pgTable(
   },
   (table) => [primaryKey({ columns: [table.deviceId, table.seq] })],
 );
+
+/** The packages that devices were told of, so that each is told once, and what was told is taken back. */
+export const announcedPackage = pgTable(
+  "announced_package",
+  {
+    deviceId: uuid("device_id").notNull(),
+    /** FIRMWARE or SOFTWARE. */
+    type: text("type").notNull(),
+    packageId: uuid("package_id").notNull(),
+    packageVersion: sequence("package_version"),
+  },
+  (table) => [primaryKey({ columns: [table.deviceId, table.type] })],
+);

@@ -135,6 +135,36 @@ export function otaPackageToRest(record: EntityRecord): z.input<typeof otaPackag
   };
 }
 
+/** By which names devices know a type of package. */
+export const OTA_PREFIXES: Readonly<Record<OtaType, "fw" | "sw">> = { FIRMWARE: "fw", SOFTWARE: "sw" };
+
+const OTA_ATTRIBUTES = ["title", "version", "tag", "size", "checksum", "checksum_algorithm", "url"] as const;
+
+/** Every shared attribute that tells a device of a package of this type. */
+export function otaAttributeKeys(type: OtaType): readonly string[] {
+  return OTA_ATTRIBUTES.map((name) => `${OTA_PREFIXES[type]}_${name}`);
+}
+
+/** What a device is told of the package: `fw_title`, `fw_version`, … */
+export function otaAttributes(record: EntityRecord): { readonly [key: string]: string | number } {
+  const { checksum, checksumAlgorithm, dataSize, tag, url, version } = bodyOf(record);
+  const values: Readonly<Record<(typeof OTA_ATTRIBUTES)[number], string | number | undefined>> = {
+    title: record.name,
+    version,
+    tag,
+    url,
+    size: dataSize,
+    checksum,
+    checksum_algorithm: checksumAlgorithm,
+  };
+  const prefix = OTA_PREFIXES[otaType(record)];
+  const known = OTA_ATTRIBUTES.flatMap((name): [string, string | number][] => {
+    const value = values[name];
+    return value === undefined ? [] : [[`${prefix}_${name}`, value]];
+  });
+  return Object.fromEntries(known);
+}
+
 /** Keys of the body that come with the file. */
 export const OTA_FILE_KEYS = [
   "fileName",

@@ -231,6 +231,32 @@ describe("blocks", () => {
   });
 });
 
+describe("GET of a package", () => {
+  const file = Uint8Array.from({ length: 2500 }, (_, at) => at % 251);
+  async function load(path: string, size = 1024): Promise<Uint8Array> {
+    const parts: Uint8Array[] = [];
+    for (let number = 0; ; number += 1) {
+      const block = blockOption(OPTION.block2, { number, hasMore: false, size });
+      const part = await bed.ask({ path, options: number === 0 ? [] : [block] });
+      expect(part.code).toBe(0x45);
+      parts.push(part.payload);
+      if (readBlock(part, OPTION.block2)?.hasMore !== true) return Buffer.concat(parts);
+    }
+  }
+  test("answers all of it, or one part, in blocks", async () => {
+    bed.edge.files.set("FIRMWARE", file);
+    expect(Buffer.from(file).equals(await load("fw/token-a"))).toBe(true);
+    expect(Buffer.from(file.subarray(1500)).equals(await load("fw/token-a?size=1500&chunk=1"))).toBe(true);
+  });
+  test("answers 4.04 without one, 4.00 for another one, 4.01 without a token", async () => {
+    expect(shown(await bed.ask({ path: "sw/token-a" }))).toStartWith("4.04");
+    bed.edge.files.set("SOFTWARE", file);
+    expect(shown(await bed.ask({ path: "sw/token-a?version=9" }))).toStartWith("4.00");
+    expect(shown(await bed.ask({ path: "sw/nobody" }))).toBe("4.01");
+    expect(shown(await bed.ask({ path: "sw" }))).toBe("4.01");
+  });
+});
+
 describe("bad input", () => {
   test.each([
     [{ path: "api/v1/nobody/telemetry", method: post, body: "{}" }, "4.01"],

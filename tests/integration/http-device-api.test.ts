@@ -227,6 +227,44 @@ describe("POST provision", () => {
   });
 });
 
+describe("GET firmware and software", () => {
+  const FILE = Uint8Array.from({ length: 2000 }, (_, at) => at % 251);
+  async function load(query: string): Promise<{ status: number; bytes: Uint8Array; headers: Headers }> {
+    const response = await api.request(`/token-a/${query}`);
+    return { status: response.status, bytes: await response.bytes(), headers: response.headers };
+  }
+  test("answers all of the file with its name", async () => {
+    edge.files.set("SOFTWARE", FILE);
+    const { bytes, headers, status } = await load("software?title=Pump&version=1.2");
+    expect(status).toBe(200);
+    expect(bytes).toEqual(FILE);
+    expect(headers.get("content-length")).toBe("2000");
+    expect(headers.get("x-filename")).toBe("pump%201.bin");
+    expect(headers.get("content-disposition")).toBe("attachment;filename=pump%201.bin");
+  });
+  test("answers one part, the last one as it is, and nothing behind the end", async () => {
+    edge.files.set("FIRMWARE", FILE);
+    for (const [query, from, to] of [
+      ["size=1500", 0, 1500],
+      ["size=1500&chunk=1", 1500, 2000],
+      ["size=1500&chunk=2", 2000, 2000],
+      ["size=0", 0, 0],
+    ] as const) {
+      const { bytes, status } = await load(`firmware?${query}`);
+      expect(status).toBe(200);
+      expect(bytes).toEqual(FILE.slice(from, to));
+    }
+  });
+  test("answers 404 without a package, 400 for another one, 401 without a token", async () => {
+    expect((await load("firmware")).status).toBe(404);
+    edge.files.set("FIRMWARE", FILE);
+    for (const query of ["title=Other", "version=1", "size=x", "size=1&chunk=-1"]) {
+      expect((await load(`firmware?${query}`)).status).toBe(400);
+    }
+    expect((await get("/nobody/firmware")).status).toBe(401);
+  });
+});
+
 describe("bad input", () => {
   test("an unknown token is answered with an empty 401", async () => {
     for (const path of ["/nobody/telemetry", "/nobody/attributes"]) {

@@ -10,6 +10,7 @@ import type {
   DeviceDirectory,
   DeviceEvent,
   DeviceEvents,
+  DevicePackages,
   DeviceProvisioning,
   ProvisionOutcome,
   ProvisionRequest,
@@ -22,6 +23,7 @@ import type { Clock } from "../../shared/core/clock.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { AttributeEntry } from "../../shared/entities/attributes.ts";
+import type { OtaType } from "../../shared/entities/ota-package.ts";
 import type { CanonicalJson, TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import { silentLog } from "../../shared/observe/log.ts";
 import { createFakeSessions, type FakeSessions } from "./fake-sessions.ts";
@@ -36,6 +38,7 @@ const NO_LIMITS: RateSettings = {
   gatewayDevices: NO_RATE_TEXTS,
   tenant: NO_RATE_TEXTS,
 };
+const FILE_READ_BYTES = 700;
 
 export interface FakeEdge {
   readonly clock: SteppedClock;
@@ -43,6 +46,9 @@ export interface FakeEdge {
   readonly data: DeviceData;
   readonly events: DeviceEvents;
   readonly provisioning: DeviceProvisioning;
+  readonly packages: DevicePackages;
+  /** Of every device. */
+  readonly files: Map<OtaType, Uint8Array>;
   readonly errors: DeviceErrors;
   readonly times: ServerTimes;
   /** Requests to devices that somebody waits for; none is kept. */
@@ -94,6 +100,7 @@ export function createFakeEdge(): FakeEdge {
   const records: TelemetryRecord[] = [];
   const claims: FakeEdge["claims"] = [];
   const provisionRequests: ProvisionRequest[] = [];
+  const files = new Map<OtaType, Uint8Array>();
   const client = new Map<string, CanonicalJson>();
   const shared = new Map<string, CanonicalJson>();
   const listeners = new Set<(event: DeviceEvent) => void>();
@@ -131,6 +138,22 @@ export function createFakeEdge(): FakeEdge {
     claims,
     provisionRequests,
     provisioned: { status: "NOT_FOUND" },
+    files,
+    packages: {
+      find: async (_, type) => {
+        const file = files.get(type);
+        const read = async (offset: number, bytesMax: number) =>
+          // Fewer than are asked for, as a store may.
+          file?.subarray(offset, offset + Math.min(bytesMax, FILE_READ_BYTES)) ?? new Uint8Array(0);
+        const named = {
+          title: "Pump",
+          version: "1.2",
+          fileName: "pump 1.bin",
+          contentType: "application/octet-stream",
+        };
+        return file === undefined ? null : { ...named, bytes: file.length, read };
+      },
+    },
     provisioning: {
       provision: async (request) => {
         await commit(() => void provisionRequests.push(request));
