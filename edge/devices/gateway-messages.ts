@@ -103,7 +103,21 @@ export function gatewayAnswerText({ id, name, keys, scope }: GatewayAttributeReq
   return joinValues(value === undefined ? head : [...head, ["value", value]]);
 }
 
-/** What a gateway is told of a change of a device behind it. */
+export interface GatewayRpcAnswer {
+  readonly name: string;
+  readonly number: number;
+  readonly data: CanonicalJson;
+}
+
+/** `{"device":"A","id":3,"data":{"ok":true}}`. @throws AppError INVALID_PAYLOAD */
+export function readGatewayRpcAnswer(text: string): GatewayRpcAnswer {
+  const members = splitValues(text);
+  const number = Number(members.get("id") ?? NaN);
+  if (!Number.isSafeInteger(number) || number < 0) throw invalid('Expected the number of a request as "id"');
+  return { name: deviceIn(members), number, data: members.get("data") ?? ("null" as CanonicalJson) };
+}
+
+/** What a gateway is told of a change of a device behind it, or a request to it. */
 export function gatewayPushText(name: string, data: CanonicalJson): string {
   return joinValues([
     ["device", jsonText(name)],

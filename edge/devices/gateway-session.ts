@@ -122,6 +122,11 @@ export class GatewaySession {
     this.#devices.delete(name);
   }
 
+  /** The device with this name. */
+  find(name: string): Promise<AuthenticatedDevice> {
+    return this.#open({ name, type: DEFAULT_TYPE });
+  }
+
   async answer(request: GatewayAttributeRequest): Promise<string> {
     const { deviceId } = await this.#open({ name: request.name, type: DEFAULT_TYPE });
     const wanted = request.scope === "client" ? { clientKeys: request.keys } : { sharedKeys: request.keys };

@@ -119,6 +119,11 @@ export class MqttConnection implements ByteStreamHandler {
     if (this.#early.length > EARLY_EVENTS_MAX) this.end("reads-too-slowly");
   }
 
+  /** Another gateway speaks for a device from now on. */
+  lose(name: string, deviceId: Uuid): void {
+    this.#session?.lose(name, deviceId);
+  }
+
   /** Tells the gateway of a change of a device behind it, if it asked for that. */
   pushBehind(name: string, event: DeviceEvent): void {
     this.#session?.pushBehind(name, event);
@@ -341,6 +346,7 @@ export class MqttConnection implements ByteStreamHandler {
       for (const event of this.#early) this.#host.kept.push(event);
       return;
     }
+    this.#session.close();
     const leave = this.#leave;
     const isTakenBack = leave !== undefined && !leave.isWithWill;
     const will = isTakenBack ? "drop" : this.#endReason === "shutting-down" ? "postpone" : "publish";

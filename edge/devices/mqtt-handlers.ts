@@ -1,3 +1,4 @@
+import type { Uuid } from "../../shared/core/ids.ts";
 import type { GatewaySession } from "./gateway-session.ts";
 import type { Unit } from "./mqtt-unit.ts";
 import type { AuthenticatedDevice, DeviceEvent } from "./ports.ts";
@@ -11,6 +12,18 @@ export interface MessageSession {
   readonly subscriptions: Subscriptions;
   /** For answers that come after the acknowledgement; when the connection is over, nothing is sent. */
   send(message: MqttMessage): void;
+  /** Sends it over this connection or not at all. @returns whether the device acknowledged it; of QoS 0: whether it was written */
+  deliver(message: MqttMessage): Promise<boolean>;
+}
+
+/** What a part of the device API does for as long as a connection is there. */
+export interface SessionPart {
+  /** The subscriptions are other ones. */
+  onSubscriptions(): void;
+  /** The gateway of the connection speaks for this device from now on. */
+  onAttached?(device: AuthenticatedDevice): void;
+  onDetached?(deviceId: Uuid): void;
+  close(): void;
 }
 
 /** A message to the device. */
@@ -51,6 +64,8 @@ export interface MqttHandler {
   readonly routes: readonly MqttRoute[];
   /** Where it sends messages, `+` for one level: filters that match one of them are granted. */
   readonly downlinks: readonly string[];
+  /** Called when a connection is open; undefined: nothing is to be done for it. */
+  readonly open?: (session: MessageSession) => SessionPart | undefined;
   /** What the device is told of an event; undefined when it did not ask, or the event is another's. */
   readonly push?: (event: DeviceEvent, subscriptions: Subscriptions) => MqttMessage | undefined;
   /** What a gateway is told of an event of a device behind it. */
@@ -66,6 +81,7 @@ export interface FoundRoute {
 export interface MqttTopics {
   find(topic: string): FoundRoute | undefined;
   isGranted(filter: string): boolean;
+  open(session: MessageSession): SessionPart[];
   push(event: DeviceEvent, subscriptions: Subscriptions): MqttMessage[];
   pushBehind(name: string, event: DeviceEvent, subscriptions: Subscriptions): MqttMessage[];
 }
@@ -83,6 +99,7 @@ export function createMqttTopics(handlers: readonly MqttHandler[]): MqttTopics {
   return {
     find: (topic) => exact.get(topic) ?? findPattern(topic.split("/")),
     isGranted: (filter) => isProperFilter(filter) && downlinks.some((topic) => matchesFilter(filter, topic)),
+    open: (session) => handlers.flatMap(({ open }) => open?.(session) ?? []),
     push: (event, subscriptions) => handlers.flatMap(({ push }) => push?.(event, subscriptions) ?? []),
     pushBehind: (name, event, subscriptions) =>
       handlers.flatMap(({ pushBehind }) => pushBehind?.(name, event, subscriptions) ?? []),

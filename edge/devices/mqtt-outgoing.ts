@@ -23,17 +23,21 @@ export interface OutgoingMessage extends MqttMessage {
   readonly seq?: number | undefined;
   /** It was sent over an earlier connection. */
   readonly isRepeated?: boolean;
+  /** Told once: whether the device acknowledged it; of QoS 0 whether it was written. */
+  readonly onDone?: ((isAcknowledged: boolean) => void) | undefined;
 }
 
 /** Packet ids of kept messages follow from their numbers, so that a repetition has the id of the first time. */
 const KEPT_IDS = 32_767;
 const OTHER_IDS = 32_768;
 
+type Told = Pick<OutgoingMessage, "seq" | "onDone">;
+
 /** Messages to one device. Of QoS 1: a window of those in flight and a queue behind it, in order. */
 export class OutgoingMessages {
   readonly #options: OutgoingOptions;
-  /** Packet ids with the number of their message, if it is kept. */
-  readonly #inFlight = new Map<number, number | undefined>();
+  /** Packet ids with what is to be told of their message. */
+  readonly #inFlight = new Map<number, Told>();
   readonly #queue: OutgoingMessage[] = [];
   #lastOther = 0;
 
@@ -45,7 +49,8 @@ export class OutgoingMessages {
   add(message: OutgoingMessage): boolean {
     const { inFlightMax, queueMax } = this.#options;
     if (message.qos === 0) {
-      this.#write(message, 0);
+      const isWritten = this.#write(message, 0);
+      message.onDone?.(isWritten);
       return true;
     }
     if (this.#inFlight.size < inFlightMax) {
@@ -58,9 +63,11 @@ export class OutgoingMessages {
   }
 
   acknowledge(messageId: number): void {
-    const seq = this.#inFlight.get(messageId);
-    if (!this.#inFlight.delete(messageId)) return;
-    if (seq !== undefined) this.#options.onDelivered(seq);
+    const told = this.#inFlight.get(messageId);
+    if (told === undefined) return;
+    this.#inFlight.delete(messageId);
+    if (told.seq !== undefined) this.#options.onDelivered(told.seq);
+    told.onDone?.(true);
     while (this.#inFlight.size < this.#options.inFlightMax) {
       const next = this.#queue.shift();
       if (next === undefined) return;
@@ -68,11 +75,19 @@ export class OutgoingMessages {
     }
   }
 
+  /** The connection is over: nothing is acknowledged any more. */
+  close(): void {
+    for (const { onDone } of [...this.#inFlight.values(), ...this.#queue]) onDone?.(false);
+    this.#inFlight.clear();
+    this.#queue.length = 0;
+  }
+
   #transmit(message: OutgoingMessage): void {
-    const { seq } = message;
+    const { seq, onDone } = message;
     const messageId = seq === undefined ? this.#otherId() : (seq % KEPT_IDS) + 1;
     const isWritten = this.#write(message, messageId);
-    if (isWritten) this.#inFlight.set(messageId, seq);
+    if (isWritten) this.#inFlight.set(messageId, { seq, onDone });
+    else onDone?.(false);
     if (seq === undefined) return;
     if (isWritten) this.#options.onSent(seq);
     else this.#options.onDelivered(seq);

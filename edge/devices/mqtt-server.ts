@@ -20,6 +20,7 @@ import type {
   DevicePackages,
 } from "./ports.ts";
 import type { RateLimits } from "./rate-limits.ts";
+import type { DeviceQuestions, DeviceRpcs } from "./rpc-ports.ts";
 import type { ServerTimes } from "./server-times.ts";
 
 export interface MqttServerDeps {
@@ -33,6 +34,8 @@ export interface MqttServerDeps {
   /** Shared with the other protocols of the edge. */
   readonly times: ServerTimes;
   readonly rates: RateLimits;
+  readonly rpcs: DeviceRpcs;
+  readonly questions: DeviceQuestions;
   /** Sessions that outlive their connection. */
   readonly keptSessions: KeptSessionStore;
 }
@@ -95,7 +98,11 @@ export function createMqttServer(deps: MqttServerDeps, options: MqttServerOption
     limits,
     counters,
     admit,
-    attach: (connection, { deviceId, name }) => void behind.set(deviceId, { connection, name }),
+    attach: (connection, { deviceId, name }) => {
+      const former = behind.get(deviceId);
+      behind.set(deviceId, { connection, name });
+      if (former !== undefined && former.connection !== connection) former.connection.lose(former.name, deviceId);
+    },
     detach: (connection, deviceId) => {
       if (behind.get(deviceId)?.connection === connection) behind.delete(deviceId);
     },

@@ -7,7 +7,7 @@ import type { DeviceErrors } from "./device-errors.ts";
 import { decodePayload } from "./device-session.ts";
 import { GatewaySession } from "./gateway-session.ts";
 import type { HeldSession } from "./kept-sessions.ts";
-import type { MessageSession, MqttMessage, MqttTopics, Taken } from "./mqtt-handlers.ts";
+import type { MessageSession, MqttMessage, MqttTopics, SessionPart, Taken } from "./mqtt-handlers.ts";
 import { takeLimited } from "./mqtt-limited.ts";
 import { type MqttCounters, type MqttLimits, UNRELEASED_MAX } from "./mqtt-limits.ts";
 import { OutgoingMessages } from "./mqtt-outgoing.ts";
@@ -92,6 +92,7 @@ export class MqttSession implements MessageSession {
   readonly #outgoing: OutgoingMessages;
   readonly #unreleased: Set<number>;
   readonly #held: HeldSession | null;
+  #parts: readonly SessionPart[] = [];
 
   constructor(host: MqttSessionHost, link: SessionLink, options: SessionOptions) {
     this.#host = host;
@@ -143,8 +144,21 @@ export class MqttSession implements MessageSession {
     return this.#units.fillLevel;
   }
 
-  /** Sends what waits since an earlier connection. */
+  /** Sends what waits since an earlier connection, and begins what the connection is open for. */
   resume(): void {
+    this.#sendBacklog();
+    this.#parts = this.#host.topics.open(this);
+    if (this.#held?.isPresent === true) this.#noteSubscriptions();
+  }
+
+  /** The connection takes no more messages to the device. */
+  close(): void {
+    for (const part of this.#parts) part.close();
+    this.#parts = [];
+    this.#outgoing.close();
+  }
+
+  #sendBacklog(): void {
     if (this.#held === null) return;
     const { backlog, sentSeq } = this.#held;
     for (const { seq, topic, payload } of backlog) {
@@ -162,6 +176,22 @@ export class MqttSession implements MessageSession {
   pushBehind(name: string, event: DeviceEvent): void {
     if (event.kind === "access-ended") this.gateway?.forget(name);
     for (const message of this.#host.topics.pushBehind(name, event, this.subscriptions)) this.send(message);
+  }
+
+  /** Another gateway speaks for the device; when this one names it again, it is its turn. */
+  lose(name: string, deviceId: Uuid): void {
+    this.gateway?.forget(name);
+    for (const part of this.#parts) part.onDetached?.(deviceId);
+  }
+
+  deliver(message: MqttMessage): Promise<boolean> {
+    if (!this.#link.isOpen()) return Promise.resolve(false);
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    if (!this.#outgoing.add({ ...message, onDone: resolve })) {
+      resolve(false);
+      this.#link.end("reads-too-slowly");
+    }
+    return promise;
   }
 
   send(message: MqttMessage): void {
@@ -209,9 +239,14 @@ export class MqttSession implements MessageSession {
       gateway: this.device,
       // Of a connection that is over nobody is told.
       onConnected: (behind) => {
-        if (this.#link.isOpen()) this.#link.attach(behind);
+        if (!this.#link.isOpen()) return;
+        this.#link.attach(behind);
+        for (const part of this.#parts) part.onAttached?.(behind);
       },
-      onDisconnected: (deviceId) => this.#link.detach(deviceId),
+      onDisconnected: (deviceId) => {
+        this.#link.detach(deviceId);
+        for (const part of this.#parts) part.onDetached?.(deviceId);
+      },
     });
   }
 
@@ -311,6 +346,7 @@ export class MqttSession implements MessageSession {
     const codes = packet.subscriptions.map(({ topic, qos }) => this.#subscribe(topic, Math.min(qos, 1)));
     const shown = codes.map((code) => (code >= SUBACK_FAILURE && this.#version !== 5 ? SUBACK_FAILURE : code));
     this.#writeWhenSaved(suback("suback", this.#version, packet.messageId ?? 0, shown));
+    this.#noteSubscriptions();
   }
 
   /** @returns the reason code of MQTT 5 */
@@ -326,6 +362,11 @@ export class MqttSession implements MessageSession {
       this.subscriptions.remove(filter) ? REASON.success : REASON.noSubscriptionExisted,
     );
     this.#writeWhenSaved(suback("unsuback", this.#version, packet.messageId ?? 0, codes));
+    this.#noteSubscriptions();
+  }
+
+  #noteSubscriptions(): void {
+    for (const part of this.#parts) part.onSubscriptions();
   }
 
   /** What a device was granted outlives the edge, if its session does. */

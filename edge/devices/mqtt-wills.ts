@@ -39,7 +39,8 @@ export async function publishWill(deps: WillDeps, device: AuthenticatedDevice, w
   try {
     const text = decodePayload(Buffer.from(will.payload));
     const message = { topic, levels: route.levels, text, nowMs: clock.nowMs() };
-    const session = { device, gateway, subscriptions: new Subscriptions(0), send: nobody };
+    const deliver = (): Promise<boolean> => Promise.resolve(false);
+    const session = { device, gateway, subscriptions: new Subscriptions(0), send: nobody, deliver };
     if (route.take(message, unit, session) !== "taken") return refuse(`the device may not publish to ${topic}`);
     await saveUnit(unit, { deviceId: device.deviceId, gateway, data });
   } catch (thrown) {

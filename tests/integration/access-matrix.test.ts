@@ -79,6 +79,8 @@ async function furnish(): Promise<ForeignIds> {
   const alarm = await post("/api/alarm", { type: `${MARK} alarm`, originator: device.id, severity: "MAJOR" });
   const comment = await post(`/api/alarm/${alarm.id.id}/comment`, { comment: { text: MARK } });
   const apiKey = await post("/api/apiKey", { description: MARK });
+  const request = { method: MARK, params: {}, persistent: true, expirationTime: 9_999_999_999_999 };
+  const rpc = await post<{ rpcId: Uuid }>(`/api/rpc/twoway/${device.id.id}`, request);
   const data = `/api/plugins/telemetry/DEVICE/${device.id.id}`;
   await cloud.call("POST", `${data}/timeseries/ANY`, { ts: 1_700_000_000_000, values: { secretKey: MARK } });
   await cloud.call("POST", `${data}/SERVER_SCOPE`, { secretKey: MARK });
@@ -104,6 +106,7 @@ async function furnish(): Promise<ForeignIds> {
     ALARM: alarm.id.id,
     ALARM_COMMENT: comment.id.id,
     API_KEY: apiKey.id.id,
+    RPC: rpc.rpcId,
   };
 }
 

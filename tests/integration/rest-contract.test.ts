@@ -79,6 +79,8 @@ async function makeOneOfEach(): Promise<void> {
   const alarm = await make("alarm", { type: "High", originator: device.id, severity: "MAJOR" });
   params["alarmId"] = alarm.id.id;
   await cloud.call("POST", `/api/alarm/${alarm.id.id}/comment`, { comment: { text: "Seen" } });
+  const request = { method: "m", params: {}, persistent: true };
+  params["rpcId"] = String((await cloud.call("POST", `/api/rpc/twoway/${device.id.id}`, request))["rpcId"]);
   await cloud.call("POST", "/api/apiKey", { userId: user.id, description: "ci" });
   const asset = { entityType: "ASSET", id: params["assetId"] };
   await cloud.call("POST", "/api/relation", { from: device.id, to: asset, type: "Contains" });

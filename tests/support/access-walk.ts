@@ -28,6 +28,7 @@ const KIND_OF_PARAMETER: Readonly<Record<string, string>> = {
   alarmId: "ALARM",
   commentId: "ALARM_COMMENT",
   apiKeyId: "API_KEY",
+  rpcId: "RPC",
 };
 
 /** Values of parameters that are no ids. */
@@ -123,6 +124,9 @@ function everyField(type: string, id: Uuid, ids: ForeignIds): Record<string, unk
     assignedCustomers: [{ customerId: ref("CUSTOMER"), title: "x", public: false }],
     parameters: { rootId: id, rootType: type, direction: "FROM", relationTypeGroup: "COMMON", maxLevel: 2 },
     relationType: "Contains",
+    method: "Overwritten",
+    params: {},
+    persistent: true,
     device: { id: ref("DEVICE"), name: "Overwritten", deviceProfileId: ref("DEVICE_PROFILE") },
     credentials: { credentialsType: "ACCESS_TOKEN", credentialsId: "overwritten" },
     firstNodeIndex: null,
