@@ -10,6 +10,7 @@ import type { EntityRecord } from "../entities/entity-record.ts";
 import { isKindType, type EntityType, type KindType } from "../entities/entity-types.ts";
 import { linksIn, linkTo } from "../entities/resource-links.ts";
 import { eraseAlarmsOf } from "./alarm-store.ts";
+import { pageByOwner } from "./owner-order.ts";
 import { eraseRelationsOf, moveRelations } from "./relation-store.ts";
 import { rpc } from "./rpc-tables.ts";
 import { attribute, deviceCredentials, entity, telemetry, telemetryLatest } from "./tables.ts";
@@ -177,13 +178,13 @@ export async function listEntities(
 ): Promise<Page<EntityRecord>> {
   const where = and(...conditionsOf(filter, page));
   const direction = page.sortOrder === "DESC" ? desc : asc;
-  const key = sortKey(page.sortProperty);
-  const source = page.sortProperty === "customerTitle" ? withOwners(filter.tenantId) : sql`${entity}`;
+  const offset = page.pageSize * page.page;
+  const isByOwner = page.sortProperty === "customerTitle";
   // What is skipped is skipped in an index, which holds ids; only the page itself is read from the table. Ties are in the order of ids, in
   // the same direction, as the indexes are.
-  const ids = sql`
-    select ${entity.id}, ${key} as sort_key from ${source} where ${where}
-    order by ${direction(key)}, ${direction(entity.id)} limit ${page.pageSize} offset ${page.pageSize * page.page}`;
+  const ids = isByOwner
+    ? pageByOwner({ where, direction: page.sortOrder === "DESC" ? "desc" : "asc", offset, limit: page.pageSize })
+    : pageByColumn({ where, key: sortKey(page.sortProperty), direction, offset, limit: page.pageSize });
   // Contents may be large, and lists show none.
   const { content: _content, ...columns } = getTableColumns(entity);
   const [rows, totals] = await Promise.all([
@@ -191,7 +192,7 @@ export async function listEntities(
       .select(columns)
       .from(entity)
       .innerJoin(sql`(${ids}) as page`, sql`page.id = ${entity.id}`)
-      .orderBy(direction(sql`page.sort_key`), direction(entity.id)),
+      .orderBy(isByOwner ? asc(sql`page.sort_key`) : direction(sql`page.sort_key`), direction(entity.id)),
     db
       .select({ count: sql<number>`count(*)` })
       .from(entity)
@@ -233,15 +234,21 @@ export function containsPattern(text: string): string {
   return `%${text.replaceAll(/[\\%_]/g, (char) => `\\${char}`)}%`;
 }
 
-/** The customers of a tenant with their places by title: numbers sort faster than titles. */
-function withOwners(tenantId: Uuid): SQL {
-  return sql`${entity} left join (
-    select id, row_number() over (order by name, id) as place
-    from entity where tenant_id = ${tenantId}::uuid and entity_type = 'CUSTOMER'
-  ) as owner on owner.id = ${entity.customerId}`;
+interface ColumnPage {
+  readonly where: SQL | undefined;
+  readonly key: PgColumn;
+  readonly direction: typeof asc;
+  readonly offset: number;
+  readonly limit: number;
 }
 
-function sortKey(property: string | undefined): PgColumn | SQL {
+function pageByColumn({ where, key, direction, offset, limit }: ColumnPage): SQL {
+  return sql`
+    select ${entity.id}, ${key} as sort_key from ${entity} where ${where}
+    order by ${direction(key)}, ${direction(entity.id)} limit ${limit} offset ${offset}`;
+}
+
+function sortKey(property: string | undefined): PgColumn {
   switch (property) {
     case undefined:
     case "":
@@ -258,8 +265,6 @@ function sortKey(property: string | undefined): PgColumn | SQL {
     case "deviceProfileName":
     case "assetProfileName":
       return entity.subtype;
-    case "customerTitle":
-      return sql`owner.place`;
     default:
       throw new AppError("INVALID_ARGUMENT", `Unsupported sort property '${property.slice(0, 64)}'!`, {
         field: "sortProperty",
