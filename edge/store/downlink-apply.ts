@@ -1,8 +1,10 @@
 import { AppError } from "../../shared/core/errors.ts";
-import type { Change } from "../../shared/entities/change.ts";
+import type { Change, SentItem } from "../../shared/entities/change.ts";
 import { applyChange } from "../../shared/store/apply-change.ts";
-import type { ApplyMode, Refusal } from "../../shared/store/apply-items.ts";
+import type { ApplyMode, ItemOutcome, Refusal } from "../../shared/store/apply-items.ts";
 import { applyFastThenCareful, applyItem } from "../../shared/store/apply-items.ts";
+import { NewcomerRuns } from "../../shared/store/apply-newcomers.ts";
+import type { ApplyContext } from "../../shared/store/apply-result.ts";
 import type { BlobStore } from "../../shared/store/blob-store.ts";
 import { contentNamedBy } from "../../shared/store/blob-upload.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
@@ -54,28 +56,44 @@ async function applyOnce(
   for (const batch of batches) {
     const { tenantId, name: edgeName } = await moveDownlinkSequence(tx, batch);
     const items = decodeItems(decompress(batch), batch.count);
+    const newcomers = new NewcomerRuns(tx, deps, items);
     for (const [index, sent] of items.entries()) {
-      const { item, refusal } = await bringBackLarge(sent, (ref, bytesMax) => deps.blobs.readWhole(tx, ref, bytesMax));
-      const context = { from: "cloud", tenantId, edgeName, changedMs: item.changedMs } as const;
-      const apply = (inner: Queryable, change: Change) => applyChange(inner, deps, { change, context });
-      const repair = item.isRepair === true ? await beginRepair(tx, item.changes) : null;
-      const merged = { ...item, changes: repair?.changes ?? item.changes };
-      const missing = refusal ?? (await findMissingContent(tx, deps.blobs, merged.changes));
-      const outcome = await applyItem(tx, { item: merged, refusal: missing, mode, apply });
+      const context = { from: "cloud", tenantId, edgeName, changedMs: sent.changedMs } as const;
+      const early = mode === "fast" ? await newcomers.outcomeOf(index, context) : null;
+      const outcome = early ?? (await applySent(tx, deps, { sent, mode, context }));
       if (outcome.kind === "rejected")
         rejections.push(createRejection(batch.firstSeq + index, outcome, deps.edgeVersion));
       else {
         effects.push(...outcome.effects);
         followUps.push(...outcome.followUps);
-        if (repair === null) continue;
-        const rest = await endRepair(tx, repair);
-        effects.push(...rest.effects);
-        followUps.push(...rest.followUps);
       }
     }
   }
   await storeDownlinkRejections(tx, rejections);
   return { result: { rejections, effects }, changes: followUps };
+}
+
+interface SentWork {
+  readonly sent: SentItem;
+  readonly mode: ApplyMode;
+  readonly context: ApplyContext;
+}
+
+/** One item, with what a repair does around it. */
+async function applySent(tx: Queryable, deps: DownlinkDeps, { sent, mode, context }: SentWork): Promise<ItemOutcome> {
+  const { item, refusal } = await bringBackLarge(sent, (ref, bytesMax) => deps.blobs.readWhole(tx, ref, bytesMax));
+  const apply = (inner: Queryable, change: Change) => applyChange(inner, deps, { change, context });
+  const repair = item.isRepair === true ? await beginRepair(tx, item.changes) : null;
+  const merged = { ...item, changes: repair?.changes ?? item.changes };
+  const missing = refusal ?? (await findMissingContent(tx, deps.blobs, merged.changes));
+  const outcome = await applyItem(tx, { item: merged, refusal: missing, mode, apply });
+  if (outcome.kind === "rejected" || repair === null) return outcome;
+  const { effects, followUps } = await endRepair(tx, repair);
+  return {
+    ...outcome,
+    effects: [...outcome.effects, ...effects],
+    followUps: [...outcome.followUps, ...followUps],
+  };
 }
 
 /** A record that names a file is of no use without it. */

@@ -8,11 +8,10 @@ import type {
   CredentialsSaved,
   EntityRemoved,
 } from "../entities/change.ts";
-import { CREDENTIALS_TYPES, type CredentialsType } from "../entities/device-credentials.ts";
 import { titleOf } from "../entities/entity-kinds.ts";
 import { isEntityType } from "../entities/entity-types.ts";
-import { KEY_LENGTH_MAX, splitValues } from "../entities/values.ts";
 import { applyAlarmChange } from "./apply-alarm.ts";
+import { isCredentialsType, isValidAttribute } from "./apply-checks.ts";
 import { applyEntitySaved } from "./apply-entity.ts";
 import { applyRelationSaved } from "./apply-relation.ts";
 import { applied, rejected, type ApplyContext, type ApplyResult } from "./apply-result.ts";
@@ -122,15 +121,6 @@ async function applyAttributesSaved(
   return applied(stored.length === 0 ? [] : [attributesSaved(change.entity, change.scope, stored)]);
 }
 
-function isValidAttribute(key: string, value: string): boolean {
-  if (key === "" || key.length > KEY_LENGTH_MAX || key.includes("\0")) return false;
-  try {
-    return splitValues(`{"v":${value}}`).size === 1;
-  } catch {
-    return false;
-  }
-}
-
 async function applyAttributesDeleted(
   tx: Queryable,
   change: AttributesDeleted,
@@ -183,10 +173,6 @@ async function applyCredentialsSaved(
     throw new AppError("ALREADY_EXISTS", "Credentials met others with their id", { retryable: true });
   }
   return applied([credentialsSaved(next)]);
-}
-
-function isCredentialsType(text: string): text is CredentialsType {
-  return (CREDENTIALS_TYPES as readonly string[]).includes(text);
 }
 
 function sameCredentials(

@@ -29,8 +29,8 @@ export type ItemOutcome =
     }
   | ({ readonly kind: "rejected" } & Refusal);
 
-/** An item was refused after a part of it took effect: everything has to be undone. */
-class HalfApplied extends Error {}
+/** Something was refused after a part of it took effect: everything has to be undone. */
+export class HalfApplied extends Error {}
 
 /** An item that has to be undone alone. */
 class ItemRefused extends Error {

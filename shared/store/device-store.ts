@@ -134,6 +134,17 @@ export async function putCredentials(
   return rows.length === 1;
 }
 
+/** Of devices that have none; those whose id is taken are left out. @returns how many were written */
+export async function insertCredentials(tx: Queryable, list: readonly DeviceCredentials[]): Promise<number> {
+  if (list.length === 0) return 0;
+  const rows = await tx
+    .insert(deviceCredentials)
+    .values([...list])
+    .onConflictDoNothing()
+    .returning({ id: deviceCredentials.id });
+  return rows.length;
+}
+
 export function credentialsSaved(credentials: DeviceCredentials): Change {
   return {
     kind: "credentials-saved",

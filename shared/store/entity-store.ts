@@ -26,6 +26,13 @@ export async function insertEntityIfFree(tx: Queryable, record: EntityRecord): P
   return rows.length === 1;
 }
 
+/** Many at once; those whose id or name is taken are left out. @returns how many were written */
+export async function insertEntities(tx: Queryable, records: readonly EntityRecord[]): Promise<number> {
+  if (records.length === 0) return 0;
+  const rows = await tx.insert(entity).values(records.map(toRow)).onConflictDoNothing().returning({ id: entity.id });
+  return rows.length;
+}
+
 /** Overwrites the row with this id. */
 export async function replaceEntity(tx: Queryable, record: EntityRecord): Promise<void> {
   await tx.update(entity).set(toRow(record)).where(eq(entity.id, record.id));
