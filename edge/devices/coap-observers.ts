@@ -17,7 +17,8 @@ export interface Observable {
 }
 
 export interface Watcher {
-  readonly notify: (answer: CoapAnswer) => void;
+  /** Whether the device has acknowledged it; never rejects. */
+  readonly notify: (answer: CoapAnswer) => Promise<boolean>;
   readonly end: () => void;
 }
 
@@ -41,8 +42,13 @@ export interface ObserversLimits {
   readonly queueMax: number;
 }
 
+interface News {
+  readonly answer: CoapAnswer;
+  readonly done: (isAcknowledged: boolean) => void;
+}
+
 interface Observation extends Observer {
-  readonly queue: CoapAnswer[];
+  readonly queue: News[];
   stop: () => void;
   /** The first answer is out: news may follow. */
   isOpen: boolean;
@@ -120,23 +126,26 @@ export class Observers {
 
   #remove(key: string, observation: Observation): void {
     if (this.#byKey.get(key) === observation) this.#byKey.delete(key);
-    observation.queue.length = 0;
+    for (const { done } of observation.queue.splice(0)) done(false);
     observation.stop();
   }
 
-  #enqueue(key: string, observation: Observation, answer: CoapAnswer): void {
-    if (this.#byKey.get(key) !== observation) return;
-    observation.queue.push(answer);
+  #enqueue(key: string, observation: Observation, answer: CoapAnswer): Promise<boolean> {
+    if (this.#byKey.get(key) !== observation) return Promise.resolve(false);
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    observation.queue.push({ answer, done: resolve });
     if (observation.queue.length > this.#limits.queueMax) this.#remove(key, observation);
     else void this.#pump(key, observation);
+    return promise;
   }
 
   async #pump(key: string, observation: Observation): Promise<void> {
     if (!observation.isOpen || observation.isSending) return;
     observation.isSending = true;
-    for (let answer = observation.queue.shift(); answer !== undefined; answer = observation.queue.shift()) {
+    for (let news = observation.queue.shift(); news !== undefined; news = observation.queue.shift()) {
       observation.sequence = nextSequence(observation.sequence);
-      const delivery = await this.#deps.deliver(observation, answer, observation.sequence);
+      const delivery = await this.#deps.deliver(observation, news.answer, observation.sequence);
+      news.done(delivery === "acknowledged");
       if (delivery !== "acknowledged") this.#remove(key, observation);
     }
     observation.isSending = false;

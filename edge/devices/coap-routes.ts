@@ -1,7 +1,9 @@
 import { Buffer } from "node:buffer";
 import type { Clock } from "../../shared/core/clock.ts";
+import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { OTA_PREFIXES, type OtaType } from "../../shared/entities/ota-package.ts";
+import { RPC_CONTENT_LENGTH_MAX } from "../../shared/entities/rpc.ts";
 import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import { joinValues } from "../../shared/entities/values.ts";
 import { readClaim } from "./claim-messages.ts";
@@ -20,6 +22,8 @@ import { findPackagePart } from "./package-part.ts";
 import type { AuthenticatedDevice, DeviceData, DeviceEvents, DevicePackages, DeviceProvisioning } from "./ports.ts";
 import { provisionAnswerText, readProvisionRequest } from "./provision-messages.ts";
 import { checkTelemetryRate, type RateLimits } from "./rate-limits.ts";
+import { readQuestion, rpcText } from "./rpc-messages.ts";
+import type { DeviceQuestions, DeviceRpcs } from "./rpc-ports.ts";
 import type { ServerTimes } from "./server-times.ts";
 
 /** A request with all of its body. */
@@ -45,9 +49,11 @@ export interface CoapRouteDeps {
   readonly data: DeviceData;
   readonly packages: DevicePackages;
   readonly events: DeviceEvents;
+  readonly rates: RateLimits;
+  readonly rpcs: DeviceRpcs;
+  readonly questions: DeviceQuestions;
   /** Shared with the other protocols of the edge. */
   readonly times: ServerTimes;
-  readonly rates: RateLimits;
 }
 
 /** Everything that a device does with its token; a line for each. */
@@ -56,6 +62,8 @@ export function createCoapRoutes(deps: CoapRouteDeps): readonly CoapRoute[] {
     telemetryRoute(deps),
     attributesRoute(deps),
     claimRoute(deps),
+    rpcRoute(deps),
+    rpcAnswerRoute(deps),
     packageRoute(deps, "FIRMWARE"),
     packageRoute(deps, "SOFTWARE"),
   ];
@@ -108,6 +116,43 @@ function claimRoute({ data }: CoapRouteDeps): CoapRoute {
   };
 }
 
+/** Requests to the device while it observes, and its own requests. */
+function rpcRoute({ questions, rpcs }: CoapRouteDeps): CoapRoute {
+  return {
+    path: "api/v1/:token/rpc",
+    post: async (device, { body }) => jsonAnswer(await questions.ask(device, readQuestion(rpcContent(body)))),
+    observe: {
+      first: () => Promise.resolve(emptyAnswer(CODE.valid)),
+      observable: {
+        name: "rpc",
+        watch: (deviceId, { notify }) =>
+          rpcs.receive(deviceId, {
+            isOnce: false,
+            deliver: (request) => notify(jsonAnswer(rpcText(request, { withNumber: true }))),
+          }),
+      },
+    },
+  };
+}
+
+/** The device's answer to the request with this number. */
+function rpcAnswerRoute({ rpcs }: CoapRouteDeps): CoapRoute {
+  return {
+    path: "api/v1/:token/rpc/+",
+    post: async ({ deviceId }, { body, segments: [number = ""] }) => {
+      if (!/^[0-9]{1,15}$/.test(number)) throw new AppError("INVALID_ARGUMENT", "Expected the number of a request");
+      await rpcs.answer(deviceId, Number(number), rpcContent(body));
+      return emptyAnswer(CODE.created);
+    },
+  };
+}
+
+function rpcContent(body: Uint8Array): string {
+  const text = textOf(body);
+  if (text.length <= RPC_CONTENT_LENGTH_MAX) return text;
+  throw new AppError("PAYLOAD_TOO_LARGE", `The body has more than ${RPC_CONTENT_LENGTH_MAX} characters`);
+}
+
 /** All of a package, or the part that is asked for, in blocks. */
 function packageRoute({ packages }: CoapRouteDeps, type: OtaType): CoapRoute {
   return {
@@ -129,7 +174,7 @@ function sharedAttributes(events: DeviceEvents): Observable {
       const text = pushText(event);
       for (const watcher of watchers.get(event.deviceId) ?? []) {
         if (text === undefined) watcher.end();
-        else watcher.notify(jsonAnswer(text));
+        else void watcher.notify(jsonAnswer(text));
       }
     });
   return {

@@ -60,6 +60,13 @@ export function sessionRequestOf(
   };
 }
 
+/** Who signs in by this alone wants to make itself known. */
+const PROVISION = "provision";
+
+export function wantsProvisioning({ clientId, password, userName }: MqttLogin): boolean {
+  return password === null && (userName === PROVISION || (userName === null && clientId === PROVISION));
+}
+
 export interface DeviceLookUp {
   readonly clock: Clock;
   readonly directory: DeviceDirectory;

@@ -1,9 +1,10 @@
 import type { IConnectPacket } from "mqtt-packet";
 import { AppError } from "../../shared/core/errors.ts";
-import type { Uuid } from "../../shared/core/ids.ts";
+import { NULL_UUID, type Uuid } from "../../shared/core/ids.ts";
 import type { ByteStream, ByteStreamHandler } from "./byte-stream.ts";
 import type { HeldSession, KeptSessions, SessionRequest } from "./kept-sessions.ts";
-import { findDevice, loginOf, refusalOf, sessionRequestOf } from "./mqtt-connect.ts";
+import { findDevice, loginOf, refusalOf, wantsProvisioning, sessionRequestOf } from "./mqtt-connect.ts";
+import type { MqttTopics } from "./mqtt-handlers.ts";
 import { EARLY_EVENTS_MAX, PUBLISH_OVERHEAD_BYTES, UNRELEASED_MAX } from "./mqtt-limits.ts";
 import {
   connack,
@@ -24,6 +25,8 @@ import type { AuthenticatedDevice, DeviceEvent } from "./ports.ts";
 /** What the server lends to each of its connections. */
 export interface MqttConnectionHost extends MqttSessionHost {
   readonly kept: KeptSessions;
+  /** Of connections for provisioning. */
+  readonly provisioningTopics: MqttTopics;
   /** Makes the connection the one of its device; a reason when it may not be. */
   admit(connection: MqttConnection, device: AuthenticatedDevice): ConnectRefusal | undefined;
   /** The gateway of the connection speaks for this device from now on. */
@@ -34,6 +37,11 @@ export interface MqttConnectionHost extends MqttSessionHost {
   /** The stream is gone. */
   forget(connection: MqttConnection): void;
 }
+
+/** A connection for provisioning lasts no longer. */
+const PROVISIONING_MS = 60_000;
+/** Who is on such a connection. */
+const NOBODY: AuthenticatedDevice = { deviceId: NULL_UUID, name: "", isGateway: false };
 
 /** Bytes that may arrive while the credentials are checked, beyond what one read brings. */
 const UNREAD_BYTES_MAX = 262_144;
@@ -62,6 +70,8 @@ export class MqttConnection implements ByteStreamHandler {
   #version: MqttVersion = 4;
   #silenceMaxMs: number;
   #lastReadMs: number;
+  /** When a connection for provisioning is over. */
+  #overMs = Infinity;
   #endedMs = 0;
   #isPaused = false;
   /** Devices whose access ended while this connection was authenticating; allocated when there is one. */
@@ -145,6 +155,7 @@ export class MqttConnection implements ByteStreamHandler {
         return;
       case "open":
         if (this.#isPaused) this.#lastReadMs = nowMs;
+        if (nowMs > this.#overMs) this.end("provisioning-over");
         if (nowMs - this.#lastReadMs > this.#silenceMaxMs) this.end("keep-alive-timeout");
         return;
       case "ending":
@@ -202,6 +213,7 @@ export class MqttConnection implements ByteStreamHandler {
     }
     const keepAliveS = packet.keepalive ?? 0;
     this.#silenceMaxMs = keepAliveS === 0 ? this.#host.limits.idleTimeoutMs : keepAliveS * 1500;
+    if (wantsProvisioning(loginOf(packet))) return this.#openProvisioning(packet);
     this.#state = "authenticating";
     this.#stream.pause();
     void this.#authenticate(packet);
@@ -251,20 +263,36 @@ export class MqttConnection implements ByteStreamHandler {
 
   #open(device: AuthenticatedDevice, packet: IConnectPacket, request: SessionRequest): void {
     const session = this.#createSession(device, packet);
-    this.#session = session;
-    this.#state = "open";
-    this.#reader.sizeMax = this.#host.limits.payloadBytesMax + PUBLISH_OVERHEAD_BYTES;
-    this.#lastReadMs = this.#host.clock.monotonicMs();
     const limits = this.#announcedLimits(device, packet, request);
-    this.#write(connack(this.#version, { code: 0, sessionPresent: this.#held?.isPresent === true, limits }));
+    const sessionPresent = this.#held?.isPresent === true;
+    this.#begin(session, connack(this.#version, { code: 0, sessionPresent, limits }));
     session.resume();
     for (const event of this.#early) session.push(event);
     this.#stream.resume();
     this.#readPackets();
   }
 
-  #createSession(device: AuthenticatedDevice, { properties }: IConnectPacket): MqttSession {
-    const host = this.#host;
+  #begin(session: MqttSession, accepted: Uint8Array): void {
+    this.#session = session;
+    this.#state = "open";
+    this.#reader.sizeMax = this.#host.limits.payloadBytesMax + PUBLISH_OVERHEAD_BYTES;
+    this.#lastReadMs = this.#host.clock.monotonicMs();
+    this.#write(accepted);
+  }
+
+  /** Of a device that is not known yet: nothing is kept, and nothing else is served. */
+  #openProvisioning(packet: IConnectPacket): void {
+    this.#overMs = this.#host.clock.monotonicMs() + PROVISIONING_MS;
+    const host = { ...this.#host, topics: this.#host.provisioningTopics };
+    const session = this.#createSession(NOBODY, packet, { host, onRefused: () => this.end("provisioning-over") });
+    this.#begin(session, connack(this.#version, { code: 0 }));
+  }
+
+  #createSession(
+    device: AuthenticatedDevice,
+    { properties }: IConnectPacket,
+    { host = this.#host, ...options }: { host?: MqttConnectionHost; onRefused?: () => void } = {},
+  ): MqttSession {
     const link = {
       isOpen: () => this.#state === "open",
       isClosed: () => this.#state === "closed",
@@ -279,6 +307,7 @@ export class MqttConnection implements ByteStreamHandler {
       detach: (deviceId: Uuid) => host.detach(this, deviceId),
     };
     return new MqttSession(host, link, {
+      ...options,
       device,
       held: this.#held,
       version: this.#version,

@@ -16,6 +16,7 @@ export const END_REASONS = {
   "rate-limited": { code: 0x96, text: "The device sends more than it may" },
   "reads-too-slowly": { code: 0x97, text: "The device does not take the messages sent to it" },
   "access-ended": { code: 0x98, text: "The device was removed or its credentials changed" },
+  "provisioning-over": { code: 0x98, text: "The connection serves to make a device known, and no longer than 60 s" },
   "invalid-payload": { code: 0x99, text: "The payload is not valid" },
   "subscription-identifier": { code: 0xa1, text: "Subscription identifiers are not served" },
 } as const;

@@ -10,6 +10,7 @@ import type { KeptSessionStore } from "./mqtt-kept.ts";
 import { createMqttCounters, DEFAULT_MQTT_LIMITS, type MqttCounters, type MqttLimits } from "./mqtt-limits.ts";
 import type { ConnectRefusal } from "./mqtt-reasons.ts";
 import { allMqttTopics } from "./mqtt-topics/list.ts";
+import { provisioningTopics } from "./mqtt-topics/provisioning.ts";
 import { publishWill } from "./mqtt-wills.ts";
 import type {
   AuthenticatedDevice,
@@ -18,6 +19,7 @@ import type {
   DeviceEvent,
   DeviceEvents,
   DevicePackages,
+  DeviceProvisioning,
 } from "./ports.ts";
 import type { RateLimits } from "./rate-limits.ts";
 import type { DeviceQuestions, DeviceRpcs } from "./rpc-ports.ts";
@@ -30,6 +32,7 @@ export interface MqttServerDeps {
   readonly data: DeviceData;
   readonly events: DeviceEvents;
   readonly packages: DevicePackages;
+  readonly provisioning: DeviceProvisioning;
   readonly errors: DeviceErrors;
   /** Shared with the other protocols of the edge. */
   readonly times: ServerTimes;
@@ -94,6 +97,7 @@ export function createMqttServer(deps: MqttServerDeps, options: MqttServerOption
   const host: MqttConnectionHost = {
     ...deps,
     topics,
+    provisioningTopics: provisioningTopics(deps.provisioning),
     kept,
     limits,
     counters,

@@ -34,6 +34,9 @@ import type { RateLimits } from "./rate-limits.ts";
 import type { ServerTimes } from "./server-times.ts";
 import { Subscriptions } from "./topics.ts";
 
+/** Reason codes that say that something was not done. */
+const FAILURES_FROM = 0x80;
+
 /** What the server lends to each session. */
 export interface MqttSessionHost {
   readonly clock: Clock;
@@ -74,6 +77,8 @@ export interface SessionOptions {
   readonly receiveMaximum: number;
   /** The largest packet that it takes. */
   readonly packetBytesMax: number;
+  /** A message was refused. @default nothing */
+  readonly onRefused?: () => void;
 }
 
 /**
@@ -93,6 +98,7 @@ export class MqttSession implements MessageSession {
   readonly #unreleased: Set<number>;
   readonly #held: HeldSession | null;
   #parts: readonly SessionPart[] = [];
+  readonly #onRefused: (() => void) | undefined;
 
   constructor(host: MqttSessionHost, link: SessionLink, options: SessionOptions) {
     this.#host = host;
@@ -102,6 +108,7 @@ export class MqttSession implements MessageSession {
     this.gateway = options.device.isGateway ? this.#openGateway() : null;
     const { held } = options;
     this.#held = held;
+    this.#onRefused = options.onRefused;
     this.subscriptions = held?.subscriptions ?? new Subscriptions(host.limits.subscriptionsMax);
     this.#unreleased = held?.unreleased ?? new Set();
     const { data, limits } = host;
@@ -264,10 +271,14 @@ export class MqttSession implements MessageSession {
     const unit = this.#units.open();
     unit.messages += 1;
     unit.bytes += payloadEnd - payloadStart;
-    if (qos === 0) return;
-    // A refusal ends the exchange of QoS 2; only a message that was taken waits for its release.
+    if (qos > 0) this.#acknowledgePublish(packet, reason);
+    if (reason >= FAILURES_FROM) this.#onRefused?.();
+  }
+
+  /** A refusal ends the exchange of QoS 2; only a message that was taken waits for its release. */
+  #acknowledgePublish({ messageId, qos }: ReceivedPublish, reason: number): void {
     const code = this.#version === 5 ? reason : 0;
-    if (qos === 2 && code < 0x80) this.#unreleased.add(messageId);
+    if (qos === 2 && code < FAILURES_FROM) this.#unreleased.add(messageId);
     this.#acknowledge(qos === 1 ? PACKET.puback : PACKET.pubrec, messageId, code);
   }
 

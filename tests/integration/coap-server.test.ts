@@ -185,6 +185,45 @@ describe("observation", () => {
   });
 });
 
+describe("rpc", () => {
+  test("to a device comes while it observes, and its answer counts", async () => {
+    const first = await bed.ask({ path: "api/v1/token-a/rpc", options: [OBSERVE] });
+    expect([shown(first), readUint(first, OPTION.observe)]).toEqual(["2.03", 1]);
+    const nowMs = bed.edge.clock.nowMs();
+    const outcome = bed.edge.rpcs.call({
+      id: DEVICE_B,
+      deviceId: DEVICE_A,
+      method: "setGpio",
+      params: readValue('{"pin":7}'),
+      isOneway: false,
+      isPersistent: false,
+      retries: 0,
+      additionalInfo: null,
+      createdMs: nowMs,
+      expirationMs: nowMs + 60_000,
+      steps: [],
+      response: null,
+    });
+    const request = await bed.take();
+    expect(shown(request)).toMatch(/^2\.05 \{"id":[0-9]+,"method":"setGpio","params":\{"pin":7\}\}$/);
+    bed.acknowledge(request);
+    const number = /"id":([0-9]+)/.exec(shown(request))?.[1];
+    const answered = await bed.ask({ method: post, path: `api/v1/token-a/rpc/${number}`, body: '{"ok":true}' });
+    expect(shown(answered)).toBe("2.01");
+    expect(JSON.stringify(await outcome)).toContain("ok");
+    bed.receive({ messageId: 1 });
+    await bed.take();
+    await bed.ask({ path: "api/v1/token-a/rpc", options: [OBSERVE_NO_MORE] });
+    expect(bed.server.observers).toBe(0);
+  });
+  test("of a device is answered", async () => {
+    const body = '{"method":"echo","params":{"a":1}}';
+    expect(shown(await bed.ask({ method: post, path: "api/v1/token-a/rpc", body }))).toStartWith("2.05 ");
+    expect(shown(await bed.ask({ method: post, path: "api/v1/token-a/rpc", body: "{" }))).toStartWith("4.00");
+    expect(shown(await bed.ask({ method: post, path: "api/v1/token-a/rpc/x", body: "{}" }))).toStartWith("4.00");
+  });
+});
+
 describe("blocks", () => {
   const block1 = (number: number, hasMore: boolean, size = 16) => blockOption(OPTION.block1, { number, hasMore, size });
   const block2 = (number: number, size = 64) => blockOption(OPTION.block2, { number, hasMore: false, size });
