@@ -35,6 +35,9 @@ const GROUPS: readonly Group[] = [
   { name: "chaos", testTimeoutMs: 120_000, groupTimeoutMs: 240_000, filesAtOnce: 1, needsBinary: true },
 ];
 
+/** Of one file, where its tests say that they can run at once. */
+const CONCURRENT_TESTS_MAX = 3;
+
 const RESULTS_FOLDER = ".cache/test-results";
 
 async function main(): Promise<void> {
@@ -89,7 +92,12 @@ async function runGroup(group: Group, bun: string, paths: readonly string[]): Pr
   const report = `${RESULTS_FOLDER}/${group.name}.xml`;
   const command = [bun, "test", "--no-orphans", "--only-failures", `--timeout=${group.testTimeoutMs}`];
   command.push(group.filesAtOnce === 1 ? "--isolate" : `--parallel=${group.filesAtOnce}`);
-  command.push("--reporter=junit", `--reporter-outfile=${report}`, ...paths);
+  command.push(
+    `--max-concurrency=${CONCURRENT_TESTS_MAX}`,
+    "--reporter=junit",
+    `--reporter-outfile=${report}`,
+    ...paths,
+  );
   console.log(`=== ${group.name}`);
   const { exitCode, durationMs } = await runTool(command, { inherit: true, timeoutMs: group.groupTimeoutMs });
   const counts = await readCounts(join(PROJECT_ROOT, report));

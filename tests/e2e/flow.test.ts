@@ -29,6 +29,11 @@ function scenario(name: string, body: (bed: TestBed) => Promise<void>): void {
   test(name, async () => await withTestBed(body, { shared }));
 }
 
+/** What a slow link takes long for, so that some can run at once. */
+function slowScenario(name: string, body: (bed: TestBed) => Promise<void>): void {
+  test.concurrent(name, async () => await withTestBed(body, { shared }));
+}
+
 /** A site behind a link that the test can break, devices with a backlog, and one whose messages are fresh. */
 interface FlowSite extends Site {
   readonly proxy: TcpProxy;
@@ -109,7 +114,7 @@ describe("fresh telemetry", () => {
     await expectAllThere(site, 100_000);
   });
 
-  scenario("waits its turn when the order is oldest-first", async (bed) => {
+  slowScenario("waits its turn when the order is oldest-first", async (bed) => {
     const site = await startFlowSite(bed, { env: { SKERRY_BACKLOG_ORDER: "oldest-first" } });
     await breakLink(site);
     await publishBacklog(site, 40_000);
@@ -124,7 +129,7 @@ describe("fresh telemetry", () => {
 });
 
 describe("a backlog", () => {
-  scenario("goes from its newest on when the order is newest-first", async (bed) => {
+  slowScenario("goes from its newest on when the order is newest-first", async (bed) => {
     const site = await startFlowSite(bed, { args: ["--backlog-order", "newest-first"] });
     await breakLink(site);
     await publishBacklog(site, 40_000);
@@ -137,7 +142,7 @@ describe("a backlog", () => {
     await expectAllThere(site, 40_000);
   });
 
-  scenario("of large messages drains over 50 kbit/s in one session, and attributes overtake it", async (bed) => {
+  slowScenario("of large messages drains over 50 kbit/s in one session, and attributes overtake it", async (bed) => {
     const site = await startFlowSite(bed);
     const { cloudApi, edge, fresh } = site;
     await breakLink(site);

@@ -16,8 +16,9 @@ beforeAll(async () => {
 });
 afterAll(async () => await shared[Symbol.asyncDispose]());
 
+/** Most of them wait, so that some can run at once. */
 function scenario(name: string, body: (bed: TestBed) => Promise<void>): void {
-  test(name, async () => await withTestBed(body, { shared }));
+  test.concurrent(name, async () => await withTestBed(body, { shared }));
 }
 
 async function waitForReason(edge: EdgeProcess, codes: readonly string[]): Promise<void> {
