@@ -51,6 +51,8 @@ const TAKEN_MAX = 100;
 /** The clock may jump: deadlines are looked for again so often at least. */
 const LOOK_EVERY_MS = 3_600_000;
 const RETRY_MS = 1_000;
+/** What clocks are set by more than this is a jump. */
+const CLOCK_JUMP_MS = 10_000;
 
 export function createDeviceRpcs(deps: DeviceRpcsDeps): DeviceRpcHub {
   return new Hub(deps);
@@ -65,10 +67,14 @@ class Hub implements DeviceRpcHub {
   readonly #numbers = new Map<Uuid, number>();
   readonly #wakeUp = new WakeUp();
   #isReady = false;
+  /** What the wall clock is ahead of the monotonic one. */
+  #wallOffsetMs: number;
+  #removedMs = -Infinity;
 
   constructor(deps: DeviceRpcsDeps) {
     this.#deps = deps;
     this.#calls = new DeviceCalls(deps.clock);
+    this.#wallOffsetMs = deps.clock.nowMs() - deps.clock.monotonicMs();
   }
 
   receive(deviceId: Uuid, receiver: RpcReceiver): () => void {
@@ -113,7 +119,9 @@ class Hub implements DeviceRpcHub {
     const { clock, log, store } = this.#deps;
     while (!signal.aborted) {
       try {
+        await this.#followClock();
         if (!this.#isReady) await this.#findWaiting();
+        await this.#removeOld();
         const deadlineMs = await store.firstDeadlineMs();
         const leftMs = deadlineMs === null ? LOOK_EVERY_MS : deadlineMs - clock.nowMs();
         if (leftMs <= 0) await store.expire();
@@ -124,6 +132,28 @@ class Hub implements DeviceRpcHub {
         await clock.sleep(RETRY_MS, signal).catch(() => undefined);
       }
     }
+  }
+
+  /** A gateway without a clock of its own begins in 1970, and jumps when it hears the time. */
+  async #followClock(): Promise<void> {
+    const { clock, log, store } = this.#deps;
+    const jumpMs = clock.nowMs() - clock.monotonicMs() - this.#wallOffsetMs;
+    if (Math.abs(jumpMs) < CLOCK_JUMP_MS) return;
+    await store.moveDeadlines(jumpMs);
+    this.#wallOffsetMs += jumpMs;
+    log.info("The wall clock jumped; requests to devices keep the time that was left", { jumpMs: Math.round(jumpMs) });
+    for (const state of this.#devices.values()) {
+      for (const [index, taken] of state.unsent.entries())
+        state.unsent[index] = { ...taken, deadlineMs: taken.deadlineMs + jumpMs };
+    }
+    this.#wakeUp.signal();
+  }
+
+  async #removeOld(): Promise<void> {
+    const { clock, store } = this.#deps;
+    if (clock.monotonicMs() - this.#removedMs < LOOK_EVERY_MS) return;
+    await store.removeOld();
+    this.#removedMs = clock.monotonicMs();
   }
 
   async #findWaiting(): Promise<void> {
@@ -183,6 +213,7 @@ class Hub implements DeviceRpcHub {
   }
 
   async #sendWaiting(deviceId: Uuid, state: DeviceState): Promise<void> {
+    await this.#followClock();
     await this.#loadNumber(deviceId);
     for (const call of this.#calls.waitingFor(deviceId)) {
       if (state.receivers.size === 0) return;

@@ -64,6 +64,10 @@ export interface DeviceRpcStore {
   /** @param response null: the device's answer is no JSON */
   answer(deviceId: Uuid, number: number, response: CanonicalJson | null): Promise<void>;
   expire(): Promise<void>;
+  /** The wall clock jumped by so much: what waits has the same time left as before. */
+  moveDeadlines(byMs: number): Promise<void>;
+  /** Removes what came to its end long ago. @returns how many */
+  removeOld(): Promise<number>;
   /** Tells the cloud what came of a request that is not kept here. */
   report(record: RpcRecord): Promise<void>;
 }

@@ -16,8 +16,10 @@ import {
   findRpcsToSend,
   firstRpcDeadlineMs,
   lockRpc,
+  moveRpcDeadlines,
   nextRequestNumber,
   putRpc,
+  removeOldRpcs,
   rpcSaved,
   type StoredRpc,
 } from "../../shared/store/rpc-store.ts";
@@ -56,6 +58,8 @@ export function createDeviceRpcStore(deps: DeviceRpcStoreDeps): DeviceRpcStore {
     expire: async () => {
       await groupCommit.run((tx) => expireRpcs(tx, clock.nowMs()));
     },
+    moveDeadlines: (byMs) => groupCommit.run(async (tx) => ({ result: await moveRpcDeadlines(tx, byMs), changes: [] })),
+    removeOld: () => removeOldRpcs(db, clock.nowMs()),
     report: (record) => {
       const change = rpcSaved({ record, deadlineMs: null }, clock.nowMs());
       return groupCommit.run(() => Promise.resolve({ result: undefined, changes: [change] }));

@@ -1,4 +1,4 @@
-import { and, asc, count, desc, eq, inArray, lt, lte, max, min, or, sql } from "drizzle-orm";
+import { and, asc, count, desc, eq, inArray, isNull, lt, lte, max, min, not, or, sql } from "drizzle-orm";
 import { AppError } from "../core/errors.ts";
 import type { Uuid } from "../core/ids.ts";
 import type { RpcSaved } from "../entities/change.ts";
@@ -19,7 +19,7 @@ import type { Outcome, Queryable } from "./unit-of-work.ts";
 // Rows of requests to devices. Whoever changes one holds its row until the commit (lockRpc).
 
 /** Requests of one device that wait; one more is refused. */
-const OPEN_PER_DEVICE_MAX = 1_000;
+const OPEN_PER_DEVICE_MAX = 100;
 /** How long a request is kept after its last change. */
 export const RPC_KEPT_MS = 90 * 24 * 3_600_000;
 /** One that is not persistent is of nobody's interest so long after its deadline. */
@@ -126,10 +126,12 @@ export async function expireRpcs(tx: Queryable, nowMs: number): Promise<Outcome<
 
 /** What nobody asks for any more. @returns how many */
 export async function removeOldRpcs(db: Queryable, nowMs: number): Promise<number> {
+  // What an edge made and says nothing of any more is over, too.
+  const isOver = or(not(rpc.isOpen), isNull(rpc.deadlineMs));
   const isCall = and(eq(rpc.isPersistent, false), lt(rpc.deadlineMs, round(nowMs - CALL_KEPT_MS)));
   const removed = await db
     .delete(rpc)
-    .where(or(lt(rpc.updatedMs, round(nowMs - RPC_KEPT_MS)), isCall))
+    .where(or(and(lt(rpc.updatedMs, round(nowMs - RPC_KEPT_MS)), isOver), isCall))
     .returning({ id: rpc.id });
   return removed.length;
 }
@@ -192,6 +194,14 @@ export async function nextRequestNumber(db: Queryable, deviceId: Uuid): Promise<
     .from(rpc)
     .where(eq(rpc.deviceId, deviceId));
   return row?.last === null || row?.last === undefined ? 0 : row.last + 1;
+}
+
+/** The wall clock jumped: what waits has the same time left as before. */
+export async function moveRpcDeadlines(tx: Queryable, byMs: number): Promise<void> {
+  await tx
+    .update(rpc)
+    .set({ deadlineMs: sql`greatest(${rpc.deadlineMs} + ${round(byMs)}, 0)` })
+    .where(sql`${rpc.isOpen}`);
 }
 
 /** null: nothing is left that could expire. */

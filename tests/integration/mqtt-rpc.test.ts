@@ -81,6 +81,24 @@ describe("a request to a device", () => {
     expect(await late).toEqual({ kind: "no-connection" });
   });
 
+  test("waits for a device whose session is kept, and is not in what is kept for it", async () => {
+    const kept = { clean: false, clientId: "valve" };
+    const client = await bed.login(4, "token-a", kept);
+    await subscribe(client, "v1/devices/me/rpc/request/+");
+    const first = call(DEVICE_A, true);
+    expect((await nextMessage(client)).topic).toBe("v1/devices/me/rpc/request/0");
+    client.destroy();
+    await waitFor("the device to be gone", () => !bed.server.isConnected(DEVICE_A));
+    const second = call(DEVICE_A, true);
+    const again = await bed.login(4, "token-a", kept);
+    const message = await nextMessage(again);
+    expect(message.topic).toBe("v1/devices/me/rpc/request/1");
+    acknowledge(again, message);
+    expect(await second).toEqual({ kind: "delivered" });
+    edge.clock.advance(30_000);
+    expect(await first).toEqual({ kind: "no-answer" });
+  });
+
   test("without an answer is done when the device acknowledges it", async () => {
     const client = await bed.login();
     await subscribe(client, "v1/devices/me/rpc/request/+");

@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { createDeviceRpcs } from "../../edge/devices/device-rpcs.ts";
 import type { RpcReceiver, RpcToDevice } from "../../edge/devices/rpc-ports.ts";
+import { createDeviceRpcStore } from "../../edge/store/device-rpc-store.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
+import { silentLog } from "../../shared/observe/log.ts";
 import { startTestCloud, type Answer, type TestCloud } from "../support/test-cloud.ts";
 import { openTestSite, type TestSite } from "../support/test-site.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -202,6 +205,38 @@ describe("a persistent request", () => {
     await answer(0, '"done"');
     expect(await sameTrail(rpcId)).toBe("QUEUED SENT1 DELIVERED1 SUCCESSFUL");
     device.disconnect();
+  });
+
+  test("of the edge that is deleted there is deleted in the cloud", async () => {
+    const id = await queue();
+    await site.sync();
+    await site.call("DELETE", `/api/rpc/persistent/${id}`);
+    await site.sync();
+    expect((await cloud.request("GET", `/api/rpc/persistent/${id}`)).status).toBe(404);
+  });
+
+  test("keeps the time that it has left when the clock of the edge jumps", async () => {
+    let jumpMs = 0;
+    const jumping = { ...cloud.clock, nowMs: () => cloud.clock.nowMs() + jumpMs };
+    const id = await queue({ expirationTime: 0, timeout: 60_000 });
+    await site.sync();
+    const store = createDeviceRpcStore({
+      db: site.edge.database.db,
+      groupCommit: site.edge.unitOfWork,
+      clock: jumping,
+    });
+    const rpcs = createDeviceRpcs({ store, clock: jumping, log: silentLog });
+    jumpMs = 50 * 365 * DAY_MS;
+    const running = new AbortController();
+    const loop = rpcs.run(running.signal);
+    const received: RpcToDevice[] = [];
+    const deliver = (request: RpcToDevice): Promise<boolean> => Promise.resolve(received.push(request) > 0);
+    const stop = rpcs.receive(deviceId, { isOnce: false, deliver });
+    await waitFor("the request", () => received.length === 1 && true);
+    await statusOnEdge(id, "DELIVERED");
+    stop();
+    running.abort();
+    await loop;
   });
 
   test("goes with its device to another edge", async () => {

@@ -243,6 +243,8 @@ function createEmptyRpcStore(): DeviceRpcStore {
     note: () => Promise.resolve(false),
     answer: () => Promise.resolve(),
     expire: () => Promise.resolve(),
+    moveDeadlines: () => Promise.resolve(),
+    removeOld: () => Promise.resolve(0),
     report: () => Promise.resolve(),
   };
 }

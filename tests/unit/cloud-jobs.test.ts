@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { createReplicaLease, type ReplicaStore } from "../../cloud/jobs/replica-lease.ts";
+import { createRpcCalls, type RpcCallStore } from "../../cloud/jobs/rpc-calls.ts";
 import { createSessionPoll } from "../../cloud/jobs/session-poll.ts";
 import type { LeaseRenewal } from "../../cloud/store/replica-store.ts";
 import type { SentDownlinks, SessionNews, SessionRef } from "../../cloud/store/session-news.ts";
@@ -7,6 +8,8 @@ import { createLiveSessions } from "../../cloud/sync/live-sessions.ts";
 import { createSessionEnds } from "../../cloud/sync/session-ends.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
+import { withStep, type RpcRecord } from "../../shared/entities/rpc.ts";
+import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
 import { silentLog } from "../../shared/observe/log.ts";
 import { createMetrics } from "../../shared/observe/metrics.ts";
 import { createFakeSession } from "../support/fake-session.ts";
@@ -153,4 +156,44 @@ test("createSessionEnds() keeps what the database does not take, the newest of e
   await ends.retry();
   await ends.retry();
   expect(written).toEqual([`${EDGE} 2`, `${OTHER} 1`]);
+});
+
+const ASKED: RpcRecord = {
+  id: OTHER,
+  deviceId: GONE,
+  method: "m",
+  params: "{}" as CanonicalJson,
+  isOneway: false,
+  isPersistent: false,
+  retries: 0,
+  additionalInfo: null,
+  createdMs: 0,
+  expirationMs: 0,
+  steps: [{ status: "QUEUED", attempt: 0, atMs: 0 }],
+  response: null,
+};
+
+test("createRpcCalls() finds an answer that reached another process, and leaves nothing behind", async () => {
+  const clock = createVirtualClock();
+  const stored = new Map<Uuid, RpcRecord>();
+  const store: RpcCallStore = {
+    begin: (record) => Promise.resolve(void stored.set(record.id, record)),
+    read: (ids) => Promise.resolve(ids.flatMap((id) => stored.get(id) ?? [])),
+    end: (id) => Promise.resolve(void stored.delete(id)),
+  };
+  const calls = createRpcCalls({ store, clock, log: silentLog });
+  const asked = { ...ASKED, expirationMs: clock.nowMs() + 10_000 };
+  const calling = calls.call(asked);
+  await settle();
+  const response = '{"a":1.0}' as CanonicalJson;
+  stored.set(OTHER, withStep(asked, { status: "SUCCESSFUL", attempt: 0, atMs: 1, response }));
+  await clock.advance(300);
+  expect(await calling).toEqual({ kind: "answered", response });
+  expect(stored.size).toBe(0);
+});
+
+test("createRpcCalls() has an end for a database that does not answer", async () => {
+  const clock = createVirtualClock();
+  const calls = createRpcCalls({ store: { begin: away, read: away, end: away }, clock, log: silentLog });
+  await expect(calls.call({ ...ASKED, expirationMs: clock.nowMs() + 10_000 })).rejects.toThrow("Away");
 });
