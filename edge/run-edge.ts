@@ -27,6 +27,7 @@ import type { LocalAccessKeeper } from "./api/local-access.ts";
 import { createLocalAccess } from "./api/local-access.ts";
 import type { OutboxState, StatusSources } from "./api/status.ts";
 import type { EdgeConfig } from "./config.ts";
+import { ActivityWatch } from "./devices/activity.ts";
 import { createDeviceErrors } from "./devices/device-errors.ts";
 import { createDeviceQuestions } from "./devices/device-questions.ts";
 import { createDeviceRpcs } from "./devices/device-rpcs.ts";
@@ -46,6 +47,7 @@ import { findPostgresDistribution } from "./runtime/postgres-distribution.ts";
 import { privateFiles } from "./runtime/private-files.ts";
 import { RUNTIME_NAME } from "./runtime/runtime-name.ts";
 import { listenTcp, type TcpServer } from "./runtime/tcp-server.ts";
+import { createActivityStore, openInactivityTimeouts } from "./store/activity-store.ts";
 import { runBlobUpkeep } from "./store/blob-upkeep.ts";
 import { createCloudEvents, readOutboxState } from "./store/cloud-event-list.ts";
 import { createDeviceData } from "./store/device-data.ts";
@@ -176,6 +178,7 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
       blobUpkeep: (signal) => runBlobUpkeep({ sql: stores.sql, clock, log }, signal),
       mqtt: (signal) => mqtt.run(signal),
       packages: (signal) => packages.run(signal),
+      activity: (signal) => devices.activity.run(signal),
       rpcs: (signal) => devices.rpcs.run(signal),
       coap: (signal) => (coap === null ? untilAborted(signal) : coap.run(signal)),
       liveData: (signal) => api.live.run(signal),
@@ -224,7 +227,19 @@ async function createDeviceDeps(stores: EdgeStores, watch: DiskWatch | null, log
   const rpcs = createDeviceRpcs({ store: rpcStore, clock, log });
   registry.subscribeRpcs(({ body, leftMs }) => rpcs.note(parseRpcRecord(body), leftMs));
   const rateSettings = await openRateSettings({ ...stores, log });
-  registry.subscribeProfiles(() => rateSettings.refresh());
+  const timeouts = await openInactivityTimeouts({ ...stores, log });
+  registry.watchChanges((changes) => {
+    for (const change of changes) {
+      rateSettings.note(change);
+      timeouts.note(change);
+    }
+  });
+  const activity = new ActivityWatch({
+    clock,
+    log,
+    store: createActivityStore(stores),
+    timeoutMsOf: (device) => timeouts.of(device),
+  });
   const rates = new RateLimits(clock, (device) => rateSettings.of(device));
   const data = createDeviceData({ ...stores, clock, refusal: () => watch?.guard.refusal() ?? null });
   return {
@@ -239,6 +254,7 @@ async function createDeviceDeps(stores: EdgeStores, watch: DiskWatch | null, log
     rpcs,
     questions: createDeviceQuestions(clock, [answerSessionLimits(rates)]),
     rates,
+    activity,
     keptSessions: createMqttSessions(stores.db),
     errorResponse: errorAnswer,
   };

@@ -6,6 +6,7 @@ import { OTA_PREFIXES, type OtaType } from "../../shared/entities/ota-package.ts
 import { RPC_CONTENT_LENGTH_MAX } from "../../shared/entities/rpc.ts";
 import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import { joinValues } from "../../shared/entities/values.ts";
+import type { DeviceActivity } from "./activity.ts";
 import { readClaim } from "./claim-messages.ts";
 import { type CoapAnswer, bytesAnswer, emptyAnswer, jsonAnswer } from "./coap-answers.ts";
 import { CODE } from "./coap-codes.ts";
@@ -54,6 +55,7 @@ export interface CoapRouteDeps {
   readonly questions: DeviceQuestions;
   /** Shared with the other protocols of the edge. */
   readonly times: ServerTimes;
+  readonly activity: DeviceActivity;
 }
 
 /** Everything that a device does with its token; a line for each. */

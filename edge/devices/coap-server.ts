@@ -245,6 +245,7 @@ export class CoapServer {
     const handler = message.code === METHOD.get ? route.get : route.post;
     const body = this.#collect(request);
     if (!(body instanceof Uint8Array)) return { answer: body };
+    this.#deps.activity.note(device);
     this.#deps.rates.check(device, "messages");
     const asked = { segments, query, body };
     const observe = message.code === METHOD.get ? readUint(message, OPTION.observe) : undefined;

@@ -40,7 +40,9 @@ export interface GatewaySessionDeps {
   readonly times: ServerTimes;
   /** The gateway speaks for the device from now on. */
   readonly onConnected: (device: AuthenticatedDevice) => void;
-  readonly onDisconnected: (deviceId: Uuid) => void;
+  readonly onDisconnected: (device: AuthenticatedDevice) => void;
+  /** The gateway says something of the device. */
+  readonly onHeard: (device: AuthenticatedDevice) => void;
 }
 
 const DEFAULT_TYPE = "default";
@@ -87,23 +89,23 @@ export class GatewaySession {
           break;
         case "telemetry":
           for (const { name, content } of message.parts) {
-            const { deviceId } = await this.#open({ name, type: DEFAULT_TYPE });
+            const { deviceId } = await this.#hear(name);
             records.push(...content.map((reading) => ({ entityId: deviceId, ...reading })));
           }
           break;
         case "attributes":
           for (const { name, content } of message.parts) {
-            const { deviceId } = await this.#open({ name, type: DEFAULT_TYPE });
+            const { deviceId } = await this.#hear(name);
             const entries = content.map((reading) => ({ ...reading, updatedMs: message.nowMs }));
             attributes.push({ deviceId, entries });
           }
           break;
         case "attribute-request":
-          await this.#open({ name: message.request.name, type: DEFAULT_TYPE });
+          await this.#hear(message.request.name);
           break;
         case "claim":
           for (const { name, content } of message.parts) {
-            const { deviceId } = await this.#open({ name, type: DEFAULT_TYPE });
+            const { deviceId } = await this.#hear(name);
             claims.push({ deviceId, claim: content });
           }
           break;
@@ -146,6 +148,12 @@ export class GatewaySession {
     return parts;
   }
 
+  async #hear(name: string): Promise<AuthenticatedDevice> {
+    const device = await this.#open({ name, type: DEFAULT_TYPE });
+    this.#deps.onHeard(device);
+    return device;
+  }
+
   #open(device: GatewayDevice): Promise<AuthenticatedDevice> {
     const known = this.#devices.get(device.name);
     if (known !== undefined) return known;
@@ -162,6 +170,6 @@ export class GatewaySession {
   async #close(name: string): Promise<void> {
     const device = await this.#devices.get(name)?.catch(() => undefined);
     this.#devices.delete(name);
-    if (device !== undefined) this.#deps.onDisconnected(device.deviceId);
+    if (device !== undefined) this.#deps.onDisconnected(device);
   }
 }

@@ -1,6 +1,7 @@
 import { type Context, Hono } from "hono";
 import type { Clock } from "../../shared/core/clock.ts";
 import { AppError } from "../../shared/core/errors.ts";
+import type { DeviceActivity } from "./activity.ts";
 import type { DeviceErrors } from "./device-errors.ts";
 import { type BodyLimits, createBodyReader, type ReadBody } from "./http-body.ts";
 import type {
@@ -29,6 +30,7 @@ export interface DeviceHttpDeps {
   readonly rpcs: DeviceRpcs;
   readonly questions: DeviceQuestions;
   readonly rates: RateLimits;
+  readonly activity: DeviceActivity;
   /** Shared with the other protocols of the edge. */
   readonly times: ServerTimes;
   /** The error object of the REST convention, with its status. */
@@ -58,7 +60,7 @@ export interface DeviceRoutes {
 }
 
 export function createDeviceRoutes(
-  { directory, errors, errorResponse, rates }: DeviceHttpDeps,
+  { directory, errors, errorResponse, rates, activity }: DeviceHttpDeps,
   options: DeviceHttpOptions,
 ): DeviceRoutes {
   const { waitMs = 60_000, waitMaxMs = 100_000 } = options;
@@ -69,6 +71,7 @@ export function createDeviceRoutes(
       const device = await directory.findByAccessToken(context.req.param("token") ?? "");
       if (device === null) return emptyAnswer(401);
       try {
+        activity.note(device);
         rates.check(device, "messages");
         return await serve(device);
       } catch (thrown) {

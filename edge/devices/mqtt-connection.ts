@@ -31,7 +31,7 @@ export interface MqttConnectionHost extends MqttSessionHost {
   admit(connection: MqttConnection, device: AuthenticatedDevice): ConnectRefusal | undefined;
   /** The gateway of the connection speaks for this device from now on. */
   attach(connection: MqttConnection, device: AuthenticatedDevice): void;
-  detach(connection: MqttConnection, deviceId: Uuid): void;
+  detach(connection: MqttConnection, device: AuthenticatedDevice): void;
   /** The connection takes no more messages for its device, nor for those behind it. */
   retire(connection: MqttConnection): void;
   /** The stream is gone. */
@@ -190,6 +190,7 @@ export class MqttConnection implements ByteStreamHandler {
       }
     }
     this.#session?.submit();
+    if (this.#device !== undefined) this.#host.activity.note(this.#device);
     if (!this.#isPaused && (this.#session?.fillLevel ?? 0) >= 1) {
       this.#isPaused = true;
       this.#stream.pause();
@@ -263,6 +264,7 @@ export class MqttConnection implements ByteStreamHandler {
 
   #open(device: AuthenticatedDevice, packet: IConnectPacket, request: SessionRequest): void {
     const session = this.#createSession(device, packet);
+    this.#host.activity.connected(device);
     const limits = this.#announcedLimits(device, packet, request);
     const sessionPresent = this.#held?.isPresent === true;
     this.#begin(session, connack(this.#version, { code: 0, sessionPresent, limits }));
@@ -304,7 +306,7 @@ export class MqttConnection implements ByteStreamHandler {
       },
       onSettled: () => this.#onSettled(),
       attach: (behind: AuthenticatedDevice) => host.attach(this, behind),
-      detach: (deviceId: Uuid) => host.detach(this, deviceId),
+      detach: (behind: AuthenticatedDevice) => host.detach(this, behind),
     };
     return new MqttSession(host, link, {
       ...options,
@@ -376,6 +378,7 @@ export class MqttConnection implements ByteStreamHandler {
       return;
     }
     this.#session.close();
+    if (this.#device !== undefined) this.#host.activity.disconnected(this.#device);
     const leave = this.#leave;
     const isTakenBack = leave !== undefined && !leave.isWithWill;
     const will = isTakenBack ? "drop" : this.#endReason === "shutting-down" ? "postpone" : "publish";

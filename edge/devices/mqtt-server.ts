@@ -1,6 +1,7 @@
 import type { Clock } from "../../shared/core/clock.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { Log } from "../../shared/observe/log.ts";
+import type { DeviceActivity } from "./activity.ts";
 import type { ByteStream, ByteStreamHandler } from "./byte-stream.ts";
 import type { DeviceErrors } from "./device-errors.ts";
 import { TelemetryIntake } from "./device-session.ts";
@@ -39,6 +40,7 @@ export interface MqttServerDeps {
   readonly rates: RateLimits;
   readonly rpcs: DeviceRpcs;
   readonly questions: DeviceQuestions;
+  readonly activity: DeviceActivity;
   /** Sessions that outlive their connection. */
   readonly keptSessions: KeptSessionStore;
 }
@@ -81,7 +83,7 @@ export function createMqttServer(deps: MqttServerDeps, options: MqttServerOption
   const connections = new Set<MqttConnection>();
   const sessions = new Map<Uuid, MqttConnection>();
   /** Devices behind gateways, with the one that spoke for them last. */
-  const behind = new Map<Uuid, { readonly connection: MqttConnection; readonly name: string }>();
+  const behind = new Map<Uuid, { readonly connection: MqttConnection; readonly device: AuthenticatedDevice }>();
   const counters = createMqttCounters();
 
   const topics = allMqttTopics({ ...deps, intake: new TelemetryIntake(deps.times) });
@@ -102,21 +104,27 @@ export function createMqttServer(deps: MqttServerDeps, options: MqttServerOption
     limits,
     counters,
     admit,
-    attach: (connection, { deviceId, name }) => {
-      const former = behind.get(deviceId);
-      behind.set(deviceId, { connection, name });
-      if (former !== undefined && former.connection !== connection) former.connection.lose(former.name, deviceId);
+    attach: (connection, device) => {
+      const former = behind.get(device.deviceId);
+      behind.set(device.deviceId, { connection, device });
+      deps.activity.connected(device);
+      if (former !== undefined && former.connection !== connection)
+        former.connection.lose(former.device.name, device.deviceId);
     },
-    detach: (connection, deviceId) => {
-      if (behind.get(deviceId)?.connection === connection) behind.delete(deviceId);
-    },
+    detach,
     retire: (connection) => {
-      for (const [deviceId, gateway] of behind) if (gateway.connection === connection) behind.delete(deviceId);
+      for (const { device } of behind.values()) detach(connection, device);
       const deviceId = connection.device?.deviceId;
       if (deviceId !== undefined && sessions.get(deviceId) === connection) sessions.delete(deviceId);
     },
     forget: (connection) => void connections.delete(connection),
   };
+
+  function detach(connection: MqttConnection, device: AuthenticatedDevice): void {
+    if (behind.get(device.deviceId)?.connection !== connection) return;
+    behind.delete(device.deviceId);
+    deps.activity.disconnected(device);
+  }
 
   function admit(connection: MqttConnection, device: AuthenticatedDevice): ConnectRefusal | undefined {
     const former = sessions.get(device.deviceId);
@@ -129,7 +137,7 @@ export function createMqttServer(deps: MqttServerDeps, options: MqttServerOption
   function onEvent(event: DeviceEvent): void {
     const session = sessions.get(event.deviceId);
     const gateway = behind.get(event.deviceId);
-    gateway?.connection.pushBehind(gateway.name, event);
+    gateway?.connection.pushBehind(gateway.device.name, event);
     if (event.kind !== "access-ended") {
       if (session === undefined) kept.push(event);
       else session.push(event);

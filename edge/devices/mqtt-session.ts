@@ -3,6 +3,7 @@ import type { Clock } from "../../shared/core/clock.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { Log } from "../../shared/observe/log.ts";
+import type { DeviceActivity } from "./activity.ts";
 import type { DeviceErrors } from "./device-errors.ts";
 import { decodePayload } from "./device-session.ts";
 import { GatewaySession } from "./gateway-session.ts";
@@ -49,6 +50,7 @@ export interface MqttSessionHost {
   readonly limits: MqttLimits;
   readonly counters: MqttCounters;
   readonly rates: RateLimits;
+  readonly activity: DeviceActivity;
 }
 
 /** What a session needs of its connection. */
@@ -65,7 +67,7 @@ export interface SessionLink {
   readonly onSettled: () => void;
   /** The gateway of the connection speaks for this device from now on. */
   readonly attach: (device: AuthenticatedDevice) => void;
-  readonly detach: (deviceId: Uuid) => void;
+  readonly detach: (device: AuthenticatedDevice) => void;
 }
 
 export interface SessionOptions {
@@ -238,7 +240,7 @@ export class MqttSession implements MessageSession {
   }
 
   #openGateway(): GatewaySession {
-    const { directory, data, times } = this.#host;
+    const { activity, directory, data, times } = this.#host;
     return new GatewaySession({
       directory,
       data,
@@ -250,10 +252,11 @@ export class MqttSession implements MessageSession {
         this.#link.attach(behind);
         for (const part of this.#parts) part.onAttached?.(behind);
       },
-      onDisconnected: (deviceId) => {
-        this.#link.detach(deviceId);
-        for (const part of this.#parts) part.onDetached?.(deviceId);
+      onDisconnected: (behind) => {
+        this.#link.detach(behind);
+        for (const part of this.#parts) part.onDetached?.(behind.deviceId);
       },
+      onHeard: (behind) => activity.note(behind),
     });
   }
 

@@ -33,7 +33,7 @@ export async function publishWill(deps: WillDeps, device: AuthenticatedDevice, w
   if (route === undefined) return refuse(`the topic ${JSON.stringify(topic.slice(0, 100))} is not served`);
   const nobody = (): void => undefined;
   const gateway = device.isGateway
-    ? new GatewaySession({ ...deps, gateway: device, onConnected: nobody, onDisconnected: nobody })
+    ? new GatewaySession({ ...deps, gateway: device, onConnected: nobody, onDisconnected: nobody, onHeard: nobody })
     : null;
   const unit = createUnit();
   try {

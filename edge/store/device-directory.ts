@@ -15,8 +15,6 @@ const CACHED_MAX = 10_000;
 export interface DeviceRegistry extends Omit<DeviceDirectory, "openBehind">, DeviceEvents {
   /** What is heard of requests to devices, after the commit. */
   subscribeRpcs(listener: (rpc: RpcSaved) => void): void;
-  /** A device profile was saved or removed. */
-  subscribeProfiles(listener: () => void): void;
   /** Changes were committed, by whomever. */
   publish(changes: readonly Change[]): void;
   /** `listener` sees all that is published. @returns the function that ends it */
@@ -36,7 +34,6 @@ export function createDeviceRegistry(db: Queryable): DeviceRegistry {
   const listeners = new Set<(event: DeviceEvent) => void>();
   const watchers = new Set<(changes: readonly Change[]) => void>();
   const rpcListeners: ((rpc: RpcSaved) => void)[] = [];
-  const profileListeners: (() => void)[] = [];
   return {
     findByAccessToken: async (token) => asToken(await known.find(token)),
     findByCertificate: async (certificate) => {
@@ -57,16 +54,12 @@ export function createDeviceRegistry(db: Queryable): DeviceRegistry {
       return () => listeners.delete(listener);
     },
     subscribeRpcs: (listener) => void rpcListeners.push(listener),
-    subscribeProfiles: (listener) => void profileListeners.push(listener),
     watchChanges: (listener) => {
       watchers.add(listener);
       return () => watchers.delete(listener);
     },
     publish: (changes) => {
       for (const watcher of watchers) watcher(changes);
-      if (changes.some(({ entity }) => entity.type === "DEVICE_PROFILE")) {
-        for (const listener of profileListeners) listener();
-      }
       for (const change of changes) {
         if (change.kind === "rpc-saved") for (const listener of rpcListeners) listener(change);
         if (change.entity.type !== "DEVICE") continue;

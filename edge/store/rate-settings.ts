@@ -1,5 +1,6 @@
 import { eq } from "drizzle-orm";
 import * as z from "zod";
+import type { Change } from "../../shared/entities/change.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { orDatabaseError } from "../../shared/postgres/connect.ts";
 import { entity } from "../../shared/store/tables.ts";
@@ -26,8 +27,8 @@ const configurationSchema = z.object({ profileData: z.object({ configuration: z.
 /** Rate limits as the device profiles on this edge set them (`profileData.configuration`), kept in memory. */
 export interface RateSettingsStore {
   readonly of: RateSettingsSource;
-  /** A profile changed. */
-  refresh(): void;
+  /** Something was committed. */
+  note(change: Change): void;
 }
 
 export async function openRateSettings({
@@ -50,8 +51,8 @@ export async function openRateSettings({
 
   return {
     of: ({ profileId }) => (profileId === undefined ? undefined : byProfile.get(profileId)),
-    refresh: () => {
-      reading = reading.then(read);
+    note: ({ entity: { type } }) => {
+      if (type === "DEVICE_PROFILE") reading = reading.then(read);
     },
   };
 }

@@ -158,3 +158,21 @@ for (const [topic, payload] of [
     expect(edge.behind.size).toBe(0);
   });
 }
+
+test("activity is told of a gateway and of the devices behind it, to the end of the connection", async () => {
+  const client = await login();
+  await publish(client, "connect", '{"device":"A"}');
+  await publish(client, "telemetry", '{"A":[{"t":1}],"B":[{"t":1}]}');
+  await publish(client, "disconnect", '{"device":"A"}');
+  client.destroy();
+  await waitFor("the gateway to be gone", () => edge.told.includes("disconnected Gateway"));
+  expect(edge.told.filter((told) => !told.startsWith("heard"))).toEqual([
+    "connected Gateway",
+    "connected A",
+    "connected B",
+    "disconnected A",
+    "disconnected B",
+    "disconnected Gateway",
+  ]);
+  expect(edge.told).toContain("heard B");
+});

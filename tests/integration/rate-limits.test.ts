@@ -153,7 +153,9 @@ describe("openRateSettings()", () => {
     );
     const registry = createDeviceRegistry(db);
     const settings = await openRateSettings({ db, log: silentLog });
-    registry.subscribeProfiles(() => settings.refresh());
+    registry.watchChanges((changes) => {
+      for (const change of changes) settings.note(change);
+    });
     const device = await registry.findByAccessToken("limited-token");
     if (device?.profileId === undefined) throw new Error("Expected the device with its profile");
     expect(device.deviceId).toBe(record.id);

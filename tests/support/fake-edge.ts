@@ -1,3 +1,4 @@
+import type { DeviceActivity, KnownDevice } from "../../edge/devices/activity.ts";
 import { createDeviceErrors, type DeviceErrors } from "../../edge/devices/device-errors.ts";
 import { createDeviceQuestions } from "../../edge/devices/device-questions.ts";
 import { createDeviceRpcs, type DeviceRpcHub } from "../../edge/devices/device-rpcs.ts";
@@ -57,6 +58,9 @@ export interface FakeEdge {
   /** Sessions of MQTT; outlives a server over it. */
   readonly keptSessions: FakeSessions;
   readonly rates: RateLimits;
+  /** What the protocols tell, as "connected" and the name of the device. */
+  readonly activity: DeviceActivity;
+  readonly told: string[];
   /** How much everybody may send from now on. */
   limit(settings: Partial<RateSettings>): void;
   /** By token: "token-a", "token-b" and "gateway" are there at first. */
@@ -96,6 +100,9 @@ export function createFakeEdge(): FakeEdge {
     ["gateway", { deviceId: GATEWAY, name: "Gateway", isGateway: true }],
   ]);
   const behind = new Map<string, AuthenticatedDevice>();
+  const told: string[] = [];
+  const nameOf = ({ deviceId }: KnownDevice): string =>
+    [...devices.values(), ...behind.values()].find((device) => device.deviceId === deviceId)?.name ?? deviceId;
   const edgeRates: { settings: RateSettings | undefined } = { settings: undefined };
   const records: TelemetryRecord[] = [];
   const claims: FakeEdge["claims"] = [];
@@ -169,6 +176,12 @@ export function createFakeEdge(): FakeEdge {
     rpcs: createDeviceRpcs({ store: createEmptyRpcStore(), clock, log: silentLog }),
     questions: createDeviceQuestions(clock, [{ answer: answerEcho }]),
     keptSessions: createFakeSessions(),
+    told,
+    activity: {
+      connected: (device) => void told.push(`connected ${nameOf(device)}`),
+      disconnected: (device) => void told.push(`disconnected ${nameOf(device)}`),
+      note: (device) => void (told.at(-1) === `heard ${nameOf(device)}` || told.push(`heard ${nameOf(device)}`)),
+    },
     rates: new RateLimits(clock, () => edgeRates.settings),
     limit: (settings) => void (edgeRates.settings = { ...NO_LIMITS, ...settings }),
     directory: {
