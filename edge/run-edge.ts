@@ -34,6 +34,7 @@ import { createDeviceRpcs } from "./devices/device-rpcs.ts";
 import { createDeviceHttpApi } from "./devices/http-device-api.ts";
 import type { MqttServer } from "./devices/mqtt-server.ts";
 import { createMqttServer } from "./devices/mqtt-server.ts";
+import { openMqttSocket } from "./devices/mqtt-websocket.ts";
 import { answerSessionLimits, RateLimits } from "./devices/rate-limits.ts";
 import { ServerTimes } from "./devices/server-times.ts";
 import { parseDiskQuota, walMaxMb } from "./disk-quota.ts";
@@ -148,7 +149,7 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
     host: config.httpHost,
     port: config.httpPort,
     fetch: (request, connection) => api.fetch(request, connection),
-    openSocket: (request) => api.live.openSocket(request),
+    openSocket: (request) => openMqttSocket(request, mqtt.accept) ?? api.live.openSocket(request),
   });
   stack.defer(() => http.close(DRAIN_MS));
   stack.defer(() => api.live.close());

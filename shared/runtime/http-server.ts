@@ -1,5 +1,5 @@
 import { AppError } from "../core/errors.ts";
-import type { ServerSocket, SocketHandler, SocketOpener } from "../core/server-socket.ts";
+import type { ServerSocket, SocketHandler, SocketOffer, SocketOpener } from "../core/server-socket.ts";
 
 /** What a request handler may know of the connection. */
 export interface ConnectionInfo {
@@ -13,7 +13,7 @@ export interface ServeHttpOptions {
   readonly port: number;
   readonly fetch: (request: Request, connection: ConnectionInfo) => Response | Promise<Response>;
   /** Who takes a WebSocket; null: no such path. @default nobody */
-  readonly openSocket?: (request: Request) => SocketOpener | null;
+  readonly openSocket?: (request: Request) => SocketOffer | null;
   /** PEM texts; absent: plain HTTP. */
   readonly tls?: { readonly cert: string; readonly key: string };
   /** A connection on which nothing moves is closed after this time; 0: never. @default 120 */
@@ -48,7 +48,9 @@ export function serveHttp(options: ServeHttpOptions): HttpServer {
 /** A WebSocket that says nothing for so long is asked whether it is there, and closed when it does not answer. */
 const SOCKET_IDLE_S = 30;
 /** Messages of clients; more closes the connection. */
-const SOCKET_MESSAGE_BYTES_MAX = 65_536;
+const SOCKET_TEXT_BYTES_MAX = 65_536;
+const SOCKET_MESSAGE_BYTES_MAX = 262_144;
+const TOO_BIG = 1009;
 
 interface BunSocket {
   readonly open: SocketOpener;
@@ -56,7 +58,7 @@ interface BunSocket {
 }
 
 /** null: not asked for, or not here. */
-function socketFor({ openSocket }: ServeHttpOptions, request: Request): SocketOpener | null {
+function socketFor({ openSocket }: ServeHttpOptions, request: Request): SocketOffer | null {
   if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") return null;
   return openSocket?.(request) ?? null;
 }
@@ -70,8 +72,8 @@ function serveOnBun(options: ServeHttpOptions): HttpServer {
     maxRequestBodySize: bodyBytesMax,
     ...(tls === undefined ? {} : { tls }),
     fetch: (request, self) => {
-      const open = socketFor(options, request);
-      if (open !== null && self.upgrade(request, { data: { open, handler: null } })) return undefined;
+      const offer = socketFor(options, request);
+      if (offer !== null && self.upgrade(request, upgradeOnBun(offer))) return undefined;
       return fetch(request, {
         // A system call, which few requests need.
         get remoteAddress() {
@@ -86,11 +88,20 @@ function serveOnBun(options: ServeHttpOptions): HttpServer {
       open: (ws) => {
         ws.data.handler = ws.data.open({
           send: (text) => void ws.send(text),
+          sendBytes: (bytes) => void ws.send(bytes),
           bufferedBytes: () => ws.getBufferedAmount(),
           close: (code, reason) => ws.close(code, reason),
+          terminate: () => ws.terminate(),
+          remoteAddress: ws.remoteAddress,
         });
       },
-      message: (ws, message) => ws.data.handler?.onMessage(typeof message === "string" ? message : null),
+      message: (ws, message) => {
+        const { handler } = ws.data;
+        const isText = typeof message === "string";
+        if (isText && message.length > SOCKET_TEXT_BYTES_MAX) ws.close(TOO_BIG, "The message is too big");
+        else if (isText) handler?.onMessage(message);
+        else takeBytes(handler, message);
+      },
       close: (ws) => ws.data.handler?.onClose(),
     },
   });
@@ -100,13 +111,26 @@ function serveOnBun(options: ServeHttpOptions): HttpServer {
   });
 }
 
+function upgradeOnBun({ open, protocol }: SocketOffer) {
+  const headers = protocol === undefined ? {} : { headers: { "sec-websocket-protocol": protocol } };
+  return { data: { open, handler: null }, ...headers };
+}
+
+function takeBytes(handler: SocketHandler | null, bytes: Uint8Array): void {
+  if (handler?.onBytes === undefined) handler?.onMessage(null);
+  else handler.onBytes(bytes);
+}
+
 /** The part of Deno's API that is used; Deno's types and Bun's can't be loaded together. */
 interface DenoRuntime {
   serve(
     options: { hostname: string; port: number; cert?: string; key?: string; onListen: () => void },
     handler: (request: Request, info: { remoteAddr: { hostname?: string } }) => Response | Promise<Response>,
   ): { readonly addr: { readonly port: number }; shutdown(): Promise<void> };
-  upgradeWebSocket(request: Request, options: { idleTimeout: number }): { socket: WebSocket; response: Response };
+  upgradeWebSocket(
+    request: Request,
+    options: { idleTimeout: number; protocol?: string },
+  ): { socket: WebSocket; response: Response };
 }
 
 /** What waits for an answer when Deno's server is cut. */
@@ -119,8 +143,8 @@ function serveOnDeno(options: ServeHttpOptions): HttpServer {
   // Deno can't abort a server that is shutting down; requests that don't end are answered for it.
   const waiting = new Set<(response: Response) => void>();
   const server = deno.serve({ hostname: host, port, ...tls, onListen: () => undefined }, async (request, info) => {
-    const open = socketFor(options, request);
-    if (open !== null) return upgradeOnDeno(deno, request, open);
+    const offer = socketFor(options, request);
+    if (offer !== null) return upgradeOnDeno(deno, request, { ...offer, remoteAddress: info.remoteAddr.hostname });
     const cut = Promise.withResolvers<Response>();
     waiting.add(cut.resolve);
     try {
@@ -137,20 +161,33 @@ function serveOnDeno(options: ServeHttpOptions): HttpServer {
   });
 }
 
-function upgradeOnDeno(deno: DenoRuntime, request: Request, open: SocketOpener): Response {
-  const { response, socket } = deno.upgradeWebSocket(request, { idleTimeout: SOCKET_IDLE_S });
+function upgradeOnDeno(
+  deno: DenoRuntime,
+  request: Request,
+  { open, protocol, remoteAddress }: SocketOffer & Pick<ServerSocket, "remoteAddress">,
+): Response {
+  const named = protocol === undefined ? {} : { protocol };
+  const { response, socket } = deno.upgradeWebSocket(request, { idleTimeout: SOCKET_IDLE_S, ...named });
+  socket.binaryType = "arraybuffer";
+  const send = (message: string | Uint8Array<ArrayBuffer>): void => {
+    if (socket.readyState === WebSocket.OPEN) socket.send(message);
+  };
   const server: ServerSocket = {
-    send: (text) => {
-      if (socket.readyState === WebSocket.OPEN) socket.send(text);
-    },
+    send,
+    sendBytes: (bytes) => send(new Uint8Array(bytes)),
     bufferedBytes: () => socket.bufferedAmount,
     close: (code, reason) => socket.close(closeCodeOnDeno(code), reason),
+    terminate: () => socket.close(),
+    remoteAddress,
   };
   let handler: SocketHandler | null = null;
   socket.addEventListener("open", () => {
     handler = open(server);
   });
-  socket.addEventListener("message", ({ data }) => handler?.onMessage(typeof data === "string" ? data : null));
+  socket.addEventListener("message", ({ data }: MessageEvent<unknown>) => {
+    if (typeof data === "string") handler?.onMessage(data);
+    else if (data instanceof ArrayBuffer) takeBytes(handler, new Uint8Array(data));
+  });
   socket.addEventListener("close", () => handler?.onClose());
   return response;
 }

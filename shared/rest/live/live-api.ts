@@ -1,6 +1,6 @@
 import type { Uuid } from "../../core/ids.ts";
 import { repeat } from "../../core/lifecycle.ts";
-import type { SocketOpener } from "../../core/server-socket.ts";
+import type { SocketOffer, SocketOpener } from "../../core/server-socket.ts";
 import type { EntityRef } from "../../entities/change.ts";
 import { readAttributesOf, readLatestOf } from "../../store/live-data.ts";
 import { authenticationFailed } from "../principal.ts";
@@ -15,7 +15,7 @@ import { seriesCommands } from "./series-commands.ts";
 /** What the caller is told of values while they change: the WebSocket side of the REST API. */
 export interface LiveApi {
   /** null: the request is for nothing of this. */
-  openSocket(request: Request): SocketOpener | null;
+  openSocket(request: Request): SocketOffer | null;
   /** These entities may have new values: whoever watches them hears of it within a moment, and within half a second without this. */
   readonly wake: (ids: readonly Uuid[]) => void;
   run(signal: AbortSignal): Promise<void>;
@@ -57,7 +57,7 @@ export function createLiveApi(deps: LiveDeps): LiveApi {
       if (!PATHS.has(url.pathname)) return null;
       // The request is gone once the socket is open.
       const credentials = credentialsOf(request, url);
-      return (socket) => {
+      const open: SocketOpener = (socket) => {
         const onClose = (): void => void sessions.delete(session);
         const sleep = (delayMs: number, signal: AbortSignal): Promise<void> => clock.sleep(delayMs, signal);
         const session = createLiveSession({ socket, authenticate, execute, sleep, onClose }, credentials);
@@ -65,6 +65,7 @@ export function createLiveApi(deps: LiveDeps): LiveApi {
         else sessions.add(session);
         return session;
       };
+      return { open };
     },
     run: async (signal) => {
       const sleep = (delayMs: number, abort: AbortSignal): Promise<void> => clock.sleep(delayMs, abort);

@@ -27,7 +27,7 @@ export interface LiveSession extends SocketHandler {
 }
 
 export interface LiveSessionDeps {
-  readonly socket: ServerSocket;
+  readonly socket: Pick<ServerSocket, "send" | "bufferedBytes" | "close">;
   /** @throws AppError UNAUTHENTICATED, TOKEN_EXPIRED */
   readonly authenticate: (credentials: NonNullable<ClientMessage["credentials"]>) => Promise<Principal>;
   /** Carries a command out; its failures are its own answers. */
