@@ -1,13 +1,54 @@
-import { expect, test } from "bun:test";
-import { generate, type IConnectPacket, type Packet } from "mqtt-packet";
-import type { ByteStream } from "../../edge/devices/byte-stream.ts";
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { generate, type IConnectPacket, type Packet, parser } from "mqtt-packet";
+import type { ByteStream, ByteStreamHandler } from "../../edge/devices/byte-stream.ts";
 import { createMqttServer, type MqttServer } from "../../edge/devices/mqtt-server.ts";
 import { createSeededRandom, type Random } from "../../shared/core/random.ts";
 import { type Log, silentLog } from "../../shared/observe/log.ts";
-import { createFakeEdge } from "../support/fake-edge.ts";
+import { createFakeEdge, type FakeEdge } from "../support/fake-edge.ts";
+import { eventually } from "../support/mqtt-bed.ts";
 
-const CONNECTIONS = 10_000;
+/** Packets that are damaged, or valid with a payload that is not. */
+const INPUTS = 100_000;
 const SEED = Number(process.env["SKERRY_TEST_SEED"] ?? 1);
+
+const TOPICS = [
+  "v1/devices/me/telemetry",
+  "v1/devices/me/attributes",
+  "v1/devices/me/attributes/request/1",
+  "v1/devices/me/rpc/response/1",
+  "v1/devices/me/rpc/request/1",
+  "v1/devices/me/claim",
+  "v1/gateway/telemetry",
+  "v1/gateway/attributes",
+  "v1/gateway/connect",
+  "v1/gateway/rpc",
+  "v2/fw/request/1/chunk/0",
+  "v2/t/j",
+  "v1/devices/me",
+  "$SYS/x",
+];
+const PAYLOADS = [
+  "{",
+  "",
+  "null",
+  "NaN",
+  '{"a":NaN}',
+  '{"a":1e999}',
+  `{"a":${"9".repeat(400)}}`,
+  '{"a":-0,"a":1,"a":2}',
+  '{"":1}',
+  `{"${"k".repeat(300)}":1}`,
+  '{"a":"\\ud800"}',
+  "[".repeat(3000),
+  `{"a":${'{"a":'.repeat(1000)}1${"}".repeat(1000)}}`,
+  '{"ts":9e15,"values":{"a":1}}',
+  '{"ts":1,"values":[]}',
+  '{"A":[{"ts":"x"}],"B":5}',
+  '{"device":{}}',
+  '{"a":1}\u0000',
+  Buffer.from([0x7b, 0x22, 0xc0, 0xaf, 0x22, 0x3a, 0x31, 0x7d]),
+  Buffer.from([0xff, 0xfe, 0x00]),
+];
 
 type Version = 3 | 4 | 5;
 
@@ -16,16 +57,23 @@ function pick(random: Random, below: number): number {
   return Math.floor(random.float() * below);
 }
 
+function someOf<T>(random: Random, list: readonly T[]): T {
+  const item = list[pick(random, list.length)];
+  if (item === undefined) throw new Error("Nothing to choose from");
+  return item;
+}
+
 function someConnect(random: Random, version: Version): Buffer {
+  const will = { topic: someOf(random, TOPICS), payload: Buffer.from("x"), qos: 1, retain: false } as const;
   const packet: IConnectPacket = {
     cmd: "connect",
     protocolId: version === 3 ? "MQIsdp" : "MQTT",
     protocolVersion: version,
     clientId: "a",
-    clean: true,
+    clean: pick(random, 4) > 0,
     keepalive: 0,
-    username: pick(random, 2) === 0 ? "token-a" : "token-b",
-    ...(pick(random, 3) === 0 ? { will: { topic: "w", payload: Buffer.from("x"), qos: 1, retain: false } } : {}),
+    username: someOf(random, ["token-a", "token-a", "gateway"]),
+    ...(pick(random, 5) === 0 ? { will } : {}),
     ...(version === 5 && pick(random, 2) === 0 ? { properties: { receiveMaximum: 5, maximumPacketSize: 50 } } : {}),
   };
   return generate(packet);
@@ -34,36 +82,25 @@ function someConnect(random: Random, version: Version): Buffer {
 function somePacket(random: Random, version: Version): Buffer {
   const properties = version === 5 ? { properties: { contentType: "x", userProperties: { a: "b" } } } : {};
   const publish = { cmd: "publish", dup: false, retain: false } as const;
+  const topic = someOf(random, TOPICS);
   const packets: Packet[] = [
-    {
-      ...publish,
-      topic: "v1/devices/me/telemetry",
-      payload: '{"ts":5,"values":{"a":1.5,"b":"x"}}',
-      qos: 1,
-      messageId: 5,
-    },
-    {
-      ...publish,
-      ...properties,
-      topic: "v1/devices/me/attributes/request/1",
-      payload: '{"clientKeys":"a"}',
-      qos: 2,
-      messageId: 6,
-    },
-    { cmd: "subscribe", messageId: 3, subscriptions: [{ topic: "v1/devices/me/attributes", qos: 1 }] },
-    { cmd: "unsubscribe", messageId: 3, unsubscriptions: ["v1/devices/me/attributes"] },
+    { ...publish, topic, payload: '{"ts":5,"values":{"a":1.5,"b":"x"}}', qos: 1, messageId: 5 },
+    { ...publish, ...properties, topic, payload: '{"clientKeys":"a"}', qos: 2, messageId: 6 },
+    { ...publish, topic, payload: someOf(random, PAYLOADS), qos: 1, messageId: 7 },
+    { cmd: "subscribe", messageId: 3, subscriptions: [{ topic: "v1/devices/me/#", qos: 1 }] },
+    { cmd: "unsubscribe", messageId: 3, unsubscriptions: ["v1/devices/me/#"] },
     { cmd: "pubrel", messageId: 6 },
     { cmd: "puback", messageId: 6 },
     { cmd: "pingreq" },
     { cmd: "disconnect" },
   ];
-  return generate(packets[pick(random, packets.length)] ?? { cmd: "pingreq" }, { protocolVersion: version });
+  return generate(someOf(random, packets), { protocolVersion: version });
 }
 
-/** Bytes changed, cut off or added. */
+/** Bytes changed, cut off or added, or nothing but noise. */
 function damage(random: Random, whole: Buffer): Buffer {
   const bytes = Buffer.from(whole);
-  switch (pick(random, 4)) {
+  switch (pick(random, 6)) {
     case 0:
       bytes[pick(random, bytes.length)] = pick(random, 256);
       return bytes;
@@ -71,6 +108,12 @@ function damage(random: Random, whole: Buffer): Buffer {
       return bytes.subarray(0, pick(random, bytes.length));
     case 2:
       return Buffer.concat([bytes, random.bytes(pick(random, 10))]);
+    case 3:
+      // The length says something else than what follows.
+      bytes[1] = pick(random, 256);
+      return bytes;
+    case 4:
+      return Buffer.from(random.bytes(1 + pick(random, 30)));
     default: {
       const at = pick(random, bytes.length);
       bytes[at] = (bytes[at] ?? 0) ^ (1 << pick(random, 8));
@@ -79,12 +122,18 @@ function damage(random: Random, whole: Buffer): Buffer {
   }
 }
 
-/** One connection that sends `bytes` in pieces; what it gets back is thrown away. */
-async function connectAndSend(server: MqttServer, random: Random, bytes: Buffer): Promise<void> {
-  let open = true;
+interface FakeClient {
+  readonly handler: ByteStreamHandler;
+  readonly isOpen: () => boolean;
+  readonly close: () => void;
+}
+
+/** A connection without a socket. */
+function openClient(onBytes: (bytes: Uint8Array) => void = () => undefined): FakeClient {
+  let isOpen = true;
   const close = (): void => {
-    if (!open) return;
-    open = false;
+    if (!isOpen) return;
+    isOpen = false;
     queueMicrotask(() => handler.onClose());
   };
   const ignore = (): void => undefined;
@@ -92,45 +141,143 @@ async function connectAndSend(server: MqttServer, random: Random, bytes: Buffer)
     source: "fuzz",
     peerCertificate: null,
     queuedBytes: 0,
-    write: ignore,
+    write: (bytes) => onBytes(bytes),
     pause: ignore,
     resume: ignore,
     end: close,
     destroy: close,
   };
   const handler = server.accept(stream);
-  for (let at = 0; at < bytes.length;) {
-    const end = at + 1 + pick(random, 80);
-    handler.onData(bytes.subarray(at, end));
-    at = end;
-    if (pick(random, 2) === 0) await Promise.resolve();
-  }
-  await Bun.sleep(0);
-  close();
+  return { handler, isOpen: () => isOpen, close };
 }
 
-test(`createMqttServer() survives ${CONNECTIONS} connections of damaged packets (seed ${SEED})`, async () => {
-  const random = createSeededRandom(SEED);
-  const faults: string[] = [];
-  const log: Log = { ...silentLog, error: (message) => void faults.push(message) };
-  const server = createMqttServer({ ...createFakeEdge(), log });
-  const stop = new AbortController();
-  const running = server.run(stop.signal);
-  for (let round = 0; round < CONNECTIONS; round += 1) {
-    const version = ([3, 4, 5] as const)[pick(random, 3)] ?? 4;
-    const hello = someConnect(random, version);
-    const parts = [pick(random, 8) === 0 ? damage(random, hello) : hello];
-    for (let count = 0; count <= pick(random, 3); count += 1) {
-      const whole = somePacket(random, version);
-      parts.push(pick(random, 3) === 0 ? whole : damage(random, whole));
-    }
-    await connectAndSend(server, random, Buffer.concat(parts));
+/** One connection that sends `bytes` in pieces; what it gets back is thrown away. */
+async function connectAndSend(random: Random, bytes: Buffer): Promise<void> {
+  const client = openClient();
+  for (let at = 0; at < bytes.length && client.isOpen();) {
+    const end = at + 1 + pick(random, 200);
+    client.handler.onData(bytes.subarray(at, end));
+    at = end;
+    if (pick(random, 3) === 0) await Promise.resolve();
   }
+  // Most wait for what comes of it, some are gone at once.
+  if (pick(random, 8) > 0) await Bun.sleep(0);
+  client.close();
+}
+
+/** A device that behaves: each of its messages has to be acknowledged, whatever the others do. */
+class SteadyDevice {
+  acknowledged = 0;
+  readonly #client: FakeClient;
+
+  constructor() {
+    const reader = parser({ protocolVersion: 4 });
+    reader.on("packet", ({ cmd }) => {
+      if (cmd === "puback") this.acknowledged += 1;
+    });
+    this.#client = openClient((bytes) => void reader.parse(Buffer.from(bytes)));
+    const hello = { cmd: "connect", protocolId: "MQTT", protocolVersion: 4, clientId: "b", clean: true } as const;
+    this.#client.handler.onData(generate({ ...hello, keepalive: 0, username: "token-b" }));
+  }
+
+  async publish(count: number): Promise<void> {
+    const before = this.acknowledged;
+    const message = { cmd: "publish", topic: "v2/t", qos: 1, dup: false, retain: false } as const;
+    for (let sent = 1; sent <= count; sent += 1) {
+      this.#client.handler.onData(generate({ ...message, payload: `{"t":${sent}}`, messageId: sent }));
+    }
+    await eventually(() => this.acknowledged === before + count);
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+}
+
+let edge: FakeEdge;
+let server: MqttServer;
+let faults: string[];
+let stop: AbortController;
+let running: Promise<void>;
+
+beforeEach(() => {
+  edge = createFakeEdge();
+  faults = [];
+  const log: Log = { ...silentLog, error: (message) => void faults.push(message) };
+  server = createMqttServer({ ...edge, log });
+  stop = new AbortController();
+  running = server.run(stop.signal);
+});
+afterEach(async () => {
+  // Ends only when every connection is gone.
   stop.abort();
-  await running;
+  let isOver = false;
+  void running.then(() => (isOver = true));
+  await eventually(() => {
+    edge.clock.advance(1000);
+    return isOver;
+  });
   expect(faults).toEqual([]);
   expect(server.sessions).toBe(0);
-  expect(server.counters.connectionsOpened).toBe(CONNECTIONS);
+});
+
+test(`createMqttServer() survives ${INPUTS} malformed packets, and others are served (seed ${SEED})`, async () => {
+  const random = createSeededRandom(SEED);
+  const steady = new SteadyDevice();
+  let inputs = 0;
+  for (let round = 0; inputs < INPUTS; round += 1) {
+    const version = someOf(random, [3, 4, 5] as const);
+    const hello = someConnect(random, version);
+    const parts = [pick(random, 8) === 0 ? damage(random, hello) : hello];
+    for (let count = pick(random, 5); count >= 0; count -= 1) {
+      const whole = somePacket(random, version);
+      const isWhole = pick(random, 4) === 0;
+      parts.push(isWhole ? whole : damage(random, whole));
+      if (!isWhole) inputs += 1;
+    }
+    await connectAndSend(random, Buffer.concat(parts));
+    if (round % 2000 === 0) await steady.publish(10);
+  }
+  await steady.publish(100);
+  steady.close();
   // The damage is light enough that much of it gets far.
-  expect(server.counters.publishesAcknowledged).toBeGreaterThan(CONNECTIONS / 10);
+  const { publishesAcknowledged, publishesReceived, publishesRejected } = server.counters;
+  expect(publishesReceived).toBeGreaterThan(INPUTS / 10);
+  expect(publishesRejected).toBeGreaterThan(INPUTS / 50);
+  expect(publishesAcknowledged).toBeGreaterThan(INPUTS / 50);
 }, 60_000);
+
+test("connections that say nothing, or next to nothing, are cut off, and others are served", async () => {
+  const steady = new SteadyDevice();
+  await steady.publish(1);
+  const silent = Array.from({ length: 4000 }, () => openClient());
+  const slow = Array.from({ length: 500 }, () => openClient());
+  const hello = Buffer.concat([Buffer.from([0x10, 0xff, 0x7f]), Buffer.alloc(100)]);
+  for (let second = 0; second < 12; second += 1) {
+    for (const client of slow) if (client.isOpen()) client.handler.onData(hello.subarray(second, second + 1));
+    edge.clock.advance(1000);
+    await Bun.sleep(0);
+    await steady.publish(5);
+  }
+  expect([...silent, ...slow].filter((client) => client.isOpen()).length).toBe(0);
+  steady.close();
+});
+
+test("devices that send a packet byte by byte for minutes don't hold up others, nor take more than its size", async () => {
+  const steady = new SteadyDevice();
+  const connect = { cmd: "connect", protocolId: "MQTT", protocolVersion: 4, clientId: "a", clean: true } as const;
+  const client = openClient();
+  client.handler.onData(generate({ ...connect, keepalive: 60, username: "token-a" }));
+  await eventually(() => server.sessions === 2);
+  const payload = `{"ts":5,"values":{"t":"${"x".repeat(300)}"}}`;
+  const whole = generate({ cmd: "publish", topic: "v2/t", payload, qos: 1, messageId: 1, dup: false, retain: false });
+  for (const byte of whole.subarray(0, 80)) {
+    client.handler.onData(new Uint8Array([byte]));
+    edge.clock.advance(1000);
+    await steady.publish(1);
+  }
+  edge.clock.advance(20_000);
+  await eventually(() => !client.isOpen());
+  expect(edge.errors.last(edge.devices.get("token-a")?.deviceId ?? ("" as never))?.reason).toContain("keep-alive");
+  steady.close();
+});
