@@ -4,7 +4,7 @@ import type { ByteStream, ByteStreamHandler } from "../../edge/devices/byte-stre
 import { createMqttServer, type MqttServer } from "../../edge/devices/mqtt-server.ts";
 import { createSeededRandom, type Random } from "../../shared/core/random.ts";
 import { type Log, silentLog } from "../../shared/observe/log.ts";
-import { createFakeEdge, type FakeEdge } from "../support/fake-edge.ts";
+import { createFakeEdge, DEVICE_A, DEVICE_B, type FakeEdge } from "../support/fake-edge.ts";
 import { eventually } from "../support/mqtt-bed.ts";
 
 /** Packets that are damaged, or valid with a payload that is not. */
@@ -49,6 +49,9 @@ const PAYLOADS = [
   Buffer.from([0x7b, 0x22, 0xc0, 0xaf, 0x22, 0x3a, 0x31, 0x7d]),
   Buffer.from([0xff, 0xfe, 0x00]),
 ];
+
+/** No damage makes it of another one. */
+const STEADY_TOKEN = "steady-0123456789";
 
 type Version = 3 | 4 | 5;
 
@@ -161,7 +164,7 @@ async function connectAndSend(random: Random, bytes: Buffer): Promise<void> {
     if (pick(random, 3) === 0) await Promise.resolve();
   }
   // Most wait for what comes of it, some are gone at once.
-  if (pick(random, 8) > 0) await Bun.sleep(0);
+  if (pick(random, 8) > 0) await new Promise((resolve) => setImmediate(resolve));
   client.close();
 }
 
@@ -177,7 +180,7 @@ class SteadyDevice {
     });
     this.#client = openClient((bytes) => void reader.parse(Buffer.from(bytes)));
     const hello = { cmd: "connect", protocolId: "MQTT", protocolVersion: 4, clientId: "b", clean: true } as const;
-    this.#client.handler.onData(generate({ ...hello, keepalive: 0, username: "token-b" }));
+    this.#client.handler.onData(generate({ ...hello, keepalive: 0, username: STEADY_TOKEN }));
   }
 
   async publish(count: number): Promise<void> {
@@ -202,6 +205,8 @@ let running: Promise<void>;
 
 beforeEach(() => {
   edge = createFakeEdge();
+  edge.devices.delete("token-b");
+  edge.devices.set(STEADY_TOKEN, { deviceId: DEVICE_B, name: "Steady", isGateway: false });
   faults = [];
   const log: Log = { ...silentLog, error: (message) => void faults.push(message) };
   server = createMqttServer({ ...edge, log });
@@ -278,6 +283,6 @@ test("devices that send a packet byte by byte for minutes don't hold up others, 
   }
   edge.clock.advance(20_000);
   await eventually(() => !client.isOpen());
-  expect(edge.errors.last(edge.devices.get("token-a")?.deviceId ?? ("" as never))?.reason).toContain("keep-alive");
+  expect(edge.errors.last(DEVICE_A)?.reason).toContain("keep-alive");
   steady.close();
 });
