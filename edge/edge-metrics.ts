@@ -21,6 +21,7 @@ export function registerEdgeMetrics({ metrics, mqtt, sources, version }: EdgeMet
   const linkUp = metrics.gauge("skerry_link_up");
   const syncState = metrics.gauge("skerry_sync_state", ["state"]);
   const backlog = metrics.gauge("skerry_uplink_backlog_items", ["lane"]);
+  const backlogSize = metrics.gauge("skerry_uplink_backlog_bytes", ["lane"]);
   const acked = metrics.gauge("skerry_uplink_acked_seq", ["lane"]);
   const parked = metrics.gauge("skerry_parked_items", ["lane"]);
   const disk = metrics.gauge("skerry_disk_bytes", ["kind"]);
@@ -36,9 +37,10 @@ export function registerEdgeMetrics({ metrics, mqtt, sources, version }: EdgeMet
     for (const name of SYNC_STATE_NAMES) syncState.set({ state: name }, holds.has(name) ? 1 : 0);
     const outbox = await sources.outbox();
     for (const lane of UPLINK_LANES) {
-      const { ackedSeq, backlogItems } = outbox.lanes[lane];
+      const { ackedSeq, backlogBytes, backlogItems } = outbox.lanes[lane];
       acked.set({ lane }, ackedSeq);
       backlog.set({ lane }, backlogItems);
+      backlogSize.set({ lane }, backlogBytes);
       parked.set({ lane }, outbox.parked[lane]);
     }
     const { freeBytes, isFull, quotaBytes, removed: counts, reserveBytes, usedBytes } = await sources.disk();

@@ -43,6 +43,8 @@ export interface LaneState {
   readonly ackedSeq: number;
   /** Items that the cloud has not committed. */
   readonly backlogItems: number;
+  /** What they take in the outbox, most of it compressed. */
+  readonly backlogBytes: number;
   /** When the oldest item that the cloud has not committed was made; null when there is none. */
   readonly oldestUnsentMs: number | null;
 }
@@ -119,6 +121,7 @@ const laneStatusSchema = z.object({
   sentSeq: z.int(),
   ackedSeq: z.int().meta({ description: "Everything up to it is in the cloud" }),
   backlogItems: z.int().meta({ description: "Items that the cloud has not committed yet" }),
+  backlogBytes: z.int().meta({ description: "What they take in the outbox, most of it compressed" }),
   oldestUnsentTime: z.int().nullable(),
   parkedItems: z.int().meta({ description: "Items that the cloud refused for good and nobody has decided about" }),
 });
@@ -281,13 +284,14 @@ function syncStatus({ state, reasons, sinceMs, lastInSyncMs, nextAttemptMs }: Sy
 
 function laneStatuses(outbox: OutboxState, sentSeq: LinkState["sentSeq"] | undefined): EdgeStatus["lanes"] {
   const laneStatus = (lane: UplinkLane): z.output<typeof laneStatusSchema> => {
-    const { nextSeq, ackedSeq, backlogItems, oldestUnsentMs } = outbox.lanes[lane];
+    const { nextSeq, ackedSeq, backlogItems, backlogBytes, oldestUnsentMs } = outbox.lanes[lane];
     return {
       nextSeq,
       // Nothing was sent in this session yet: what is acknowledged was sent in an earlier one.
       sentSeq: Math.max(sentSeq?.[lane] ?? 0, ackedSeq),
       ackedSeq,
       backlogItems,
+      backlogBytes,
       oldestUnsentTime: oldestUnsentMs,
       parkedItems: outbox.parked[lane],
     };

@@ -74,9 +74,10 @@ function linkText({ link, time }: EdgeStatus): string {
 
 function laneRows({ lanes, time }: EdgeStatus): readonly (readonly string[])[] {
   if (lanes === null) return [["lanes", "not known"]];
-  return Object.entries(lanes).map(([lane, { nextSeq, backlogItems, oldestUnsentTime }]) => {
+  return Object.entries(lanes).map(([lane, { nextSeq, backlogItems, backlogBytes, oldestUnsentTime }]) => {
     const age =
       oldestUnsentTime === null ? "" : `, the oldest for ${formatDuration(Math.max(0, time - oldestUnsentTime))}`;
-    return [lane, `${backlogItems} wait${age}; ${nextSeq - 1 - backlogItems} in the cloud`];
+    const size = backlogItems === 0 ? "" : ` (${formatBytes(backlogBytes)})`;
+    return [lane, `${backlogItems} wait${size}${age}; ${nextSeq - 1 - backlogItems} in the cloud`];
   });
 }

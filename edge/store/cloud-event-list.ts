@@ -1,12 +1,13 @@
 import type { Uuid } from "../../shared/core/ids.ts";
-import { countSeqs, prefixEnd } from "../../shared/core/seq-range.ts";
+import { countSeqs, prefixEnd, type SeqRange } from "../../shared/core/seq-range.ts";
 import type { Sql, TransactionSql } from "../../shared/postgres/connect.ts";
 import { toPage } from "../../shared/store/entity-store.ts";
+import { formatSeqRanges } from "../../shared/store/seq-ranges.ts";
 import type { UplinkLane } from "../../shared/sync/lanes.ts";
 import type { CloudEvent } from "../api/cloud-event.ts";
 import type { CloudEvents } from "../api/events.ts";
 import type { LaneState, OutboxState } from "../api/status.ts";
-import { readCommitted } from "./outbox.ts";
+import { readCommitted, ROW_ITEMS_MAX } from "./outbox.ts";
 import { countParked } from "./parked-items.ts";
 
 interface EventRow extends Omit<CloudEvent, "lane" | "refused" | "entityId"> {
@@ -79,5 +80,21 @@ async function readLane(sql: TransactionSql, lane: UplinkLane, nextSeq: number):
       (select first_seq from cloud_event where lane = ${lane} and first_seq <= ${ackedSeq + 1} order by first_seq desc limit 1), 0)
     order by first_seq limit 1`;
   const next = Math.max(nextSeq, (committed.at(-1)?.last ?? 0) + 1);
-  return { nextSeq: next, ackedSeq, backlogItems: next - 1 - countSeqs(committed), oldestUnsentMs: oldest?.at ?? null };
+  const backlogItems = next - 1 - countSeqs(committed);
+  const backlogBytes = backlogItems === 0 ? 0 : await readBacklogBytes(sql, lane, committed);
+  return { nextSeq: next, ackedSeq, backlogItems, backlogBytes, oldestUnsentMs: oldest?.at ?? null };
+}
+
+/** Sizes are in the rows themselves: a payload is not read for it. */
+async function readBacklogBytes(
+  sql: TransactionSql,
+  lane: UplinkLane,
+  committed: readonly SeqRange[],
+): Promise<number> {
+  const ackedSeq = prefixEnd(committed);
+  const [row] = await sql<{ bytes: number }[]>`
+    select coalesce(sum(octet_length(payload)), 0)::bigint as bytes from cloud_event
+    where lane = ${lane} and first_seq > ${ackedSeq - ROW_ITEMS_MAX} and last_seq > ${ackedSeq}
+      and not ${formatSeqRanges(committed)}::int8multirange @> int8range(first_seq, last_seq, '[]')`;
+  return row?.bytes ?? 0;
 }

@@ -35,6 +35,7 @@ export interface Backlog {
 
 export interface LaneProgress {
   readonly backlogItems: number;
+  readonly backlogBytes: number;
   readonly oldestUnsentMs: number | null;
 }
 
@@ -127,7 +128,7 @@ class EdgeSyncMonitor implements SyncMonitor {
     if (current?.state !== "live" || backlog === null) return;
     const nowMs = clock.nowMs();
     const news = {
-      lanes: UPLINK_LANES.map((lane) => ({ lane, ...waiting(backlog.lanes[lane], nowMs), bytes: null })),
+      lanes: UPLINK_LANES.map((lane) => ({ lane, ...waiting(backlog.lanes[lane], nowMs) })),
       parkedItems: parkedIn(backlog),
       quota: quota?.() ?? "ok",
       state,
@@ -192,7 +193,8 @@ function ageOf({ lanes }: Backlog, nowMs: number): number | null {
 }
 
 /** What is always under way while devices send is no backlog: it would make a report every time. */
-function waiting({ backlogItems, oldestUnsentMs }: LaneProgress, nowMs: number) {
-  if (oldestUnsentMs === null || nowMs - oldestUnsentMs < SENDING_AFTER_MS) return { items: 0, oldestMs: null };
-  return { items: backlogItems, oldestMs: oldestUnsentMs };
+function waiting({ backlogBytes, backlogItems, oldestUnsentMs }: LaneProgress, nowMs: number) {
+  if (oldestUnsentMs === null || nowMs - oldestUnsentMs < SENDING_AFTER_MS)
+    return { items: 0, bytes: 0, oldestMs: null };
+  return { items: backlogItems, bytes: backlogBytes, oldestMs: oldestUnsentMs };
 }

@@ -27,6 +27,7 @@ export const METRICS = {
     "Items that the cloud refused for good, by lane; skerry_uplink_acked_seq counts all that it took",
   skerry_downlinks_applied_total: "Downlinks that this edge has answered, by result: applied or rejected",
   skerry_uplink_backlog_items: "Items that the cloud has not committed yet, by lane",
+  skerry_uplink_backlog_bytes: "What these items take in the outbox, most of it compressed, by lane",
   skerry_uplink_acked_seq: "Last sequence that the cloud has committed, by lane",
   skerry_parked_items: "Items that the cloud refused for good and nobody has decided about, by lane",
   skerry_downlinks_failed: "Downlinks that an edge refused for good and nobody has decided about, by tenant",

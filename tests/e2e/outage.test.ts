@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { isConnected, readEdgeStatus, waitForDrain, waitForLink } from "../support/edge-status.ts";
+import { withDatabaseOf } from "../support/program-database.ts";
 import type { Reading } from "../support/readings.ts";
 import { connectToEdge, type TestDevice } from "../support/rest-client.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
@@ -104,7 +105,13 @@ describe("outage", () => {
     const readings = makeReadings(200);
     await Promise.all(readings.map((reading) => mqtt.sendTelemetry(reading)));
     await expectHistory(edgeApi, born.id, readings);
-    expect((await readEdgeStatus(edge)).lanes.telemetry.backlogItems).toBeGreaterThan(0);
+    const waiting = (await readEdgeStatus(edge)).lanes.telemetry;
+    expect(waiting.backlogItems).toBe(200);
+    const stored = await withDatabaseOf(
+      edge,
+      (sql) => sql`select sum(length(payload))::int as bytes from cloud_event where lane = 'telemetry'`,
+    );
+    expect(stored).toMatchObject([{ bytes: waiting.backlogBytes }]);
 
     proxy.setMode("pass");
     await waitForLink(edge, { deadlineMs: LINK_DEADLINE_MS });

@@ -5,6 +5,7 @@ export interface LaneStatus {
   readonly nextSeq: number;
   readonly ackedSeq: number;
   readonly backlogItems: number;
+  readonly backlogBytes: number;
 }
 
 /** What the tests read of the edge's `/status`. */

@@ -79,8 +79,14 @@ const SOURCES: StatusSources = {
   }),
   outbox: async () => ({
     lanes: {
-      config: { nextSeq: 4, ackedSeq: 3, backlogItems: 0, oldestUnsentMs: null },
-      telemetry: { nextSeq: 501, ackedSeq: 40, backlogItems: 460, oldestUnsentMs: NOW_MS - 60_000 },
+      config: { nextSeq: 4, ackedSeq: 3, backlogItems: 0, backlogBytes: 0, oldestUnsentMs: null },
+      telemetry: {
+        nextSeq: 501,
+        ackedSeq: 40,
+        backlogItems: 460,
+        backlogBytes: 9_000,
+        oldestUnsentMs: NOW_MS - 60_000,
+      },
     },
     parked: { config: 0, telemetry: 0 },
   }),
@@ -109,7 +115,14 @@ describe("GET /status", () => {
       link: { state: "waiting", sinceTime: NOW_MS - 5_000, session: 7, clockSkewMs: -20 },
       lanes: {
         config: { nextSeq: 4, sentSeq: 3, ackedSeq: 3, backlogItems: 0 },
-        telemetry: { nextSeq: 501, sentSeq: 100, ackedSeq: 40, backlogItems: 460, oldestUnsentTime: NOW_MS - 60_000 },
+        telemetry: {
+          nextSeq: 501,
+          sentSeq: 100,
+          ackedSeq: 40,
+          backlogItems: 460,
+          backlogBytes: 9_000,
+          oldestUnsentTime: NOW_MS - 60_000,
+        },
       },
       parked: 0,
       database: { state: "ready" },

@@ -207,12 +207,21 @@ const STATUS = {
     cloudUrl: "https://cloud.example",
   },
   lanes: {
-    config: { nextSeq: 1, sentSeq: 0, ackedSeq: 0, backlogItems: 0, oldestUnsentTime: null, parkedItems: 0 },
+    config: {
+      nextSeq: 1,
+      sentSeq: 0,
+      ackedSeq: 0,
+      backlogItems: 0,
+      backlogBytes: 0,
+      oldestUnsentTime: null,
+      parkedItems: 0,
+    },
     telemetry: {
       nextSeq: 501,
       sentSeq: 0,
       ackedSeq: 100,
       backlogItems: 400,
+      backlogBytes: 12_345,
       oldestUnsentTime: 1_700_000_050_000,
       parkedItems: 0,
     },
@@ -240,7 +249,7 @@ describe("skerry-edge status", () => {
       "sync       NO_ROUTE for 10 s; next attempt in 3 s; last in sync 20 s ago; NO_ROUTE: connect ECONNREFUSED",
     );
     expect(out).toContain("link       waiting for 10 s with https://cloud.example: connect ECONNREFUSED (LINK_DOWN)");
-    expect(out).toContain("telemetry  400 wait, the oldest for 10 s; 100 in the cloud");
+    expect(out).toContain("telemetry  400 wait (12.3 kB), the oldest for 10 s; 100 in the cloud");
     expect(out).toContain("disk       45.0 MB of 1.0 GB used, 9.0 GB free, 3 records removed unsent");
     expect(out.at(-1)).toBe("! There is no connection to the cloud");
     expect(JSON.parse((await run("status --json")).text)).toEqual(STATUS);

@@ -15,7 +15,7 @@ const LIVE: LinkStatus = {
   nextAttemptMs: null,
   ackWaitMs: null,
 };
-const EMPTY = { backlogItems: 0, oldestUnsentMs: null };
+const EMPTY = { backlogItems: 0, backlogBytes: 0, oldestUnsentMs: null };
 
 function createMonitor() {
   const clock = createVirtualClock();
@@ -99,7 +99,10 @@ describe("createSyncMonitor()", () => {
       monitor.wake();
       await clock.advance(1_000);
       expect(world.looks).toBe(2);
-      world.backlog = { ...world.backlog, lanes: { config: { backlogItems: 1, oldestUnsentMs: 0 }, telemetry: EMPTY } };
+      world.backlog = {
+        ...world.backlog,
+        lanes: { config: { backlogItems: 1, backlogBytes: 9, oldestUnsentMs: 0 }, telemetry: EMPTY },
+      };
       await clock.advance(60_000);
       expect(world.looks).toBeGreaterThan(5);
     });
@@ -122,12 +125,12 @@ describe("createSyncMonitor()", () => {
 
   test("leaves out what is always under way while devices send", async () => {
     await withRunning(async ({ clock, reports, world }) => {
-      const telemetry = { backlogItems: 50, oldestUnsentMs: clock.nowMs() + 10_500 };
+      const telemetry = { backlogItems: 50, backlogBytes: 700, oldestUnsentMs: clock.nowMs() + 10_500 };
       world.backlog = { ...world.backlog, lanes: { config: EMPTY, telemetry } };
       await clock.advance(11_000);
       expect(reports).toHaveLength(1);
       await clock.advance(11_000);
-      const waiting = { lane: "telemetry", items: 50, oldestMs: telemetry.oldestUnsentMs };
+      const waiting = { lane: "telemetry", items: 50, bytes: 700, oldestMs: telemetry.oldestUnsentMs };
       expect(reports[1]).toMatchObject({ state: "SENDING", lanes: [{ items: 0 }, waiting] });
     });
   });
