@@ -135,7 +135,7 @@ export function createCloudApi(deps: CloudApiDeps): CloudApi {
   addEdgeImportRoute(app, deps);
   addEntityImportRoutes(app, deps);
   addDeviceRoutes(app, deps);
-  addDeviceClaimRoutes(app, deps);
+  addDeviceClaimRoutes(app, deps, { isReported: false });
   addAssetRoutes(app, deps);
   addCustomerReadRoutes(app, deps);
   addCustomerWriteRoutes(app, deps, async (tx, customerId) => {

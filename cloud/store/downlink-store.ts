@@ -9,8 +9,9 @@ import { toPage, type Page, type PageRequest } from "../../shared/store/entity-s
 import type { Outcome, Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
 import { alarmEvent, isAlarmEvent, isWithoutAssignment, knowsOriginator } from "./alarm-downlinks.ts";
 import { type EdgeEventAction, type EntityEvent, type EdgeEvent } from "./edge-event.ts";
-import { addNeededBy, dropUnneeded, lockHolders, rankOfType, settleEdge } from "./edge-holdings.ts";
+import { addNeededBy, addProvisioning, dropUnneeded, lockHolders, rankOfType, settleEdge } from "./edge-holdings.ts";
 import { readLinkNeeds } from "./link-needs.ts";
+import { readProvisioning } from "./provisioning-profiles.ts";
 import { relationEvent } from "./relation-downlinks.ts";
 import { rpcEvent } from "./rpc-downlinks.ts";
 import { edgeAssignment, edgeEvent, edgeEventAck, edgeEventRejection, edgePastAssignment, edgeSync } from "./schema.ts";
@@ -44,12 +45,14 @@ export async function recordChanges(
   if (changes.length === 0 && newcomers.length === 0) return recordEvents(tx, events, { nowMs });
   const { deleted, ...named } = readNeeds(changes);
   const linked = await readLinkNeeds(tx, changes, newcomers);
-  const dropped = [...named.dropped, ...linked.dropped];
+  const provisioning = readProvisioning(changes);
+  const dropped = [...named.dropped, ...linked.dropped, ...provisioning.ended];
   const needing = [...new Set([...named.gaining, ...linked.gaining, ...newcomers])];
   if (needing.length + dropped.length + deleted.length > 0) {
     await lockHolders(tx, [...new Set([...changes.map(({ entity }) => entity.id), ...needing])]);
   }
   const needed = needing.length === 0 ? [] : await addNeededBy(tx, needing, nowMs);
+  needed.push(...(await addProvisioning(tx, provisioning.begun, nowMs)));
   // One statement for all: edges are locked in one order only. What is needed goes before what needs it.
   const item = sql`${givenEvents(needed, 0)}
     union all select edge_id, type, action, entity_id, body, position + ${needed.length}::bigint

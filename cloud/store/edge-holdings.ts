@@ -4,6 +4,7 @@ import { KIND_TYPES } from "../../shared/entities/entity-types.ts";
 import { arrayParam } from "../../shared/store/array-param.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { EdgeEvent } from "./edge-event.ts";
+import { IS_PROVISIONING_HOLDING, provisioningHoldings } from "./provisioning-profiles.ts";
 
 // What is on an edge, a row of edge_assignment each: what people or the edge itself put there, and what follows (`follows`) because
 // something there needs it: its profile, its customer, what its kind says (references in shared/entities/entity-kind.ts), and the customer
@@ -74,6 +75,15 @@ export function addNeededOnEdge(
   return addMissing(tx, sql`select ${edgeId}::uuid, ${entityId}::uuid`, nowMs);
 }
 
+/** Profiles that make devices go to every edge of their tenant, with what they need. Locks: these edges. */
+export async function addProvisioning(tx: Queryable, profileIds: readonly Uuid[], nowMs: number): Promise<EdgeEvent[]> {
+  if (profileIds.length === 0) return [];
+  const holdings = provisioningHoldings({ profileIds: arrayParam(profileIds, "uuid") });
+  await tx.execute(sql`
+    select from edge_sync s where s.edge_id in (select edge_id from (${holdings}) as held) order by s.edge_id for update`);
+  return addMissing(tx, holdings, nowMs);
+}
+
 async function addMissing(tx: Queryable, seed: SQL, nowMs: number): Promise<EdgeEvent[]> {
   const rows = await tx.execute<HoldingRow>(sql`
     with recursive ${closureOf(seed)}
@@ -117,6 +127,7 @@ async function deleteUnneeded(tx: Queryable, edgeId: Uuid | undefined, candidate
     delete from edge_assignment a
     where a.follows and ${onEdge} and a.entity_id = any(${arrayParam(candidates, "uuid")})
       and not exists (select from edge g where g.id = a.edge_id and g.customer_id = a.entity_id)
+      and not ${IS_PROVISIONING_HOLDING}
       and not ${isNeededAs(sql`u.profile_id = a.entity_id`)}
       and not ${isNeededAs(sql`u.customer_id = a.entity_id`)}
       and not ${isNeededAs(sql`u.refers_to @> array[a.entity_id]`)}
@@ -143,7 +154,8 @@ async function endHoldings(tx: Queryable, rows: readonly HoldingRow[]): Promise<
 export async function settleEdge(tx: Queryable, edgeId: Uuid, nowMs: number): Promise<EdgeEvent[]> {
   await lockEdge(tx, edgeId);
   const seed = sql`select a.edge_id, a.entity_id from edge_assignment a where a.edge_id = ${edgeId}::uuid and not a.follows
-    union all select g.id, g.customer_id from edge g where g.id = ${edgeId}::uuid and g.customer_id is not null`;
+    union all select g.id, g.customer_id from edge g where g.id = ${edgeId}::uuid and g.customer_id is not null
+    union all ${provisioningHoldings({ edgeId })}`;
   const added = await addMissing(tx, seed, nowMs);
   const followers = await tx.execute<{ id: Uuid }>(
     sql`select a.entity_id as id from edge_assignment a where a.edge_id = ${edgeId}::uuid and a.follows`,

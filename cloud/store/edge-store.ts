@@ -10,6 +10,8 @@ import { eraseRelationsOf } from "../../shared/store/relation-store.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import { attribute, telemetry, telemetryLatest } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
+import { recordEvents } from "./downlink-store.ts";
+import { settleEdge } from "./edge-holdings.ts";
 import { parseReport, type KeptReport } from "./edge-report-store.ts";
 import { fenceSessions } from "./edge-session-store.ts";
 import {
@@ -101,6 +103,8 @@ async function createEdge(tx: Queryable, deps: StoreDeps, save: EdgeSave): Promi
   const row = rows[0];
   if (row === undefined) throw await explainConflict(tx, { tenantId: save.tenantId, name: save.name });
   await tx.insert(edgeSync).values({ edgeId: row.id, downlinkLast: 0, downlinkAcked: 0, session: 0 });
+  const nowMs = deps.clock.nowMs();
+  await recordEvents(tx, await settleEdge(tx, row.id as Uuid, nowMs), { nowMs }); // a uuid column
   return { edge: toEdge(row), newSecret: secret, fence: null };
 }
 

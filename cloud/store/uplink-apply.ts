@@ -1,3 +1,4 @@
+import { eq } from "drizzle-orm";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { Change, EntityRef, SentItem } from "../../shared/entities/change.ts";
 import { isAssignableType } from "../../shared/entities/entity-kinds.ts";
@@ -7,6 +8,8 @@ import type { ApplyMode } from "../../shared/store/apply-items.ts";
 import { applyFastThenCareful, applyItem } from "../../shared/store/apply-items.ts";
 import { applied, type ApplyContext, type ApplyResult, type EditConflict } from "../../shared/store/apply-result.ts";
 import type { BlobStore } from "../../shared/store/blob-store.ts";
+import { findClaimReport, settleClaimReport } from "../../shared/store/device-claim-store.ts";
+import { entitySaved } from "../../shared/store/entity-store.ts";
 import { saveRelation } from "../../shared/store/relation-store.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
@@ -26,6 +29,7 @@ import { lockEdge } from "./edge-holdings.ts";
 import { mayChange, readEdgeRights, undoEdit, undoRemoval, type EdgeRights } from "./edge-rights.ts";
 import { commitRange } from "./edge-session-store.ts";
 import { saveGaps } from "./gap-store.ts";
+import { edge } from "./schema.ts";
 import { guardUplinkChange, hasCredentialsUnderWay } from "./uplink-guard.ts";
 import { storeUplinkRejections } from "./uplink-rejections.ts";
 import { applyTelemetry, type UplinkTelemetryDeps } from "./uplink-telemetry.ts";
@@ -173,10 +177,28 @@ async function applyFromEdge(
       await relateToEdge(tx, deps, { origin, entity: change.entity });
     }
   }
+  if (change.kind === "attributes-saved") return settleClaim(tx, edgeId, { deviceId: entityId, result });
   if (change.kind === "credentials-saved" && (await hasCredentialsUnderWay(tx, { edgeId, deviceId: entityId }))) {
     return { ...result, followUps: [...result.followUps, change] };
   }
   return result;
+}
+
+/** Users of the edge's customer claim devices there, and give them back; the edge hears what came of it. */
+async function settleClaim(
+  tx: Queryable,
+  edgeId: Uuid,
+  { deviceId, result }: { readonly deviceId: Uuid; readonly result: Extract<ApplyResult, { kind: "applied" }> },
+): Promise<ApplyResult> {
+  const report = findClaimReport(result.effects);
+  if (report === null) return result;
+  const [row] = await tx.select({ customerId: edge.customerId }).from(edge).where(eq(edge.id, edgeId));
+  const customerId = row?.customerId as Uuid | null | undefined; // a uuid column
+  if (customerId === null || customerId === undefined) return result;
+  const settled = await settleClaimReport(tx, { ...report, customerId, deviceId });
+  const told = settled.result === null ? [] : [entitySaved(settled.result)];
+  const { effects, followUps } = result;
+  return { ...result, effects: [...effects, ...settled.changes], followUps: [...followUps, ...told] };
 }
 
 /** The convention shows by it where an entity was made. It stays in the cloud: an edge is no entity of its own. */

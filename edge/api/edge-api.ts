@@ -87,7 +87,7 @@ export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): EdgeApi
   addUserReadRoutes(app, deps);
   addEntityImportRoutes(app, deps);
   addDeviceRoutes(app, deps);
-  addDeviceClaimRoutes(app, deps);
+  addDeviceClaimRoutes(app, deps, { isReported: true });
   addAssetRoutes(app, deps);
   addCustomerReadRoutes(app, deps);
   addEntityViewRoutes(app, deps);

@@ -125,7 +125,7 @@ export interface Provisioning {
   readonly secret: string;
 }
 
-export function provisioningOf(record: EntityRecord): Provisioning {
+export function provisioningOf(record: Pick<EntityRecord, "body">): Provisioning {
   const { profileData, provisionType } = record.body as DeviceProfileBody;
   const data = z.object({ provisionConfiguration: configurationSchema }).safeParse(profileData);
   const configuration = data.success ? data.data.provisionConfiguration : {};

@@ -10,8 +10,16 @@ const PATH = "/api/customer/device/{deviceName}/claim";
 const { tag } = deviceResource;
 const claimInput = z.object({ secretKey: z.string().max(255).nullish() });
 
-/** Users of customers take devices that they have in hands, and give them back. */
-export function addDeviceClaimRoutes(routes: RouteTable, deps: ResourceDeps): void {
+/**
+ * Users of customers take devices that they have in hands, and give them back.
+ *
+ * @param isReported on an edge: the cloud is to do the same
+ */
+export function addDeviceClaimRoutes(
+  routes: RouteTable,
+  deps: ResourceDeps,
+  { isReported }: { readonly isReported: boolean },
+): void {
   const { clock, unitOfWork } = deps;
   routes.add(
     {
@@ -29,7 +37,7 @@ export function addDeviceClaimRoutes(routes: RouteTable, deps: ResourceDeps): vo
       const text = await call.text();
       const { secretKey } = text === "" ? {} : validate(claimInput, parseJson(text));
       const claim = { tenantId, customerId, name: call.param("deviceName"), secretKey: secretKey ?? "" };
-      const outcome = await unitOfWork.run((tx) => claimDevice(tx, { ...claim, nowMs: clock.nowMs() }));
+      const outcome = await unitOfWork.run((tx) => claimDevice(tx, { ...claim, isReported, nowMs: clock.nowMs() }));
       if (outcome.response !== "SUCCESS") return Response.json(outcome.response, { status: 400 });
       return { device: deviceToRest(outcome.device), response: outcome.response };
     },
@@ -38,7 +46,8 @@ export function addDeviceClaimRoutes(routes: RouteTable, deps: ResourceDeps): vo
     { method: "delete", path: PATH, tag, summary: "Give a device back that was claimed", access: TENANT_ROLES },
     async (call) => {
       const { customerId = null, tenantId } = visibleTo(call.principal);
-      await unitOfWork.run((tx) => giveDeviceBack(tx, { tenantId, customerId, name: call.param("deviceName") }));
+      const device = { tenantId, customerId, name: call.param("deviceName") };
+      await unitOfWork.run((tx) => giveDeviceBack(tx, { ...device, isReported, nowMs: clock.nowMs() }));
     },
   );
 }

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { openClaim } from "../../shared/store/device-claim-store.ts";
-import { addCustomerUser, startTestCloud, type TestCloud } from "../support/test-cloud.ts";
+import { addCustomerUser, PASSWORD, signIn, startTestCloud, type TestCloud } from "../support/test-cloud.ts";
+import { openTestSite, type TestSite } from "../support/test-site.ts";
 
 let cloud: TestCloud;
 let customerId: Uuid;
@@ -101,5 +102,70 @@ describe("DELETE claim", () => {
     const other = await cloud.call<{ id: { id: string } }>("POST", "/api/customer", { title: "Another" });
     await cloud.call("POST", `/api/customer/${other.id.id}/device/${id}`);
     expect((await cloud.request("DELETE", "/api/customer/device/Pump%209/claim", { token })).status).toBe(404);
+  });
+});
+
+describe("on an edge", () => {
+  let site: TestSite;
+  let here: string;
+  beforeAll(async () => {
+    site = await openTestSite(cloud, "Claims");
+    await cloud.call("POST", `/api/customer/${customerId}/edge/${site.edgeId}`);
+    await site.sync();
+    here = await signIn(site.edge.api, "customer@example.com", PASSWORD);
+  });
+
+  interface Owned {
+    readonly customerId: { readonly id: string };
+  }
+  const ownerInCloud = async (id: Uuid) => (await cloud.call<Owned>("GET", `/api/device/${id}`)).customerId.id;
+  const ownerOnEdge = async (id: Uuid) => (await site.call<Owned>("GET", `/api/device/${id}`)).customerId.id;
+
+  /** A device of the edge that has asked to be claimed, with or without a link. */
+  async function addHere(name: string): Promise<Uuid> {
+    const { id } = (await site.call<{ id: { id: Uuid } }>("POST", "/api/device", { name })).id;
+    const nowMs = cloud.clock.nowMs();
+    const window = { deviceId: id, secretKey: "s", expiresMs: nowMs + 60_000, nowMs };
+    await site.edge.unitOfWork.run((tx) => openClaim(tx, window));
+    return id;
+  }
+  const claimHere = (method: string, name: string) =>
+    site.edge.request(method, `/api/customer/device/${name}/claim`, { token: here, body: { secretKey: "s" } });
+
+  test("a window that the device opened there is known in the cloud", async () => {
+    const id = await addHere("Fan1");
+    await site.sync();
+    expect((await claim("Fan1", { secretKey: "s" })).json).toMatchObject({ response: "SUCCESS" });
+    await site.sync();
+    expect(await ownerOnEdge(id)).toBe(customerId);
+    expect((await claimHere("POST", "Fan1")).text).toBe('"CLAIMED"');
+  });
+  test("a claim without a link is one in the cloud too, and so is that it is given back", async () => {
+    const id = await addHere("Fan2");
+    expect((await claimHere("POST", "Fan2")).json).toMatchObject({ response: "SUCCESS" });
+    expect(await ownerOnEdge(id)).toBe(customerId);
+    await site.sync();
+    expect([await ownerInCloud(id), await ownerOnEdge(id)]).toEqual([customerId, customerId]);
+    expect((await claimHere("DELETE", "Fan2")).status).toBe(200);
+    await site.sync();
+    expect(await ownerInCloud(id)).not.toBe(customerId);
+    expect(await ownerOnEdge(id)).not.toBe(customerId);
+  });
+  test("a claim loses against a customer who got the device in the cloud meanwhile", async () => {
+    const id = await addHere("Fan3");
+    await site.sync();
+    const other = await cloud.call<{ id: { id: string } }>("POST", "/api/customer", { title: "Quicker" });
+    await cloud.call("POST", `/api/customer/${other.id.id}/device/${id}`);
+    expect((await claimHere("POST", "Fan3")).json).toMatchObject({ response: "SUCCESS" });
+    await site.sync();
+    expect([await ownerInCloud(id), await ownerOnEdge(id)]).toEqual([other.id.id, other.id.id]);
+  });
+  test("gives nothing to a customer whose edge it is not", async () => {
+    const id = await addHere("Fan4");
+    await site.sync();
+    await cloud.call("DELETE", `/api/customer/edge/${site.edgeId}`);
+    expect((await claimHere("POST", "Fan4")).status).toBe(200);
+    await site.sync();
+    expect(await ownerInCloud(id)).not.toBe(customerId);
   });
 });

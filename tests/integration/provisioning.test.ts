@@ -13,6 +13,8 @@ import { findEntityByName } from "../../shared/store/entity-store.ts";
 import { saveProfile } from "../../shared/store/profile-save.ts";
 import type { Outcome, Queryable } from "../../shared/store/unit-of-work.ts";
 import { startTestPostgres, type TestDatabase, type TestPostgres } from "../support/postgres.ts";
+import { startTestCloud } from "../support/test-cloud.ts";
+import { openTestSite, type TestSite } from "../support/test-site.ts";
 
 const deps = { clock: systemClock, random: systemRandom };
 let postgres: TestPostgres;
@@ -142,4 +144,38 @@ test("provision() finds no profile by a wrong key or secret, by none, and none t
     expect((await ask("open", request)).status).toBe("NOT_FOUND");
   }
   expect((await ask("closed", { deviceName: "D" })).status).toBe("NOT_FOUND");
+});
+
+describe("in the cloud", () => {
+  const newProfile = (name: string, provisionType: string, id?: Uuid) => ({
+    ...(id === undefined ? {} : { id: { id } }),
+    name,
+    provisionType,
+    provisionDeviceKey: name,
+    profileData: { provisionConfiguration: { type: provisionType, provisionDeviceSecret: "s" } },
+  });
+  test("a profile that makes devices is on every edge of its tenant for as long as it does", async () => {
+    await using cloud = await startTestCloud();
+    const before = await openTestSite(cloud, "Before");
+    const save = (body: object) => cloud.call<{ id: { id: Uuid } }>("POST", "/api/deviceProfile", body);
+    const profile = await save(newProfile("Open", "ALLOW_CREATE_NEW_DEVICES"));
+    await save(newProfile("Checked", "CHECK_PRE_PROVISIONED_DEVICES"));
+    const after = await openTestSite(cloud, "After");
+    const names = async (site: TestSite) =>
+      (await site.call<{ name: string }[]>("GET", "/api/deviceProfile/names")).map(({ name }) => name);
+    for (const site of [before, after]) {
+      await site.sync();
+      expect(await names(site)).toEqual(["Open"]);
+    }
+    const { db } = before.edge.database;
+    const here = createProvisioning({ ...deps, db, groupCommit: before.edge.unitOfWork });
+    const request = { key: "Open", secret: "s", isGateway: false, credentials: null } as const;
+    expect((await here.provision({ ...request, deviceName: "Made on the edge" })).status).toBe("SUCCESS");
+    await before.sync();
+    const made = await cloud.call("GET", "/api/tenant/devices?deviceName=Made%20on%20the%20edge");
+    expect(made).toMatchObject({ type: "Open", deviceProfileId: { id: profile.id.id } });
+    await save(newProfile("Open", "DISABLED", profile.id.id));
+    for (const site of [before, after]) await site.sync();
+    expect([await names(before), await names(after)]).toEqual([["Open"], []]);
+  });
 });
