@@ -17,6 +17,7 @@ import { edgeIdlePss } from "./edge-idle-pss.ts";
 import { ingestHttp, ingestMqttQos1 } from "./ingest.ts";
 import { describeMachine } from "./machine.ts";
 import { median, type Measure } from "./measure.ts";
+import { mqtt2000 } from "./mqtt-2000.ts";
 import { page100k } from "./page-100k.ts";
 import { reconnectIdle } from "./reconnect-idle.ts";
 import { start, startBacklog } from "./start.ts";
@@ -26,6 +27,7 @@ import { wireBytes } from "./wire-bytes.ts";
 const MEASURES: readonly Measure[] = [
   ingestMqttQos1,
   ingestHttp,
+  mqtt2000,
   drain,
   drainMillion,
   drainRatio,

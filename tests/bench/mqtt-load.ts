@@ -97,7 +97,8 @@ function joinPackets(packets: readonly Buffer[]): { bytes: Buffer; offsets: Uint
   return { bytes: Buffer.concat(packets), offsets };
 }
 
-function connectSocket(host: string, port: number, hello: Buffer): Promise<Socket> {
+/** Resolves when CONNECT was accepted. */
+export function connectSocket(host: string, port: number, hello: Buffer): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host, port, noDelay: true }, () => socket.write(hello));
     socket.once("error", reject);
@@ -112,13 +113,13 @@ function connectSocket(host: string, port: number, hello: Buffer): Promise<Socke
   });
 }
 
-function connectPacket(token: string, clientId: string): Buffer {
+export function connectPacket(token: string, clientId: string): Buffer {
   const content = Buffer.concat([text("MQTT"), Buffer.from([4, 0b1000_0010, 0, 0]), text(clientId), text(token)]);
   return Buffer.concat([Buffer.from([0x10, ...lengthBytes(content.length)]), content]);
 }
 
 /** QoS 1 to the telemetry topic. */
-function publishPacket(payload: string, messageId: number): Buffer {
+export function publishPacket(payload: string, messageId: number): Buffer {
   const content = Buffer.concat([
     text("v1/devices/me/telemetry"),
     Buffer.from([messageId >> 8, messageId & 0xff]),
