@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { connect, type Socket } from "node:net";
 import { createDeviceHttpApi } from "../../edge/devices/http-device-api.ts";
-import { AppError } from "../../shared/core/errors.ts";
+import type { AppError } from "../../shared/core/errors.ts";
 import { createSeededRandom, type Random } from "../../shared/core/random.ts";
 import { serveHttp } from "../../shared/runtime/http-server.ts";
 import { createFakeEdge, DEVICE_B } from "../support/fake-edge.ts";
