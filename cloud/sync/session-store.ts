@@ -18,6 +18,7 @@ import { encodeItems } from "../../shared/wire/changes-codec.ts";
 import { compress } from "../../shared/wire/compression.ts";
 import { takeOutLarge } from "../../shared/wire/large-changes.ts";
 import { redeemClaimCode } from "../store/claim-store.ts";
+import { loadPlainEntities } from "../store/downlink-ahead.ts";
 import { loadEntityChanges } from "../store/downlink-source.ts";
 import { readDownlinks, runTransaction, type DownlinkRow } from "../store/downlink-store.ts";
 import { isDeletedEdge, noteRefusal } from "../store/edge-report-store.ts";
@@ -31,6 +32,8 @@ import { UnreadableDownlinks } from "./unreadable-downlinks.ts";
 
 /** Rows whose entities are read side by side. */
 const LOADS_AT_ONCE = 8;
+/** Rows whose entities are read together when they are plain ones. */
+const AHEAD_ROWS_MAX = 256;
 /** Bodies of entities compress to about a fourth. */
 const COMPRESSION_RATIO = 4;
 /** Downlink rows in one frame: a frame is built from the entities as they are when it is read. */
@@ -148,10 +151,13 @@ async function readDownlinkBatch(
   const nowMs = clock.nowMs();
   let bytes = 0;
   let named: readonly BlobRef[] = [];
+  let ahead: Ahead = { end: 0, plain: new Map() };
   const bytesMax = Math.min(request.bytesMax, request.frameBytesMax) * COMPRESSION_RATIO;
   for (let next = 0; next < rows.length && bytes <= bytesMax && named.length === 0; next += LOADS_AT_ONCE) {
+    if (next >= ahead.end) ahead = await lookAhead(reader, caller.edgeId, { rows, next });
+    const { plain } = ahead;
     const part = rows.slice(next, next + LOADS_AT_ONCE);
-    const loaded = await Promise.all(part.map((row) => loadRow(reader, row, nowMs)));
+    const loaded = await Promise.all(part.map((row) => loadRow(reader, row, { plain, nowMs })));
     for (const [index, read] of loaded.entries()) {
       const row = part[index];
       // A repair says all, so that the edge knows what is not said.
@@ -185,15 +191,33 @@ async function readDownlinkBatch(
   return { batches: [batch], drained, roundRequest: null };
 }
 
+/** What was read of rows up to `end`. */
+interface Ahead {
+  readonly end: number;
+  readonly plain: ReadonlyMap<number, readonly Change[]>;
+}
+
+/** More with each look: a slow link takes few rows at a time. */
+async function lookAhead(
+  { sendDb }: DownlinkReader,
+  edgeId: Uuid,
+  { rows, next }: { readonly rows: readonly DownlinkRow[]; readonly next: number },
+): Promise<Ahead> {
+  const end = next + Math.max(LOADS_AT_ONCE, Math.min(next * 3, AHEAD_ROWS_MAX));
+  // One that can't be read is found when each is read by itself.
+  const plain = await loadPlainEntities(sendDb, edgeId, rows.slice(next, end)).catch(() => new Map<number, Change[]>());
+  return { end, plain };
+}
+
 /** Nothing for an entity that can't be read, whatever the reason: the others don't wait for it. */
 async function loadRow(
   { cloudVersion, log, sendDb, unreadable }: DownlinkReader,
   row: DownlinkRow,
-  nowMs: number,
+  { nowMs, plain }: { readonly nowMs: number; readonly plain: Ahead["plain"] },
 ): Promise<readonly Change[]> {
   const { edgeId, entityId, seq, type } = row;
   try {
-    const changes = await loadEntityChanges(sendDb, row, nowMs);
+    const changes = plain.get(seq) ?? (await loadEntityChanges(sendDb, row, nowMs));
     unreadable.forget(edgeId, seq);
     return changes;
   } catch (thrown) {

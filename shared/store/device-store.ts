@@ -1,4 +1,4 @@
-import { asc, eq, or } from "drizzle-orm";
+import { asc, eq, inArray, or } from "drizzle-orm";
 import { AppError } from "../core/errors.ts";
 import { createUuid, type Uuid } from "../core/ids.ts";
 import { createToken } from "../core/random.ts";
@@ -62,6 +62,15 @@ export async function saveDevice(tx: Queryable, deps: StoreDeps, save: DeviceSav
 export async function findCredentials(db: Queryable, deviceId: Uuid): Promise<DeviceCredentials | null> {
   const rows = await db.select().from(deviceCredentials).where(eq(deviceCredentials.deviceId, deviceId));
   return rows[0] === undefined ? null : toCredentials(rows[0]);
+}
+
+/** Of those devices that have any, in no order. */
+export async function findCredentialsOf(db: Queryable, deviceIds: readonly Uuid[]): Promise<DeviceCredentials[]> {
+  const rows = await db
+    .select()
+    .from(deviceCredentials)
+    .where(inArray(deviceCredentials.deviceId, [...deviceIds]));
+  return rows.map(toCredentials);
 }
 
 /**

@@ -126,6 +126,15 @@ export async function findEntityByName(
   return rows[0] === undefined ? null : toRecord(rows[0]);
 }
 
+/** Of whatever kind and tenant, in no order. */
+export async function findEntitiesById(db: Queryable, ids: readonly Uuid[]): Promise<EntityRecord[]> {
+  const rows = await db
+    .select()
+    .from(entity)
+    .where(inArray(entity.id, [...ids]));
+  return rows.map(toRecord);
+}
+
 /** Those of `ids` that are of this kind and tenant, in the order of the ids. */
 export async function findEntities(
   db: Queryable,
