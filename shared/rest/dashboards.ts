@@ -63,9 +63,9 @@ export async function wholeDashboard(db: Queryable, record: EntityRecord, more: 
 }
 
 function rawDashboard({ content }: EntityRecord, info: object): Response {
-  const begin = JSON.stringify(info).slice(0, -1);
-  const text = `${begin},"configuration":${content ?? "null"}}`;
-  return new Response(text, { headers: { "content-type": JSON_TYPE } });
+  // Put together as bytes: a text that holds the configuration once more would be another 20 MB.
+  const parts = [JSON.stringify(info).slice(0, -1), ',"configuration":', content ?? "null", "}"];
+  return new Response(new Blob(parts), { headers: { "content-type": JSON_TYPE } });
 }
 
 export function addDashboardRoutes(routes: RouteTable, deps: ResourceDeps): void {

@@ -355,14 +355,25 @@ export async function eraseEntity(tx: Queryable, id: Uuid): Promise<void> {
   await tx.delete(rpc).where(eq(rpc.deviceId, id));
 }
 
-/** The change that says what `record` is now. @param before what an edit of it began with */
+/**
+ * The change that says what `record` is now. Its text is made when somebody asks for it: most who hear of a change don't, and a dashboard
+ * may have 20 MB.
+ *
+ * @param before what an edit of it began with
+ */
 export function entitySaved(record: EntityRecord, before?: EntityRecord): EntitySaved {
-  const change: EntitySaved = {
+  let body: string | undefined;
+  return {
     kind: "entity-saved",
     entity: { type: record.entityType, id: record.id },
-    body: JSON.stringify(record),
+    get body() {
+      return (body ??= JSON.stringify(record));
+    },
+    ...(before === undefined ? {} : editOf(record, before)),
   };
-  if (before === undefined) return change;
+}
+
+function editOf(record: EntityRecord, before: EntityRecord): Pick<EntitySaved, "base" | "needs"> {
   const [now, then] = [idsOf(needsOf(record)), idsOf(needsOf(before))];
   const [linksNow, linksThen] = [linksIn(record), linksIn(before)];
   const needs = {
@@ -371,8 +382,8 @@ export function entitySaved(record: EntityRecord, before?: EntityRecord): Entity
     addedLinks: without(linksNow, linksThen),
     droppedLinks: without(linksThen, linksNow),
   };
-  const edit = { ...change, base: baseOf(before) };
-  return Object.values(needs).every((part) => part.length === 0) ? edit : { ...edit, needs };
+  const base = baseOf(before);
+  return Object.values(needs).every((part) => part.length === 0) ? { base } : { base, needs };
 }
 
 function without<T>(list: readonly T[], others: readonly T[]): T[] {
