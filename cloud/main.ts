@@ -43,7 +43,13 @@ import { countFailedDownlinks } from "./store/downlink-replay.ts";
 import { hashEdgeSecret } from "./store/edge-store.ts";
 import { createRpcCallStore } from "./store/rpc-call-store.ts";
 import { endSessionsOfOldSecrets } from "./store/secret-grace.ts";
-import { createFirstSystemAdmin, createFirstTenant, hasSystemAdmin, hasTenant } from "./store/tenant-store.ts";
+import {
+  createFirstSystemAdmin,
+  createFirstTenant,
+  ensureRootChainsOfAll,
+  hasSystemAdmin,
+  hasTenant,
+} from "./store/tenant-store.ts";
 import { createEdgeSignals } from "./sync/edge-signals.ts";
 import { createLiveSessions, type LiveSessions } from "./sync/live-sessions.ts";
 import { registerSyncService } from "./sync/service.ts";
@@ -247,6 +253,7 @@ async function startFirst(config: CloudConfig, { db }: CloudStores): Promise<voi
     const isOurs = await createFirstTenant(db, { clock, random }, first);
     if (isOurs && config.adminPassword === null) made.push({ user: config.adminEmail, password });
   }
+  await ensureRootChainsOfAll(db, { clock, random });
   if (!(await hasSystemAdmin(db))) {
     const password = config.sysadminPassword?.() ?? createToken(random, 16);
     const first = { email: config.sysadminEmail, passwordHash: await hash(password) };

@@ -12,22 +12,24 @@ import { edge } from "./schema.ts";
 
 // Rule chains of edges: what new ones begin with, and the root.
 
-/** Saves an edge; a new one gets the template root and the chains that go to every new edge. @throws AppError as saveEdge */
+/**
+ * Saves an edge; a new one gets the template root and the chains that go to every new edge.
+ *
+ * @throws AppError as saveEdge, INVALID_ARGUMENT for a new edge when there is no template root
+ */
 export async function saveEdgeWithChains(
   tx: Queryable,
   deps: StoreDeps,
   save: EdgeSave,
 ): Promise<{ readonly result: SavedEdge; readonly events: readonly EdgeEvent[] }> {
-  const saved = await saveEdge(tx, deps, save);
-  if (save.id !== null) return { result: saved, events: [] };
-  const { id, tenantId } = saved.edge;
-  const root = await findRootChain(tx, tenantId, "EDGE");
-  const chains = [...(root === null ? [] : [root]), ...(await listAutoAssigned(tx, tenantId))];
+  if (save.id !== null) return { result: await saveEdge(tx, deps, save), events: [] };
+  const root = await findRootChain(tx, save.tenantId, "EDGE");
+  if (root === null) throw new AppError("INVALID_ARGUMENT", "Root edge rule chain is not available!");
+  const saved = await saveEdge(tx, deps, { ...save, rootRuleChainId: root.id });
+  const chains = [root, ...(await listAutoAssigned(tx, save.tenantId))];
   const events: EdgeEvent[] = [];
   for (const chain of chains) events.push(...(await giveChain(tx, saved.edge, { chain, nowMs: deps.clock.nowMs() })));
-  if (root === null) return { result: saved, events };
-  await tx.update(edge).set({ rootRuleChainId: root.id }).where(eq(edge.id, id));
-  return { result: { ...saved, edge: await getEdge(tx, { id, tenantId }) }, events };
+  return { result: saved, events };
 }
 
 /** Makes a chain of type EDGE the root of the edge; it is assigned if it is not. @throws AppError NOT_FOUND, INVALID_ARGUMENT */

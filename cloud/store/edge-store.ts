@@ -59,6 +59,8 @@ export interface EdgeSave {
   readonly secret: string | null;
   readonly expectedVersion: number | null;
   readonly additionalInfo: Edge["additionalInfo"];
+  /** Of a new edge. @default none */
+  readonly rootRuleChainId?: Uuid;
 }
 
 export interface SavedEdge {
@@ -97,6 +99,7 @@ async function createEdge(tx: Queryable, deps: StoreDeps, save: EdgeSave): Promi
       secretHash: hashEdgeSecret(routingKey, secret),
       createdMs: deps.clock.nowMs(),
       additionalInfo: save.additionalInfo,
+      rootRuleChainId: save.rootRuleChainId ?? null,
     })
     .onConflictDoNothing()
     .returning();

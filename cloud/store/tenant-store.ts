@@ -8,6 +8,7 @@ import { alarmOriginator } from "../../shared/store/alarm-originator.ts";
 import { alarm } from "../../shared/store/alarm-tables.ts";
 import { containsPattern, toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
 import { ensureDefaultProfiles } from "../../shared/store/profile-store.ts";
+import { ensureRootChains } from "../../shared/store/rule-chain-store.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import { appUser, entity } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
@@ -79,10 +80,26 @@ async function insertTenant(
     createdMs: Math.round(deps.clock.nowMs()),
     body,
   };
+  // Before the tenant, so that its limits don't count for what it begins with.
+  await ensureRootChains(tx, deps, made.id);
   await tx.insert(tenant).values(made);
   // Nobody follows anything yet: there are no changes to record.
   await ensureDefaultProfiles(tx, deps, made.id);
   return made;
+}
+
+/** Tenants of versions that made no root chains get them. */
+export async function ensureRootChainsOfAll(db: Queryable, deps: StoreDeps): Promise<void> {
+  const rows = await db.execute<{ id: Uuid }>(sql`
+    select t.id from tenant t where (
+      select count(distinct e.subtype) from entity e
+      where e.tenant_id = t.id and e.entity_type = 'RULE_CHAIN' and e.body ->> 'root' = 'true') < 2`);
+  for (const { id } of rows)
+    await db.transaction(async (tx) => {
+      // Another replica may start at the same time.
+      const [stored] = await tx.select({ id: tenant.id }).from(tenant).where(eq(tenant.id, id)).for("update");
+      if (stored !== undefined) await ensureRootChains(tx, deps, id);
+    });
 }
 
 export interface SystemAdmin {

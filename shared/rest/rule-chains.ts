@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { createUuid, type Uuid } from "../core/ids.ts";
-import { entityIdSchema, pageSchema, restId } from "../entities/fields.ts";
+import { entityIdSchema, nameInput, pageSchema, restId } from "../entities/fields.ts";
 import {
   inputsTo,
   metadataInput,
@@ -12,6 +12,7 @@ import {
 import { ruleChainForm, ruleChainInput, ruleChainSchema, ruleChainToRest } from "../entities/rule-chain.ts";
 import { getEntity, listEntities } from "../store/entity-store.ts";
 import {
+  createDefaultChain,
   deleteRuleChain,
   findReferringChains,
   importRuleChains,
@@ -61,6 +62,7 @@ export function addRuleChainRoutes(
     },
   });
   addMetadataRoutes(routes, deps);
+  addDefaultRoute(routes, deps);
   addRoleRoutes(routes, deps);
   addLabelRoutes(routes, deps);
   addExchangeRoutes(routes, deps);
@@ -126,6 +128,27 @@ function addMetadataRoutes(routes: RouteTable, deps: ResourceDeps): void {
     },
     async ({ principal: { tenantId }, body }) =>
       metadataToRest(await unitOfWork.run((tx) => saveMetadata(tx, deps, { tenantId, input: body }))),
+  );
+}
+
+const defaultInput = z.object({ name: nameInput("Rule chain") }).meta({ id: "DefaultRuleChainInput" });
+
+/** Add it in front of what takes anything behind `/api/ruleChain/`. */
+function addDefaultRoute(routes: RouteTable, deps: ResourceDeps): void {
+  routes.add(
+    {
+      method: "post",
+      path: "/api/ruleChain/device/default",
+      tag,
+      summary: "Make a chain with the nodes that a tenant begins with",
+      access: TENANT_ADMIN,
+      body: defaultInput,
+      answer: ruleChainSchema,
+    },
+    async ({ principal: { tenantId }, body: { name } }) =>
+      ruleChainToRest(
+        await deps.unitOfWork.run((tx) => createDefaultChain(tx, deps, { tenantId, name, type: "CORE" })),
+      ),
   );
 }
 

@@ -2,6 +2,7 @@ import { and, asc, eq, sql } from "drizzle-orm";
 import { AppError } from "../core/errors.ts";
 import { createUuid, type Uuid } from "../core/ids.ts";
 import type { Change } from "../entities/change.ts";
+import { defaultMetadata, ROOT_NAMES } from "../entities/default-rule-chains.ts";
 import type { EntityRecord, Json } from "../entities/entity-record.ts";
 import {
   chainsOf,
@@ -12,6 +13,7 @@ import {
 } from "../entities/rule-chain-metadata.ts";
 import {
   isRootChain,
+  RULE_CHAIN_TYPES,
   ruleChainForm,
   ruleChainType,
   type RuleChainInput,
@@ -99,10 +101,32 @@ async function checkNoLoop(tx: Queryable, record: EntityRecord): Promise<void> {
     throw new AppError("INVALID_ARGUMENT", "Rule chains can't hand messages to each other in a loop!");
 }
 
-/** @throws AppError NOT_FOUND, INVALID_ARGUMENT for the root and while something refers to it */
+/** A chain with the nodes that a tenant begins with. */
+export async function createDefaultChain(
+  tx: Queryable,
+  deps: StoreDeps,
+  { tenantId, name, type }: { readonly tenantId: Uuid; readonly name: string; readonly type: RuleChainType },
+): Promise<Outcome<EntityRecord>> {
+  const made = await saveRuleChain(tx, deps, { tenantId, input: { name, type } });
+  const input = defaultMetadata(made.result.id, type);
+  const saved = await saveMetadata(tx, deps, { tenantId, input });
+  return { result: saved.result, changes: [...made.changes, ...saved.changes] };
+}
+
+/** Makes the tenant's root, and what new edges get as theirs, where there is none. */
+export async function ensureRootChains(tx: Queryable, deps: StoreDeps, tenantId: Uuid): Promise<void> {
+  for (const type of RULE_CHAIN_TYPES) {
+    if ((await findRootChain(tx, tenantId, type)) !== null) continue;
+    // Nobody follows it yet: there are no changes to record.
+    const { result } = await createDefaultChain(tx, deps, { tenantId, name: ROOT_NAMES[type], type });
+    await makeRoot(tx, { id: result.id, tenantId }, type);
+  }
+}
+
+/** @throws AppError NOT_FOUND, INVALID_ARGUMENT for a root and while something refers to it */
 export async function deleteRuleChain(tx: Queryable, key: RuleChainKey): Promise<Outcome<EntityRecord>> {
   const stored = await lockEntity(tx, keyOf(key));
-  if (isRootChain(stored) && ruleChainType(stored) === "CORE") {
+  if (isRootChain(stored)) {
     throw new AppError("INVALID_ARGUMENT", "Deletion of Root Tenant Rule Chain is prohibited!");
   }
   return deleteEntity(tx, keyOf(key));

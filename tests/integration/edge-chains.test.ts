@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { addCustomerUser, startTestCloud, type TestCloud } from "../support/test-cloud.ts";
+import { ensureRootChainsOfAll } from "../../cloud/store/tenant-store.ts";
+import { systemRandom } from "../../shared/runtime/system-random.ts";
+import { addCustomerUser, startTestCloud, type TestCloud, withoutChains } from "../support/test-cloud.ts";
 
 let cloud: TestCloud;
 beforeAll(async () => {
@@ -36,6 +38,7 @@ const message = async (method: string, path: string) => {
 describe("the customer of an edge", () => {
   test("goes to the edge with it, and leaves with it", async () => {
     const [edge, one, two] = [await create("edge"), await create("customer"), await create("customer")];
+    await withoutChains(cloud, edge);
     const path = (customer: Entity) => `/api/customer/${customer.id.id}/edge/${edge.id.id}`;
     expect(await cloud.call<Entity>("POST", path(one))).toMatchObject({ customerId: one.id });
     await cloud.call("POST", path(one));
@@ -175,5 +178,68 @@ describe("an entity view", () => {
     ]);
     await cloud.call("DELETE", `${path}/entityView/${view.id.id}`);
     await cloud.call("DELETE", `${path}/device/${device.id.id}`);
+  });
+});
+
+describe("the chains that a tenant begins with", () => {
+  test("are its root and the root of new edges, which can't be deleted, and the edge gets the latter", async () => {
+    const roots = async (type: string) => {
+      const page = await cloud.call<{ data: (Entity & { root: boolean })[] }>(
+        "GET",
+        `/api/ruleChains?${PAGE}&type=${type}`,
+      );
+      return page.data.filter(({ root }) => root);
+    };
+    const asTenant = (method: string, path: string, body?: object) =>
+      cloud.request(method, path, { token: cloud.second.token, ...(body === undefined ? {} : { body }) });
+    const listed = await asTenant("GET", `/api/ruleChains?${PAGE}&type=EDGE`);
+    const [template] = (listed.json?.["data"] ?? []) as readonly Entity[];
+    expect(template).toMatchObject({ name: "Edge Root Rule Chain", type: "EDGE", root: true });
+    const edge = await asTenant("POST", "/api/edge", { name: "Begins" });
+    expect(edge.json).toMatchObject({ rootRuleChainId: template?.id });
+    const metadata = await asTenant("GET", `/api/ruleChain/${template?.id.id}/metadata`);
+    const { nodes = [], connections = [] } = metadata.json as {
+      nodes?: { name: string }[];
+      connections?: { fromIndex: number; toIndex: number; type: string }[];
+    };
+    const told = connections.map(({ fromIndex, toIndex, type }) => [
+      nodes[fromIndex]?.name,
+      type,
+      nodes[toIndex]?.name,
+    ]);
+    expect(told).toContainEqual(["Message Type Switch", "Post telemetry", "Save Timeseries"]);
+    expect(told).toContainEqual(["Save Timeseries", "Success", "Push to Cloud"]);
+    expect(told).toContainEqual(["Message Type Switch", "RPC Request to Device", "RPC Call Request"]);
+    const prohibited = "Deletion of Root Tenant Rule Chain is prohibited!";
+    for (const root of await roots("CORE"))
+      expect(await message("DELETE", `/api/ruleChain/${root.id.id}`)).toEqual([400, 31, prohibited]);
+    const unused = await create("ruleChain", { type: "EDGE" });
+    await cloud.call("POST", `/api/ruleChain/${unused.id.id}/edgeTemplateRoot`);
+    expect(await message("DELETE", `/api/ruleChain/${unused.id.id}`)).toEqual([400, 31, prohibited]);
+    expect([(await roots("CORE")).length, (await roots("EDGE")).length]).toEqual([1, 1]);
+  });
+
+  test("are made again at the start of a program whose tenants have none; until then no edge can be made", async () => {
+    const { sql, db } = cloud.database;
+    const { tenantId, token } = cloud.second;
+    await sql`delete from entity where tenant_id = ${tenantId} and entity_type = 'RULE_CHAIN'`;
+    const create = (name: string) => cloud.request("POST", "/api/edge", { token, body: { name } });
+    expect((await create("Too early")).json).toMatchObject({
+      status: 400,
+      errorCode: 31,
+      message: "Root edge rule chain is not available!",
+    });
+    const deps = { clock: cloud.clock, random: systemRandom };
+    await ensureRootChainsOfAll(db, deps);
+    await ensureRootChainsOfAll(db, deps);
+    expect((await create("In time")).status).toBe(200);
+    const rows = await sql`select 1 from entity where tenant_id = ${tenantId} and entity_type = 'RULE_CHAIN'`;
+    expect(rows).toHaveLength(2);
+  });
+
+  test("can be made under any name", async () => {
+    const made = await cloud.call("POST", "/api/ruleChain/device/default", { name: "Of a device profile" });
+    expect(made).toMatchObject({ name: "Of a device profile", type: "CORE", root: false, firstRuleNodeId: {} });
+    expect((await cloud.request("POST", "/api/ruleChain/device/default", { body: {} })).status).toBe(400);
   });
 });

@@ -15,7 +15,7 @@ import { encodeItems } from "../../shared/wire/changes-codec.ts";
 import { compress } from "../../shared/wire/compression.ts";
 import { encodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
 import { createTestBlobs } from "../support/postgres.ts";
-import { startTestCloud, type TestCloud } from "../support/test-cloud.ts";
+import { startTestCloud, type TestCloud, withoutChains } from "../support/test-cloud.ts";
 
 let cloud: TestCloud;
 const cloudId = "784f394c-42b6-435a-983c-b7beff2784f9" as Uuid;
@@ -101,6 +101,7 @@ async function newSpeaker(): Promise<Speaker> {
   const edge = await cloud.call<{ id: { id: Uuid }; routingKey: string; secret: string }>("POST", "/api/edge", {
     name,
   });
+  await withoutChains(cloud, edge);
   const secretHash = hashEdgeSecret(edge.routingKey, edge.secret);
   const { tenantId } = cloud.first;
   const speaker = new Speaker({ edgeId: edge.id.id, tenantId, name, type: "default", secretHash });

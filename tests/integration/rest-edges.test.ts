@@ -3,7 +3,7 @@ import { isOlder } from "../../cloud/api/edge-instructions.ts";
 import { findEdgeByCredentials } from "../../cloud/store/edge-session-store.ts";
 import { authenticateEdge, hashEdgeSecret } from "../../cloud/store/edge-store.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
-import { startTestCloud, type Answer, type TestCloud } from "../support/test-cloud.ts";
+import { startTestCloud, type Answer, type TestCloud, withoutChains } from "../support/test-cloud.ts";
 
 let cloud: TestCloud;
 let names = 0;
@@ -32,9 +32,10 @@ interface EventPage {
 
 const UNKNOWN_ID = "784f394c-42b6-435a-983c-b7beff2784f9";
 const MASK = "********";
-const create = (kind: "edge" | "device" | "asset", input: object = {}): Promise<Entity> => {
+const create = async (kind: "edge" | "device" | "asset", input: object = {}): Promise<Entity> => {
   names += 1;
-  return cloud.call<Entity>("POST", `/api/${kind}`, { name: `${kind} ${names}`, ...input });
+  const made = await cloud.call<Entity>("POST", `/api/${kind}`, { name: `${kind} ${names}`, ...input });
+  return kind === "edge" ? withoutChains(cloud, made) : made;
 };
 const expectError = (answer: Answer, status: number, errorCode: number, message?: string): void => {
   expect(answer.json).toMatchObject({ status, errorCode });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { addCustomerUser, startTestCloud, type TestCloud } from "../support/test-cloud.ts";
+import { addCustomerUser, startTestCloud, type TestCloud, withoutChains } from "../support/test-cloud.ts";
 
 let cloud: TestCloud;
 let customer: { readonly customerId: string; readonly token: string };
@@ -134,6 +134,7 @@ describe("lists of relations", () => {
 
   test("show what is on an edge as relations of the group EDGE", async () => {
     const { id: edge } = await cloud.call<{ id: Ref }>("POST", "/api/edge", { name: `Edge ${names}`, type: "default" });
+    await withoutChains(cloud, { id: edge });
     await cloud.call("POST", `/api/edge/${edge.id}/device/${device.id}`);
     const found = await list(`/api/relations/info/from/EDGE/${edge.id}?relationTypeGroup=EDGE`);
     expect(found).toMatchObject([{ from: edge, to: device, typeGroup: "EDGE", fromName: `Edge ${names}` }]);

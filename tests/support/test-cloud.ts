@@ -198,6 +198,19 @@ export async function addCustomerUser({
   return { customerId, token: await signIn(api, email) };
 }
 
+/** Takes an edge the chains that it began with, as if nothing had ever been sent to it. */
+export async function withoutChains<T extends { readonly id: { readonly id: string } }>(
+  { database: { sql } }: Pick<TestCloud, "database">,
+  edge: T,
+): Promise<T> {
+  const { id } = edge.id;
+  await sql`update edge set root_rule_chain_id = null where id = ${id}`;
+  await sql`delete from edge_assignment where edge_id = ${id}`;
+  await sql`delete from edge_event where edge_id = ${id}`;
+  await sql`update edge_sync set downlink_last = 0 where edge_id = ${id}`;
+  return edge;
+}
+
 export function createRequest(api: RestApp, defaultToken: () => string | null) {
   return async (method: string, path: string, options: RequestOptions = {}): Promise<Answer> => {
     const { body, token = defaultToken(), headers = {} } = options;
