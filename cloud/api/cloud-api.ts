@@ -54,6 +54,7 @@ import { addAssignmentRoutes } from "./assignments.ts";
 import { createFailureAudit } from "./audit-failures.ts";
 import { addAuditRoutes } from "./audit.ts";
 import { addClaimCodeRoutes } from "./claim-codes.ts";
+import { addDeviceMoveRoute } from "./device-moves.ts";
 import { addDownlinkRoutes } from "./downlinks.ts";
 import { addEdgeChainRoutes } from "./edge-chains.ts";
 import { addEdgeCustomerRoutes } from "./edge-customers.ts";
@@ -135,6 +136,7 @@ export function createCloudApi(deps: CloudApiDeps): CloudApi {
   addEdgeImportRoute(app, deps);
   addEntityImportRoutes(app, deps);
   addDeviceRoutes(app, deps);
+  addDeviceMoveRoute(app, deps);
   addDeviceClaimRoutes(app, deps, { isReported: false });
   addAssetRoutes(app, deps);
   addCustomerReadRoutes(app, deps);

@@ -122,8 +122,8 @@ describe("Sync Edge", () => {
     const { events } = await syncEdge(site.cloudApi, site.edgeId, { full: true });
     const ofDevices = events.filter(({ type }) => type === "DEVICE");
     expect(about(ofDevices)).toEqual(devices.map(({ id }) => `ADDED ${id} applied`).toSorted());
-    // And the profile that they have.
-    expect(events.map(({ type }) => type)).toEqual(["DEVICE_PROFILE", "DEVICE", "DEVICE", "DEVICE"]);
+    // And the profile that they have, and the rule chain that every edge begins with.
+    expect(events.map(({ type }) => type)).toEqual(["RULE_CHAIN", "DEVICE_PROFILE", "DEVICE", "DEVICE", "DEVICE"]);
   });
 
   scenario("answers that an edge without a session is not connected", async (bed) => {
