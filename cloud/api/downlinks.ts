@@ -127,7 +127,8 @@ function downlinkToRest(event: DownlinkStatus): z.input<typeof edgeEventSchema> 
     seqId: event.seq,
     tenantId: restId("TENANT", event.tenantId),
     edgeId: restId("EDGE", event.edgeId),
-    action: event.action,
+    // Clients of the convention refuse actions that they don't know; it is the edge that will say what the entity is.
+    action: event.action === "ENTITY_MERGE_REQUEST" ? "UPDATED" : event.action,
     entityId: event.entityId,
     uid: event.id,
     type: event.type,

@@ -52,7 +52,7 @@ test("a device goes to another tenant with its data, without what is of the old 
     const answer = await cloud.request("GET", `/api/audit/logs/entity/DEVICE/${device.id.id}?pageSize=100&page=0`, {
       token,
     });
-    return (answer.json?.["data"] as { actionType: string; userName: string }[]).at(-1);
+    return ((answer.json?.["data"] ?? []) as { actionType: string; userName: string }[]).at(-1);
   };
   expect(await log(cloud.first.token)).toMatchObject({ actionType: "ASSIGNED_TO_TENANT", userName: cloud.first.email });
   expect(await log(cloud.second.token)).toMatchObject({ actionType: "ASSIGNED_FROM_TENANT", userName: "" });

@@ -3,6 +3,7 @@ import { startTestCloud, type TestCloud } from "../support/test-cloud.ts";
 
 // What the Python client of the REST convention does and expects, call by call.
 
+const UNKNOWN = "784f394c-42b6-435a-983c-b7beff2784f9";
 let cloud: TestCloud;
 let names = 0;
 beforeAll(async () => {
@@ -146,4 +147,32 @@ describe("harmless calls stay 200:", () => {
     const all = await cloud.call<{ totalElements: number }>("GET", "/api/tenant/devices?pageSize=1&page=0");
     expect(await cloud.call<number>("POST", "/api/entitiesQuery/count", body)).toBe(all.totalElements);
   });
+
+  test("giving back a device that nobody claimed, moving one to where it is, audit logs of an id that has none", async () => {
+    const device = await make("device");
+    const path = `/api/customer/device/${encodeURIComponent(String(device["name"]))}/claim`;
+    expect((await cloud.request("DELETE", path, { body: {} })).text).toBe("");
+    const { tenantId } = cloud.first;
+    const moved = await cloud.call<Saved>("POST", `/api/tenant/${tenantId}/device/${device.id.id}`, {});
+    expect(moved).toMatchObject({ id: device.id, version: 1 });
+    const log = `/api/audit/logs/entity/DEVICE/${UNKNOWN}?pageSize=10&page=0&startTime=1&actionTypes=ADDED,DELETED`;
+    expect(await cloud.call("GET", log)).toEqual({ data: [], totalPages: 0, totalElements: 0, hasNext: false });
+  });
+});
+
+test("booleans of a query are true and false, lists are comma lists, and enums stay within those of the convention", async () => {
+  const edge = await make("edge");
+  const device = await make("device");
+  await cloud.call("POST", `/api/edge/${edge.id.id}/device/${device.id.id}`, {});
+  const active = `/api/tenant/deviceInfos?pageSize=10&page=0&active=false`;
+  expect((await cloud.call<{ totalElements: number }>("GET", active)).totalElements).toBeGreaterThan(0);
+  expect((await cloud.request("GET", active.replace("false", "False"))).status).toBe(400);
+  const alarms = `/api/v2/alarms?pageSize=10&page=0&statusList=ACTIVE,UNACK&severityList=MAJOR,MINOR&typeList=Hot`;
+  expect(await cloud.call("GET", alarms)).toMatchObject({ totalElements: 0 });
+  const page = await cloud.call<{ data: { type: string; action: string }[] }>(
+    "GET",
+    `/api/edge/${edge.id.id}/events?pageSize=10&page=0`,
+  );
+  const shown = page.data.map(({ type, action }) => `${type} ${action}`);
+  expect(shown).toEqual(["RULE_CHAIN ASSIGNED_TO_EDGE", "DEVICE_PROFILE ADDED", "DEVICE ASSIGNED_TO_EDGE"]);
 });
