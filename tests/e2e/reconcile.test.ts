@@ -75,7 +75,7 @@ describe("Sync Edge", () => {
         `ADDED ${altered.id} applied`,
         `ADDED ${attribute.id} applied`,
         `ADDED ${token.id} applied`,
-        `ENTITY_MERGE_REQUEST ${added} applied`,
+        `UPDATED ${added} applied`,
         `UNASSIGNED_FROM_EDGE ${left.id} applied`,
       ].toSorted(),
     );
