@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
+import mqtt, { type IConnackPacket, type MqttClient } from "mqtt";
 import { waitForDrain } from "../support/edge-status.ts";
 import type { CloudProcess } from "../support/processes.ts";
 import { OCCUPANCY_PATH, readReadings, WEATHER_PATH } from "../support/readings.ts";
@@ -228,4 +229,43 @@ describe("a gateway", () => {
     });
     expect(relations.map(({ to }) => to.id)).toEqual([device.id]);
   });
+});
+
+// Last, since it kills the edge that all share.
+scenario("a session over MQTT survives SIGKILL of the edge, and the cloud sees that its device was there", async () => {
+  const device = await assignNewDevice("Sleeper");
+  const received = Promise.withResolvers<string>();
+  const connect = async (): Promise<{ client: MqttClient; isPresent: boolean }> => {
+    const options = { username: device.token, clientId: "sleeper", clean: false };
+    const client = mqtt.connect(site.edge.addresses.mqtt, options);
+    client.on("message", (_topic, payload) => received.resolve(payload.toString()));
+    const { sessionPresent } = await new Promise<IConnackPacket>((resolve, reject) => {
+      client.once("connect", resolve);
+      client.once("error", reject);
+    });
+    return { client, isPresent: sessionPresent };
+  };
+  const first = await connect();
+  expect(first.isPresent).toBe(false);
+  await first.client.subscribeAsync("v1/devices/me/attributes", { qos: 1 });
+  await waitFor("the device to be active in the cloud", async () => {
+    const { active } = await site.cloudApi.readAttributes(device.id, "SERVER_SCOPE");
+    return active === true;
+  });
+  await first.client.endAsync();
+  await site.cloudApi.saveAttributes(device.id, "SHARED_SCOPE", { limit: 30 });
+  await waitFor("the change on the edge", async () => {
+    const { limit } = await site.edgeApi.readAttributes(device.id, "SHARED_SCOPE");
+    return limit === 30;
+  });
+  await waitFor("the disconnect in the cloud", async () => {
+    const { lastDisconnectTime } = await site.cloudApi.readAttributes(device.id, "SERVER_SCOPE");
+    return typeof lastDisconnectTime === "number";
+  });
+  await site.edge.kill();
+  await site.edge.restart();
+  const second = await connect();
+  expect(second.isPresent).toBe(true);
+  expect(await received.promise).toBe('{"limit":30}');
+  await second.client.endAsync();
 });
