@@ -2,7 +2,7 @@ import { MIGRATIONS } from "../drizzle/edge.gen.ts";
 import { shareAnswer } from "../shared/core/deferred.ts";
 import type { AppError } from "../shared/core/errors.ts";
 import { createSha256 } from "../shared/core/hash.ts";
-import { createUuid } from "../shared/core/ids.ts";
+import { createUuid, type Uuid } from "../shared/core/ids.ts";
 import { runTasks, untilAborted } from "../shared/core/lifecycle.ts";
 import { parseRpcRecord } from "../shared/entities/rpc.ts";
 import type { Log } from "../shared/observe/log.ts";
@@ -250,7 +250,13 @@ async function createDeviceDeps(stores: EdgeStores, watch: DiskWatch | null, log
     packages: createDevicePackages(stores),
     provisioning: createProvisioning({ ...stores, clock, random }),
     events: registry,
-    errors,
+    errors: {
+      ...errors,
+      note: (deviceId: Uuid, reason: string) => {
+        errors.note(deviceId, reason);
+        activity.failed({ deviceId }, reason);
+      },
+    },
     times: new ServerTimes(),
     rpcs,
     questions: createDeviceQuestions(clock, [answerSessionLimits(rates)]),

@@ -11,6 +11,8 @@ export const ACTIVITY_KEYS = {
   disconnected: "lastDisconnectTime",
   seen: "lastActivityTime",
   alarm: "inactivityAlarmTime",
+  error: "lastError",
+  errorTime: "lastErrorTime",
 } as const;
 
 /** How long a device may be silent, in ms: a server attribute of the device or of its profile. */
@@ -56,11 +58,15 @@ export interface ActivityOptions {
   readonly reportsMax?: number;
   /** Devices whose state is written in one round. @default 200 */
   readonly updatesMax?: number;
+  /** `lastError` of a device is written so often at most. @default 10_000 */
+  readonly errorMs?: number;
   /** Time between two rounds. @default 1000 */
   readonly roundMs?: number;
   /** Devices that are watched at once; further ones are not. @default 20_000 */
   readonly devicesMax?: number;
 }
+
+const REASON_LENGTH_MAX = 500;
 
 interface Watched {
   readonly device: KnownDevice;
@@ -71,6 +77,9 @@ interface Watched {
   /** Of `seenMs`, what was written last, and when. */
   reportedMs: number;
   reportedMonotonicMs: number;
+  /** What it did wrong last, until that is written. */
+  failure: { readonly reason: string; readonly atMs: number } | undefined;
+  failureWrittenMs: number | undefined;
   /** What is to be written in the next round. */
   pending: Map<string, CanonicalJson> | undefined;
 }
@@ -93,6 +102,7 @@ export class ActivityWatch implements DeviceActivity {
       reportMs: 60_000,
       reportsMax: 10,
       updatesMax: 200,
+      errorMs: 10_000,
       roundMs: 1000,
       devicesMax: 20_000,
       ...options,
@@ -111,6 +121,12 @@ export class ActivityWatch implements DeviceActivity {
 
   note(device: KnownDevice): void {
     this.#see(device);
+  }
+
+  /** What it did wrong, or why its connection was closed. */
+  failed(device: KnownDevice, reason: string): void {
+    const watched = this.#watched.get(device.deviceId) ?? this.#watch(device, false);
+    watched.failure = { reason: reason.slice(0, REASON_LENGTH_MAX), atMs: this.#deps.clock.nowMs() };
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -158,6 +174,8 @@ export class ActivityWatch implements DeviceActivity {
       seenMonotonicMs: monotonicMs,
       reportedMs: nowMs,
       reportedMonotonicMs: monotonicMs,
+      failure: undefined,
+      failureWrittenMs: undefined,
       pending: undefined,
     };
     if (this.#watched.size < this.#options.devicesMax) this.#watched.set(device.deviceId, watched);
@@ -184,9 +202,10 @@ export class ActivityWatch implements DeviceActivity {
     const round: Watched[] = [];
     const updates: ActivityUpdate[] = [];
     for (const watched of this.#watched.values()) {
-      const { device, isActive, pending } = watched;
+      this.#tellFailure(watched);
+      const { device, isActive, pending, failure } = watched;
       if (pending === undefined) {
-        if (!isActive) this.#watched.delete(device.deviceId);
+        if (!isActive && failure === undefined) this.#watched.delete(device.deviceId);
         continue;
       }
       round.push(watched);
@@ -204,6 +223,17 @@ export class ActivityWatch implements DeviceActivity {
       }
       throw thrown;
     }
+  }
+
+  #tellFailure(watched: Watched): void {
+    const { failure, failureWrittenMs } = watched;
+    if (failure === undefined) return;
+    const monotonicMs = this.#deps.clock.monotonicMs();
+    if (failureWrittenMs !== undefined && monotonicMs - failureWrittenMs < this.#options.errorMs) return;
+    watched.failure = undefined;
+    watched.failureWrittenMs = monotonicMs;
+    set(watched, ACTIVITY_KEYS.error, JSON.stringify(failure.reason));
+    set(watched, ACTIVITY_KEYS.errorTime, String(failure.atMs));
   }
 
   #endSilent(nowMs: number): void {
@@ -234,5 +264,5 @@ export class ActivityWatch implements DeviceActivity {
 
 function set(watched: Watched, key: string, text: string): void {
   watched.pending ??= new Map();
-  watched.pending.set(key, text as CanonicalJson); // numbers and truth values are canonical as they are
+  watched.pending.set(key, text as CanonicalJson); // numbers, truth values and texts are canonical as they are
 }

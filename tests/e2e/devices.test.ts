@@ -252,6 +252,11 @@ scenario("a session over MQTT survives SIGKILL of the edge, and the cloud sees t
     const { active } = await site.cloudApi.readAttributes(device.id, "SERVER_SCOPE");
     return active === true;
   });
+  first.client.publish("v1/devices/me/telemetry", "{", { qos: 0 });
+  await waitFor("the reason in the cloud why the connection was closed", async () => {
+    const { lastError } = await site.cloudApi.readAttributes(device.id, "SERVER_SCOPE");
+    return String(lastError).startsWith("The payload is not valid");
+  });
   await first.client.endAsync();
   await site.cloudApi.saveAttributes(device.id, "SHARED_SCOPE", { limit: 30 });
   await waitFor("the change on the edge", async () => {

@@ -131,6 +131,23 @@ test("many devices that send all the time are reported in turn, so many a round"
   expect(reported.length).toBeLessThan(400);
 });
 
+test("what a device does wrong is written at once, then every 10 s at most, the newest", async () => {
+  activity.note(A);
+  await rounds(1);
+  for (let second = 0; second < 25; second += 1) {
+    activity.failed(A, `Wrong in "second" ${second} ${"x".repeat(600)}`);
+    await rounds(1);
+  }
+  const told = written.flatMap(({ values }) => ("lastError" in values ? [values] : []));
+  expect(told.map(({ lastError }) => String(lastError).split(" x")[0])).toEqual([
+    'Wrong in "second" 0',
+    'Wrong in "second" 10',
+    'Wrong in "second" 20',
+  ]);
+  expect(String(told[0]?.["lastError"]).length).toBe(500);
+  expect(told[0]?.["lastErrorTime"]).toBe(START_MS + 1000);
+});
+
 test("what could not be written is written later, with what came meanwhile", async () => {
   failure = new AppError("DATABASE_UNAVAILABLE", "down");
   activity.connected(A);
