@@ -35,6 +35,7 @@ import { createDeviceHttpApi } from "./devices/http-device-api.ts";
 import type { MqttServer } from "./devices/mqtt-server.ts";
 import { createMqttServer } from "./devices/mqtt-server.ts";
 import { openMqttSocket } from "./devices/mqtt-websocket.ts";
+import type { DeviceDirectory } from "./devices/ports.ts";
 import { answerSessionLimits, RateLimits } from "./devices/rate-limits.ts";
 import { ServerTimes } from "./devices/server-times.ts";
 import { parseDiskQuota, walMaxMb } from "./disk-quota.ts";
@@ -50,6 +51,7 @@ import { RUNTIME_NAME } from "./runtime/runtime-name.ts";
 import { listenTcp, type TcpServer } from "./runtime/tcp-server.ts";
 import { createActivityStore, openInactivityTimeouts } from "./store/activity-store.ts";
 import { runBlobUpkeep } from "./store/blob-upkeep.ts";
+import { createCertificateDevices } from "./store/certificate-devices.ts";
 import { createCloudEvents, readOutboxState } from "./store/cloud-event-list.ts";
 import { createDeviceData } from "./store/device-data.ts";
 import { createDevicePackages } from "./store/device-packages.ts";
@@ -243,10 +245,16 @@ async function createDeviceDeps(stores: EdgeStores, watch: DiskWatch | null, log
   });
   const rates = new RateLimits(clock, (device) => rateSettings.of(device));
   const data = createDeviceData({ ...stores, clock, refusal: () => watch?.guard.refusal() ?? null });
+  const newcomers = createCertificateDevices({ ...stores, clock, random });
   return {
     clock,
     data,
-    directory: { ...registry, ...createGatewayDevices({ ...stores, clock, random }) },
+    directory: {
+      ...registry,
+      ...createGatewayDevices({ ...stores, clock, random }),
+      findByCertificate: async (certificate) =>
+        (await registry.findByCertificate(certificate)) ?? newcomers.findByCertificate(certificate),
+    } satisfies DeviceDirectory,
     packages: createDevicePackages(stores),
     provisioning: createProvisioning({ ...stores, clock, random }),
     events: registry,

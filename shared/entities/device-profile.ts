@@ -123,17 +123,32 @@ export interface Provisioning {
   readonly type: (typeof PROVISION_TYPES)[number];
   /** Of X509_CERTIFICATE_CHAIN the certificate that signs those of the devices; empty: none. */
   readonly secret: string;
+  /** Of X509_CERTIFICATE_CHAIN: what of the common name is the name of the device; empty: all of it. */
+  readonly namePattern: string;
+  /** Of X509_CERTIFICATE_CHAIN: whether devices are made, too. */
+  readonly makesDevices: boolean;
 }
 
 export function provisioningOf(record: Pick<EntityRecord, "body">): Provisioning {
   const { profileData, provisionType } = record.body as DeviceProfileBody;
   const data = z.object({ provisionConfiguration: configurationSchema }).safeParse(profileData);
-  const configuration = data.success ? data.data.provisionConfiguration : {};
+  const configuration: z.output<typeof configurationSchema> = data.success ? data.data.provisionConfiguration : {};
   const type = PROVISION_TYPES.find((known) => known === (provisionType ?? configuration.type)) ?? "DISABLED";
-  return { type, secret: configuration.provisionDeviceSecret ?? "" };
+  const { allowCreateNewDevicesByX509Certificate, certificateRegExPattern, provisionDeviceSecret } = configuration;
+  return {
+    type,
+    secret: provisionDeviceSecret ?? "",
+    namePattern: certificateRegExPattern ?? "",
+    makesDevices: allowCreateNewDevicesByX509Certificate !== false,
+  };
 }
 
-const configurationSchema = z.object({ type: z.string().nullish(), provisionDeviceSecret: z.string().nullish() });
+const configurationSchema = z.object({
+  type: z.string().nullish(),
+  provisionDeviceSecret: z.string().nullish(),
+  certificateRegExPattern: z.string().nullish(),
+  allowCreateNewDevicesByX509Certificate: z.boolean().nullish(),
+});
 
 /** The body of a profile that is made because a device named it. */
 export function newDeviceProfileBody(isDefault: boolean): EntityRecord["body"] {
