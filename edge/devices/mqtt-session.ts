@@ -5,11 +5,9 @@ import type { Uuid } from "../../shared/core/ids.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import type { DeviceActivity } from "./activity.ts";
 import type { DeviceErrors } from "./device-errors.ts";
-import { decodePayload } from "./device-session.ts";
 import { GatewaySession } from "./gateway-session.ts";
 import type { HeldSession } from "./kept-sessions.ts";
-import type { MessageSession, MqttMessage, MqttTopics, SessionPart, Taken } from "./mqtt-handlers.ts";
-import { takeLimited } from "./mqtt-limited.ts";
+import type { MessageSession, MqttMessage, MqttTopics, SessionPart } from "./mqtt-handlers.ts";
 import { type MqttCounters, type MqttLimits, UNRELEASED_MAX } from "./mqtt-limits.ts";
 import { OutgoingMessages } from "./mqtt-outgoing.ts";
 import {
@@ -22,13 +20,12 @@ import {
   pingresp,
   readDisconnect,
   type ReadDisconnect,
-  readSubscribe,
-  readUnsubscribe,
-  suback,
   writeAcknowledgement,
 } from "./mqtt-packets.ts";
-import { checkTopic, readPublish, type ReceivedPublish } from "./mqtt-publish.ts";
-import { END_REASONS, endReasonOf, type EndReason, REASON, SUBACK_FAILURE } from "./mqtt-reasons.ts";
+import { readPublish, type ReceivedPublish } from "./mqtt-publish.ts";
+import { endReasonOf, type EndReason, REASON } from "./mqtt-reasons.ts";
+import { answerSubscribe, answerUnsubscribe } from "./mqtt-subscribe.ts";
+import { takeMessage } from "./mqtt-taking.ts";
 import { saveUnit, type Unit, UnitQueue } from "./mqtt-unit.ts";
 import type { AuthenticatedDevice, DeviceData, DeviceDirectory, DeviceEvent } from "./ports.ts";
 import type { RateLimits } from "./rate-limits.ts";
@@ -269,9 +266,10 @@ export class MqttSession implements MessageSession {
       if (this.#unreleased.has(messageId)) return this.#acknowledge(PACKET.pubrec, messageId, 0);
       if (this.#unreleased.size >= UNRELEASED_MAX) return this.#link.end("too-many-unreleased");
     }
-    const reason = this.#takeMessage(reader.buffer, packet, nowMs);
-    if (reason === undefined) return;
     const unit = this.#units.open();
+    const taking = { session: this, version: this.#version, unit };
+    const reason = takeMessage(this.#host, taking, { buffer: reader.buffer, packet, nowMs });
+    if (typeof reason === "object") return this.#link.end(reason.end, reason.detail);
     unit.messages += 1;
     unit.bytes += payloadEnd - payloadStart;
     if (qos > 0) this.#acknowledgePublish(packet, reason);
@@ -283,59 +281,6 @@ export class MqttSession implements MessageSession {
     const code = this.#version === 5 ? reason : 0;
     if (qos === 2 && code < FAILURES_FROM) this.#unreleased.add(messageId);
     this.#acknowledge(qos === 1 ? PACKET.puback : PACKET.pubrec, messageId, code);
-  }
-
-  /** Takes a message into the unit; returns the reason code for its acknowledgement, undefined when the connection ends instead. */
-  #takeMessage(buffer: Buffer, packet: ReceivedPublish, nowMs: number): number | undefined {
-    const { topic, payloadStart, payloadEnd } = packet;
-    const route = this.#host.topics.find(topic);
-    if (route === undefined) return this.#refuse(topic, "not-served");
-    const isLimited = this.#host.rates.isLimited(this.device);
-    try {
-      const text = decodePayload(buffer, payloadStart, payloadEnd);
-      const message = { topic, levels: route.levels, text, nowMs };
-      const unit = this.#units.open();
-      const taken = isLimited
-        ? takeLimited(this.#host.rates, route, { message, unit, session: this })
-        : route.take(message, unit, this);
-      if (taken === "taken") return REASON.success;
-      return typeof taken === "string" ? this.#refuse(topic, taken) : this.#slowDown(taken.exceeded, packet.qos);
-    } catch (thrown) {
-      if (!(thrown instanceof AppError) || thrown.code !== "INVALID_PAYLOAD") throw thrown;
-      this.#host.counters.publishesRejected += 1;
-      if (this.#version !== 5 || packet.qos === 0) {
-        this.#link.end("invalid-payload", thrown.message);
-        return undefined;
-      }
-      this.#note(`${END_REASONS["invalid-payload"].text}: ${thrown.message}`);
-      return REASON.payloadInvalid;
-    }
-  }
-
-  /** MQTT 5 can refuse a message alone; else the connection ends, so that the device learns that it was not taken. */
-  #slowDown(exceeded: string, qos: number): number | undefined {
-    this.#host.counters.publishesRejected += 1;
-    if (this.#version !== 5 || qos === 0) {
-      this.#link.end("rate-limited", exceeded);
-      return undefined;
-    }
-    this.#note(`${END_REASONS["rate-limited"].text}: ${exceeded}`);
-    return REASON.quotaExceeded;
-  }
-
-  #refuse(topic: string, why: Exclude<Taken, "taken">): number {
-    if (why === "not-served") checkTopic(topic);
-    this.#host.counters.publishesRejected += 1;
-    if (why === "gateways-only") {
-      this.#note(`The topic ${topic} is for gateways, and the device is none`);
-      return REASON.notAuthorized;
-    }
-    this.#note(`The topic ${JSON.stringify(topic.slice(0, 100))} is not served; the message was ignored`);
-    return REASON.topicNotServed;
-  }
-
-  #note(reason: string): void {
-    this.#host.errors.note(this.device.deviceId, reason);
   }
 
   #takePubrel(reader: PacketReader): void {
@@ -355,27 +300,15 @@ export class MqttSession implements MessageSession {
 
   #takeSubscribe(reader: PacketReader): void {
     expectFlags(reader, 2);
-    const packet = readSubscribe(reader, this.#version);
-    if (packet.properties?.subscriptionIdentifier !== undefined) return this.#link.end("subscription-identifier");
-    const codes = packet.subscriptions.map(({ topic, qos }) => this.#subscribe(topic, Math.min(qos, 1)));
-    const shown = codes.map((code) => (code >= SUBACK_FAILURE && this.#version !== 5 ? SUBACK_FAILURE : code));
-    this.#writeWhenSaved(suback("suback", this.#version, packet.messageId ?? 0, shown));
+    const answer = answerSubscribe(reader, this.#version, { topics: this.#host.topics, held: this.subscriptions });
+    if (answer === undefined) return this.#link.end("subscription-identifier");
+    this.#writeWhenSaved(answer);
     this.#noteSubscriptions();
-  }
-
-  /** @returns the reason code of MQTT 5 */
-  #subscribe(filter: string, qos: number): number {
-    if (!this.#host.topics.isGranted(filter)) return REASON.filterNotServed;
-    return this.subscriptions.add(filter, qos) ? qos : REASON.quotaExceeded;
   }
 
   #takeUnsubscribe(reader: PacketReader): void {
     expectFlags(reader, 2);
-    const packet = readUnsubscribe(reader, this.#version);
-    const codes = packet.unsubscriptions.map((filter) =>
-      this.subscriptions.remove(filter) ? REASON.success : REASON.noSubscriptionExisted,
-    );
-    this.#writeWhenSaved(suback("unsuback", this.#version, packet.messageId ?? 0, codes));
+    this.#writeWhenSaved(answerUnsubscribe(reader, this.#version, this.subscriptions));
     this.#noteSubscriptions();
   }
 

@@ -1,0 +1,96 @@
+import type { Buffer } from "node:buffer";
+import { AppError } from "../../shared/core/errors.ts";
+import type { DeviceErrors } from "./device-errors.ts";
+import { decodePayload } from "./device-session.ts";
+import type { MessageSession, MqttTopics, Taken } from "./mqtt-handlers.ts";
+import { takeLimited } from "./mqtt-limited.ts";
+import type { MqttCounters } from "./mqtt-limits.ts";
+import type { MqttVersion } from "./mqtt-packets.ts";
+import { checkTopic, type ReceivedPublish } from "./mqtt-publish.ts";
+import { END_REASONS, type EndReason, REASON } from "./mqtt-reasons.ts";
+import type { Unit } from "./mqtt-unit.ts";
+import type { RateLimits } from "./rate-limits.ts";
+
+export interface TakingHost {
+  readonly topics: MqttTopics;
+  readonly rates: RateLimits;
+  readonly errors: DeviceErrors;
+  readonly counters: MqttCounters;
+}
+
+export interface Taking {
+  readonly session: MessageSession;
+  readonly version: MqttVersion;
+  readonly unit: Unit;
+}
+
+export interface Message {
+  /** Where the payload lies. */
+  readonly buffer: Buffer;
+  readonly packet: ReceivedPublish;
+  readonly nowMs: number;
+}
+
+/** The connection ends, since the device would not learn otherwise that its message was not taken. */
+export interface ConnectionEnd {
+  readonly end: EndReason;
+  readonly detail: string;
+}
+
+/**
+ * Takes a message into the unit.
+ *
+ * @returns the reason code for its acknowledgement
+ * @throws MalformedPacket when no message can have the topic
+ */
+export function takeMessage(
+  host: TakingHost,
+  taking: Taking,
+  { buffer, packet, nowMs }: Message,
+): number | ConnectionEnd {
+  const { topic, payloadStart, payloadEnd, qos } = packet;
+  const { session, unit } = taking;
+  const route = host.topics.find(topic);
+  if (route === undefined) return refuse(host, session, { topic, why: "not-served" });
+  try {
+    const text = decodePayload(buffer, payloadStart, payloadEnd);
+    const message = { topic, levels: route.levels, text, nowMs };
+    const taken = host.rates.isLimited(session.device)
+      ? takeLimited(host.rates, route, { message, unit, session })
+      : route.take(message, unit, session);
+    if (taken === "taken") return REASON.success;
+    if (typeof taken === "string") return refuse(host, session, { topic, why: taken });
+    return failWith(host, taking, { end: "rate-limited", detail: taken.exceeded, qos, code: REASON.quotaExceeded });
+  } catch (thrown) {
+    if (!(thrown instanceof AppError) || thrown.code !== "INVALID_PAYLOAD") throw thrown;
+    return failWith(host, taking, { end: "invalid-payload", detail: thrown.message, qos, code: REASON.payloadInvalid });
+  }
+}
+
+/** MQTT 5 can refuse a message alone, if it is acknowledged. */
+function failWith(
+  { counters, errors }: TakingHost,
+  { session, version }: Taking,
+  { code, qos, ...ending }: ConnectionEnd & { readonly qos: number; readonly code: number },
+): number | ConnectionEnd {
+  counters.publishesRejected += 1;
+  if (version !== 5 || qos === 0) return ending;
+  errors.note(session.device.deviceId, `${END_REASONS[ending.end].text}: ${ending.detail}`);
+  return code;
+}
+
+function refuse(
+  { counters, errors }: TakingHost,
+  { device }: MessageSession,
+  { topic, why }: { readonly topic: string; readonly why: Exclude<Taken, "taken"> },
+): number {
+  if (why === "not-served") checkTopic(topic);
+  counters.publishesRejected += 1;
+  if (why === "gateways-only") {
+    errors.note(device.deviceId, `The topic ${topic} is for gateways, and the device is none`);
+    return REASON.notAuthorized;
+  }
+  const shown = JSON.stringify(topic.slice(0, 100));
+  errors.note(device.deviceId, `The topic ${shown} is not served; the message was ignored`);
+  return REASON.topicNotServed;
+}
