@@ -1,9 +1,12 @@
-import { z } from "zod";
+import * as z from "zod";
+import type { Uuid } from "../../shared/core/ids.ts";
+import type { EntityRef } from "../../shared/entities/change.ts";
 import { entityIdSchema, pageSchema, restId } from "../../shared/entities/fields.ts";
 import { mapPage, timePageQuery, toPageRequest } from "../../shared/rest/pages.ts";
-import { TENANT_ADMIN, type RouteTable } from "../../shared/rest/route.ts";
-import type { Edge } from "../store/edge-store.ts";
-import { listLifecycleEvents, type LifecycleEvent } from "../store/session-history.ts";
+import { readableRef } from "../../shared/rest/resource.ts";
+import { TENANT_ADMIN, validate, type Call, type RouteTable } from "../../shared/rest/route.ts";
+import { toPage, type PageRequest } from "../../shared/store/entity-store.ts";
+import { clearLifecycleEvents, listLifecycleEvents, type LifecycleEvent } from "../store/session-history.ts";
 import { readableEdge, type EdgeDeps } from "./edges.ts";
 
 const lifecycleEventSchema = z
@@ -25,42 +28,129 @@ const lifecycleEventSchema = z
   })
   .meta({ id: "LifecycleEvent" });
 
-/** When an edge connected and disconnected: of its newest 500 sessions. */
+const EVENT_TYPES = ["LC_EVENT", "STATS", "ERROR", "DEBUG_RULE_NODE", "DEBUG_RULE_CHAIN"] as const;
+
+const eventType = z.enum(EVENT_TYPES, { error: `Unsupported event type: expected one of ${EVENT_TYPES.join(", ")}` });
+
+const filterInput = z
+  .object({
+    eventType,
+    server: z.string().nullish(),
+    event: z.string().nullish(),
+    status: z.string().nullish().meta({ description: "Success or Failure" }),
+    errorStr: z.string().nullish(),
+  })
+  .meta({ id: "EventFilter" });
+type EventFilter = z.output<typeof filterInput>;
+
+const query = timePageQuery.extend({ tenantId: z.string().optional() });
+const clearQuery = timePageQuery.pick({ startTime: true, endTime: true });
+
+const tag = "Events";
+/** All that are kept of an edge. */
+const ALL: PageRequest = { pageSize: 1_000, page: 0 };
+
+/** Events of entities: of an edge when it connected and disconnected, in its newest 500 sessions; of others none are kept. */
 export function addLifecycleEventRoutes(routes: RouteTable, deps: EdgeDeps): void {
+  const answer = pageSchema(lifecycleEventSchema);
   routes.add(
     {
       method: "get",
-      path: "/api/events/EDGE/{edgeId}/LC_EVENT",
-      tag: "Edges",
-      summary: "When an edge connected and disconnected, the newest first",
+      path: "/api/events/{entityType}/{entityId}/{eventType}",
+      tag,
+      summary: "Events of an entity, the newest first: of an edge when it connected and disconnected",
       access: TENANT_ADMIN,
-      query: timePageQuery.extend({ tenantId: z.string().optional() }),
-      answer: pageSchema(lifecycleEventSchema),
+      query,
+      answer,
+    },
+    (call) => eventPage(deps, call, { eventType: validate(eventType, call.param("eventType")) }),
+  );
+  routes.add(
+    {
+      method: "post",
+      path: "/api/events/{entityType}/{entityId}",
+      tag,
+      summary: "Events of an entity that pass a filter",
+      access: TENANT_ADMIN,
+      query,
+      body: filterInput,
+      answer,
+    },
+    (call) => eventPage(deps, call, call.body),
+  );
+  routes.add(
+    {
+      method: "post",
+      path: "/api/events/{entityType}/{entityId}/clear",
+      tag,
+      summary: "Forget events of an entity; what of an edge's session goes on stays",
+      access: TENANT_ADMIN,
+      query: clearQuery,
+      body: z.object({ eventType: eventType.nullish() }),
     },
     async (call) => {
-      const edge = await readableEdge(deps, call.principal, call.uuid("edgeId"));
-      const page = {
-        ...toPageRequest(call.query),
-        sortOrder: call.query.sortOrder?.toUpperCase() === "ASC" ? "ASC" : "DESC",
-      } as const;
-      return mapPage(await listLifecycleEvents(deps.db, edge.id, page), (event) => eventToRest(edge, event));
+      const ref = await readRef(deps, call);
+      if (ref.type !== "EDGE" || (call.body.eventType ?? "LC_EVENT") !== "LC_EVENT") return;
+      const { startTime = 0, endTime = Math.round(deps.clock.nowMs()) } = call.query;
+      await clearLifecycleEvents(deps.db, ref.id, { startTime, endTime });
     },
   );
 }
 
-function eventToRest(edge: Edge, event: LifecycleEvent): z.input<typeof lifecycleEventSchema> {
+async function readRef(deps: EdgeDeps, call: Call<unknown, unknown>): Promise<EntityRef> {
+  const ref = { type: call.param("entityType"), id: call.uuid("entityId") };
+  if (ref.type === "EDGE") await readableEdge(deps, call.principal, ref.id);
+  else await readableRef(deps.db, call.principal, ref);
+  return ref;
+}
+
+async function eventPage(deps: EdgeDeps, call: Call<z.output<typeof query>, unknown>, filter: EventFilter) {
+  const ref = await readRef(deps, call);
+  const page: PageRequest = {
+    ...toPageRequest(call.query),
+    sortOrder: call.query.sortOrder?.toUpperCase() === "ASC" ? "ASC" : "DESC",
+  };
+  if (ref.type !== "EDGE" || filter.eventType !== "LC_EVENT") return toPage([], 0, page);
+  const { startTime, endTime, sortOrder } = page;
+  const { data } = await listLifecycleEvents(deps.db, ref.id, { ...ALL, startTime, endTime, sortOrder });
+  const found = data.filter((event) => passes(filter, event));
+  const start = page.pageSize * page.page;
+  const shown = toPage(found.slice(start, start + page.pageSize), found.length, page);
+  return mapPage(shown, (event) => eventToRest({ tenantId: call.principal.tenantId, ref }, event));
+}
+
+function passes({ errorStr, event, server, status }: EventFilter, happened: LifecycleEvent): boolean {
+  const contains = (text: string, part: string | null | undefined): boolean =>
+    text.toLowerCase().includes((part ?? "").toLowerCase());
+  const isStatus = !status || contains(isOrderly(happened) ? "success" : "failure", status);
+  return (
+    isStatus &&
+    contains(happened.replicaId, server) &&
+    contains(happened.event, event) &&
+    contains(happened.reason ?? "", errorStr)
+  );
+}
+
+function isOrderly({ reason }: LifecycleEvent): boolean {
+  return reason === null || reason === "CANCELLED";
+}
+
+function eventToRest(
+  { ref, tenantId }: { readonly ref: EntityRef; readonly tenantId: Uuid },
+  event: LifecycleEvent,
+): z.input<typeof lifecycleEventSchema> {
   const { edgeVersion, reason, session } = event;
   return {
     id: { id: event.id },
     createdTime: event.createdMs,
-    tenantId: restId("TENANT", edge.tenantId),
-    entityId: restId("EDGE", edge.id),
+    tenantId: restId("TENANT", tenantId),
+    entityId: restId("EDGE", ref.id),
     type: "LC_EVENT",
     uid: event.id,
     body: {
       server: event.replicaId,
       event: event.event,
-      success: reason === null || reason === "CANCELLED",
+      success: isOrderly(event),
       error: reason,
       session,
       edgeVersion,

@@ -100,3 +100,14 @@ export async function listLifecycleEvents(
   }));
   return toPage(data, totals[0]?.count ?? 0, page);
 }
+
+/** Of sessions that are over and began in this time. */
+export async function clearLifecycleEvents(
+  db: Queryable,
+  edgeId: Uuid,
+  { startTime, endTime }: { readonly startTime: number; readonly endTime: number },
+): Promise<void> {
+  await db.execute(sql`
+    delete from edge_session where edge_id = ${edgeId}::uuid and disconnected_ms is not null
+      and connected_ms between ${startTime}::bigint and ${endTime}::bigint`);
+}

@@ -206,6 +206,34 @@ describe("connect and disconnect events", () => {
     ]);
   });
 
+  test("are found by a filter, and forgotten when they are over", async () => {
+    const edge = await newEdge();
+    await open(edge);
+    await close(edge, 1);
+    await open(edge);
+    const path = `/api/events/EDGE/${edge.edgeId}`;
+    const find = async (filter: object): Promise<number> => {
+      const body = { eventType: "LC_EVENT", ...filter };
+      const page = await cloud.call<{ totalElements: number }>("POST", `${path}?pageSize=1&page=0`, body);
+      return page.totalElements;
+    };
+    expect(await find({})).toBe(3);
+    expect(await find({ event: "disconnected" })).toBe(1);
+    expect(await find({ status: "Failure", errorStr: "link" })).toBe(1);
+    expect(await find({ status: "Success" })).toBe(2);
+    expect(await find({ eventType: "STATS" })).toBe(0);
+    expect((await cloud.request("POST", `${path}?pageSize=1&page=0`, { body: { eventType: "X" } })).status).toBe(400);
+    await cloud.call("POST", `${path}/clear`, { eventType: "LC_EVENT" });
+    expect(await eventsOf(edge)).toEqual(["CONNECTED 2"]);
+  });
+
+  test("are of edges alone; others have none", async () => {
+    const { id } = await cloud.call<{ id: { id: string } }>("POST", "/api/device", { name: "Without events" });
+    const path = `/api/events/DEVICE/${id.id}/ERROR?pageSize=10&page=0&tenantId=${cloud.first.tenantId}`;
+    expect(await cloud.call("GET", path)).toMatchObject({ data: [], totalElements: 0 });
+    expect((await cloud.request("GET", path, { token: cloud.second.token })).status).toBe(404);
+  });
+
   test("are kept of the newest 500 sessions, and shown to nobody else", async () => {
     const edge = await newEdge();
     const { edgeId } = edge;

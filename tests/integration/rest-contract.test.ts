@@ -121,6 +121,11 @@ async function makeOneOfEach(): Promise<void> {
 
 /** What is asked for by links, and by the system administrator. */
 async function makeLinks(): Promise<void> {
+  const edgeId = params["edgeId"] ?? "";
+  await cloud.database.sql`
+    insert into edge_session values (${edgeId}, 1, ${edgeId}, '1.0.0', 1000, 2000, 'LINK_DOWN')`;
+  const ofEdge = { entityType: "EDGE", entityId: edgeId, eventType: "LC_EVENT" };
+  special["/api/events/{entityType}/{entityId}/{eventType}"] = ofEdge;
   const email = "asleep@example.com";
   const asleep = await cloud.call<Saved>("POST", "/api/user", { email, authority: "TENANT_ADMIN" });
   for (const path of ["activationLink", "activationLinkInfo"])

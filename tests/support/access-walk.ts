@@ -34,6 +34,7 @@ const KIND_OF_PARAMETER: Readonly<Record<string, string>> = {
 /** Values of parameters that are no ids. */
 const TEXTS: Readonly<Record<string, string>> = {
   scope: "SERVER_SCOPE",
+  eventType: "LC_EVENT",
   enabled: "false",
   event: "1",
   relationType: "Contains",
