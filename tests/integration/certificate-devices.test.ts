@@ -10,12 +10,12 @@ import { systemRandom } from "../../shared/runtime/system-random.ts";
 import { findEntityByName } from "../../shared/store/entity-store.ts";
 import { saveProfile } from "../../shared/store/profile-save.ts";
 import type { Outcome, Queryable } from "../../shared/store/unit-of-work.ts";
-import { DEVICE, PUMP, PUMPS_CA } from "../support/certificates.ts";
+import { FORGED_PUMP, LOCALHOST, PUMP, PUMPS_CA } from "../support/certificates.ts";
 import { startTestPostgres, type TestDatabase, type TestPostgres } from "../support/postgres.ts";
 
 const deps = { clock: systemClock, random: systemRandom };
 const CERTIFICATE = new X509Certificate(PUMP.cert).raw.toString("base64");
-const STRANGER = new X509Certificate(DEVICE.cert).raw.toString("base64");
+const STRANGERS = [FORGED_PUMP, LOCALHOST.cert].map((pem) => new X509Certificate(pem).raw.toString("base64"));
 let postgres: TestPostgres;
 let database: TestDatabase;
 let tenantId: Uuid;
@@ -48,7 +48,9 @@ test("findByCertificate() makes a device of a certificate that a profile has sig
   await configure({ allowCreateNewDevicesByX509Certificate: false });
   expect(await find(CERTIFICATE)).toBeNull();
   await configure({ certificateRegExPattern: "^(.*)\\.site$" });
-  expect(await find(STRANGER)).toBeNull();
+  await configure({});
+  for (const stranger of STRANGERS) expect(await find(stranger)).toBeNull();
+  await configure({ certificateRegExPattern: "^(.*)\\.site$" });
   expect(await find(CERTIFICATE, { ...systemClock, nowMs: () => Date.UTC(2200, 0) })).toBeNull();
   const made = await find(CERTIFICATE);
   expect(made).toMatchObject({ name: "pump-7", isGateway: false });
