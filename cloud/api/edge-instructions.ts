@@ -101,7 +101,7 @@ function installText(method: Method, { cloudUrl, routingKey }: InstallValues): s
     return [
       ...begin,
       "```bash",
-      "docker run -d --name skerry-edge --restart unless-stopped -p 1883:1883 -p 8080:8080 \\",
+      "docker run -d --name skerry-edge --restart unless-stopped -p 1883:1883 -p 5683:5683/udp -p 8080:8080 \\",
       "  -v skerry-edge:/data -v $PWD/skerry-edge:/skerry-edge:ro -e SKERRY_EDGE_SECRET=SECRET \\",
       `  debian:stable-slim /skerry-edge --data-dir /data ${settings}`,
       "```",
