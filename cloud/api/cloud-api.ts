@@ -49,6 +49,7 @@ import { findAssignmentRelations, readCloudNames } from "../store/cloud-refs.ts"
 import type { CloudUnitOfWork } from "../store/downlink-store.ts";
 import { checkRootOfNone } from "../store/edge-chains.ts";
 import { EDGE_ENTITIES, releaseEdges } from "../store/edge-store.ts";
+import { auditRpc } from "../store/rpc-call-store.ts";
 import { createUserWork, deleteCustomerUsers } from "../store/user-downlinks.ts";
 import { addAssignmentRoutes } from "./assignments.ts";
 import { createFailureAudit } from "./audit-failures.ts";
@@ -153,7 +154,7 @@ export function createCloudApi(deps: CloudApiDeps): CloudApi {
   const entitySources = { EDGE: EDGE_ENTITIES };
   addEntityQueryRoutes(app, { ...deps, entitySources });
   addAlarmRoutes(app, deps);
-  addRpcRoutes(app, deps);
+  addRpcRoutes(app, { ...deps, auditRpc });
   addResourceWriteRoutes(app, deps);
   addResourceReadRoutes(app, deps);
   addOtaReadRoutes(app, deps);

@@ -68,7 +68,7 @@ export async function writeAudit(db: Queryable, entry: Omit<AuditEntry, "id">): 
 /** Longer data is told by its size. */
 const DATA_LENGTH_MAX = 65_536;
 
-/** Notes for the transaction's caller, if it has one, what happened to the telemetry of an entity. @param data a JSON object */
+/** Notes for the transaction's caller, if it has one, what happened to the telemetry of an entity, or what was asked of it. @param data a JSON object */
 export async function auditTelemetry(
   tx: Queryable,
   { actionType, data, entityId }: { readonly actionType: string; readonly data: string; readonly entityId: Uuid },

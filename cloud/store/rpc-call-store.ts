@@ -1,8 +1,17 @@
 import type { Clock } from "../../shared/core/clock.ts";
 import { AppError } from "../../shared/core/errors.ts";
+import type { RpcRecord } from "../../shared/entities/rpc.ts";
 import { eraseRpc, findRpcs, lockRpc, putRpc, rpcSaved } from "../../shared/store/rpc-store.ts";
 import type { Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
 import type { RpcCallStore } from "../jobs/rpc-calls.ts";
+import { auditTelemetry } from "./audit-store.ts";
+
+/** Notes for the transaction's caller that it asks a device for something. */
+export function auditRpc(tx: Queryable, record: RpcRecord): Promise<void> {
+  const { deviceId, id, isOneway, isPersistent, method, params } = record;
+  const data = JSON.stringify({ rpcId: id, oneway: isOneway, persisted: isPersistent, method, params });
+  return auditTelemetry(tx, { actionType: "RPC_CALL", data, entityId: deviceId });
+}
 
 /** Requests to devices that callers wait for: a row each for as long as somebody waits. */
 export function createRpcCallStore(deps: {
@@ -20,6 +29,7 @@ export function createRpcCallStore(deps: {
           });
         const stored = { record, deadlineMs: record.expirationMs, requestNumber: null };
         await putRpc(tx, stored, clock.nowMs());
+        await auditRpc(tx, record);
         return { result: undefined, changes: [rpcSaved(stored, clock.nowMs())] };
       }),
     read: (ids) => findRpcs(db, ids),

@@ -5,6 +5,7 @@ import { pageSchema } from "../entities/fields.ts";
 import { newRpc, readRpcInput, rpcSchema, rpcToRestText } from "../entities/rpc-form.ts";
 import { RPC_STATUSES, rpcStatus, type CallOutcome, type RpcRecord } from "../entities/rpc.ts";
 import { createRpc, deleteRpc, findRpc, listRpcs, rpcNotFound } from "../store/rpc-store.ts";
+import type { Queryable } from "../store/unit-of-work.ts";
 import { rawJson } from "./data-target.ts";
 import { pageQuery, toPageRequest } from "./pages.ts";
 import { readableEntity, type ResourceDeps } from "./resource.ts";
@@ -13,6 +14,8 @@ import { EVERY_ROLE, TENANT_ADMIN, TENANT_ROLES, type Call, type RouteTable } fr
 export interface RpcDeps extends ResourceDeps {
   /** Has the device do it while the caller waits. @throws AppError TOO_MANY_REQUESTS */
   readonly callDevice: (record: RpcRecord) => Promise<CallOutcome>;
+  /** Writes down who asks a device for what, in the transaction that keeps the request. @default nobody does */
+  readonly auditRpc?: (tx: Queryable, record: RpcRecord) => Promise<void>;
 }
 
 const tag = "Requests to devices";
@@ -60,7 +63,11 @@ function addSendRoute(routes: RouteTable, deps: RpcDeps, { api, isOneway }: Send
       const id = input.id ?? createUuid(clock, random);
       const record = newRpc({ ...input, id }, { deviceId, isOneway, nowMs });
       if (record.isPersistent) {
-        await unitOfWork.run((tx) => createRpc(tx, record, nowMs));
+        await unitOfWork.run(async (tx) => {
+          const outcome = await createRpc(tx, record, nowMs);
+          if (outcome.changes.length > 0) await deps.auditRpc?.(tx, record);
+          return outcome;
+        });
         return { rpcId: id };
       }
       const expirationMs = Math.min(record.expirationMs, record.createdMs + WAIT_MAX_MS);

@@ -116,6 +116,21 @@ describe("POST /api/rpc", () => {
     expect((await send(body, { token: cloud.system })).status).toBe(404);
   });
 
+  test("is in the audit log, with who asked for what", async () => {
+    const device = await createDevice();
+    const body = { method: "openValve", params: { by: 7 }, persistent: true };
+    await cloud.call("POST", `/api/rpc/oneway/${device}`, body);
+    const log = await cloud.call<{ data: readonly Record<string, unknown>[] }>(
+      "GET",
+      `/api/audit/logs/entity/DEVICE/${device}?pageSize=10&page=0&actionTypes=RPC_CALL`,
+    );
+    expect(log.data).toHaveLength(1);
+    expect(log.data[0]).toMatchObject({
+      userName: cloud.first.email,
+      actionData: { method: "openValve", params: '{"by":7}', oneway: true, persisted: true },
+    });
+  });
+
   test("is answered after its time when no edge has the device", async () => {
     const asking = send({ method: "m", params: {}, timeout: 5_000 }, { path: "/api/plugins/rpc/twoway" });
     while ((await cloud.database.sql`select from rpc where not is_persistent`).length === 0) await cloud.clock.yield();
