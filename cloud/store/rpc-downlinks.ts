@@ -1,6 +1,6 @@
 import { isUuid, type Uuid } from "../../shared/core/ids.ts";
 import type { Change, RpcSaved } from "../../shared/entities/change.ts";
-import { parseRpcRecord, rpcStatus } from "../../shared/entities/rpc.ts";
+import { parseRpcRecord } from "../../shared/entities/rpc.ts";
 import { findOpenRpcs, findRpc, rpcSaved } from "../../shared/store/rpc-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { isAssigned } from "./assignment-store.ts";
@@ -13,19 +13,15 @@ export function rpcEvent({ body, entity }: RpcSaved): EntityEvent {
 }
 
 /**
- * What such a row says, with all that is known of the request now. Empty when it is gone or its device not on the edge, and for one that
- * nobody waits for any more.
+ * What such a row says, with all that is known of the request now. Empty when its device is not on the edge, or it is gone: nobody waits
+ * for it any more.
  */
 export async function loadRpcChanges(db: Queryable, event: EdgeEvent, nowMs: number): Promise<Change[]> {
   const { edgeId, entityId } = event;
   const id = event.body?.["rpcId"];
   if (typeof id !== "string" || !isUuid(id)) return [];
   const [isWanted, stored] = await Promise.all([isAssigned(db, { edgeId, entityId }), findRpc(db, id)]);
-  if (!isWanted || stored === null) return [];
-  const { isPersistent } = stored.record;
-  const change = rpcSaved(stored, nowMs);
-  const isOver = change.leftMs === 0 || rpcStatus(stored.record) !== "QUEUED";
-  return !isPersistent && isOver ? [] : [change];
+  return isWanted && stored !== null ? [rpcSaved(stored, nowMs)] : [];
 }
 
 /** What waits for a device that is put on an edge. */

@@ -3,6 +3,9 @@ import { createDeviceRpcs } from "../../edge/devices/device-rpcs.ts";
 import type { RpcReceiver, RpcToDevice } from "../../edge/devices/rpc-ports.ts";
 import { createDeviceRpcStore } from "../../edge/store/device-rpc-store.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
+import { newRpc } from "../../shared/entities/rpc-form.ts";
+import { withStep } from "../../shared/entities/rpc.ts";
+import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
 import { silentLog } from "../../shared/observe/log.ts";
 import { startTestCloud, type Answer, type TestCloud } from "../support/test-cloud.ts";
 import { openTestSite, type TestSite } from "../support/test-site.ts";
@@ -307,6 +310,24 @@ describe("a request that somebody waits for", () => {
     await received(device, 1);
     await answer(0, "ok!");
     expect((await asking).status).toBe(406);
+    device.disconnect();
+  });
+
+  test("is carried out only while there is time left, and once", async () => {
+    const device = connect();
+    const nowMs = cloud.clock.nowMs();
+    const input = { method: "m", params: "1" as CanonicalJson, isPersistent: false, retries: 0, additionalInfo: null };
+    const asked = newRpc(
+      { ...input, id: crypto.randomUUID() as Uuid, expirationMs: nowMs + 10_000 },
+      { deviceId, isOneway: false, nowMs },
+    );
+    const { rpcs } = site.edge;
+    rpcs.note(asked, 0);
+    rpcs.note(withStep(asked, { status: "SENT", attempt: 1, atMs: nowMs }), 10_000);
+    rpcs.note(asked, 10_000);
+    await received(device, 1);
+    await answer(0, "1");
+    expect(device.received).toHaveLength(1);
     device.disconnect();
   });
 
