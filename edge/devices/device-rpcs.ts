@@ -1,5 +1,5 @@
 import type { Clock } from "../../shared/core/clock.ts";
-import { WakeUp } from "../../shared/core/deferred.ts";
+import { shareAnswer, WakeUp } from "../../shared/core/deferred.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import {
@@ -135,7 +135,7 @@ class Hub implements DeviceRpcHub {
   }
 
   /** A gateway without a clock of its own begins in 1970, and jumps when it hears the time. */
-  async #followClock(): Promise<void> {
+  readonly #followClock = shareAnswer(async (): Promise<void> => {
     const { clock, log, store } = this.#deps;
     const jumpMs = clock.nowMs() - clock.monotonicMs() - this.#wallOffsetMs;
     if (Math.abs(jumpMs) < CLOCK_JUMP_MS) return;
@@ -147,7 +147,7 @@ class Hub implements DeviceRpcHub {
         state.unsent[index] = { ...taken, deadlineMs: taken.deadlineMs + jumpMs };
     }
     this.#wakeUp.signal();
-  }
+  });
 
   async #removeOld(): Promise<void> {
     const { clock, store } = this.#deps;
