@@ -16,6 +16,7 @@ import { openExternalDatabase } from "../shared/postgres/external.ts";
 import { findPostgresPackage } from "../shared/postgres/package-source.ts";
 import { startPostgresServer } from "../shared/postgres/server.ts";
 import { createChecksum } from "../shared/runtime/checksum.ts";
+import { collectGarbage } from "../shared/runtime/collect.ts";
 import { readArguments, readEnv, readTextFile, writeLine, writeLog } from "../shared/runtime/env.ts";
 import { serveHttp } from "../shared/runtime/http-server.ts";
 import { createPasswordHasher } from "../shared/runtime/password.ts";
@@ -166,7 +167,7 @@ async function runCloud(config: CloudConfig): Promise<void> {
   const blobs = { createHasher: createSha256, blobBytesMax: config.contentBytesMax };
   const onTelemetry = (entityIds: readonly Uuid[]): void => api.live.wake(entityIds);
   const onEffects = (effects: readonly Change[]): void => calls.note(effects);
-  const store = createSessionStore({ ...storeDeps, ...blobs, onTelemetry, onEffects });
+  const store = createSessionStore({ ...storeDeps, ...blobs, collectGarbage, onTelemetry, onEffects });
   const watch = watchEdges({ db, live, metrics, clock, log });
   const { reports, traffic } = watch;
   const turns = new Turns(DIGESTS_AT_ONCE);

@@ -14,6 +14,7 @@ import type { Database } from "../shared/postgres/database.ts";
 import { openExternalDatabase } from "../shared/postgres/external.ts";
 import { startPostgresServer } from "../shared/postgres/server.ts";
 import { errorResponse } from "../shared/rest/errors.ts";
+import { collectGarbage } from "../shared/runtime/collect.ts";
 import { writeLine, writeLog } from "../shared/runtime/env.ts";
 import { reachableHost, serveHttp } from "../shared/runtime/http-server.ts";
 import { createPasswordHasher } from "../shared/runtime/password.ts";
@@ -386,6 +387,7 @@ function createCloudLink({ config, stores, log, metrics, onChange }: LinkParts):
       clock,
       random,
       metrics,
+      collectGarbage,
       onEffects: (effects) => registry.publish(effects),
     }),
     onChange,

@@ -36,6 +36,8 @@ const LOADS_AT_ONCE = 8;
 const AHEAD_ROWS_MAX = 256;
 /** Bodies of entities compress to about a fourth. */
 const COMPRESSION_RATIO = 4;
+/** A change of this size takes several times as much. */
+const COLLECTED_BYTES_MIN = 4 * 1024 * 1024;
 /** Downlink rows in one frame: a frame is built from the entities as they are when it is read. */
 const DOWNLINK_ROWS_MAX = 500;
 
@@ -59,6 +61,8 @@ export interface SessionStoreDeps extends StoreDeps {
   readonly onEffects?: (effects: readonly Change[]) => void;
   readonly ends: Pick<SessionEnds, "store">;
   readonly log: Log;
+  /** Before a change of some MB is kept: what making its bytes left would lie beside them. @default nothing */
+  readonly collectGarbage?: () => void;
 }
 
 /** The stores of the cloud in the form that sessions use. What they throw is an AppError: its text goes to the peer. */
@@ -126,7 +130,10 @@ export function createSessionStore(deps: SessionStoreDeps): SessionStore {
   };
 }
 
-interface DownlinkReader extends Pick<SessionStoreDeps, "db" | "sendDb" | "clock" | "log" | "cloudVersion"> {
+interface DownlinkReader extends Pick<
+  SessionStoreDeps,
+  "collectGarbage" | "db" | "sendDb" | "clock" | "log" | "cloudVersion"
+> {
   readonly blobs: BlobStore;
   readonly unreadable: UnreadableDownlinks;
 }
@@ -163,7 +170,10 @@ async function readDownlinkBatch(
       // A repair says all, so that the edge knows what is not said.
       const isRepair = row?.body?.["repair"] === true;
       const changes = isRepair ? read : withoutRepeats(read);
-      const sent = await takeOutLarge(changes, (content) => db.transaction((tx) => blobs.put(tx, content)));
+      const sent = await takeOutLarge(changes, (content) => {
+        if (content.length >= COLLECTED_BYTES_MIN) reader.collectGarbage?.();
+        return db.transaction((tx) => blobs.put(tx, content));
+      });
       const contents = [...sent.blobs, ...(await namedContents(sendDb, caller.tenantId, changes))];
       // An item that waits for its contents goes alone, so that it holds up none before it.
       if (contents.length > 0 && items.length > 0) {

@@ -31,7 +31,12 @@ export interface DownlinkDeps extends StoreDeps {
   readonly blobs: Pick<BlobStore, "has" | "readWhole">;
   /** Version of this program, for what it refuses. */
   readonly edgeVersion: string;
+  /** Around putting a change of some MB together: what its transfer left would lie beside it, and its bytes beside it when it is applied. @default nothing */
+  readonly collectGarbage?: () => void;
 }
+
+/** Putting it together and applying it takes five times as much. */
+const COLLECTED_BYTES_MIN = 4 * 1024 * 1024;
 
 /**
  * Applies downlinks and moves the downlink sequence in one transaction, through the one writer of the edge: what the cloud has to
@@ -81,7 +86,10 @@ interface SentWork {
 
 /** One item, with what a repair does around it. */
 async function applySent(tx: Queryable, deps: DownlinkDeps, { sent, mode, context }: SentWork): Promise<ItemOutcome> {
+  const isLarge = sent.changes.some(isVeryLarge);
+  if (isLarge) deps.collectGarbage?.();
   const { item, refusal } = await bringBackLarge(sent, (ref, bytesMax) => deps.blobs.readWhole(tx, ref, bytesMax));
+  if (isLarge) deps.collectGarbage?.();
   const apply = (inner: Queryable, change: Change) => applyChange(inner, deps, { change, context });
   const repair = item.isRepair === true ? await beginRepair(tx, item.changes) : null;
   const merged = { ...item, changes: repair?.changes ?? item.changes };
@@ -94,6 +102,10 @@ async function applySent(tx: Queryable, deps: DownlinkDeps, { sent, mode, contex
     effects: [...outcome.effects, ...effects],
     followUps: [...outcome.followUps, ...followUps],
   };
+}
+
+function isVeryLarge(change: SentItem["changes"][number]): boolean {
+  return change.kind === "large-change" && change.content.bytes >= COLLECTED_BYTES_MIN;
 }
 
 /** A record that names a file is of no use without it. */

@@ -1,5 +1,6 @@
 import { AppError } from "../core/errors.ts";
 import type { ServerSocket, SocketHandler, SocketOffer, SocketOpener } from "../core/server-socket.ts";
+import { collectGarbage } from "./collect.ts";
 
 /** What a request handler may know of the connection. */
 export interface ConnectionInfo {
@@ -57,6 +58,15 @@ interface BunSocket {
   handler: SocketHandler | null;
 }
 
+/** What is made of such a body is several times as large. */
+const LARGE_BODY_BYTES = 4 * 1024 * 1024;
+
+async function collectBehind(answer: Response | Promise<Response>): Promise<Response> {
+  const response = await answer;
+  setTimeout(collectGarbage, 0);
+  return response;
+}
+
 /** null: not asked for, or not here. */
 function socketFor({ openSocket }: ServeHttpOptions, request: Request): SocketOffer | null {
   if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") return null;
@@ -74,12 +84,13 @@ function serveOnBun(options: ServeHttpOptions): HttpServer {
     fetch: (request, self) => {
       const offer = socketFor(options, request);
       if (offer !== null && self.upgrade(request, upgradeOnBun(offer))) return undefined;
-      return fetch(request, {
+      const answer = fetch(request, {
         // A system call, which few requests need.
         get remoteAddress() {
           return self.requestIP(request)?.address;
         },
       });
+      return Number(request.headers.get("content-length")) < LARGE_BODY_BYTES ? answer : collectBehind(answer);
     },
     websocket: {
       idleTimeout: SOCKET_IDLE_S,

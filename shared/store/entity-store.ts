@@ -362,12 +362,14 @@ export async function eraseEntity(tx: Queryable, id: Uuid): Promise<void> {
  * @param before what an edit of it began with
  */
 export function entitySaved(record: EntityRecord, before?: EntityRecord): EntitySaved {
-  let body: string | undefined;
+  // One of the two: a record is not held for its text.
+  let said: EntityRecord | string = record;
   return {
     kind: "entity-saved",
     entity: { type: record.entityType, id: record.id },
     get body() {
-      return (body ??= JSON.stringify(record));
+      said = typeof said === "string" ? said : JSON.stringify(said);
+      return said;
     },
     ...(before === undefined ? {} : editOf(record, before)),
   };

@@ -10,7 +10,7 @@ import { systemRandom as random } from "../../shared/runtime/system-random.ts";
 import { UNUSED_KEPT_MS } from "../../shared/store/blob-store.ts";
 import { findEntity } from "../../shared/store/entity-store.ts";
 import type { UnitOfWork } from "../../shared/store/unit-of-work.ts";
-import { encodeItems } from "../../shared/wire/changes-codec.ts";
+import { encodeChange, encodeItems } from "../../shared/wire/changes-codec.ts";
 import { compress } from "../../shared/wire/compression.ts";
 import { createTestBlobs, startTestPostgres, type TestDatabase, type TestPostgres } from "../support/postgres.ts";
 
@@ -72,4 +72,28 @@ test("a file stays for as long as an entity names it, and goes a while after tha
   await apply({ kind: "entity-removed", entity: { type: "OTA_PACKAGE", id: packageId }, deleted: false });
   expect(await removeUnreferencedBlobs(edge.sql, muchLater + UNUSED_KEPT_MS + 60_000)).toBe(1);
   expect(await names()).toEqual([]);
+});
+
+test("garbage is collected around putting a change of many megabytes together, and not for others", async () => {
+  const entity = { type: "DASHBOARD", id: createUuid(clock, random) };
+  let collected = 0;
+  const applyLarge = async (size: number): Promise<void> => {
+    const own = { entityType: "DASHBOARD", id: entity.id, tenantId, customerId: null, name: "Large", subtype: null };
+    const record = { ...own, label: null, profileId: null, version: applied + 1, createdMs: 1, body: {} };
+    const body = JSON.stringify({ ...record, content: JSON.stringify("x".repeat(size)) });
+    const bytes = encodeChange({ kind: "entity-saved", entity, body });
+    const content = await edge.db.transaction((tx) => createTestBlobs(edge).put(tx, bytes));
+    const items = [{ changedMs: 1, changes: [{ kind: "large-change" as const, entity, content }] }];
+    const batch = { type: "batch", lane: "downlink", firstSeq: applied + 1, count: 1 } as const;
+    applied += 1;
+    const collectGarbage = (): void => void (collected += 1);
+    const applyDeps = { ...deps, blobs: createTestBlobs(edge), collectGarbage };
+    expect((await applyDownlinks(work, applyDeps, [{ ...batch, ...compress(encodeItems(items)) }])).rejections).toEqual(
+      [],
+    );
+  };
+  await applyLarge(1_500_000);
+  expect(collected).toBe(0);
+  await applyLarge(5_000_000);
+  expect(collected).toBe(2);
 });
