@@ -5,7 +5,8 @@ import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { MqttLogin } from "../../shared/entities/device-credentials.ts";
 import type { SessionRequest } from "./kept-sessions.ts";
-import type { MqttVersion } from "./mqtt-packets.ts";
+import { type MqttLimits, PUBLISH_OVERHEAD_BYTES, UNRELEASED_MAX } from "./mqtt-limits.ts";
+import type { ConnackOptions, MqttVersion } from "./mqtt-packets.ts";
 import type { ConnectRefusal } from "./mqtt-reasons.ts";
 import type { AuthenticatedDevice, DeviceDirectory } from "./ports.ts";
 
@@ -65,6 +66,21 @@ const PROVISION = "provision";
 
 export function wantsProvisioning({ clientId, password, userName }: MqttLogin): boolean {
   return password === null && (userName === PROVISION || (userName === null && clientId === PROVISION));
+}
+
+/** What a device of MQTT 5 learns from its CONNACK. */
+export function announcedLimits(
+  { payloadBytesMax, inFlightMax }: Pick<MqttLimits, "payloadBytesMax" | "inFlightMax">,
+  { packet, request }: { readonly packet: IConnectPacket; readonly request: SessionRequest },
+): NonNullable<ConnackOptions["limits"]> {
+  const { clientId, properties } = packet;
+  const isAsAsked = request.expiryS === (properties?.sessionExpiryInterval ?? 0);
+  return {
+    maximumPacketSize: payloadBytesMax + PUBLISH_OVERHEAD_BYTES,
+    receiveMaximum: Math.min(inFlightMax, UNRELEASED_MAX),
+    ...(isAsAsked ? {} : { sessionExpiryInterval: request.expiryS }),
+    ...(clientId === "" ? { assignedClientIdentifier: request.clientId } : {}),
+  };
 }
 
 export interface DeviceLookUp {

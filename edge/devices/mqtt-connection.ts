@@ -3,9 +3,16 @@ import { AppError } from "../../shared/core/errors.ts";
 import { NULL_UUID, type Uuid } from "../../shared/core/ids.ts";
 import type { ByteStream, ByteStreamHandler } from "./byte-stream.ts";
 import type { HeldSession, KeptSessions, SessionRequest } from "./kept-sessions.ts";
-import { findDevice, loginOf, refusalOf, wantsProvisioning, sessionRequestOf } from "./mqtt-connect.ts";
+import {
+  announcedLimits,
+  findDevice,
+  loginOf,
+  refusalOf,
+  wantsProvisioning,
+  sessionRequestOf,
+} from "./mqtt-connect.ts";
 import type { MqttTopics } from "./mqtt-handlers.ts";
-import { EARLY_EVENTS_MAX, PUBLISH_OVERHEAD_BYTES, UNRELEASED_MAX } from "./mqtt-limits.ts";
+import { EARLY_EVENTS_MAX, PUBLISH_OVERHEAD_BYTES } from "./mqtt-limits.ts";
 import {
   connack,
   connectVersion,
@@ -265,7 +272,7 @@ export class MqttConnection implements ByteStreamHandler {
   #open(device: AuthenticatedDevice, packet: IConnectPacket, request: SessionRequest): void {
     const session = this.#createSession(device, packet);
     this.#host.activity.connected(device);
-    const limits = this.#announcedLimits(device, packet, request);
+    const limits = announcedLimits(this.#host.limits, { packet, request });
     const sessionPresent = this.#held?.isPresent === true;
     this.#begin(session, connack(this.#version, { code: 0, sessionPresent, limits }));
     session.resume();
@@ -316,16 +323,6 @@ export class MqttConnection implements ByteStreamHandler {
       receiveMaximum: properties?.receiveMaximum ?? Number.POSITIVE_INFINITY,
       packetBytesMax: properties?.maximumPacketSize ?? Number.POSITIVE_INFINITY,
     });
-  }
-
-  #announcedLimits(device: AuthenticatedDevice, { clientId, properties }: IConnectPacket, { expiryS }: SessionRequest) {
-    const { payloadBytesMax, inFlightMax } = this.#host.limits;
-    return {
-      maximumPacketSize: payloadBytesMax + PUBLISH_OVERHEAD_BYTES,
-      receiveMaximum: Math.min(inFlightMax, UNRELEASED_MAX),
-      ...(expiryS === (properties?.sessionExpiryInterval ?? 0) ? {} : { sessionExpiryInterval: expiryS }),
-      ...(clientId === "" ? { assignedClientIdentifier: device.deviceId } : {}),
-    };
   }
 
   #refuse(refusal: ConnectRefusal): void {
