@@ -1,9 +1,9 @@
-import { and, asc, count, desc, eq, gte, ilike, inArray, lte, sql, type SQL } from "drizzle-orm";
+import { and, eq, gte, ilike, inArray, lte, sql, type SQL } from "drizzle-orm";
 import type { Clock } from "../../shared/core/clock.ts";
-import { AppError } from "../../shared/core/errors.ts";
 import { NULL_UUID, type Uuid } from "../../shared/core/ids.ts";
 import type { Json } from "../../shared/entities/entity-record.ts";
-import { containsPattern, toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
+import { containsPattern, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
+import { readTablePage } from "../../shared/store/table-page.ts";
 import { appUser } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { auditLog } from "./schema.ts";
@@ -128,18 +128,16 @@ export interface AuditFilter {
 /** @throws AppError INVALID_ARGUMENT for a sort property that there is not */
 export async function listAudit(db: Queryable, filter: AuditFilter, page: PageRequest): Promise<Page<AuditEntry>> {
   const where = conditionOf(filter, page);
-  const direction = page.sortOrder === "DESC" ? desc : asc;
-  const [rows, totals] = await Promise.all([
-    db
-      .select()
-      .from(auditLog)
-      .where(where)
-      .orderBy(direction(sortColumn(page.sortProperty)), direction(auditLog.seq))
-      .limit(page.pageSize)
-      .offset(page.pageSize * page.page),
-    db.select({ entries: count() }).from(auditLog).where(where),
-  ]);
-  return toPage(rows.map(toEntry), totals[0]?.entries ?? 0, page);
+  const sortable = {
+    "": auditLog.createdMs,
+    createdTime: auditLog.createdMs,
+    id: auditLog.id,
+    entityType: auditLog.entityType,
+    entityName: auditLog.entityName,
+    userName: auditLog.userName,
+    actionType: auditLog.actionType,
+  };
+  return await readTablePage(db, { table: auditLog, where, key: auditLog.seq, sortable, toItem: toEntry }, page);
 }
 
 function conditionOf(filter: AuditFilter, page: PageRequest): SQL | undefined {
@@ -156,29 +154,6 @@ function conditionOf(filter: AuditFilter, page: PageRequest): SQL | undefined {
     endTime === undefined ? undefined : lte(auditLog.createdMs, endTime),
     textSearch === undefined || textSearch === "" ? undefined : ilike(auditLog.entityName, containsPattern(textSearch)),
   );
-}
-
-function sortColumn(property: string | undefined) {
-  switch (property) {
-    case undefined:
-    case "":
-    case "createdTime":
-      return auditLog.createdMs;
-    case "id":
-      return auditLog.id;
-    case "entityType":
-      return auditLog.entityType;
-    case "entityName":
-      return auditLog.entityName;
-    case "userName":
-      return auditLog.userName;
-    case "actionType":
-      return auditLog.actionType;
-    default:
-      throw new AppError("INVALID_ARGUMENT", `Unsupported sort property '${property.slice(0, 64)}'!`, {
-        field: "sortProperty",
-      });
-  }
 }
 
 /** Removed in one statement, which holds no locks for long. */

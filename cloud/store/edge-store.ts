@@ -1,13 +1,14 @@
-import { and, asc, desc, eq, ilike, inArray, lt, or, sql } from "drizzle-orm";
+import { and, asc, eq, ilike, inArray, lt, or, sql } from "drizzle-orm";
 import { AppError } from "../../shared/core/errors.ts";
 import { sha256Hex } from "../../shared/core/hash.ts";
 import { createUuid, type Uuid } from "../../shared/core/ids.ts";
 import { createToken } from "../../shared/core/random.ts";
 import type { Json } from "../../shared/entities/entity-record.ts";
 import { eraseOtherAlarmsOf } from "../../shared/store/alarm-store.ts";
-import { containsPattern, toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
+import { containsPattern, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
 import { eraseRelationsOf } from "../../shared/store/relation-store.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
+import { readTablePage } from "../../shared/store/table-page.ts";
 import { attribute, telemetry, telemetryLatest } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { recordEvents } from "./downlink-store.ts";
@@ -285,44 +286,14 @@ export async function listEdges(
     type === undefined ? undefined : eq(edge.type, type),
     search === undefined ? undefined : or(ilike(edge.name, search), ilike(edge.label, search)),
   );
-  const direction = page.sortOrder === "DESC" ? desc : asc;
-  const [rows, totals] = await Promise.all([
-    db
-      .select()
-      .from(edge)
-      .where(where)
-      .orderBy(direction(sortColumn(page.sortProperty)), asc(edge.id))
-      .limit(page.pageSize)
-      .offset(page.pageSize * page.page),
-    db
-      .select({ count: sql<number>`count(*)` })
-      .from(edge)
-      .where(where),
-  ]);
-  return toPage(rows.map(toEdge), totals[0]?.count ?? 0, page);
-}
-
-function sortColumn(property: string | undefined) {
-  switch (property) {
-    case undefined:
-    case "":
-    case "id":
-      return edge.id;
-    case "createdTime":
-      return edge.createdMs;
-    case "name":
-      return edge.name;
-    case "type":
-      return edge.type;
-    case "label":
-      return edge.label;
-    case "customerTitle":
-      return edge.customerId;
-    default:
-      throw new AppError("INVALID_ARGUMENT", `Unsupported sort property '${property.slice(0, 64)}'!`, {
-        field: "sortProperty",
-      });
-  }
+  const sortable = {
+    createdTime: edge.createdMs,
+    name: edge.name,
+    type: edge.type,
+    label: edge.label,
+    customerTitle: edge.customerId,
+  };
+  return await readTablePage(db, { table: edge, where, key: edge.id, sortable, toItem: toEdge }, page);
 }
 
 export async function listEdgeTypes(db: Queryable, tenantId: Uuid): Promise<string[]> {

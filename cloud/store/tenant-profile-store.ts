@@ -1,9 +1,10 @@
-import { and, asc, count, desc, eq, ilike, inArray, sql } from "drizzle-orm";
+import { and, asc, eq, ilike, inArray, sql } from "drizzle-orm";
 import { AppError } from "../../shared/core/errors.ts";
 import { createUuid, type Uuid } from "../../shared/core/ids.ts";
 import type { Json } from "../../shared/entities/entity-record.ts";
-import { containsPattern, toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
+import { containsPattern, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
+import { readTablePage } from "../../shared/store/table-page.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { tenant, tenantProfile } from "./schema.ts";
 
@@ -144,39 +145,17 @@ export async function listTenantProfiles(db: Queryable, page: PageRequest): Prom
   const where = and(
     textSearch === undefined || textSearch === "" ? undefined : ilike(tenantProfile.name, containsPattern(textSearch)),
   );
-  const direction = page.sortOrder === "DESC" ? desc : asc;
-  const [rows, totals] = await Promise.all([
-    db
-      .select()
-      .from(tenantProfile)
-      .where(where)
-      .orderBy(direction(sortColumn(page.sortProperty)), direction(tenantProfile.id))
-      .limit(page.pageSize)
-      .offset(page.pageSize * page.page),
-    db.select({ profiles: count() }).from(tenantProfile).where(where),
-  ]);
-  return toPage(rows.map(toTenantProfile), totals[0]?.profiles ?? 0, page);
-}
-
-function sortColumn(property: string | undefined) {
-  switch (property) {
-    case undefined:
-    case "":
-    case "id":
-      return tenantProfile.id;
-    case "createdTime":
-      return tenantProfile.createdMs;
-    case "name":
-      return tenantProfile.name;
-    case "description":
-      return tenantProfile.description;
-    case "isDefault":
-      return tenantProfile.isDefault;
-    default:
-      throw new AppError("INVALID_ARGUMENT", `Unsupported sort property '${property.slice(0, 64)}'!`, {
-        field: "sortProperty",
-      });
-  }
+  const sortable = {
+    createdTime: tenantProfile.createdMs,
+    name: tenantProfile.name,
+    description: tenantProfile.description,
+    isDefault: tenantProfile.isDefault,
+  };
+  return await readTablePage(
+    db,
+    { table: tenantProfile, where, key: tenantProfile.id, sortable, toItem: toTenantProfile },
+    page,
+  );
 }
 
 /** What a tenant may have, by the names of LIMITS; 0: any number. @throws AppError NOT_FOUND */

@@ -1,4 +1,4 @@
-import { asc, count, desc, eq, ilike, inArray, sql } from "drizzle-orm";
+import { asc, count, eq, ilike, inArray, sql } from "drizzle-orm";
 import { AppError } from "../../shared/core/errors.ts";
 import { createUuid, NULL_UUID, type Uuid } from "../../shared/core/ids.ts";
 import type { Json } from "../../shared/entities/entity-record.ts";
@@ -6,10 +6,11 @@ import { withoutNulls } from "../../shared/entities/fields.ts";
 import type { User } from "../../shared/entities/user.ts";
 import { alarmOriginator } from "../../shared/store/alarm-originator.ts";
 import { alarm } from "../../shared/store/alarm-tables.ts";
-import { containsPattern, toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
+import { containsPattern, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
 import { ensureDefaultProfiles } from "../../shared/store/profile-store.ts";
 import { ensureRootChains } from "../../shared/store/rule-chain-store.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
+import { readTablePage } from "../../shared/store/table-page.ts";
 import { appUser, entity } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { createUser } from "../../shared/store/user-store.ts";
@@ -204,36 +205,8 @@ export async function listTenants(db: Queryable, page: PageRequest): Promise<Pag
   const { textSearch } = page;
   const search = textSearch === undefined || textSearch === "" ? undefined : containsPattern(textSearch);
   const where = search === undefined ? undefined : ilike(tenant.title, search);
-  const direction = page.sortOrder === "DESC" ? desc : asc;
-  const [rows, totals] = await Promise.all([
-    db
-      .select()
-      .from(tenant)
-      .where(where)
-      .orderBy(direction(sortColumn(page.sortProperty)), asc(tenant.id))
-      .limit(page.pageSize)
-      .offset(page.pageSize * page.page),
-    db.select({ tenants: count() }).from(tenant).where(where),
-  ]);
-  return toPage(rows.map(toTenant), totals[0]?.tenants ?? 0, page);
-}
-
-function sortColumn(property: string | undefined) {
-  switch (property) {
-    case undefined:
-    case "":
-    case "id":
-      return tenant.id;
-    case "createdTime":
-      return tenant.createdMs;
-    case "title":
-    case "name":
-      return tenant.title;
-    default:
-      throw new AppError("INVALID_ARGUMENT", `Unsupported sort property '${property.slice(0, 64)}'!`, {
-        field: "sortProperty",
-      });
-  }
+  const sortable = { createdTime: tenant.createdMs, title: tenant.title, name: tenant.title };
+  return await readTablePage(db, { table: tenant, where, key: tenant.id, sortable, toItem: toTenant }, page);
 }
 
 /** How many there are of each kind: entity types of the REST convention, USER, EDGE and ALARM among them. */

@@ -1,11 +1,12 @@
-import { and, asc, count, desc, eq, ilike } from "drizzle-orm";
+import { and, count, eq, ilike } from "drizzle-orm";
 import { AppError } from "../core/errors.ts";
 import { sha256Hex } from "../core/hash.ts";
 import { createUuid, type Uuid } from "../core/ids.ts";
 import { createToken } from "../core/random.ts";
 import type { User } from "../entities/user.ts";
-import { containsPattern, toPage, type Page, type PageRequest } from "./entity-store.ts";
+import { containsPattern, type Page, type PageRequest } from "./entity-store.ts";
 import type { StoreDeps } from "./store-deps.ts";
+import { readTablePage } from "./table-page.ts";
 import { apiKey, appUser } from "./tables.ts";
 import type { Queryable } from "./unit-of-work.ts";
 import { toUser } from "./user-store.ts";
@@ -67,39 +68,13 @@ export async function findApiKey(db: Queryable, id: Uuid): Promise<ApiKey | null
 export async function listApiKeys(db: Queryable, userId: Uuid, page: PageRequest): Promise<Page<ApiKey>> {
   const search = page.textSearch === undefined || page.textSearch === "" ? undefined : containsPattern(page.textSearch);
   const where = and(eq(apiKey.userId, userId), search === undefined ? undefined : ilike(apiKey.description, search));
-  const direction = page.sortOrder === "DESC" ? desc : asc;
-  const [rows, totals] = await Promise.all([
-    db
-      .select()
-      .from(apiKey)
-      .where(where)
-      .orderBy(direction(sortColumn(page.sortProperty)), asc(apiKey.id))
-      .limit(page.pageSize)
-      .offset(page.pageSize * page.page),
-    db.select({ keys: count() }).from(apiKey).where(where),
-  ]);
-  return toPage(rows.map(toApiKey), totals[0]?.keys ?? 0, page);
-}
-
-function sortColumn(property: string | undefined) {
-  switch (property) {
-    case undefined:
-    case "":
-    case "id":
-      return apiKey.id;
-    case "createdTime":
-      return apiKey.createdMs;
-    case "description":
-      return apiKey.description;
-    case "enabled":
-      return apiKey.enabled;
-    case "expirationTime":
-      return apiKey.expiresMs;
-    default:
-      throw new AppError("INVALID_ARGUMENT", `Unsupported sort property '${property.slice(0, 64)}'!`, {
-        field: "sortProperty",
-      });
-  }
+  const sortable = {
+    createdTime: apiKey.createdMs,
+    description: apiKey.description,
+    enabled: apiKey.enabled,
+    expirationTime: apiKey.expiresMs,
+  };
+  return await readTablePage(db, { table: apiKey, where, key: apiKey.id, sortable, toItem: toApiKey }, page);
 }
 
 export async function changeApiKey(

@@ -11,8 +11,9 @@ import {
   type RpcRecord,
   type RpcStatus,
 } from "../entities/rpc.ts";
-import { toPage, type Page, type PageRequest } from "./entity-store.ts";
+import type { Page, PageRequest } from "./entity-store.ts";
 import { rpc } from "./rpc-tables.ts";
+import { readTablePage } from "./table-page.ts";
 import { entity } from "./tables.ts";
 import type { Outcome, Queryable } from "./unit-of-work.ts";
 
@@ -228,41 +229,12 @@ export async function listRpcs(
     page.endTime === undefined ? undefined : sql`${rpc.createdMs} <= ${page.endTime}`,
     search === "" ? undefined : sql`strpos(lower(${rpc.body}->>'method'), lower(${search})) > 0`,
   );
-  const direction = page.sortOrder === "DESC" ? desc : asc;
-  const [rows, totals] = await Promise.all([
-    db
-      .select()
-      .from(rpc)
-      .where(where)
-      .orderBy(direction(sortColumn(page.sortProperty)), direction(rpc.id))
-      .limit(page.pageSize)
-      .offset(page.pageSize * page.page),
-    db.select({ count: count() }).from(rpc).where(where),
-  ]);
-  return toPage(
-    rows.map((row) => toStored(row).record),
-    totals[0]?.count ?? 0,
+  const sortable = { createdTime: rpc.createdMs, expirationTime: rpc.expirationMs, status: rpc.status };
+  return await readTablePage(
+    db,
+    { table: rpc, where, key: rpc.id, sortable, toItem: (row) => toStored(row).record },
     page,
   );
-}
-
-function sortColumn(property: string | undefined) {
-  switch (property) {
-    case undefined:
-    case "":
-    case "id":
-      return rpc.id;
-    case "createdTime":
-      return rpc.createdMs;
-    case "expirationTime":
-      return rpc.expirationMs;
-    case "status":
-      return rpc.status;
-    default:
-      throw new AppError("INVALID_ARGUMENT", `Unsupported sort property '${property.slice(0, 64)}'!`, {
-        field: "sortProperty",
-      });
-  }
 }
 
 export function rpcNotFound(id: Uuid): AppError {

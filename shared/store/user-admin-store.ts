@@ -1,9 +1,10 @@
-import { and, asc, count, desc, eq, ilike, inArray, ne, or, sql, type SQL } from "drizzle-orm";
+import { and, asc, eq, ilike, inArray, ne, or, sql, type SQL } from "drizzle-orm";
 import { AppError } from "../core/errors.ts";
 import type { Uuid } from "../core/ids.ts";
 import type { Authority, User } from "../entities/user.ts";
 import { eraseOtherAlarmsOf } from "./alarm-store.ts";
-import { containsPattern, toPage, type Page, type PageRequest } from "./entity-store.ts";
+import { containsPattern, type Page, type PageRequest } from "./entity-store.ts";
+import { readTablePage } from "./table-page.ts";
 import { apiKey, appUser, userSettings } from "./tables.ts";
 import type { Queryable } from "./unit-of-work.ts";
 import { emailTaken, toUser, userNotFound } from "./user-store.ts";
@@ -97,18 +98,15 @@ export interface UserFilter {
 /** @throws AppError INVALID_ARGUMENT for a sort property that there is not */
 export async function listUsers(db: Queryable, filter: UserFilter, page: PageRequest): Promise<Page<User>> {
   const where = conditionOf(filter, page);
-  const direction = page.sortOrder === "DESC" ? desc : asc;
-  const [rows, totals] = await Promise.all([
-    db
-      .select()
-      .from(appUser)
-      .where(where)
-      .orderBy(direction(sortColumn(page.sortProperty)), asc(appUser.id))
-      .limit(page.pageSize)
-      .offset(page.pageSize * page.page),
-    db.select({ users: count() }).from(appUser).where(where),
-  ]);
-  return toPage(rows.map(toUser), totals[0]?.users ?? 0, page);
+  const sortable = {
+    createdTime: appUser.createdMs,
+    email: appUser.email,
+    name: appUser.email,
+    firstName: appUser.firstName,
+    lastName: appUser.lastName,
+    authority: appUser.authority,
+  };
+  return await readTablePage(db, { table: appUser, where, key: appUser.id, sortable, toItem: toUser }, page);
 }
 
 function conditionOf(
@@ -131,30 +129,6 @@ function conditionOf(
       ? undefined
       : or(ilike(appUser.email, search), ilike(appUser.firstName, search), ilike(appUser.lastName, search)),
   );
-}
-
-function sortColumn(property: string | undefined) {
-  switch (property) {
-    case undefined:
-    case "":
-    case "id":
-      return appUser.id;
-    case "createdTime":
-      return appUser.createdMs;
-    case "email":
-    case "name":
-      return appUser.email;
-    case "firstName":
-      return appUser.firstName;
-    case "lastName":
-      return appUser.lastName;
-    case "authority":
-      return appUser.authority;
-    default:
-      throw new AppError("INVALID_ARGUMENT", `Unsupported sort property '${property.slice(0, 64)}'!`, {
-        field: "sortProperty",
-      });
-  }
 }
 
 type Settings = NonNullable<User["additionalInfo"]>;
