@@ -11,10 +11,11 @@ import {
   textInput,
   versionInput,
 } from "../../shared/entities/fields.ts";
+import { looseListQuery } from "../../shared/rest/entity-resource.ts";
 import { mapPage, pageQuery, parseIdList, toPageRequest } from "../../shared/rest/pages.ts";
-import type { Principal } from "../../shared/rest/principal.ts";
+import { permissionDenied, type Principal } from "../../shared/rest/principal.ts";
 import type { ResourceDeps } from "../../shared/rest/resource.ts";
-import { EVERY_ROLE, TENANT_ADMIN, type RouteTable } from "../../shared/rest/route.ts";
+import { EVERY_ROLE, TENANT_ADMIN, validate, type RouteTable } from "../../shared/rest/route.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { findUser } from "../../shared/store/user-store.ts";
 import { writeAudit } from "../store/audit-store.ts";
@@ -152,12 +153,16 @@ function addTenantListRoutes(routes: RouteTable, { db }: TenantDeps): void {
       method: "get",
       path: "/api/tenants",
       tag,
-      summary: "All tenants",
-      access: SYS_ADMIN,
-      query: pageQuery,
+      summary: "All tenants, for the system administrator; with tenantIds those with these ids",
+      access: ADMINS,
+      query: looseListQuery([], ["tenantIds"]),
       answer: pageSchema(tenantSchema),
     },
-    async ({ query }) => mapPage(await listTenants(db, toPageRequest(query)), tenantToRest),
+    async ({ principal, query: { tenantIds, ...query } }) => {
+      if (tenantIds !== undefined) return byIds(principal, tenantIds);
+      if (principal.authority !== "SYS_ADMIN") throw permissionDenied();
+      return mapPage(await listTenants(db, toPageRequest(validate(pageQuery, query))), tenantToRest);
+    },
   );
   routes.add(
     {

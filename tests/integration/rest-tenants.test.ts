@@ -76,7 +76,11 @@ describe("tenants", () => {
     expect((await cloud.request("GET", `/api/tenant/${foreign}`)).status).toBe(404);
     expect((await cloud.request("DELETE", `/api/tenant/${foreign}`)).status).toBe(404);
     expect(await cloud.call<unknown[]>("GET", `/api/tenants/list?tenantIds=${own},${foreign}`)).toHaveLength(1);
-    expect(await asSystem<unknown[]>("GET", `/api/tenants/list?tenantIds=${own},${foreign}`)).toHaveLength(2);
+    for (const path of ["/api/tenants/list", "/api/tenants"]) {
+      expect(await asSystem<unknown[]>("GET", `${path}?tenantIds=${own},${foreign}`)).toHaveLength(2);
+      expect(await cloud.call<unknown[]>("GET", `${path}?tenantIds=${own},${foreign}`)).toHaveLength(1);
+    }
+    expect((await cloud.request("GET", "/api/tenants?pageSize=10&page=0")).status).toBe(403);
   });
 
   test("use what they have, and everyone reads what the program is", async () => {
