@@ -300,6 +300,8 @@ export class KeptSessions {
   async #publishWill(kept: Kept, will: Will): Promise<void> {
     const { clock, log, publishWill } = this.#deps;
     const { deviceId } = kept.device;
+    // What the connection has read before goes to the store first.
+    await Promise.resolve();
     try {
       await publishWill(kept.device, will);
     } catch (thrown) {

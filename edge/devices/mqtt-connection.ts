@@ -115,10 +115,9 @@ export class MqttConnection implements ByteStreamHandler {
   }
 
   onClose(): void {
-    if (this.#state !== "closed") {
-      this.#state = "closed";
-      this.#retire();
-    }
+    const isRetired = this.#state === "ending" || this.#state === "closed";
+    this.#state = "closed";
+    if (!isRetired) this.#retire();
     this.#host.forget(this);
   }
 

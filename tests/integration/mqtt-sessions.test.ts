@@ -227,6 +227,19 @@ describe("a will", () => {
     await eventually(() => edge.keptSessions.sessions.size === 0);
     expect(stored()).toEqual([]);
   });
+  test("is stored once, also when the stream breaks while what came before is being stored", async () => {
+    const client = await bed.login(4, "token-a", { will });
+    edge.hold();
+    client.send(message(TELEMETRY, '{"t":1}', 1), message(TELEMETRY, "{", 2));
+    await eventually(() => !bed.server.isConnected(DEVICE_A));
+    client.destroy();
+    await eventually(() => edge.told.includes("disconnected A") && edge.held === 2);
+    const other = await bed.login(4, "token-b");
+    edge.release();
+    await eventually(() => edge.keptSessions.sessions.size === 0);
+    await roundTrip(other);
+    expect(stored()).toEqual(['{"t":1}', '{"online":false}']);
+  });
   test("that is not valid is noted and done with", async () => {
     for (const [topic, payload, why] of [
       [TELEMETRY, "{", "The will was not taken: Expected"],
