@@ -177,11 +177,11 @@ class GroupWriter implements GroupCommit {
     while (!signal.aborted) {
       if (this.#latest.isDue) {
         this.#answerCommitted();
-        await this.#writeLatest();
+        await this.#noteWritten(this.#latest.writePart(this.#next.telemetry - 1));
       }
       if (this.#queue.length === 0) this.#answerCommitted();
       if (this.#queue.length === 0) {
-        await this.#wakeUp.wait(signal).catch(() => undefined);
+        if (!this.#latest.isWriting) await this.#wakeUp.wait(signal).catch(() => undefined);
         continue;
       }
       await this.#gather();
@@ -201,7 +201,7 @@ class GroupWriter implements GroupCommit {
       this.#waitingWorks -= group.works.length;
     }
     this.#answerCommitted();
-    if (!this.#latest.isEmpty) await this.#writeLatest();
+    if (!this.#latest.isEmpty) await this.#noteWritten(this.#latest.writeAll(this.#next.telemetry - 1));
     this.#stopped = true;
     for (const group of this.#queue.splice(0)) rejectGroup(group, this.#refusal());
   }
@@ -247,9 +247,8 @@ class GroupWriter implements GroupCommit {
     return this.#stopped ? Promise.resolve() : this.#latest.settle();
   }
 
-  async #writeLatest(): Promise<void> {
-    const isWritten = await this.#latest.write(this.#next.telemetry - 1);
-    if (!isWritten) this.#sequencesKnown = false;
+  async #noteWritten(latest: Promise<boolean>): Promise<void> {
+    if (!(await latest)) this.#sequencesKnown = false;
   }
 
   async readSequences(): Promise<void> {

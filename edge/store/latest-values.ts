@@ -43,9 +43,13 @@ export class LatestValues {
     }
   }
 
-  /** What waits, and how to forget it once it is written: newer ones that came meanwhile stay. */
-  take(): { readonly columns: TelemetryColumns; readonly forget: () => void } {
-    const taken = [...this.#newest];
+  get size(): number {
+    return this.#newest.size;
+  }
+
+  /** Those that wait longest, and how to forget them once they are written: newer ones that came meanwhile stay, behind all others. */
+  take(recordsMax: number): { readonly columns: TelemetryColumns; readonly forget: () => void } {
+    const taken = [...this.#newest.entries().take(recordsMax)];
     const builder = new TelemetryColumnsBuilder();
     for (const [, record] of taken) builder.add(record);
     return {

@@ -19,6 +19,8 @@ import { createOutbox, ROW_ITEMS_MAX } from "./outbox.ts";
 /** How long the newest values of keys are gathered. */
 const WITHIN_MS = 1_000;
 const READ_BYTES_MAX = 1_048_576;
+/** Written at once: some ms, for which commits wait. */
+const PART_RECORDS = 128;
 
 /** The rows of the telemetry lane whose newest values are in telemetry_latest; beside the cursors of the lanes. */
 const MOVE_CURSOR = `
@@ -30,15 +32,23 @@ export interface LatestWriterDeps {
   readonly db: Queryable;
   readonly clock: Clock;
   readonly log: Log;
-  /** `write` is to be called soon; must not throw. */
+  /** `writePart` is to be called soon, until nothing is due; must not throw. */
   readonly onDue: () => void;
 }
 
-/** Brings the newest values of what was committed to telemetry_latest, behind the commits, by the writer of the edge. */
+/** What waited when it began, written part by part. */
+interface Round {
+  readonly upToSeq: number;
+  readonly due: Deferred<void> | null;
+  left: number;
+}
+
+/** Brings the newest values of what was committed to telemetry_latest, between the commits, by the writer of the edge. */
 export class LatestWriter {
   readonly #deps: LatestWriterDeps;
   readonly #values = new LatestValues();
   #due: Deferred<void> | null = null;
+  #round: Round | null = null;
 
   constructor(deps: LatestWriterDeps) {
     this.#deps = deps;
@@ -48,8 +58,13 @@ export class LatestWriter {
     return this.#values.isEmpty;
   }
 
+  /** A part was written, and there are more of what waited then. */
+  get isWriting(): boolean {
+    return this.#round !== null;
+  }
+
   get isDue(): boolean {
-    return this.#due !== null || this.#values.isFull;
+    return this.#round !== null || this.#due !== null || this.#values.isFull;
   }
 
   /** These records are committed. */
@@ -67,32 +82,54 @@ export class LatestWriter {
   }
 
   /**
-   * Without its own fsync: what a crash takes is read from the outbox again.
+   * A part of what waits, without its own fsync: what a crash takes is read from the outbox again.
    *
    * @param upToSeq the last sequence of telemetry that was noted
    * @returns whether it was written; if not, `readBack` has to be called
    */
-  async write(upToSeq: number): Promise<boolean> {
-    const due = this.#due;
-    this.#due = null;
-    const { columns, forget } = this.#values.take();
+  async writePart(upToSeq: number): Promise<boolean> {
+    const round = (this.#round ??= this.#beginRound(upToSeq));
+    const records = Math.min(round.left, PART_RECORDS);
+    const { columns, forget } = this.#values.take(records);
+    const isLast = records === round.left;
     try {
       await this.#deps.db.transaction(async (tx) => {
         const run = runStatementIn(tx);
         await run("set local synchronous_commit = off", []);
-        await writeLatest(run, columns);
-        await run(MOVE_CURSOR, [upToSeq]);
+        if (records > 0) await writeLatest(run, columns);
+        // What a newer one has taken the place of meanwhile comes after it in the outbox.
+        if (isLast) await run(MOVE_CURSOR, [round.upToSeq]);
       });
-      forget();
-      return true;
     } catch (thrown) {
+      this.#endRound(round);
       this.#deps.log.warn("Newest values were not stored; they are read from the outbox", {
         error: databaseError(thrown),
       });
       return false;
-    } finally {
-      due?.resolve();
     }
+    forget();
+    round.left -= records;
+    if (isLast) this.#endRound(round);
+    return true;
+  }
+
+  /** Until nothing waits that did when it began. @returns as `writePart` */
+  async writeAll(upToSeq: number): Promise<boolean> {
+    do {
+      if (!(await this.writePart(upToSeq))) return false;
+    } while (this.#round !== null);
+    return true;
+  }
+
+  #beginRound(upToSeq: number): Round {
+    const round = { upToSeq, due: this.#due, left: this.#values.size };
+    this.#due = null;
+    return round;
+  }
+
+  #endRound({ due }: Round): void {
+    this.#round = null;
+    due?.resolve();
   }
 
   /** Takes up the newest values of what was committed, but is not in telemetry_latest yet. */
@@ -116,7 +153,7 @@ export class LatestWriter {
         if (columns.isReadable) this.#values.noteColumns(columns.content);
       }
       afterSeq = lastSeqOf(last);
-      if (this.#values.isFull) await this.write(afterSeq);
+      if (this.#values.isFull) await this.writeAll(afterSeq);
     }
     if (!this.#values.isEmpty) void this.#settleSoon();
   }

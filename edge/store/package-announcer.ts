@@ -46,6 +46,8 @@ const DEVICES_AT_ONCE = 200;
 /** Beyond it all devices are looked through. */
 const NOTED_MAX = 1000;
 const RETRY_MS = 5_000;
+/** Changes are gathered for so long: looking for differences passes all devices, and nobody waits for it. */
+const GATHER_MS = 250;
 const CONCERNED: ReadonlySet<string> = new Set(["DEVICE", "DEVICE_PROFILE", "OTA_PACKAGE"]);
 
 export function createPackageAnnouncer(deps: PackageAnnouncerDeps): PackageAnnouncer {
@@ -81,6 +83,7 @@ export function createPackageAnnouncer(deps: PackageAnnouncerDeps): PackageAnnou
       wakeUp.signal();
       while (!signal.aborted) {
         await wakeUp.wait(signal).catch(() => undefined);
+        await deps.clock.sleep(GATHER_MS, signal).catch(() => undefined);
         if (signal.aborted) return;
         try {
           await announceAll();
@@ -101,9 +104,16 @@ interface Difference extends Record<string, unknown> {
   readonly package_id: Uuid | null;
 }
 
+/** Few sites have any. */
+async function hasPackages(db: Queryable): Promise<boolean> {
+  const rows = await db.execute(sql`
+    select where exists (select from entity where entity_type = 'OTA_PACKAGE') or exists (select from announced_package)`);
+  return rows.length > 0;
+}
+
 /** @param ids null: of all */
 async function findDifferences(db: Queryable, ids: ReadonlySet<Uuid> | null): Promise<readonly Difference[]> {
-  if (ids?.size === 0) return [];
+  if (ids?.size === 0 || !(await hasPackages(db))) return [];
   const list = arrayParam([...(ids ?? [])], "uuid");
   const isNoted = ids === null ? sql`true` : sql`${list} && array[device_id, profile_id, package_id, announced_id]`;
   return db.execute<Difference>(sql`

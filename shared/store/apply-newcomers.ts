@@ -56,7 +56,8 @@ export class NewcomerRuns {
   /** To be asked in order; the first of a run writes all of its newcomers. null: this item is none. @throws HalfApplied */
   async outcomeOf(index: number, context: ApplyContext): Promise<ItemOutcome | null> {
     if (index >= this.#run.end) {
-      const candidates = takeCandidates(this.#items, index);
+      // One alone is cheaper as every item is.
+      const candidates = this.#items.length - index < 2 ? [] : takeCandidates(this.#items, index);
       const outcomes = candidates.length < 2 ? [] : await applyNewcomers(this.#tx, this.#deps, { candidates, context });
       this.#run = { start: index, end: index + Math.max(1, candidates.length), outcomes };
     }

@@ -70,3 +70,29 @@ test("openEdgeStores() takes up newest values that were committed but not writte
   await loop;
   void forgotten;
 });
+
+test("newest values of many devices are written part by part, and commits go between the parts", async () => {
+  await using stores = await open();
+  const stop = new AbortController();
+  const loop = stores.groupCommit.runLoop(stop.signal);
+  const ids = Array.from({ length: 2_000 }, () => createUuid(systemClock, systemRandom));
+  const of = (tsMs: number): TelemetryRecord[] =>
+    ids.map((id) => ({ ...record(tsMs, `{"n":${tsMs}}`, "n"), entityId: id }));
+  await stores.groupCommit.saveTelemetry(of(1));
+  const order: string[] = [];
+  const settled = stores.groupCommit.settleLatest().then(() => order.push("settled"));
+  // Newer ones of all of them, while the older ones are being written.
+  for (const tsMs of [2, 3]) {
+    await stores.groupCommit.saveTelemetry(of(tsMs));
+    order.push(`committed ${tsMs}`);
+  }
+  await settled;
+  expect(order).toEqual(["committed 2", "committed 3", "settled"]);
+  await stores.groupCommit.settleLatest();
+  for (const entityId of [ids[0], ids[1_000], ids[1_999]]) {
+    if (entityId === undefined) throw new Error("Expected 2,000 ids");
+    expect([...(await readLatest(stores.db, { entityId }))]).toMatchObject([["n", { tsMs: 3, value: "3" }]]);
+  }
+  stop.abort();
+  await loop;
+});
