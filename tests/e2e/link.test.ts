@@ -49,6 +49,23 @@ describe("link", () => {
     await expectHistory(cloudApi, device.id, readings);
   });
 
+  scenario("with a cloud that is frozen says so, and goes on when it thaws", async (bed) => {
+    const frozen = await bed.startCloud();
+    const { cloudApi, edge, edgeApi } = await bed.startSite(frozen);
+    const device = await edgeApi.createDevice("Frozen");
+    await waitForDrain(edge);
+    for (const part of ["program", "database"] as const) frozen.signal(part, "SIGSTOP");
+    const mqtt = await bed.connectDevice(edge, device.token);
+    const readings = makeReadings(50);
+    await Promise.all(readings.map((reading) => mqtt.sendTelemetry(reading)));
+    await waitFor("the edge to say so", async () => (await readEdgeStatus(edge)).sync?.state === "LINK_DOWN", {
+      deadlineMs: 16_500,
+    });
+    for (const part of ["database", "program"] as const) frozen.signal(part, "SIGCONT");
+    await waitForLink(edge);
+    await expectHistory(cloudApi, device.id, readings);
+  });
+
   scenario("that is refused for a wrong secret says so, and no log holds a secret", async (bed) => {
     const record = await connectToCloud(cloud).createEdge("Wrong secret");
     const secret = "not-the-secret-of-this-edge";
