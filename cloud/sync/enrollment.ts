@@ -1,13 +1,27 @@
 import { createAttemptLimiter } from "../../shared/core/attempt-limiter.ts";
 import type { Clock } from "../../shared/core/clock.ts";
 import { AppError } from "../../shared/core/errors.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { toConnectError } from "../../shared/wire/rpc-errors.ts";
 import type { EdgeSignals } from "./edge-signals.ts";
-import type { SessionStore } from "./service.ts";
+
+/** What a claim code was exchanged for. */
+export interface EnrolledEdge {
+  readonly edgeId: Uuid;
+  readonly routingKey: string;
+  readonly name: string;
+  /** Sessions below this number have to end; null: there are none. */
+  readonly fence: number | null;
+}
+
+export interface EnrollmentStore {
+  /** @throws AppError CLAIM_REFUSED */
+  enroll(claim: { readonly code: string; readonly secret: string }): Promise<EnrolledEdge>;
+}
 
 export interface EnrollmentDeps {
-  readonly store: Pick<SessionStore, "enroll">;
+  readonly store: EnrollmentStore;
   readonly signals: Pick<EdgeSignals, "end">;
   readonly clock: Pick<Clock, "monotonicMs">;
   readonly log: Log;

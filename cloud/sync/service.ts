@@ -37,7 +37,7 @@ import { EDGE_KEY_HEADER, EDGE_SECRET_HEADER, toConnectError } from "../../share
 import type { EdgeReports } from "../jobs/edge-reports.ts";
 import type { EdgeSignals } from "./edge-signals.ts";
 import type { EdgeTraffic } from "./edge-traffic.ts";
-import { createEnrollment } from "./enrollment.ts";
+import { createEnrollment, type EnrollmentStore } from "./enrollment.ts";
 import type { LiveSessions } from "./live-sessions.ts";
 import { createEdgeRounds, roundsEveryMs, type EdgeRounds, type RoundStore } from "./rounds.ts";
 
@@ -50,15 +50,6 @@ export interface EdgeCaller {
   readonly type: string;
   /** What it was authenticated by: a session opens only if that still holds. */
   readonly secretHash: string;
-}
-
-/** What a claim code was exchanged for. */
-export interface EnrolledEdge {
-  readonly edgeId: Uuid;
-  readonly routingKey: string;
-  readonly name: string;
-  /** Sessions below this number have to end; null: there are none. */
-  readonly fence: number | null;
 }
 
 export interface OpenedEdgeSession {
@@ -74,12 +65,10 @@ export interface OpenedEdgeSession {
 }
 
 /** What the service needs of the cloud's stores. */
-export interface SessionStore extends RoundStore {
+export interface SessionStore extends RoundStore, EnrollmentStore {
   /** @throws AppError UNAUTHENTICATED, with the same text for an unknown key and a wrong secret */
   authenticate(routingKey: string, secret: string): Promise<EdgeCaller>;
   open(caller: EdgeCaller, hello: Hello): Promise<OpenedEdgeSession>;
-  /** @throws AppError CLAIM_REFUSED */
-  enroll(claim: { readonly code: string; readonly secret: string }): Promise<EnrolledEdge>;
   /** Stores that the session ended, later if the database does not answer. */
   close(edgeId: Uuid, session: number, reason: string): Promise<void>;
   /** What comes from the edge, and what goes to it. */

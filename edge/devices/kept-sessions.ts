@@ -4,8 +4,9 @@ import type { Uuid } from "../../shared/core/ids.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import type { DeviceErrors } from "./device-errors.ts";
 import { KeptWriter } from "./kept-writer.ts";
-import type { MqttMessage, MqttTopics } from "./mqtt-handlers.ts";
+import type { MqttTopics } from "./mqtt-handlers.ts";
 import type { KeptMessage, KeptSession, KeptSessionStore, Will } from "./mqtt-kept.ts";
+import type { MqttMessage } from "./mqtt-unit.ts";
 import type { AuthenticatedDevice, DeviceEvent } from "./ports.ts";
 import { Subscriptions } from "./topics.ts";
 

@@ -1,6 +1,6 @@
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { GatewaySession } from "./gateway-session.ts";
-import type { Unit } from "./mqtt-unit.ts";
+import type { MqttMessage, Unit } from "./mqtt-unit.ts";
 import type { AuthenticatedDevice, DeviceEvent } from "./ports.ts";
 import { isProperFilter, matchesFilter, type Subscriptions } from "./topics.ts";
 
@@ -24,16 +24,6 @@ export interface SessionPart {
   onAttached?(device: AuthenticatedDevice): void;
   onDetached?(deviceId: Uuid): void;
   close(): void;
-}
-
-/** A message to the device. */
-export interface MqttMessage {
-  readonly topic: string;
-  /** 0 or 1. */
-  readonly qos: number;
-  readonly payload: string | Uint8Array;
-  /** With QoS 1 and text: it waits for a device whose session outlives its connection. @default false */
-  readonly isKept?: boolean;
 }
 
 /** A message of the device. */

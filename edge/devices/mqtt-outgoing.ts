@@ -1,5 +1,5 @@
-import type { MqttMessage } from "./mqtt-handlers.ts";
 import { type MqttVersion, publish } from "./mqtt-packets.ts";
+import type { MqttMessage } from "./mqtt-unit.ts";
 
 export interface OutgoingOptions {
   readonly version: MqttVersion;

@@ -7,7 +7,7 @@ import type { DeviceActivity } from "./activity.ts";
 import type { DeviceErrors } from "./device-errors.ts";
 import { GatewaySession } from "./gateway-session.ts";
 import type { HeldSession } from "./kept-sessions.ts";
-import type { MessageSession, MqttMessage, MqttTopics, SessionPart } from "./mqtt-handlers.ts";
+import type { MessageSession, MqttTopics, SessionPart } from "./mqtt-handlers.ts";
 import { type MqttCounters, type MqttLimits, UNRELEASED_MAX } from "./mqtt-limits.ts";
 import { OutgoingMessages } from "./mqtt-outgoing.ts";
 import {
@@ -26,7 +26,7 @@ import { readPublish, type ReceivedPublish } from "./mqtt-publish.ts";
 import { endReasonOf, type EndReason, REASON } from "./mqtt-reasons.ts";
 import { answerSubscribe, answerUnsubscribe } from "./mqtt-subscribe.ts";
 import { takeMessage } from "./mqtt-taking.ts";
-import { saveUnit, type Unit, UnitQueue } from "./mqtt-unit.ts";
+import { type MqttMessage, saveUnit, type Unit, UnitQueue } from "./mqtt-unit.ts";
 import type { AuthenticatedDevice, DeviceData, DeviceDirectory, DeviceEvent } from "./ports.ts";
 import type { RateLimits } from "./rate-limits.ts";
 import type { ServerTimes } from "./server-times.ts";

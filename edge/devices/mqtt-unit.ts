@@ -2,8 +2,17 @@ import type { Uuid } from "../../shared/core/ids.ts";
 import type { AttributeEntry } from "../../shared/entities/attributes.ts";
 import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import type { GatewayMessage, GatewaySession } from "./gateway-session.ts";
-import type { MqttMessage } from "./mqtt-handlers.ts";
 import type { DeviceData } from "./ports.ts";
+
+/** A message to the device. */
+export interface MqttMessage {
+  readonly topic: string;
+  /** 0 or 1. */
+  readonly qos: number;
+  readonly payload: string | Uint8Array;
+  /** With QoS 1 and text: it waits for a device whose session outlives its connection. @default false */
+  readonly isKept?: boolean;
+}
 
 /**
  * What one read of the socket brought: saved together, acknowledged together in one write, in the order of arrival.

@@ -1,7 +1,8 @@
 import { AppError } from "../../../shared/core/errors.ts";
 import { OTA_PREFIXES, OTA_TYPES, type OtaType } from "../../../shared/entities/ota-package.ts";
 import { PAYLOAD_BYTES_MAX } from "../device-session.ts";
-import type { IncomingMessage, MessageSession, MqttHandler, MqttMessage } from "../mqtt-handlers.ts";
+import type { IncomingMessage, MessageSession, MqttHandler } from "../mqtt-handlers.ts";
+import type { MqttMessage } from "../mqtt-unit.ts";
 import type { DevicePackages } from "../ports.ts";
 
 /** Parts that a device may wait for at once; each lies in memory until it is sent. */
