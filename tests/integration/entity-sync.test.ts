@@ -25,6 +25,7 @@ import { encodeItems } from "../../shared/wire/changes-codec.ts";
 import { compress } from "../../shared/wire/compression.ts";
 import { createTestBlobs, startTestPostgres, type TestDatabase, type TestPostgres } from "../support/postgres.ts";
 import { startTestCloud, type TestCloud } from "../support/test-cloud.ts";
+import { HELLO } from "../unit/sync-values.ts";
 
 // The cloud as people use it over REST, and edges over their stores; what goes between them is read, encoded and applied as in a session.
 
@@ -87,18 +88,12 @@ class TestSite {
       cloud.database.db,
       account,
       {
-        type: "hello",
-        protocolMin: 1,
-        protocolMax: 1,
-        edgeVersion: "1.0.0",
+        ...HELLO,
         storeId: site.storeId,
         lanes,
         cloudId: NULL_UUID,
-        downlinkApplied: 0,
-        downlinkTag: null,
         machineId: null,
         wallClockMs: cloud.clock.nowMs(),
-        backlogOrder: "oldest-first",
       },
       { cloudId: NULL_UUID, replicaId: NULL_UUID, clock: cloud.clock },
     );

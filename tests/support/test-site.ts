@@ -10,6 +10,7 @@ import { createUuid, NULL_UUID, type Uuid } from "../../shared/core/ids.ts";
 import { systemRandom as random } from "../../shared/runtime/system-random.ts";
 import { encodeItems } from "../../shared/wire/changes-codec.ts";
 import { compress } from "../../shared/wire/compression.ts";
+import { HELLO } from "../unit/sync-values.ts";
 import { createTestBlobs } from "./postgres.ts";
 import { PASSWORD, plainPasswords, signIn, type TestCloud } from "./test-cloud.ts";
 import { startTestEdge, type TestEdge } from "./test-edge.ts";
@@ -145,18 +146,12 @@ async function connect(
     firstSeq: 1,
   }));
   const hello = {
-    type: "hello",
-    protocolMin: 1,
-    protocolMax: 1,
-    edgeVersion: "1.0.0",
+    ...HELLO,
     storeId,
     lanes,
     cloudId: NULL_UUID,
-    downlinkApplied: 0,
-    downlinkTag: null,
     machineId: null,
     wallClockMs: cloud.clock.nowMs(),
-    backlogOrder: "oldest-first",
   } as const;
   const deps = { cloudId: NULL_UUID, replicaId: NULL_UUID, clock: cloud.clock };
   return (await openSession(cloud.database.db, account, hello, deps)).session;
