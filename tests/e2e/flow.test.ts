@@ -105,7 +105,8 @@ describe("fresh telemetry", () => {
     const lags: number[] = [];
     let left = await backlogOf(site);
     expect(left).toBe(100_000);
-    while (left > 0) {
+    // The last fresh one may be in the cloud already and still wait for its ack.
+    while (left > 1) {
       lags.push(await measureLag(site, mqtt, lags.length));
       left = await backlogOf(site);
     }
