@@ -6,7 +6,7 @@
 //
 // Modes:
 //   direct  a commit follows the other. From time to time one waits, to see who comes meanwhile; seldom when nobody does.
-//   spaced  a commit waits until SPACING_MS after the last one began; ends when hardly anybody comes by himself any more.
+//   spaced  a commit waits until SPACING_MS after the last one began; ends when hardly anybody comes by himself any more, or one at a time.
 
 /** Between the beginnings of two commits. */
 export const SPACING_MS = 15;
@@ -17,6 +17,8 @@ const PROBE_PAUSE_MIN_MS = 500;
 const PROBE_PAUSE_MAX_MS = 16_000;
 /** Commits whose arrivals are looked at together. */
 const WINDOWS = 4;
+/** How many have to come by themselves per commit; one alone would wait for nobody. */
+const LATE_MIN = 1.5;
 
 export class CommitPace {
   #mode: "direct" | "spaced" = "direct";
@@ -65,13 +67,13 @@ export class CommitPace {
   #review(): void {
     this.#windows += 1;
     if (this.#windows < WINDOWS) return;
-    if (!this.#isWorthIt()) this.#mode = "direct";
+    if (!this.#isWorthIt(WINDOWS)) this.#mode = "direct";
     this.#forget();
   }
 
   #endProbe(nowMs: number): void {
     this.#isProbing = false;
-    if (this.#isWorthIt()) {
+    if (this.#isWorthIt(1)) {
       this.#mode = "spaced";
       this.#probePauseMs = PROBE_PAUSE_MIN_MS;
     } else {
@@ -82,8 +84,8 @@ export class CommitPace {
   }
 
   /** Those who wait for answers must not be many beside those who don't. */
-  #isWorthIt(): boolean {
-    return this.#late > 0 && this.#late * 2 >= this.#prompt;
+  #isWorthIt(commits: number): boolean {
+    return this.#late >= LATE_MIN * commits && this.#late * 2 >= this.#prompt;
   }
 
   #forget(): void {

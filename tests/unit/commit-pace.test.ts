@@ -85,6 +85,20 @@ test("a message after a pause is committed at once", () => {
   expect(worstMs).toBeLessThanOrEqual(COMMIT_MS);
 });
 
+test("a message that would wait alone is committed at once, also right after a commit of something else", () => {
+  const pace = new CommitPace();
+  const waits: number[] = [];
+  for (let nowMs = 0; nowMs < RUN_MS; nowMs += 100) {
+    pace.started(nowMs); // a change that somebody made
+    pace.arrived(nowMs + 5);
+    waits.push(pace.waitMs(nowMs + 5));
+    pace.started(nowMs + 5 + (waits.at(-1) ?? 0));
+  }
+  // What is left is the search for others, ever more seldom.
+  expect(waits.filter((waitMs) => waitMs > 0).length).toBeLessThan(8);
+  expect(pace.isSpaced).toBe(false);
+});
+
 test("a site that turns from readings to clients that wait is soon as fast as before", () => {
   const pace = new CommitPace();
   let nowMs = 0;
