@@ -56,13 +56,17 @@ export class NewcomerRuns {
   /** To be asked in order; the first of a run writes all of its newcomers. null: this item is none. @throws HalfApplied */
   async outcomeOf(index: number, context: ApplyContext): Promise<ItemOutcome | null> {
     if (index >= this.#run.end) {
-      // One alone is cheaper as every item is.
-      const candidates = this.#items.length - index < 2 ? [] : takeCandidates(this.#items, index);
-      const outcomes = candidates.length < 2 ? [] : await applyNewcomers(this.#tx, this.#deps, { candidates, context });
+      const candidates = takeCandidates(this.#items, index);
+      const outcomes = isWorthIt(candidates) ? await applyNewcomers(this.#tx, this.#deps, { candidates, context }) : [];
       this.#run = { start: index, end: index + Math.max(1, candidates.length), outcomes };
     }
     return this.#run.outcomes[index - this.#run.start] ?? null;
   }
+}
+
+/** A record alone may be an edit of what is there as well, and is cheaper as every item is. */
+function isWorthIt(candidates: readonly Candidate[]): boolean {
+  return candidates.length > 1 || candidates.some(({ credentials }) => credentials !== null);
 }
 
 /** Items from `start` on that may be newcomers; they have nothing in common with each other. */
@@ -150,10 +154,16 @@ async function applyNewcomers(
       entries.map((entry) => ({ entityId: id, scope, ...entry })),
     ),
   );
+  // Side by side: a connection takes them in this order, and one answer is waited for instead of three.
+  const [entities, secrets, attributes] = await Promise.all([
+    insertEntities(tx, [...newcomers.values()]),
+    insertCredentials(tx, credentials),
+    putAttributes(tx, rows, "newer-or-same"),
+  ]);
   const isWritten =
-    (await insertEntities(tx, [...newcomers.values()])) === newcomers.size &&
-    (await insertCredentials(tx, credentials)) === credentials.length &&
-    (await putAttributes(tx, rows, "newer-or-same")).length === new Set(rows.map(rowKey)).size;
+    entities === newcomers.size &&
+    secrets === credentials.length &&
+    attributes.length === new Set(rows.map(rowKey)).size;
   if (!isWritten) throw new HalfApplied();
   const credentialsOf = new Map(credentials.map((one) => [one.deviceId, one]));
   return candidates.map((candidate) => {
@@ -194,28 +204,13 @@ async function readKnown(tx: Queryable, candidates: readonly Candidate[], { tena
     ),
   );
   const tokens = candidates.flatMap(({ credentials }) => credentials ?? []);
-  const entities = await tx
-    .select({ id, entityType, name, tenantId: entity.tenantId })
-    .from(entity)
-    .where(or(inArray(id, ids), ...byName));
-  const credentials =
-    tokens.length === 0
-      ? []
-      : await tx
-          .select({ deviceId: deviceCredentials.deviceId, credentialsId: deviceCredentials.credentialsId })
-          .from(deviceCredentials)
-          .where(
-            or(
-              inArray(
-                deviceCredentials.credentialsId,
-                tokens.map(({ credentialsId }) => credentialsId),
-              ),
-              inArray(
-                deviceCredentials.deviceId,
-                tokens.map((token) => token.entity.id),
-              ),
-            ),
-          );
+  const [entities, credentials] = await Promise.all([
+    tx
+      .select({ id, entityType, name, tenantId: entity.tenantId })
+      .from(entity)
+      .where(or(inArray(id, ids), ...byName)),
+    tokens.length === 0 ? [] : readKnownCredentials(tx, tokens),
+  ]);
   return {
     keys: new Set([
       ...entities.flatMap((row) => [`id ${row.id}`, `name ${row.entityType} ${row.name}`]),
@@ -225,6 +220,21 @@ async function readKnown(tx: Queryable, candidates: readonly Candidate[], { tena
       entities.filter((row) => row.tenantId === tenantId).map((row) => [row.id as Uuid, row.name]), // a uuid column
     ),
   };
+}
+
+async function readKnownCredentials(tx: Queryable, tokens: readonly CredentialsSaved[]) {
+  const { credentialsId, deviceId } = deviceCredentials;
+  const known = or(
+    inArray(
+      credentialsId,
+      tokens.map((token) => token.credentialsId),
+    ),
+    inArray(
+      deviceId,
+      tokens.map((token) => token.entity.id),
+    ),
+  );
+  return tx.select({ deviceId, credentialsId }).from(deviceCredentials).where(known);
 }
 
 /** As it is stored here; null: its profile is not there, which has to be settled. */
