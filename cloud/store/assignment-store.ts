@@ -38,13 +38,18 @@ export async function assignEntity(
   { nowMs }: { readonly nowMs: number },
 ): Promise<AssignmentOutcome> {
   const { edgeId, type, entityId, tenantId } = assignment;
-  await keepEdge(tx, assignment);
-  const record = await lockEntity(tx, { type, id: entityId, tenantId });
-  await keepNeeded(tx, entityId);
-  await lockEdge(tx, edgeId);
-  await checkAssign(tx, { edgeId, record });
-  if (!(await putAssignment(tx, assignment, nowMs))) return { result: record, events: [] };
-  const needed = await addNeededOnEdge(tx, { edgeId, entityId }, nowMs);
+  // Side by side, here and below: a connection takes them in this order, and one answer is waited for instead of three.
+  const [, record] = await Promise.all([
+    keepEdge(tx, assignment),
+    lockEntity(tx, { type, id: entityId, tenantId }),
+    keepNeeded(tx, entityId),
+  ]);
+  await Promise.all([lockEdge(tx, edgeId), checkAssign(tx, { edgeId, record })]);
+  const [isNew, needed] = await Promise.all([
+    putAssignment(tx, assignment, nowMs),
+    addNeededOnEdge(tx, { edgeId, entityId }, nowMs),
+  ]);
+  if (!isNew) return { result: record, events: needed };
   const event: EdgeEvent = { edgeId, type, entityId, action: "ASSIGNED_TO_EDGE", body: null };
   return { result: record, events: [...needed, event] };
 }

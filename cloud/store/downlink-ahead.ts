@@ -12,7 +12,7 @@ import { readAttributesOf } from "../../shared/store/live-data.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { DownlinkRow } from "./downlink-store.ts";
 
-// Many entities that an edge gets whole, in four statements: what loadEntityChanges gives for each of them. Only for plain ones, which most
+// Entities that an edge gets whole, in four statements however many: what loadEntityChanges gives for each of them. Only for plain ones, which most
 // are when thousands are assigned: with a record that is not large, and without alarms, relations and open requests.
 
 /** Bytes of body and content as the table keeps them: what is larger is read by itself. */
@@ -25,15 +25,20 @@ export async function loadPlainEntities(
   rows: readonly DownlinkRow[],
 ): Promise<ReadonlyMap<number, readonly Change[]>> {
   const whole = rows.filter(isWhole);
-  if (whole.length < 2) return new Map();
-  const ids = await findPlain(db, edgeId, [...new Set(whole.map(({ entityId }) => entityId))]);
+  if (whole.length === 0) return new Map();
+  const wanted = [...new Set(whole.map(({ entityId }) => entityId))];
+  const finding = findPlain(db, edgeId, wanted);
+  // One alone is read meanwhile: seldom is it not plain.
+  const ids = wanted.length === 1 ? wanted : await finding;
   if (ids.length === 0) return new Map();
-  const [records, credentials, attributes] = await Promise.all([
+  const [plain, records, credentials, attributes] = await Promise.all([
+    finding,
     findEntitiesById(db, ids),
     findCredentialsOf(db, ids),
     readAttributesOf(db, ids),
   ]);
-  const recordOf = new Map(records.map((record) => [record.id, record]));
+  const isPlain = new Set(plain);
+  const recordOf = new Map(records.filter(({ id }) => isPlain.has(id)).map((record) => [record.id, record]));
   const credentialsOf = new Map(credentials.map((one) => [one.deviceId, one]));
   const inOrder = attributes.toSorted((left, right) => (left.key < right.key ? -1 : 1));
   const attributesOf = Map.groupBy(inOrder, ({ entityId }) => entityId);
