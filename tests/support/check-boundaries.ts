@@ -91,6 +91,14 @@ export const BOUNDARIES: readonly Boundary[] = [
     typesAreFree: true,
   },
   {
+    message:
+      "shared/rules is pure: at run time it imports shared/core, shared/entities and the languages of rules only",
+    from: /^shared\/rules\//,
+    forbidden: /^shared\/(?!(core|entities|rules)\/)|^[^./]/,
+    allowed: /^shared\/(core|entities|rules)\/|^zod$|^@bufbuild\/cel(\/ext)?$|^quickjs-emscripten/,
+    typesAreFree: true,
+  },
+  {
     message: "an import inside the project is relative and ends in .ts",
     from: /./,
     forbidden: /^\//,
