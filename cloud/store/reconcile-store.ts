@@ -1,16 +1,17 @@
 import { eq, sql } from "drizzle-orm";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { isProfileType } from "../../shared/entities/entity-kinds.ts";
-import { arrayParam } from "../../shared/store/array-param.ts";
 import type { DigestScope } from "../../shared/store/digest-store.ts";
 import { readDigestEntries, readFineBuckets } from "../../shared/store/digest-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { RoundCounts, RoundResult } from "../../shared/sync/digest-round.ts";
 import { compareEntries, DIGEST_TYPES, toTypeDigest } from "../../shared/sync/digest.ts";
 import type { DigestEntry, Entries, TypeDigest } from "../../shared/sync/frames.ts";
+import { isOfUnassignedOn } from "./alarm-downlinks.ts";
 import { recordEvents, runTransaction } from "./downlink-store.ts";
-import { type EdgeEvent, type EdgeEventAction } from "./edge-event.ts";
+import { type EdgeEvent } from "./edge-event.ts";
 import { endsAreOn } from "./relation-downlinks.ts";
+import { readStandings, surplusAction } from "./repair-standing.ts";
 import { edgeSync } from "./schema.ts";
 import { signsInOn } from "./user-downlinks.ts";
 
@@ -43,6 +44,7 @@ export function readCloudDigest(
 function scopeOf(edgeId: Uuid, entityType: string): DigestScope {
   const relations = endsAreOn(edgeId);
   if (entityType === "USER") return { entityType, relations, condition: signsInOn(edgeId, "e") };
+  if (entityType === "ALARM") return { entityType, relations, condition: isOfUnassignedOn(edgeId) };
   const condition = sql`e.id in (select a.entity_id from edge_assignment a where a.edge_id = ${edgeId}::uuid)`;
   return { entityType, relations, condition };
 }
@@ -56,7 +58,8 @@ export interface RepairDeps {
 /**
  * Writes downlinks for what differs in these buckets.
  * - missing or stale: the entity as it is here, as a repair; what is newer on the edge comes up in return
- * - surplus: it is removed when it was on the edge before or belongs to others; the edge is asked for what nobody ever heard of
+ * - surplus: it is removed when it was on the edge before or belongs to others; the edge is asked for what nobody ever heard of. An alarm
+ *   that was cleared here is sent as it is here; one that was deleted is asked for too, and the answer to it says that it is gone
  *
  * Differences that something on its way explains are none: the edge names what it has not sent yet, and what the edge had not applied
  * when it looked is known here.
@@ -67,7 +70,8 @@ export async function repairDifferences(
   { nowMs, isNew }: RepairDeps,
 ): Promise<{ readonly found: RoundCounts; readonly isRecorded: boolean }> {
   const { entityType } = entries.buckets;
-  const own = await readDigestEntries(db, scopeOf(edgeId, entityType), entries.buckets);
+  const scope = scopeOf(edgeId, entityType);
+  const own = await readDigestEntries(db, scope, entries.buckets);
   const { missing, stale, surplus } = compareEntries(entries.entries, own, new Set(entries.busyIds));
   const counts = { missing: 0, stale: 0, surplus: 0, unknown: 0, lasting: 0 };
   // Profiles come and go with what refers to them.
@@ -78,7 +82,8 @@ export async function repairDifferences(
   return runTransaction(db, async (tx) => {
     // Whoever assigns or unassigns from here on writes its downlink behind these.
     await tx.select({ edgeId: edgeSync.edgeId }).from(edgeSync).where(eq(edgeSync.edgeId, edgeId)).for("update");
-    const standings = await readStandings(tx, { edgeId, entityType, after: entries.downlinkApplied, candidates });
+    const ids = candidates.map(({ id }) => id);
+    const standings = await readStandings(tx, { edgeId, scope, after: entries.downlinkApplied, ids });
     const events: EdgeEvent[] = [];
     for (const entry of candidates) {
       const standing = standings.get(entry.id);
@@ -91,85 +96,12 @@ export async function repairDifferences(
       }
       const kind = isMissing.has(entry.id) ? "missing" : action === "ADDED" ? "stale" : "surplus";
       counts[action === "ENTITY_MERGE_REQUEST" ? "unknown" : kind] += 1;
-      const body = action === "ADDED" ? { repair: true } : null;
+      const body = action === "ADDED" ? { ...standing.body, repair: true } : null;
       events.push({ edgeId, type: entityType, entityId: entry.id, action, body });
     }
     const edgeIds = await recordEvents(tx, events, { nowMs });
     return { found: counts, isRecorded: edgeIds.length > 0 };
   });
-}
-
-/** What the cloud knows of an entity in relation to an edge. */
-interface Standing {
-  readonly id: Uuid;
-  /** A downlink about it was not applied yet. */
-  readonly isUnderWay: boolean;
-  readonly isWanted: boolean;
-  readonly wasAssigned: boolean;
-  readonly exists: boolean;
-}
-
-function surplusAction({ exists, isWanted, wasAssigned }: Standing, entityType: string): EdgeEventAction | null {
-  if (isWanted) return null;
-  if (exists) return "UNASSIGNED_FROM_EDGE";
-  // Edges make no users for the cloud.
-  if (entityType === "USER") return "DELETED";
-  return wasAssigned ? "DELETED" : "ENTITY_MERGE_REQUEST";
-}
-
-async function readStandings(
-  tx: Queryable,
-  {
-    edgeId,
-    entityType,
-    after,
-    candidates,
-  }: {
-    readonly edgeId: Uuid;
-    readonly entityType: string;
-    readonly after: number;
-    readonly candidates: readonly DigestEntry[];
-  },
-): Promise<ReadonlyMap<Uuid, Standing>> {
-  const ids = candidates.map(({ id }) => id);
-  const { condition } = scopeOf(edgeId, entityType);
-  const waiting = await readUnderWay(tx, { edgeId, after, ids });
-  const rows = await tx.execute<{ id: Uuid; exists: boolean; is_wanted: boolean; was_assigned: boolean }>(sql`
-    select c.id, e.id is not null as exists, e.id is not null and ${condition} as is_wanted,
-      exists (select from edge_past_assignment p where p.edge_id = ${edgeId}::uuid and p.entity_id = c.id) as was_assigned
-    from unnest(${arrayParam(ids, "uuid")}) as c (id)
-      left join ${sql.raw(entityType === "USER" ? "app_user" : "entity")} e on e.id = c.id`);
-  return new Map(
-    rows.map((row) => [
-      row.id,
-      {
-        id: row.id,
-        isUnderWay: waiting.has(row.id),
-        isWanted: row.is_wanted,
-        wasAssigned: row.was_assigned,
-        exists: row.exists,
-      },
-    ]),
-  );
-}
-
-/** Those of which something is on its way to the edge, or of which a relation comes or goes with its other end. */
-async function readUnderWay(
-  tx: Queryable,
-  { edgeId, after, ids }: { readonly edgeId: Uuid; readonly after: number; readonly ids: readonly Uuid[] },
-): Promise<ReadonlySet<Uuid>> {
-  // Of alarms it is the originator that is compared, of relations of the tenant the other end.
-  const rows = await tx.execute<{ id: Uuid }>(sql`
-    with asked as (select id from unnest(${arrayParam(ids, "uuid")}) as c (id)),
-    under_way as (
-      select distinct coalesce((v.body ->> 'originatorId')::uuid,
-        case v.body -> 'from' ->> 'entityType' when 'TENANT' then (v.body -> 'to' ->> 'id')::uuid end, v.entity_id) as id
-      from edge_event v where v.edge_id = ${edgeId}::uuid and v.seq > ${after}
-    )
-    select id from asked where id in (select id from under_way)
-    union
-    select a.id from asked a join relation r on r.from_id = a.id join under_way w on w.id = r.to_id`);
-  return new Set(rows.map(({ id }) => id));
 }
 
 export interface SyncRequests {

@@ -1,6 +1,7 @@
 import { sql } from "drizzle-orm";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { isProfileType } from "../../shared/entities/entity-kinds.ts";
+import { isUnassignedOriginator } from "../../shared/store/alarm-originator.ts";
 import type { DigestScope } from "../../shared/store/digest-store.ts";
 import { isInBuckets, readDigestEntries, readFineBuckets } from "../../shared/store/digest-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
@@ -44,12 +45,16 @@ async function list(tx: Queryable, { round, buckets }: EntriesWanted): Promise<E
   return { type: "entries", round, buckets, downlinkApplied, entries, busyIds };
 }
 
-/** Everything here is this edge's; of profiles, what something here refers to; of users, those of the cloud. */
+/** Everything here is this edge's; of profiles, what something here refers to; of users, those of the cloud, with their alarms. */
 function scopeOf(entityType: string): DigestScope {
   const relations = RELATES_FOR_CLOUD;
   if (entityType === "USER") return { entityType, relations, condition: sql`e.is_copy` };
+  if (entityType === "ALARM") return { entityType, relations, condition: OF_UNASSIGNED };
   const condition = isProfileType(entityType)
     ? sql`exists (select from entity u where u.profile_id = e.id)`
     : sql`true`;
   return { entityType, relations, condition };
 }
+
+const OF_UNASSIGNED = sql`${isUnassignedOriginator(sql`e.originator_type`)}
+  and not exists (select from app_user u where u.id = e.originator_id and not u.is_copy)`;

@@ -4,7 +4,7 @@ import type { AttributeScope } from "../../shared/entities/attributes.ts";
 import { ATTRIBUTE_SCOPES } from "../../shared/entities/attributes.ts";
 import type { Change, EntityRef } from "../../shared/entities/change.ts";
 import { parseEntityRecord } from "../../shared/entities/entity-record-schema.ts";
-import { loadActiveAlarms } from "../../shared/store/alarm-state.ts";
+import { loadActiveAlarms, loadWholeAlarm } from "../../shared/store/alarm-state.ts";
 import type { AttributeRow } from "../../shared/store/attribute-store.ts";
 import { attributesSaved, readAttributeRows } from "../../shared/store/attribute-store.ts";
 import { entitySaved, lockEntityIfThere } from "../../shared/store/entity-store.ts";
@@ -18,13 +18,19 @@ import type { Queryable } from "../../shared/store/unit-of-work.ts";
 // - attributes of CLIENT scope that only the cloud has are deleted there: the device's side has the say
 // - active alarms and comments of which more is known here, or that the cloud doesn't have, go up
 // - so do relations: what the cloud removed it says, so that one of which it says nothing was made here
+// An item about an alarm that is compared by itself carries it with its comments; what is newer here goes up likewise.
 // While something of the entity is on its way to the cloud, the item is merged and nothing more: the next round sees further.
 
 export interface Repair {
   /** What is to be applied of the item. */
   readonly changes: readonly Change[];
   /** Null: nothing beyond the changes. */
-  readonly work: RepairWork | null;
+  readonly work: RepairWork | AlarmWork | null;
+}
+
+interface AlarmWork {
+  readonly alarmId: Uuid;
+  readonly sentBodies: ReadonlySet<string>;
 }
 
 interface RepairWork {
@@ -44,7 +50,7 @@ export const RELATES_FOR_CLOUD = sql`from_type not in ('USER', 'EDGE') and to_ty
 export async function beginRepair(tx: Queryable, changes: readonly Change[]): Promise<Repair> {
   // The last one is what the item is about; what it needs may go before it.
   const saved = changes.findLast((change) => change.kind === "entity-saved");
-  if (saved === undefined) return { changes, work: null };
+  if (saved === undefined) return { changes, work: alarmWork(changes) };
   const { entity } = saved;
   const stored = await lockEntityIfThere(tx, entity.id);
   if (stored === null || (await isUnderWay(tx, entity.id))) return { changes, work: null };
@@ -58,9 +64,18 @@ export async function beginRepair(tx: Queryable, changes: readonly Change[]): Pr
       sentVersion: parseEntityRecord(saved.body).version,
       sent,
       deletedHere,
-      sentBodies: new Set(changes.flatMap((change) => (isPartOfOthers(change) && "body" in change ? change.body : []))),
+      sentBodies: sentBodiesOf(changes),
     },
   };
+}
+
+function alarmWork(changes: readonly Change[]): AlarmWork | null {
+  const saved = changes.find((change) => change.kind === "alarm-saved");
+  return saved === undefined ? null : { alarmId: saved.entity.id, sentBodies: sentBodiesOf(changes) };
+}
+
+function sentBodiesOf(changes: readonly Change[]): ReadonlySet<string> {
+  return new Set(changes.flatMap((change) => (isPartOfOthers(change) && "body" in change ? change.body : [])));
 }
 
 /** What is left once the changes are applied: `effects` happened here, `followUps` are for the cloud. */
@@ -69,6 +84,10 @@ export async function endRepair(
   { work }: Repair,
 ): Promise<{ readonly effects: readonly Change[]; readonly followUps: readonly Change[] }> {
   if (work === null) return { effects: [], followUps: [] };
+  if ("alarmId" in work) {
+    const followUps = (await loadWholeAlarm(tx, work.alarmId)).filter((change) => isUnsaid(change, work.sentBodies));
+    return { effects: [], followUps };
+  }
   const { entity, sent, sentBodies, sentVersion, deletedHere } = work;
   const effects: Change[] = [];
   const followUps: Change[] = [];
@@ -90,8 +109,12 @@ export async function endRepair(
     ...(await loadActiveAlarms(tx, entity)),
     ...(await loadRelationsOf(tx, entity.id, { condition: RELATES_FOR_CLOUD, withRemoved: true })),
   ];
-  followUps.push(...parts.filter((change) => !("body" in change && sentBodies.has(change.body))));
+  followUps.push(...parts.filter((change) => isUnsaid(change, sentBodies)));
   return { effects, followUps };
+}
+
+function isUnsaid(change: Change, sentBodies: ReadonlySet<string>): boolean {
+  return !("body" in change && sentBodies.has(change.body));
 }
 
 /** Alarms, their comments, and relations, which go with what is compared. */
@@ -107,17 +130,18 @@ async function isUnderWay(tx: Queryable, entityId: Uuid): Promise<boolean> {
 }
 
 /**
- * Ids of entities of which something is on its way to the cloud, or parked; of alarms those of their originators, of relations of the
- * tenant those of their other ends.
+ * Ids of entities of which something is on its way to the cloud, or parked; of alarms their own and those of their originators, of
+ * relations of the tenant those of their other ends.
  */
 export function underWayIds() {
   return sql`
     with waiting as (${waitingIds()})
     select entity_id from waiting
     union
-    select a.originator_id from waiting join alarm_comment c on c.id = entity_id join alarm a on a.id = c.alarm_id
+    select unnest(array[a.id, a.originator_id])
+    from waiting join alarm_comment c on c.id = entity_id join alarm a on a.id = c.alarm_id
     union
-    select f.originator_id from waiting join alarm_former_id f on f.id = entity_id
+    select unnest(array[f.alarm_id, f.originator_id]) from waiting join alarm_former_id f on f.id = entity_id
     union
     select a.originator_id from waiting join alarm a on a.id = entity_id
     union

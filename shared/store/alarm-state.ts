@@ -38,6 +38,12 @@ export async function loadAlarm(db: Queryable, alarmId: Uuid): Promise<Change[]>
   return record === null ? [] : [alarmSaved(record, "UPDATED")];
 }
 
+/** All that is known of it. */
+export async function loadWholeAlarm(db: Queryable, alarmId: Uuid): Promise<Change[]> {
+  const record = await findAlarm(db, alarmId);
+  return record === null ? [] : withComments(db, record.originator, [record]);
+}
+
 /** Behind its alarm, which may not be on the other side. */
 export async function loadAlarmComment(db: Queryable, commentId: Uuid): Promise<Change[]> {
   const comment = await findComment(db, commentId);

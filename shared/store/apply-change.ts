@@ -6,10 +6,12 @@ import type {
   AttributesSaved,
   Change,
   CredentialsSaved,
+  EntityRef,
   EntityRemoved,
 } from "../entities/change.ts";
 import { titleOf } from "../entities/entity-kinds.ts";
 import { isEntityType } from "../entities/entity-types.ts";
+import { loadWholeAlarm } from "./alarm-state.ts";
 import { applyAlarmChange } from "./apply-alarm.ts";
 import { isCredentialsType, isValidAttribute } from "./apply-checks.ts";
 import { applyEntitySaved } from "./apply-entity.ts";
@@ -58,10 +60,7 @@ export async function applyChange(
       return rejected("UNSUPPORTED_ITEM", "A gap in telemetry is noted by the cloud alone");
     case "entity-wanted":
       return context.from === "cloud"
-        ? applied(
-            [],
-            [...(await loadEntityWithProfile(tx, change.entity)), ...(await loadRelationsOf(tx, change.entity.id))],
-          )
+        ? applied([], await loadWanted(tx, change.entity))
         : rejected("UNSUPPORTED_ITEM", "Entities are asked for by the cloud only");
     case "alarm-saved":
     case "alarm-removed":
@@ -74,6 +73,11 @@ export async function applyChange(
     default:
       return change satisfies never;
   }
+}
+
+async function loadWanted(tx: Queryable, entity: EntityRef): Promise<Change[]> {
+  if (entity.type === "ALARM") return loadWholeAlarm(tx, entity.id);
+  return [...(await loadEntityWithProfile(tx, entity)), ...(await loadRelationsOf(tx, entity.id))];
 }
 
 async function applyEntityRemoved(tx: Queryable, change: EntityRemoved, context: ApplyContext): Promise<ApplyResult> {

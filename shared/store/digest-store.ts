@@ -11,7 +11,7 @@ import type { Queryable } from "./unit-of-work.ts";
 // stay the same over versions of PostgreSQL, since tables are partitioned by them. A body goes through jsonb, so that neither spaces nor
 // the order of keys count, unless it holds what jsonb can't: null characters and halves of surrogate pairs.
 
-/** Entities of one type that are compared; `condition` is about the row `e` of `entity`, of users that of `app_user`. */
+/** Entities of one type that are compared; `condition` is about the row `e` of `entity`, of users and alarms that of their tables. */
 export interface DigestScope {
   readonly entityType: string;
   readonly condition: SQL;
@@ -49,13 +49,19 @@ function bucketOf(id: SQL, count: number): SQL {
 }
 
 function scopeOf({ entityType, condition }: DigestScope): SQL {
-  return entityType === "USER"
-    ? sql`app_user e where ${condition}`
-    : sql`entity e where e.entity_type = ${entityType} and ${condition}`;
+  switch (entityType) {
+    case "USER":
+      return sql`app_user e where ${condition}`;
+    case "ALARM":
+      return sql`alarm e where e.clear_ms = 0 and ${condition}`;
+    default:
+      return sql`entity e where e.entity_type = ${entityType} and ${condition}`;
+  }
 }
 
 function hashOf({ entityType, relations }: DigestScope): SQL {
   if (entityType === "USER") return USER_HASH;
+  if (entityType === "ALARM") return alarmHash("e");
   const isComing = sql`r.from_type = 'TENANT' and r.to_id = e.id`;
   return sql`${HASH} # ${relationsHash(sql`r.from_id = e.id`, relations)} # ${relationsHash(isComing, relations)}`;
 }
@@ -78,13 +84,16 @@ const USER_HASH = sql`hashtextextended(
       ${jsonText(sql`e.additional_info`)})::text collate "C", 6)`;
 
 /** Of an active alarm; how far back the history of others goes is each side's own. */
-const ALARM_HASH = sql`hashtextextended(
-      row(a.id, a.type, a.severity, a.start_ms, a.end_ms, a.details::text, a.propagate, a.propagate_to_owner,
-        a.propagate_to_tenant, a.propagate_relation_types::text, a.created_ms, a.edited_ms, a.ack_ms, a.assignee_id,
-        a.assign_ms)::text collate "C", 4)
+function alarmHash(alias: "a" | "e"): SQL {
+  const row = sql.raw(alias);
+  return sql`hashtextextended(
+      row(${row}.id, ${row}.type, ${row}.severity, ${row}.start_ms, ${row}.end_ms, ${row}.details::text, ${row}.propagate,
+        ${row}.propagate_to_owner, ${row}.propagate_to_tenant, ${row}.propagate_relation_types::text, ${row}.created_ms,
+        ${row}.edited_ms, ${row}.ack_ms, ${row}.assignee_id, ${row}.assign_ms)::text collate "C", 4)
     # coalesce((select bit_xor(hashtextextended(
         row(c.id, c.user_id, c.type, c.comment::text, c.created_ms, c.updated_ms)::text collate "C", 5))
-      from alarm_comment c where c.alarm_id = a.id), 0)`;
+      from alarm_comment c where c.alarm_id = ${row}.id), 0)`;
+}
 
 const RELATION_HASH = sql`hashtextextended(
       row(r.from_id, r.from_type, r.to_id, r.to_type, r.type, r.type_group, r.updated_ms,
@@ -97,4 +106,4 @@ const HASH = sql`hashtextextended(
   # coalesce((select hashtextextended(row(c.device_id, c.credentials_type, c.credentials_id, c.credentials_value)::text collate "C", 2)
     from device_credentials c where c.device_id = e.id), 0)
   # coalesce(hashtextextended(e.content collate "C", 3), 0)
-  # coalesce((select bit_xor(${ALARM_HASH}) from alarm a where a.originator_id = e.id and a.clear_ms = 0), 0)`;
+  # coalesce((select bit_xor(${alarmHash("a")}) from alarm a where a.originator_id = e.id and a.clear_ms = 0), 0)`;

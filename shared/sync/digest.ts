@@ -6,8 +6,11 @@ import type { DigestEntry, TypeBuckets, TypeDigest } from "./frames.ts";
 // its own, the hashes of a type are joined by XOR in buckets, and only buckets that differ are listed. The hashes are made by the same
 // SQL on both ends (shared/store/digest-store.ts).
 
-/** What is compared, in the order in which it is repaired: what others refer to goes first. */
-export const DIGEST_TYPES = ["USER", ...KIND_TYPES] as const;
+/**
+ * What is compared, in the order in which it is repaired: what others refer to goes first. ALARM: active ones of originators that are
+ * compared by nothing else, as the tenant.
+ */
+export const DIGEST_TYPES = ["USER", ...KIND_TYPES, "ALARM"] as const;
 export type DigestType = (typeof DIGEST_TYPES)[number];
 
 export function isDigestType(text: string): text is DigestType {

@@ -283,6 +283,81 @@ test("alarms of the edge, its tenant and its users go to the edge that knows the
   expect(await deliver()).toBe(0);
 });
 
+describe("alarms of what is assigned to no edge", () => {
+  const raise = (type: string) =>
+    unitOfWork.run((tx) => {
+      const input = { originator: { type: "TENANT", id: tenantId }, type, severity: "MAJOR" as const };
+      return saveAlarm(tx, deps, { tenantId, actor: null, input });
+    });
+  const acknowledge = (alarmId: Uuid) =>
+    unitOfWork.run((tx) => acknowledgeAlarm(tx, deps, { alarmId, tenantId, actor: null }));
+  /** Carries repairs down, and their answers up. */
+  const exchange = async (): Promise<readonly string[]> => {
+    answers = [];
+    await deliver();
+    const said = answers.map(({ kind, entity }) => `${kind} ${entity.id}`);
+    const context = { from: "edge", tenantId, edgeName: "Edge", changedMs: clock.nowMs() } as const;
+    for (const change of answers)
+      await unitOfWork.run(async (tx) => {
+        const result = await applyChange(tx, deps, { change, context });
+        return { result, changes: result.kind === "applied" ? result.followUps : [] };
+      });
+    await deliver();
+    return said;
+  };
+
+  test("come back where they are missing or stale", async () => {
+    const [lost, stale] = [await raise("lost"), await raise("stale")];
+    await acknowledge(stale.id);
+    await expectRepaired();
+    await edge.sql`delete from alarm where id = ${lost.id}`;
+    await edge.sql`update alarm set ack_ms = 0 where id = ${stale.id}`;
+    await edge.sql`delete from alarm_comment where alarm_id = ${stale.id}`;
+    const found = await compare();
+    expect(found).toMatchObject({ missing: 1, stale: 1 });
+    expect(found.events.toSorted()).toEqual([`ADDED ${lost.id}`, `ADDED ${stale.id}`].toSorted());
+    expect(await exchange()).toEqual([]);
+    expect(await compare()).toEqual(AGREED);
+    expect(await findAlarm(edge.db, lost.id)).toMatchObject({ clearMs: 0 });
+  });
+
+  test("leave the edge when they were cleared or deleted in the cloud, and come up when it lost them", async () => {
+    const [cleared, deleted, forgotten, less] = [
+      await raise("cleared"),
+      await raise("deleted"),
+      await raise("forgotten"),
+      await raise("less"),
+    ];
+    await deliver();
+    await cloud.sql`update alarm set clear_ms = 5 where id = ${cleared.id}`;
+    await cloud.sql`delete from alarm where id in (${deleted.id}, ${forgotten.id})`;
+    await cloud.sql`insert into alarm_former_id values (${deleted.id}, ${tenantId}, null, ${clock.nowMs()})`;
+    await edge.sql`update alarm set ack_ms = 7 where id = ${less.id}`;
+    const found = await compare();
+    expect(found).toMatchObject({ stale: 2, unknown: 2, missing: 0, surplus: 0 });
+    const said = await exchange();
+    expect(said.toSorted()).toEqual([deleted, forgotten, less].map(({ id }) => `alarm-saved ${id}`).toSorted());
+    expect(await compare()).toEqual(AGREED);
+    expect(await findAlarm(edge.db, cleared.id)).toMatchObject({ clearMs: 5 });
+    expect(await findAlarm(edge.db, deleted.id)).toBeNull();
+    expect(await findAlarm(cloud.db, forgotten.id)).toMatchObject({ clearMs: 0 });
+    expect(await findAlarm(cloud.db, less.id)).toMatchObject({ ackMs: 7 });
+  });
+
+  test("are no difference while something of them is on its way", async () => {
+    const [down, up] = [await raise("down"), await raise("up")];
+    await deliver();
+    await acknowledge(down.id);
+    await edge.sql`insert into alarm_comment values (${edgeId}, ${up.id}, null, 'OTHER', '{"text":"Hello"}', 1, 1)`;
+    await edge.sql`insert into cloud_event (lane, first_seq, last_seq, created_ms, entity_type, entity_id, action, config_seq, compression, payload)
+      values ('config', 902, 902, 1, 'ALARM_COMMENT', ${edgeId}, 'ADDED_COMMENT', 0, 'none', '')`;
+    expect(await compare()).toMatchObject({ stale: 0, missing: 0, surplus: 0 });
+    await edge.sql`delete from cloud_event where first_seq = 902`;
+    await edge.sql`delete from alarm_comment where id = ${edgeId}`;
+    await expectRepaired();
+  });
+});
+
 describe("relations between entities", () => {
   const relate = (from: EntityRef, to: EntityRef) =>
     unitOfWork.run((tx) =>
@@ -483,7 +558,7 @@ test("requests of people are counted, and answered by the round that began after
       isComplete: true,
       tookMs: 6,
       atMs: 7,
-      checkedTypes: ["USER", ...KIND_TYPES],
+      checkedTypes: ["USER", ...KIND_TYPES, "ALARM"],
     },
   ]);
 });
