@@ -28,7 +28,7 @@ import { createContents, readNamedContents } from "../shared/store/blob-upload.t
 import { expireRpcs, removeOldRpcs } from "../shared/store/rpc-store.ts";
 import type { Queryable } from "../shared/store/unit-of-work.ts";
 import { createCloudApi } from "./api/cloud-api.ts";
-import { describeSettings, readCloudConfig, type CloudConfig } from "./config.ts";
+import { describeSettings, readCloudConfig, type CloudConfig, type CloudConfigResult } from "./config.ts";
 import { runAuditUpkeep } from "./jobs/audit-upkeep.ts";
 import { runBlobUpkeep } from "./jobs/blob-upkeep.ts";
 import { createRpcCalls } from "./jobs/rpc-calls.ts";
@@ -73,8 +73,9 @@ const DIGESTS_AT_ONCE = 4;
 const UPLINK_WINDOW = { bytes: 16 * 1024 * 1024, items: 200_000 };
 
 /** The cloud from start to stop, top down. What was opened last is closed first. */
-async function runCloud(config: CloudConfig): Promise<void> {
+async function runCloud({ config, warnings }: CloudConfigResult): Promise<void> {
   const log = createLog({ level: config.logLevel, write: writeLog });
+  for (const warning of warnings) log.warn(warning);
   using shutdown = listenForShutdown();
   await using stack = new AsyncDisposableStack();
 
@@ -238,7 +239,7 @@ function describeDownlinks(metrics: Metrics, db: Queryable): void {
 
 function openDatabase(config: CloudConfig, log: Log, signal: AbortSignal): Promise<Database> {
   if (config.databaseUrl !== null) {
-    return openExternalDatabase({ clock, log, random }, { url: config.databaseUrl(), exclusive: false });
+    return openExternalDatabase({ clock, log, random }, { url: config.databaseUrl.reveal(), exclusive: false });
   }
   const source = findPostgresPackage();
   return startPostgresServer({ clock, log, source }, { dataDir: config.dataDir, profile: "cloud", signal });
@@ -249,14 +250,14 @@ async function startFirst(config: CloudConfig, { db }: CloudStores): Promise<voi
   const made: { readonly user: string; readonly password: string }[] = [];
   const hash = (password: string): Promise<string> => createPasswordHasher().hash(password);
   if (!(await hasTenant(db))) {
-    const password = config.adminPassword?.() ?? createToken(random, 16);
+    const password = config.adminPassword?.reveal() ?? createToken(random, 16);
     const first = { adminEmail: config.adminEmail, adminPasswordHash: await hash(password) };
     const isOurs = await createFirstTenant(db, { clock, random }, first);
     if (isOurs && config.adminPassword === null) made.push({ user: config.adminEmail, password });
   }
   await ensureRootChainsOfAll(db, { clock, random });
   if (!(await hasSystemAdmin(db))) {
-    const password = config.sysadminPassword?.() ?? createToken(random, 16);
+    const password = config.sysadminPassword?.reveal() ?? createToken(random, 16);
     const first = { email: config.sysadminEmail, passwordHash: await hash(password) };
     const isOurs = await createFirstSystemAdmin(db, { clock, random }, first);
     if (isOurs && config.sysadminPassword === null) made.push({ user: config.sysadminEmail, password });

@@ -1,5 +1,6 @@
 /** `bun tests/generate-docs.ts`: the pages of docs/ that are made of declarations; with `--check` it only compares. */
 import { join } from "node:path";
+import { renderCloudSettings } from "../cloud/settings-page.ts";
 import { COMMANDS } from "../edge/cli/commands.ts";
 import { renderEdgeSettings } from "../edge/settings-page.ts";
 import { renderSyncStates } from "../shared/core/sync-states-page.ts";
@@ -7,6 +8,7 @@ import { PROJECT_ROOT } from "./support/tools.ts";
 
 const PAGES = [
   { path: "docs/configuration.md", render: () => renderEdgeSettings(COMMANDS) },
+  { path: "docs/cloud-configuration.md", render: renderCloudSettings },
   { path: "docs/states.md", render: renderSyncStates },
 ] as const;
 

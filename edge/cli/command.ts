@@ -1,7 +1,7 @@
+import type { CommandCall, CommandSyntax } from "../../shared/config/command-line.ts";
 import type { EdgeConfig, EdgeConfigResult } from "../config.ts";
 import type { EnrolledAs, Enrollment } from "../enrollment.ts";
 import type { EdgeClient } from "./edge-client.ts";
-import type { CommandCall, CommandSyntax } from "./syntax.ts";
 
 /** Exit codes of the program, with what they mean to a script. */
 export const EXIT_CODES = {

@@ -1,7 +1,10 @@
+import { DEFAULT_COMMAND, parseCommandLine } from "../../shared/config/command-line.ts";
+import { flagsOf } from "../../shared/config/read-settings.ts";
 import { AppError, ERROR_CODES } from "../../shared/core/errors.ts";
 import type { PrivateFiles } from "../api/local-access.ts";
 import { readLocalAccess } from "../api/local-access.ts";
-import { edgeSettingFlags, readEdgeConfig } from "../config.ts";
+import { readEdgeConfig } from "../config.ts";
+import { EDGE_FORM } from "../settings.ts";
 import type { Command, CommandContext, ProgramVersions, RunEdge } from "./command.ts";
 import { EXIT_CODES } from "./command.ts";
 import { configCommand } from "./config.ts";
@@ -15,7 +18,6 @@ import { helpCommand } from "./help.ts";
 import { parkedDiscardCommand, parkedListCommand, parkedReplayCommand } from "./parked.ts";
 import { runCommand } from "./run.ts";
 import { statusCommand } from "./status.ts";
-import { DEFAULT_COMMAND, parseCommandLine } from "./syntax.ts";
 import { versionCommand } from "./version.ts";
 
 /** All sub-commands, in the order of the help. */
@@ -54,7 +56,7 @@ export interface CommandLineDeps {
 
 /** Runs the command that `argv` names, to its end. @returns the exit code, see EXIT_CODES; it never throws */
 export async function runCommandLine(deps: CommandLineDeps): Promise<number> {
-  const { call, problems } = parseCommandLine(deps.argv, COMMANDS, edgeSettingFlags());
+  const { call, problems } = parseCommandLine(deps.argv, COMMANDS, flagsOf(EDGE_FORM));
   try {
     const command = COMMANDS.find(({ name }) => name === call.name);
     const basics = { versions: deps.versions, print: deps.print, commands: COMMANDS };

@@ -1,7 +1,8 @@
+import type { CommandCall } from "../../shared/config/command-line.ts";
 import { AppError, ERROR_CODES } from "../../shared/core/errors.ts";
-import { CLAIM_CODE_VARIABLE, EDGE_SETTINGS, travelsInPlainText, type EdgeConfigResult } from "../config.ts";
+import { CLAIM_CODE_VARIABLE, travelsInPlainText, type EdgeConfigResult } from "../config.ts";
+import { EDGE_SETTINGS } from "../settings.ts";
 import type { CommandContext, SettingsCommand } from "./command.ts";
-import type { CommandCall } from "./syntax.ts";
 
 /** Settings of the link that `run` needs too: given by flag, they are kept with the identity. */
 const KEPT_SETTINGS = ["insecure", "tlsCaFile"] as const;

@@ -1,11 +1,10 @@
+import type { CommandOption, CommandSyntax } from "../../shared/config/command-line.ts";
+import { flagText, helpRows } from "../../shared/config/settings-text.ts";
 import { AppError } from "../../shared/core/errors.ts";
-import { CONFIG_FILE, EDGE_SETTINGS } from "../config.ts";
-import type { Setting } from "../setting.ts";
-import { defaultText, flagOf, variableOf } from "../setting.ts";
+import { EDGE_FORM } from "../settings.ts";
 import type { BasicCommand } from "./command.ts";
 import { EXIT_CODES } from "./command.ts";
 import { alignColumns } from "./format.ts";
-import type { CommandOption, CommandSyntax } from "./syntax.ts";
 
 export const helpCommand: BasicCommand = {
   name: "help",
@@ -30,7 +29,7 @@ function overview(commands: readonly CommandSyntax[]): readonly string[] {
     ...indent(alignColumns(commands.map((command) => [usage(command), command.summary]))),
     "",
     "Settings of all commands, by flag, variable or key of the JSON file, in this order of precedence:",
-    ...indent(alignColumns(settingRows())),
+    ...indent(alignColumns(helpRows(EDGE_FORM))),
     "",
     "Exit codes:",
     ...indent(Object.values(EXIT_CODES).map(({ code, meaning }) => `${code}  ${meaning}`)),
@@ -55,30 +54,6 @@ function usage({ name, positionals, options }: CommandSyntax): string {
 
 function optionUsage({ flag, placeholder }: CommandOption): string {
   return `[${flagText(flag, placeholder)}]`;
-}
-
-function settingRows(): readonly (readonly string[])[] {
-  const settings = Object.entries<Setting<unknown>>(EDGE_SETTINGS);
-  return [
-    [flagText(CONFIG_FILE.flag, CONFIG_FILE.placeholder), CONFIG_FILE.variable, "", CONFIG_FILE.description],
-    ...settings.map(([name, setting]) => {
-      const { placeholder, description } = setting;
-      return [
-        flagText(flagOf(name), placeholder),
-        variableOf(name, setting),
-        name,
-        `${description}${bracketed(defaultText(setting))}`,
-      ];
-    }),
-  ];
-}
-
-function bracketed(text: string): string {
-  return text === "" || text === "false" ? "" : ` [${text}]`;
-}
-
-function flagText(flag: string, placeholder: string | null): string {
-  return placeholder === null ? `--${flag}` : `--${flag} ${placeholder}`;
 }
 
 function indent(lines: readonly string[]): readonly string[] {

@@ -1,3 +1,4 @@
+import type { CommandCall } from "../../shared/config/command-line.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import { pageSchema } from "../../shared/entities/fields.ts";
 import { UPLINK_LANES } from "../../shared/sync/lanes.ts";
@@ -5,7 +6,6 @@ import { discardResultSchema, parkedItemSchema, replayResultSchema } from "../ap
 import type { SettingsCommand } from "./command.ts";
 import { JSON_OPTION, wantsJson } from "./command.ts";
 import { alignColumns } from "./format.ts";
-import type { CommandCall } from "./syntax.ts";
 
 const PATH = "/api/edge/parked";
 const LISTED_MAX = 1_000;

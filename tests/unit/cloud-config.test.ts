@@ -1,22 +1,34 @@
 import { describe, expect, test } from "bun:test";
-import { CLOUD_SETTINGS, describeSettings, readCloudConfig } from "../../cloud/config.ts";
+import { describeSettings, readCloudConfig } from "../../cloud/config.ts";
+import { CLOUD_FORM, CLOUD_SETTINGS } from "../../cloud/settings.ts";
 import { CLOUD_VERSION } from "../../cloud/version.ts";
 import packageJson from "../../package.json" with { type: "json" };
+import { flagOf, variableOf } from "../../shared/config/setting.ts";
 import { AppError } from "../../shared/core/errors.ts";
 
 const PEM = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n";
-const files: Readonly<Record<string, string>> = { "cert.pem": PEM, "key.pem": PEM, "empty.pem": "" };
+const files: Readonly<Record<string, string>> = {
+  "cert.pem": PEM,
+  "key.pem": PEM,
+  "empty.pem": "",
+  "cloud.json": '{"httpPort":8081,"telemetryDays":30,"adminPassword":"very-secret"}',
+  "wrong.json": '{"httpPort":"many","nonsense":1}',
+};
 
-function read(argv: readonly string[], env: Readonly<Record<string, string>> = {}) {
+function readAll(argv: readonly string[], env: Readonly<Record<string, string>> = {}) {
   return readCloudConfig({
     argv,
     env,
     readFile: (path) => {
       const text = files[path];
-      if (text === undefined) throw new Error("ENOENT");
+      if (text === undefined) throw Object.assign(new Error("no such file"), { code: "ENOENT" });
       return text;
     },
   });
+}
+
+function read(argv: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  return readAll(argv, env).config;
 }
 
 function problemsOf(argv: readonly string[], env: Readonly<Record<string, string>> = {}): string[] {
@@ -51,11 +63,11 @@ describe("readCloudConfig()", () => {
       },
     );
     for (const start of [
-      "--nonsense is not a setting",
-      "--rpc-port: expected a value",
+      "Unknown flag --nonsense",
+      "--rpc-port needs a value",
       "httpPort (flag --http-port)",
       "logLevel (flag --log-level)",
-      "--tls-cert-file and --tls-key-file belong together",
+      "tlsCertFile and tlsKeyFile belong together",
       "adminEmail (variable SKERRY_ADMIN_EMAIL)",
       "adminPassword (variable SKERRY_ADMIN_PASSWORD)",
       "insecure (variable",
@@ -82,8 +94,8 @@ describe("readCloudConfig()", () => {
     const config = read(["--tls-cert-file", "cert.pem", "--tls-key-file=key.pem"]);
     expect(config).toMatchObject({ http: { host: "0.0.0.0" }, rpc: { host: "0.0.0.0" }, tls: { cert: PEM, key: PEM } });
     expect(problemsOf(["--tls-cert-file", "none.pem", "--tls-key-file", "empty.pem"])).toEqual([
-      "tlsCertFile (flag --tls-cert-file): file none.pem can't be read: ENOENT",
-      "tlsKeyFile (flag --tls-key-file): expected PEM in file empty.pem, found none",
+      "tlsCertFile: file none.pem can't be read: ENOENT",
+      "tlsKeyFile: expected PEM in file empty.pem, found none",
     ]);
   });
 
@@ -91,18 +103,36 @@ describe("readCloudConfig()", () => {
     const env = { SKERRY_CLOUD_DATA_DIR: "/env", SKERRY_ADMIN_PASSWORD: "", DATABASE_URL: "postgres://u:p@h/d" };
     const config = read(["--data-dir", "/flag", "--http-port", "0", "--rpc-port", "0"], env);
     expect(config).toMatchObject({ dataDir: "/flag", adminPassword: null, http: { port: 0 }, rpc: { port: 0 } });
-    expect(config.databaseUrl?.()).toBe("postgres://u:p@h/d");
+    expect(config.databaseUrl?.reveal()).toBe("postgres://u:p@h/d");
     expect(JSON.stringify(config)).not.toContain("u:p");
     expect(problemsOf(["--http-port", "7070"])).toEqual([
       "httpPort and rpcPort are both 7070, expected different ports",
     ]);
   });
 
+  test("takes a file of settings behind flags and variables, and names what is wrong in it", () => {
+    const config = read(["--config", "cloud.json", "--rpc-port", "7071"], { SKERRY_CLOUD_HTTP_PORT: "8082" });
+    expect(config).toMatchObject({ http: { port: 8082 }, rpc: { port: 7071 }, telemetryKeptMs: 30 * 86_400_000 });
+    expect(config.adminPassword?.reveal()).toBe("very-secret");
+    expect(problemsOf([], { SKERRY_CLOUD_CONFIG: "wrong.json" })).toEqual([
+      "nonsense (file wrong.json) is not a setting; see --help",
+      'httpPort (file wrong.json): expected an integer from 0 to 65535, got "many"',
+    ]);
+  });
+
+  test("warns of variables without effect and of secrets that the list of processes shows", () => {
+    const { warnings } = readAll(["--admin-password", "very-secret"], { SKERRY_CLOUD_PORT: "1" });
+    expect(warnings).toEqual([
+      "Variable SKERRY_CLOUD_PORT is not a setting and has no effect",
+      "A secret given by flag --admin-password is visible in the list of processes; use SKERRY_ADMIN_PASSWORD or the file of settings",
+    ]);
+  });
+
   test("has a help text with every flag and variable", () => {
     const help = describeSettings();
-    for (const { flag, variable } of Object.values(CLOUD_SETTINGS)) {
-      expect(help).toContain(`--${flag}`);
-      expect(help).toContain(variable);
+    for (const [name, setting] of Object.entries(CLOUD_SETTINGS)) {
+      expect(help).toContain(`--${flagOf(name)}`);
+      expect(help).toContain(variableOf(name, setting, CLOUD_FORM.variablePrefix));
     }
   });
 });

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { COMMANDS, type CommandLineDeps } from "../../edge/cli/commands.ts";
-import { EDGE_SETTINGS, readEdgeConfig } from "../../edge/config.ts";
-import { Secret } from "../../edge/secret.ts";
+import { readEdgeConfig } from "../../edge/config.ts";
 import { renderEdgeSettings } from "../../edge/settings-page.ts";
+import { EDGE_SETTINGS } from "../../edge/settings.ts";
+import { Secret } from "../../shared/config/secret.ts";
 import { AppError } from "../../shared/core/errors.ts";
 
 interface Given {
@@ -243,7 +244,7 @@ describe("readEdgeConfig()", () => {
     });
     expect(warnings).toEqual([
       "Variable SKERRY_MQTT_PROT is not a setting and has no effect",
-      "A secret given by flag --edge-secret is visible in the list of processes; use --secret-file, SKERRY_EDGE_SECRET or the file of settings",
+      "A secret given by flag --edge-secret is visible in the list of processes; use SKERRY_EDGE_SECRET or the file of settings",
     ]);
   });
 

@@ -10,7 +10,7 @@ export interface Setting<T> {
   readonly expected: string;
   /** Never shown, neither by errors nor by `config`. */
   readonly secret: boolean;
-  /** @default SKERRY_ and the name in upper case */
+  /** @default the prefix of the program and the name in upper case */
   readonly variable?: string;
   readonly default: T;
   /** Text of a flag or variable as the JSON value that the file would hold; what makes no sense stays text. */
@@ -22,7 +22,10 @@ export interface Setting<T> {
 export interface SettingText {
   readonly description: string;
   readonly placeholder: string;
+  readonly variable?: string;
 }
+
+export const PORT_RANGE = { min: 0, max: 65_535 } as const;
 
 const TEXT_EXPECTED = "a text that is not empty";
 
@@ -36,7 +39,7 @@ export function textSetting<D extends string | null>(text: SettingText & { reado
   };
 }
 
-export function secretSetting(text: SettingText & { readonly variable?: string }): Setting<Secret | null> {
+export function secretSetting(text: SettingText): Setting<Secret | null> {
   return {
     ...text,
     expected: TEXT_EXPECTED,
@@ -44,6 +47,35 @@ export function secretSetting(text: SettingText & { readonly variable?: string }
     default: null,
     fromText: (value) => value,
     read: (value) => (typeof value === "string" && value.trim() !== "" ? new Secret(value) : undefined),
+  };
+}
+
+/** As the REST interface wants it of new passwords. */
+const PASSWORD_LENGTH_MIN = 6;
+
+export function passwordSetting(text: SettingText): Setting<Secret | null> {
+  return {
+    ...secretSetting(text),
+    expected: `a text of at least ${PASSWORD_LENGTH_MIN} characters`,
+    read: (value) => (typeof value === "string" && value.length >= PASSWORD_LENGTH_MIN ? new Secret(value) : undefined),
+  };
+}
+
+export function emailSetting(text: SettingText & { readonly default: string }): Setting<string> {
+  return {
+    ...textSetting(text),
+    expected: "an e-mail address",
+    read: (value) => (typeof value === "string" && /^[^\s@]+@[^\s@]+$/.test(value) ? value : undefined),
+  };
+}
+
+/** An address of an external database, which may hold a password. */
+export function databaseUrlSetting(text: Omit<SettingText, "placeholder" | "variable">): Setting<Secret | null> {
+  return {
+    ...secretSetting({ ...text, placeholder: "URL", variable: "DATABASE_URL" }),
+    expected: "an address as postgres://user:password@host:5432/name",
+    read: (value) =>
+      typeof value === "string" && /^postgres(ql)?:\/\/\S+$/.test(value) ? new Secret(value) : undefined,
   };
 }
 
@@ -68,11 +100,12 @@ export function integerSetting(
 
 /** An integer, or the word `off`. */
 export function switchedSetting(
-  text: SettingText & { readonly default: number; readonly range: IntegerRange },
+  text: SettingText & { readonly default: number | "off"; readonly range: IntegerRange },
 ): Setting<number | "off"> {
-  const integer = integerSetting(text);
+  const integer = integerSetting({ ...text, default: text.range.min });
   return {
     ...integer,
+    default: text.default,
     expected: `${integer.expected}, or off`,
     read: (value) => (value === "off" ? value : integer.read(value)),
   };
@@ -108,9 +141,9 @@ export function flagOf(name: string): string {
   return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
-/** `mqttPort` as `SKERRY_MQTT_PORT`, the variable of the environment. */
-export function variableOf(name: string, setting: Pick<Setting<unknown>, "variable">): string {
-  return setting.variable ?? `SKERRY_${flagOf(name).replaceAll("-", "_").toUpperCase()}`;
+/** `mqttPort` with the prefix `SKERRY_` as `SKERRY_MQTT_PORT`, the variable of the environment. */
+export function variableOf(name: string, setting: Pick<Setting<unknown>, "variable">, prefix: string): string {
+  return setting.variable ?? `${prefix}${flagOf(name).replaceAll("-", "_").toUpperCase()}`;
 }
 
 /** The default for people; empty when there is none. */
