@@ -1,4 +1,4 @@
-import type { SettingList, SettingName, SettingsForm } from "../shared/config/read-settings.ts";
+import type { SettingList, SettingsForm } from "../shared/config/read-settings.ts";
 import {
   booleanSetting,
   choiceSetting,
@@ -142,8 +142,6 @@ export const CLOUD_SETTINGS = {
     description: "Least important lines that go to the log",
   }),
 } as const satisfies SettingList;
-
-export type CloudSettingName = SettingName<typeof CLOUD_SETTINGS>;
 
 export const CLOUD_FORM = {
   list: CLOUD_SETTINGS,
