@@ -11,6 +11,8 @@ export interface AttemptLimits {
 }
 
 export interface AttemptLimiter {
+  /** How long the key has to wait, in ms; 0: it may try. */
+  waitMs(key: string): number;
   /** @throws AppError TOO_MANY_REQUESTS when the key failed too often */
   check(key: string): void;
   /** @returns whether the key has to wait from now on */
@@ -43,11 +45,15 @@ export function createAttemptLimiter(
     failures.delete(key);
     return undefined;
   };
+  const waitMs = (key: string): number => {
+    const found = find(key);
+    return found === undefined || found.count < failuresMax ? 0 : found.endsMs - clock.monotonicMs();
+  };
   return {
+    waitMs,
     check(key) {
-      const found = find(key);
-      if (found === undefined || found.count < failuresMax) return;
-      const retryAfterMs = found.endsMs - clock.monotonicMs();
+      const retryAfterMs = waitMs(key);
+      if (retryAfterMs === 0) return;
       throw new AppError("TOO_MANY_REQUESTS", `Too many failed attempts ${what}! Wait a minute`, { retryAfterMs });
     },
     fail(key) {

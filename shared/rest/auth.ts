@@ -21,7 +21,7 @@ import {
 } from "../store/user-store.ts";
 import { authenticationFailed, type Authenticator } from "./principal.ts";
 import { addPublicSignInRoute, findPublicUser } from "./public-sign-in.ts";
-import { EVERY_ROLE, parseJson, type RouteTable } from "./route.ts";
+import { EVERY_ROLE, parseJson, type Call, type RouteTable } from "./route.ts";
 import { REFRESH_TOKEN_LIFE_S, tokenExpired, tokenPairSchema, type TokenClaims, type Tokens } from "./tokens.ts";
 
 export interface AuthDeps {
@@ -97,6 +97,8 @@ export const PASSWORD_LENGTH_MAX = 1024;
 
 const loginInput = z.object({ username: z.string().min(1), password: z.string().min(1).max(PASSWORD_LENGTH_MAX) });
 
+const refreshInput = z.object({ refreshToken: z.string() });
+
 export function addAuthRoutes(routes: RouteTable, deps: AuthDeps): void {
   const { db, clock, tokens, passwords } = deps;
   const signIn = createSignIn(deps);
@@ -114,7 +116,7 @@ export function addAuthRoutes(routes: RouteTable, deps: AuthDeps): void {
       answer: tokenPairSchema,
     },
     async (call) => {
-      const input = await readLogin(() => call.text());
+      const input = await readCredentials(call, loginInput);
       const user = await signIn(input, call.remoteAddress);
       await noteLogin(db, user.id, clock.nowMs());
       await deps.note?.(user, "LOGIN", { remoteAddress: call.remoteAddress });
@@ -128,11 +130,12 @@ export function addAuthRoutes(routes: RouteTable, deps: AuthDeps): void {
       tag,
       summary: "Exchange a refresh token for a new pair",
       access: "anyone",
-      body: z.object({ refreshToken: z.string({ error: "Refresh token should be specified!" }) }),
+      textBody: '{"refreshToken":"…"}',
       answer: tokenPairSchema,
     },
-    async ({ body }) => {
-      const claims = await tokens.verifyRefresh(body.refreshToken);
+    async (call) => {
+      const { refreshToken } = await readCredentials(call, refreshInput);
+      const claims = await tokens.verifyRefresh(refreshToken);
       return tokens.issue(await sessionUser(db, claims), claims.sessionId);
     },
   );
@@ -214,12 +217,18 @@ export function checkPassword(password: string, field: string): void {
 }
 
 /** A body that can't be read is a failed sign-in, by the convention. */
-async function readLogin(read: () => Promise<string>): Promise<z.output<typeof loginInput>> {
+async function readCredentials<T>(call: Pick<Call<unknown, unknown>, "text">, input: z.ZodType<T>): Promise<T> {
   try {
-    return loginInput.parse(parseJson(await read()));
+    return input.parse(parseJson(await call.text()));
   } catch (error) {
     throw authenticationFailed(error);
   }
+}
+
+/** Told of names that nobody has too: the answer must not tell which exist. */
+function checkNotLocked(retryAfterMs: number): void {
+  if (retryAfterMs === 0) return;
+  throw new AppError("UNAUTHENTICATED", "User account is locked due to security policy", { retryAfterMs });
 }
 
 type SignIn = (input: z.output<typeof loginInput>, remoteAddress: string | undefined) => Promise<User>;
@@ -235,7 +244,7 @@ function createSignIn({ db, clock, random, metrics, note, passwords, loginLimits
   return async ({ username, password }, remoteAddress) => {
     const name = username.toLowerCase().slice(0, 255);
     const address = remoteAddress ?? "unknown";
-    byName.check(name);
+    checkNotLocked(byName.waitMs(name));
     byAddress.check(address);
     const found = await findUserForLogin(db, username);
     const hash = found?.passwordHash ?? (await (nobodysHash ??= passwords.hash(createToken(random, 20))));

@@ -131,7 +131,7 @@ function addSettingRoutes(routes: RouteTable, { clock }: ResourceDeps): void {
 
 function addListRoutes(routes: RouteTable, deps: ResourceDeps): void {
   const { db } = deps;
-  const query = listQuery([]);
+  const query = listQuery(["mobile"]);
   const answer = pageSchema(info.schema);
   for (const path of ["/api/dashboards/list", "/api/dashboards"] as const) {
     addByIdsRoute(routes, deps, dashboardResource, { path, view: info, access: TENANT_ROLES });

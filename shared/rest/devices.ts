@@ -9,7 +9,7 @@ import { findCredentials, saveDevice, writeCredentials, type DeviceCredentials }
 import { getEntity } from "../store/entity-store.ts";
 import type { Queryable } from "../store/unit-of-work.ts";
 import { createResource, type View } from "./entity-resource.ts";
-import { addByIdsRoute, addStandardRoutes } from "./entity-routes.ts";
+import { addByIdsRoute, addStandardRoutes, checkMayWrite } from "./entity-routes.ts";
 import { customerColumns, readableEntity, type ResourceDeps } from "./resource.ts";
 import { TENANT_ADMIN, TENANT_ROLES, type RouteTable } from "./route.ts";
 
@@ -62,13 +62,19 @@ function addCredentialsRoutes(routes: RouteTable, deps: ResourceDeps): void {
       method: "post",
       path: "/api/device-with-credentials",
       tag,
-      summary: "Create a device with given credentials: all or nothing",
-      access: TENANT_ADMIN,
+      summary: "Create or update a device together with its credentials: all or nothing",
+      access: TENANT_ROLES,
       body: z.object({ device: deviceInput, credentials: credentialsInput }),
       answer: deviceSchema,
     },
-    async ({ principal: { tenantId }, body: { device, credentials } }) =>
-      deviceToRest(await unitOfWork.run((tx) => saveDevice(tx, deps, { tenantId, input: device, credentials }))),
+    async ({ principal, body: { device, credentials } }) => {
+      const { tenantId } = principal;
+      const saved = await unitOfWork.run(async (tx) => {
+        await checkMayWrite(tx, principal, { resource: deviceResource, input: device });
+        return saveDevice(tx, deps, { tenantId, input: device, credentials });
+      });
+      return deviceToRest(saved);
+    },
   );
   routes.add(
     {

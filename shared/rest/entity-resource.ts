@@ -95,6 +95,7 @@ const filterQuery = z.object({
   assetProfileId: z.string().optional(),
   active: booleanQuery.optional(),
   transportType: z.string().optional(),
+  mobile: booleanQuery.optional(),
 });
 
 export type FilterName = keyof z.output<typeof filterQuery>;
@@ -119,13 +120,15 @@ export function looseListQuery(names: readonly FilterName[], others: readonly st
 
 /** @throws AppError INVALID_ARGUMENT for an id that is none */
 export function toFilter(query: ListQuery): Partial<EntityFilter> {
-  const { type, deviceProfileId, assetProfileId, active, transportType } = query;
+  const { type, deviceProfileId, assetProfileId, active, mobile = false, transportType } = query;
   const [field, text] =
     deviceProfileId === undefined
       ? (["assetProfileId", assetProfileId] as const)
       : (["deviceProfileId", deviceProfileId] as const);
   const profileId = text === undefined ? undefined : parseIdList(text, field)[0];
-  const bodyText =
+  const transport =
     transportType === undefined ? undefined : { key: "transportType", value: transportType, whenAbsent: "DEFAULT" };
+  // On phones only what is not hidden there; `false` asks for all, as saying nothing does.
+  const bodyText = mobile ? { key: "mobileHide", value: "false", whenAbsent: "false" } : transport;
   return { subtype: type, profileId, active, bodyText };
 }

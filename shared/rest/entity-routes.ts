@@ -308,7 +308,7 @@ function toNamePolicy(query: SaveQuery): NamePolicy {
 }
 
 /** A customer user changes what its customer has, and neither makes entities nor gives them away. @throws AppError PERMISSION_DENIED, NOT_FOUND */
-async function checkMayWrite<Input extends EntityInput>(
+export async function checkMayWrite<Input extends EntityInput>(
   tx: Queryable,
   principal: Principal,
   { resource, input }: { readonly resource: EntityResource<Input>; readonly input: Input },

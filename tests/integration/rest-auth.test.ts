@@ -50,18 +50,24 @@ describe("signing in", () => {
     expect(decodeJwt(String(answer.json?.["refreshToken"]))).toMatchObject({ scopes: ["REFRESH_TOKEN"] });
   });
 
-  test("slows down guessing: 429 after ten failures, until the minute is over", async () => {
+  test("slows down guessing: locks an account after ten failures, until the minute is over", async () => {
     for (let attempt = 0; attempt < 10; attempt += 1) await login("guessed@example.com", "wrong");
     const refused = await login("guessed@example.com", "wrong");
-    expect(refused.status).toBe(429);
-    expect(refused.json?.["errorCode"]).toBe(33);
+    expect(refused.status).toBe(401);
+    expect(refused.json).toMatchObject({ errorCode: 10, message: "User account is locked due to security policy" });
     expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
     cloud.clock.advance(61_000);
-    expect((await login("guessed@example.com", "wrong")).status).toBe(401);
+    expect((await login("guessed@example.com", "wrong")).json?.["message"]).toBe("Invalid username or password");
   });
 });
 
 describe("tokens", () => {
+  test.each([{}, { refreshToken: "x" }, "{"])("/api/auth/token answers 401/10 to %j", async (body) => {
+    const answer = await cloud.request("POST", "/api/auth/token", { token: null, body });
+    expect(answer.status).toBe(401);
+    expect(answer.json).toMatchObject({ errorCode: 10, message: "Authentication failed" });
+  });
+
   const user = (token: string | null, headers = {}) => cloud.request("GET", "/api/auth/user", { token, headers });
 
   test.each([null, "x", "a.b.c"])("answers 401/10 to the token %j", async (token) => {

@@ -55,6 +55,17 @@ describe("configuration of a dashboard", () => {
 });
 
 describe("dashboards", () => {
+  test("that are hidden on phones are not in lists for phones", async () => {
+    await cloud.call("POST", "/api/dashboard", { title: "Phone a", mobileHide: true });
+    await cloud.call("POST", "/api/dashboard", { title: "Phone b" });
+    const titles = async (more: string) => {
+      const page = await cloud.call("GET", `/api/tenant/dashboards?${PAGE}&textSearch=Phone${more}`);
+      return (page["data"] as Dashboard[]).map(({ title }) => title);
+    };
+    expect(await titles("&mobile=true")).toEqual(["Phone b"]);
+    expect(await titles("&mobile=false")).toEqual(["Phone a", "Phone b"]);
+  });
+
   test("may share a title, and need one", async () => {
     const [one, two] = [
       await cloud.call<Dashboard>("POST", "/api/dashboard", { title: "Same" }),

@@ -2,8 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { addCustomerUser, startTestCloud, type Answer, type TestCloud } from "../support/test-cloud.ts";
 
 let cloud: TestCloud;
+let customer: { readonly customerId: string; readonly token: string };
 beforeAll(async () => {
   cloud = await startTestCloud();
+  customer = await addCustomerUser(cloud);
 });
 afterAll(() => cloud[Symbol.asyncDispose]());
 
@@ -387,7 +389,7 @@ test("an administrator of another tenant reads and changes nothing", async () =>
 });
 
 test("a customer user reads what is its customer's and changes no device", async () => {
-  const { token, customerId } = await addCustomerUser(cloud);
+  const { token, customerId } = customer;
   const [own, other] = [await create({ customerId: { id: customerId } }), await create()];
   expect((await cloud.request("GET", `/api/device/${own.id.id}`, { token })).status).toBe(200);
   expect((await cloud.request("GET", `/api/device/${other.id.id}`, { token })).status).toBe(404);
@@ -414,4 +416,18 @@ test("a customer user reads what is its customer's and changes no device", async
 test("an unknown route answers 404 with the error object", async () => {
   expectError(await cloud.request("GET", "/api/nothing"), 404, 32);
   expectError(await cloud.request("PATCH", "/api/device"), 404, 32);
+});
+
+test("a customer user saves its customer's devices with their credentials, and makes none", async () => {
+  const { token, customerId } = customer;
+  const own = await create({ customerId: { id: customerId } });
+  const other = await create();
+  const credentials = { credentialsType: "ACCESS_TOKEN", credentialsId: "by the customer" };
+  const save = async (device: object) =>
+    (await cloud.request("POST", "/api/device-with-credentials", { token, body: { device, credentials } })).status;
+  expect(await save({ name: "New" })).toBe(403);
+  expect(await save({ id: other.id, name: "Other" })).toBe(404);
+  expect(await save({ id: own.id, name: "Own" })).toBe(200);
+  const stored = await cloud.call("GET", `/api/device/${own.id.id}/credentials`);
+  expect(stored["credentialsId"]).toBe("by the customer");
 });
