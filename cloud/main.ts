@@ -53,6 +53,7 @@ import {
 } from "./store/tenant-store.ts";
 import { createEdgeSignals } from "./sync/edge-signals.ts";
 import { createLiveSessions, type LiveSessions } from "./sync/live-sessions.ts";
+import { createLiveWords } from "./sync/live-words.ts";
 import { registerSyncService } from "./sync/service.ts";
 import { createSessionStore } from "./sync/session-store.ts";
 import { CLOUD_VERSION } from "./version.ts";
@@ -103,15 +104,14 @@ async function runCloud({ config, warnings }: CloudConfigResult): Promise<void> 
   const keep = (nowMs: number) => stores.keepTelemetryPartitions({ nowMs, keptMs: config.telemetryKeptMs });
   const telemetryUpkeep = createTelemetryUpkeep({ keep, clock, log });
   await telemetryUpkeep.start();
-  const replica = stack.use(
-    await startReplica(
-      { db, connection: database.connection, live, signals, clock, random, log, metrics },
-      { id: replicaId, isAlone: config.databaseUrl === null },
-    ),
-  );
-  describeProcess(metrics, live, replica);
-  describeDownlinks(metrics, db);
-
+  const words = createLiveWords({
+    replicaId,
+    watched: () => api.live.watched(),
+    hear: (ids) => api.live.hear(ids),
+    notify,
+    clock,
+    log,
+  });
   const calls = createRpcCalls({ store: createRpcCallStore({ ...stores, clock }), clock, log });
   const tls = config.tls === null ? {} : { tls: config.tls };
   const api = createCloudApi({
@@ -125,6 +125,7 @@ async function runCloud({ config, warnings }: CloudConfigResult): Promise<void> 
     sessions: { sentSeq: (edgeId) => live.sentSeq(edgeId), end: (ending) => signals.end(ending) },
     tenantLimits: config.tenantLimits,
     callDevice: (record) => calls.call(record),
+    elsewhere: words,
     asCaller: (caller, work) => callers.run(caller, work),
     secretGraceMs: config.secretGraceMs,
     claimCodeLifeMs: config.claimCodeLifeMs,
@@ -139,6 +140,15 @@ async function runCloud({ config, warnings }: CloudConfigResult): Promise<void> 
     toAppError: databaseError,
     version: CLOUD_VERSION,
   });
+  const replica = stack.use(
+    await startReplica(
+      { db, connection: database.connection, live, signals, words, clock, random, log, metrics },
+      { id: replicaId, isAlone: config.databaseUrl === null },
+    ),
+  );
+  describeProcess(metrics, live, replica);
+  describeDownlinks(metrics, db);
+
   const http = serveHttp({
     ...config.http,
     ...tls,
@@ -167,7 +177,10 @@ async function runCloud({ config, warnings }: CloudConfigResult): Promise<void> 
   };
   const blobs = { createHasher: createSha256, blobBytesMax: config.contentBytesMax };
   const onTelemetry = (entityIds: readonly Uuid[]): void => api.live.wake(entityIds);
-  const onEffects = (effects: readonly Change[]): void => calls.note(effects);
+  const onEffects = (effects: readonly Change[]): void => {
+    calls.note(effects);
+    api.live.note(effects);
+  };
   const store = createSessionStore({ ...storeDeps, ...blobs, collectGarbage, onTelemetry, onEffects });
   const watch = watchEdges({ db, live, metrics, clock, log });
   const { reports, traffic } = watch;

@@ -14,6 +14,7 @@ import { endGoneReplicas, joinReplicas, leaveReplicas, renewLease } from "./stor
 import { findSessionNews, noteSentDownlinks } from "./store/session-news.ts";
 import type { EdgeSignals } from "./sync/edge-signals.ts";
 import type { LiveSessions } from "./sync/live-sessions.ts";
+import type { LiveWords } from "./sync/live-words.ts";
 import { createSessionEnds, type SessionEnds } from "./sync/session-ends.ts";
 
 export interface ReplicaDeps {
@@ -21,6 +22,7 @@ export interface ReplicaDeps {
   readonly connection: PostgresConnection;
   readonly live: LiveSessions;
   readonly signals: EdgeSignals;
+  readonly words: LiveWords;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -45,7 +47,7 @@ export interface Replica extends AsyncDisposable {
 }
 
 export async function startReplica(deps: ReplicaDeps, { id, isAlone }: ReplicaOptions): Promise<Replica> {
-  const { clock, connection, db, live, log, metrics, random, signals } = deps;
+  const { clock, connection, db, live, log, metrics, random, signals, words } = deps;
   await using opening = new AsyncDisposableStack();
   if (isAlone) await endGoneReplicas(db, 0);
   await joinReplicas(db, id);
@@ -71,12 +73,15 @@ export async function startReplica(deps: ReplicaDeps, { id, isAlone }: ReplicaOp
     clock,
     log,
   });
-  const channel = opening.use(
-    await openNotifyChannel(
-      { clock, log, random },
-      { connection, onPayload: (payload) => signals.receive(payload), onBack: () => void poll.look() },
-    ),
-  );
+  const onPayload = (payload: string): void => {
+    signals.receive(payload);
+    words.receive(payload);
+  };
+  const onBack = (): void => {
+    void poll.look();
+    words.repeat();
+  };
+  const channel = opening.use(await openNotifyChannel({ clock, log, random }, { connection, onPayload, onBack }));
   const sending = new AbortController();
   const sender = signals.run(sending.signal);
   opening.defer(async () => {
@@ -86,7 +91,11 @@ export async function startReplica(deps: ReplicaDeps, { id, isAlone }: ReplicaOp
   const closing = opening.move();
   return {
     ends,
-    tasks: { sessionPoll: (signal) => poll.run(signal), replicaLease: (signal) => lease.run(signal) },
+    tasks: {
+      sessionPoll: (signal) => poll.run(signal),
+      replicaLease: (signal) => lease.run(signal),
+      liveWords: (signal) => words.run(signal),
+    },
     others: () => lease.others(),
     notify: (payload) => channel.notify(payload),
     [Symbol.asyncDispose]: () => closing.disposeAsync(),

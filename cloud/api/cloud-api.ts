@@ -29,7 +29,8 @@ import { addEntityQueryRoutes } from "../../shared/rest/entity-queries.ts";
 import { addEntitySearchRoutes } from "../../shared/rest/entity-searches.ts";
 import { addEntityViewRoutes } from "../../shared/rest/entity-views.ts";
 import { addHealthRoutes } from "../../shared/rest/health.ts";
-import { createLiveApi, wakingSave, type LiveApi } from "../../shared/rest/live/live-api.ts";
+import type { Elsewhere } from "../../shared/rest/live/command-context.ts";
+import { createLiveApi, wakingSave, wakingWork, type LiveApi } from "../../shared/rest/live/live-api.ts";
 import { addMetricsRoute } from "../../shared/rest/metrics.ts";
 import { addOpenApiRoutes } from "../../shared/rest/openapi.ts";
 import { addOtaReadRoutes, addOtaWriteRoutes, type OtaDeps } from "../../shared/rest/ota-packages.ts";
@@ -93,6 +94,8 @@ export interface CloudApiDeps extends OtaDeps, Pick<RpcDeps, "callDevice"> {
   /** REST calls of one tenant; null: any number. @default null */
   readonly tenantLimits?: BucketLimits | null;
   readonly asCaller: NonNullable<RestAppDeps["asCaller"]>;
+  /** How other replicas hear of what is watched and written here. */
+  readonly elsewhere: Elsewhere;
 }
 
 export interface CloudApi extends RestApp {
@@ -101,7 +104,8 @@ export interface CloudApi extends RestApp {
 }
 
 /** The whole HTTP side of the cloud, over its stores and sessions. */
-export function createCloudApi(deps: CloudApiDeps): CloudApi {
+export function createCloudApi(given: CloudApiDeps): CloudApi {
+  const deps = { ...given, unitOfWork: wakingWork(given.unitOfWork, (changes) => live.note(changes)) };
   const tokens = createTokens({ clock: deps.clock, random: deps.random, secret: deps.jwtSecret });
   const authenticators = [createBearerAuthenticator({ db: deps.db, tokens }), createApiKeyAuthenticator(deps)];
   const app = createRestApp({

@@ -9,6 +9,7 @@ import { endSessionsOfOldSecrets } from "../../cloud/store/secret-grace.ts";
 import { createTenant } from "../../cloud/store/tenant-store.ts";
 import { createEdgeSignals, type EdgeSignals } from "../../cloud/sync/edge-signals.ts";
 import { createLiveSessions, type LiveSessions } from "../../cloud/sync/live-sessions.ts";
+import { createLiveWords } from "../../cloud/sync/live-words.ts";
 import { registerSyncService, type SyncServiceDeps } from "../../cloud/sync/service.ts";
 import { createSessionStore } from "../../cloud/sync/session-store.ts";
 import { watchEdges } from "../../cloud/watch-edges.ts";
@@ -65,9 +66,10 @@ async function startTestReplica(options: Partial<Pick<SyncServiceDeps, "edgeItem
   const log = silentLog;
   const notify = (payload: string): Promise<void> => replica.notify(payload);
   const signals = createEdgeSignals({ replicaId, live, notify, clock, metrics, log });
+  const words = createLiveWords({ replicaId, watched: () => [], hear: () => undefined, notify, clock, log });
   const replica: Replica = opening.use(
     await startReplica(
-      { db, connection, live, signals, clock, random, log, metrics },
+      { db, connection, live, signals, words, clock, random, log, metrics },
       { id: replicaId, isAlone: false },
     ),
   );

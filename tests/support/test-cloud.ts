@@ -26,6 +26,8 @@ export interface TestCloud extends AsyncDisposable {
   readonly api: CloudApi;
   readonly clock: TestClock;
   readonly database: TestDatabase;
+  /** Another process over the same database. */
+  createReplica(deps: Pick<CloudApiDeps, "clock" | "elsewhere">): CloudApi;
   /** An empty one on the same server, for the other end. */
   createEdgeDatabase(): Promise<TestDatabase>;
   readonly metrics: Metrics;
@@ -79,7 +81,11 @@ export const plainPasswords: PasswordHasher = {
   verify: (password, hash) => Promise.resolve(hash === `plain:${password}`),
 };
 
-export async function startTestCloud(options: Partial<Pick<CloudApiDeps, "tenantLimits">> = {}): Promise<TestCloud> {
+const NOBODY: CloudApiDeps["elsewhere"] = { watch: () => undefined, wake: () => undefined };
+
+export async function startTestCloud(
+  options: Partial<Pick<CloudApiDeps, "tenantLimits" | "elsewhere">> = {},
+): Promise<TestCloud> {
   await using opening = new AsyncDisposableStack();
   const postgres = opening.use(await startTestPostgres());
   const database = await postgres.createDatabase("cloud");
@@ -93,7 +99,7 @@ export async function startTestCloud(options: Partial<Pick<CloudApiDeps, "tenant
   const unitOfWork = createCloudUnitOfWork(db, { clock, onCommitted: (edgeIds) => void woken.push(...edgeIds) });
   const secret = random.bytes(64);
   const calls = createRpcCalls({ store: createRpcCallStore({ db, unitOfWork, clock }), clock, log: silentLog });
-  const api = createCloudApi({
+  const deps: CloudApiDeps = {
     db,
     unitOfWork,
     clock,
@@ -105,6 +111,7 @@ export async function startTestCloud(options: Partial<Pick<CloudApiDeps, "tenant
     saveTelemetry: (records) => saveTelemetry(db, records),
     sessions,
     callDevice: (record) => calls.call(record),
+    elsewhere: NOBODY,
     ...options,
     asCaller: (caller, work) => callers.run(caller, work),
     secretGraceMs: 60_000,
@@ -118,7 +125,8 @@ export async function startTestCloud(options: Partial<Pick<CloudApiDeps, "tenant
     notReady: () => Promise.resolve(null),
     toAppError: databaseError,
     version: "0.0.0",
-  });
+  };
+  const api = createCloudApi(deps);
   const request = createRequest(api, () => first.token);
   const addTenant = async (email: string): Promise<TestTenant> => {
     const adminPasswordHash = await plainPasswords.hash(PASSWORD);
@@ -135,6 +143,7 @@ export async function startTestCloud(options: Partial<Pick<CloudApiDeps, "tenant
     api,
     clock,
     database,
+    createReplica: (more) => createCloudApi({ ...deps, metrics: createMetrics(), ...more }),
     createEdgeDatabase: () => postgres.createDatabase("edge"),
     metrics,
     unitOfWork,

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { silentLog } from "../../shared/observe/log.ts";
-import { createDataWatch, type News } from "../../shared/rest/live/data-watch.ts";
+import { createDataWatch, type DataWatchDeps, type News } from "../../shared/rest/live/data-watch.ts";
 import { createLiveSession, type LiveSession } from "../../shared/rest/live/live-session.ts";
 import type { LatestRow } from "../../shared/store/live-data.ts";
 import { createVirtualClock, settle } from "./virtual-clock.ts";
@@ -98,7 +98,7 @@ test("createLiveSession() replaces a subscription of the same number, and refuse
   expect(stopped).toEqual([5, 1_000]);
 });
 
-function startWatch() {
+function startWatch(deps: Partial<DataWatchDeps> = {}) {
   const clock = createVirtualClock();
   const rows: LatestRow[] = [];
   const looks: (readonly Uuid[])[] = [];
@@ -112,6 +112,7 @@ function startWatch() {
     readAttributes: () => Promise.resolve([]),
     clock,
     log: silentLog,
+    ...deps,
   });
   const stop = new AbortController();
   const running = watch.run(stop.signal);
@@ -193,4 +194,27 @@ test("createDataWatch() looks at 1,000 entities at a time, all of them in turn",
   looks.length = 0;
   await clock.advance(1_500);
   expect(new Set(looks.flat()).size).toBe(2_500);
+});
+
+test("createDataWatch() looks every 5 s at what it is told of, and at once after a word", async () => {
+  const began: Uuid[] = [];
+  await using fixture = startWatch({ isTold: () => true, onWatch: (id) => void began.push(id) });
+  const { clock, looks, rows, watch } = fixture;
+  const told: string[] = [];
+  const listen = () => (news: News) => Promise.resolve(void told.push(...news.latest.map(({ value }) => value)));
+  for (let time = 0; time < 2; time += 1) watch.watch({ type: "DEVICE", id: ID }, listen());
+  expect([began, watch.watched()]).toEqual([[ID], [ID]]);
+  await settle();
+  await clock.advance(50);
+  rows.push(row(1, "10"));
+  looks.length = 0;
+  await clock.advance(4_000);
+  expect([looks, told]).toEqual([[], []]);
+  await clock.advance(1_500);
+  expect([looks.length, told]).toEqual([1, ["10", "10"]]);
+  rows[0] = row(2, "11");
+  watch.wake([ID]);
+  await settle();
+  await clock.advance(50);
+  expect(told.slice(2)).toEqual(["11", "11"]);
 });

@@ -7,9 +7,9 @@ import type { Log } from "../../observe/log.ts";
 import type { AttributeRow } from "../../store/attribute-store.ts";
 import type { LatestRow } from "../../store/live-data.ts";
 
-// Who watches entities hears of new values. The database is the only source, so it does not matter which process wrote them: what is
-// watched is looked through twice a second, once for all who watch it, and what somebody woke is looked at within a moment. Nothing is read
-// while nobody watches.
+// Who watches entities hears of new values. The database is the only source, so it does not matter which process wrote them: what somebody woke
+// is looked at within a moment, and all that is watched is looked through again and again, once for all who watch it: twice a second where no word
+// tells of changes, every five seconds where one does. Nothing is read while nobody watches.
 //
 // A listener is told everything of its entity once after it came, so that nothing falls between what it read itself and the first look.
 
@@ -26,12 +26,18 @@ export interface DataWatch {
   watch(entity: EntityRef, listener: NewsListener): () => void;
   /** These may have new values. */
   wake(ids: readonly Uuid[]): void;
+  /** What is watched now. */
+  watched(): readonly Uuid[];
   run(signal: AbortSignal): Promise<void>;
 }
 
 export interface DataWatchDeps {
   readonly readLatest: (ids: readonly Uuid[]) => Promise<readonly LatestRow[]>;
   readonly readAttributes: (entities: readonly EntityRef[]) => Promise<readonly AttributeRow[]>;
+  /** Whether each change of it is followed by `wake`, as far as can be. @default of none */
+  readonly isTold?: (entity: EntityRef) => boolean;
+  /** Somebody watches this who did not before. @default nobody asks */
+  readonly onWatch?: (id: Uuid) => void;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -39,6 +45,8 @@ export interface DataWatchDeps {
 /** Entities of one process that are watched. */
 const WATCHED_MAX = 20_000;
 const LOOK_EVERY_MS = 500;
+/** At what is told of: for words that were lost. */
+const LOOK_AT_TOLD_EVERY_MS = 5_000;
 /** Entities that one look takes; more take turns. */
 const LOOKED_AT_MAX = 1_000;
 /** What is woken meanwhile is looked at together. */
@@ -46,6 +54,8 @@ const GATHER_MS = 50;
 
 interface Watched {
   readonly entity: EntityRef;
+  /** When it is looked at without a word, monotonic ms. */
+  dueMs: number;
   readonly listeners: Set<NewsListener>;
   /** Listeners that were told nothing yet. */
   readonly fresh: Set<NewsListener>;
@@ -61,12 +71,15 @@ export function createDataWatch(deps: DataWatchDeps): DataWatch {
   const wakeUp = new WakeUp();
   const someone = new WakeUp();
 
+  const nextLookMs = (entity: EntityRef): number =>
+    clock.monotonicMs() + (deps.isTold?.(entity) === true ? LOOK_AT_TOLD_EVERY_MS : LOOK_EVERY_MS);
   const look = async (ids: readonly Uuid[]): Promise<void> => {
     const targets = ids.flatMap((id) => watched.get(id) ?? []);
     if (targets.length === 0) return;
     for (const target of targets) {
       watched.delete(target.entity.id);
       watched.set(target.entity.id, target);
+      target.dueMs = nextLookMs(target.entity);
     }
     const entities = targets.map(({ entity }) => entity);
     const [latest, attributes] = await Promise.all([
@@ -83,7 +96,9 @@ export function createDataWatch(deps: DataWatchDeps): DataWatch {
   };
   /** Those that were woken first, then those that were not looked at for the longest time. */
   const nextIds = (): readonly Uuid[] => {
-    const ids = new Set([...woken, ...watched.keys().take(LOOKED_AT_MAX)].slice(0, LOOKED_AT_MAX));
+    const nowMs = clock.monotonicMs();
+    const due = watched.values().filter(({ dueMs }) => dueMs <= nowMs);
+    const ids = new Set([...woken, ...due.map(({ entity }) => entity.id).take(LOOKED_AT_MAX)].slice(0, LOOKED_AT_MAX));
     for (const id of ids) woken.delete(id);
     if (woken.size > 0) wakeUp.signal();
     return [...ids];
@@ -99,7 +114,8 @@ export function createDataWatch(deps: DataWatchDeps): DataWatch {
   };
   return {
     watch: (entity, listener) => {
-      const target = watched.get(entity.id) ?? { entity, listeners: new Set(), fresh: new Set(), known: new Map() };
+      const isWatched = watched.has(entity.id);
+      const target = watched.get(entity.id) ?? newTarget(entity, nextLookMs(entity));
       if (target.listeners.size === 0 && watched.size >= WATCHED_MAX)
         throw new AppError("TOO_MANY_REQUESTS", `Too many entities are watched: at most ${WATCHED_MAX}`);
       watched.set(entity.id, target);
@@ -108,6 +124,7 @@ export function createDataWatch(deps: DataWatchDeps): DataWatch {
       woken.add(entity.id);
       wakeUp.signal();
       someone.signal();
+      if (!isWatched) deps.onWatch?.(entity.id);
       return () => {
         target.listeners.delete(listener);
         target.fresh.delete(listener);
@@ -119,6 +136,7 @@ export function createDataWatch(deps: DataWatchDeps): DataWatch {
       for (const id of known) woken.add(id);
       if (known.length > 0) wakeUp.signal();
     },
+    watched: () => [...watched.keys()],
     run: async (signal) => {
       while (!signal.aborted) {
         if (watched.size === 0) await someone.wait(signal).catch(() => undefined);
@@ -128,6 +146,10 @@ export function createDataWatch(deps: DataWatchDeps): DataWatch {
       }
     },
   };
+}
+
+function newTarget(entity: EntityRef, dueMs: number): Watched {
+  return { entity, dueMs, listeners: new Set(), fresh: new Set(), known: new Map() };
 }
 
 function tell({ fresh, known, listeners }: Watched, all: News): Promise<unknown> {

@@ -1,8 +1,9 @@
 import type { Uuid } from "../../core/ids.ts";
 import { repeat } from "../../core/lifecycle.ts";
 import type { SocketOffer, SocketOpener } from "../../core/server-socket.ts";
-import type { EntityRef } from "../../entities/change.ts";
+import type { Change, EntityRef } from "../../entities/change.ts";
 import { readAttributesOf, readLatestOf } from "../../store/live-data.ts";
+import type { UnitOfWork } from "../../store/unit-of-work.ts";
 import { authenticationFailed } from "../principal.ts";
 import { alarmCommands } from "./alarm-commands.ts";
 import type { CommandContext, CommandHandler, LiveDeps } from "./command-context.ts";
@@ -16,8 +17,14 @@ import { seriesCommands } from "./series-commands.ts";
 export interface LiveApi {
   /** null: the request is for nothing of this. */
   openSocket(request: Request): SocketOffer | null;
-  /** These entities may have new values: whoever watches them hears of it within a moment, and within half a second without this. */
+  /** These entities may have new values: whoever watches them hears of it within a moment, wherever it does. */
   readonly wake: (ids: readonly Uuid[]) => void;
+  /** The same for what these changed. */
+  readonly note: (changes: readonly Change[]) => void;
+  /** Another process says so of these. */
+  readonly hear: (ids: readonly Uuid[]) => void;
+  /** What is watched here. */
+  readonly watched: () => readonly Uuid[];
   run(signal: AbortSignal): Promise<void>;
   /** Ends all connections. */
   close(): void;
@@ -38,6 +45,10 @@ export function createLiveApi(deps: LiveDeps): LiveApi {
   const connections = metrics.gauge("skerry_websockets");
   metrics.onRender(() => connections.set(sessions.size));
   const watch = createWatch(deps);
+  const wake = (ids: readonly Uuid[]): void => {
+    watch.wake(ids);
+    deps.elsewhere?.wake(ids);
+  };
   const context: CommandContext = { deps, watch, queries: new WeakMap() };
   const authenticate = (credentials: NonNullable<ClientMessage["credentials"]>) => {
     const authenticator = deps.authenticators.find(({ scheme }) => scheme === credentials.scheme);
@@ -51,7 +62,10 @@ export function createLiveApi(deps: LiveDeps): LiveApi {
     for (const session of sessions) await session.recheck();
   };
   return {
-    wake: (ids) => watch.wake(ids),
+    wake,
+    note: (changes) => wake(changes.flatMap((change) => (isOfAttributes(change) ? change.entity.id : []))),
+    hear: (ids) => watch.wake(ids),
+    watched: () => watch.watched(),
     openSocket: (request) => {
       const url = new URL(request.url);
       if (!PATHS.has(url.pathname)) return null;
@@ -89,6 +103,25 @@ export function wakingSave(
   };
 }
 
+/** `unitOfWork`, after whose commits those who watch what changed hear of it at once. */
+export function wakingWork<T extends UnitOfWork>(unitOfWork: T, note: LiveApi["note"]): T {
+  const run: UnitOfWork["run"] = async (work) => {
+    let changes: readonly Change[] = [];
+    const result = await unitOfWork.run(async (tx) => {
+      const outcome = await work(tx);
+      ({ changes } = outcome);
+      return outcome;
+    });
+    note(changes);
+    return result;
+  };
+  return { ...unitOfWork, run };
+}
+
+function isOfAttributes({ kind }: Change): boolean {
+  return kind === "attributes-saved" || kind === "attributes-deleted";
+}
+
 async function executeCommand(context: CommandContext, session: LiveSession, command: AnyCommand): Promise<void> {
   const { cmdId, type } = command;
   const handler = HANDLERS[type];
@@ -103,12 +136,15 @@ async function executeCommand(context: CommandContext, session: LiveSession, com
 }
 
 function createWatch(deps: LiveDeps): DataWatch {
-  const { clock, db, log, others = {}, settleLatest } = deps;
+  const { clock, db, elsewhere, log, others = {}, settleLatest } = deps;
   const readOthers = async (entities: readonly EntityRef[]) =>
     (await Promise.all(entities.map(({ id, type }) => others[type]?.attributes(id) ?? Promise.resolve([])))).flat();
+  // Of what is not in these tables no change is told.
+  const isTold = ({ type }: EntityRef): boolean => others[type] === undefined;
   return createDataWatch({
     clock,
     log,
+    ...(elsewhere === undefined ? {} : { isTold, onWatch: (id) => elsewhere.watch(id) }),
     readLatest: async (ids) => {
       await settleLatest?.();
       return readLatestOf(db, ids);
