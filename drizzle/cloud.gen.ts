@@ -298,5 +298,14 @@ export const MIGRATIONS: readonly Migration[] = [
     "statements": [
       "CREATE VIEW \"alarm_originator\" AS (\n  select id, entity_type as type, tenant_id, case entity_type when 'CUSTOMER' then id else customer_id end as customer_id, name, label\n  from entity\n  union all select id, 'USER', tenant_id, customer_id, email, null::text from app_user\n  union all select id, 'EDGE', tenant_id, customer_id, name, label from edge\n  union all select id, 'TENANT', id, null::uuid, title, null::text from tenant);"
     ]
+  },
+  {
+    "id": "0024_edge-settings",
+    "hash": "a4821e1825816872e5bab749e56d06adabb9baf2275482337b093323eed65104",
+    "statements": [
+      "-- compatible: columns that programs of before leave as they are\nALTER TABLE \"edge_sync\" ADD COLUMN \"settings_changed\" bigint DEFAULT 0 NOT NULL;",
+      "ALTER TABLE \"edge_sync\" ADD COLUMN \"settings_told\" bigint DEFAULT 0 NOT NULL;"
+    ],
+    "isCompatible": true
   }
 ];

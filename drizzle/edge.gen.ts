@@ -190,5 +190,13 @@ export const MIGRATIONS: readonly Migration[] = [
     "statements": [
       "CREATE TABLE \"announced_package\" (\n\t\"device_id\" uuid NOT NULL,\n\t\"type\" text NOT NULL,\n\t\"package_id\" uuid NOT NULL,\n\t\"package_version\" bigint NOT NULL,\n\tCONSTRAINT \"announced_package_device_id_type_pk\" PRIMARY KEY(\"device_id\",\"type\")\n);"
     ]
+  },
+  {
+    "id": "0017_edge-settings",
+    "hash": "353aff59c44b03ea9bd186d73fa24dd4c747807d262661f708ef6e3272743ce6",
+    "statements": [
+      "-- compatible: columns that programs of before leave as they are\nALTER TABLE \"site\" ADD COLUMN \"settings\" json;"
+    ],
+    "isCompatible": true
   }
 ];

@@ -22,6 +22,7 @@ import { listenForShutdown } from "../shared/runtime/signals.ts";
 import { systemClock as clock } from "../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../shared/runtime/system-random.ts";
 import { createContents } from "../shared/store/blob-upload.ts";
+import type { EdgeSettings } from "../shared/sync/edge-settings.ts";
 import { UPLINK_LANES, type UplinkLane } from "../shared/sync/lanes.ts";
 import { createEdgeApi, type EdgeApi } from "./api/edge-api.ts";
 import type { LocalAccessKeeper } from "./api/local-access.ts";
@@ -64,7 +65,7 @@ import { createGatewayDevices } from "./store/gateway-devices.ts";
 import { createMqttSessions } from "./store/mqtt-sessions.ts";
 import { createPackageAnnouncer } from "./store/package-announcer.ts";
 import { createProvisioning } from "./store/provisioning.ts";
-import { openRateSettings } from "./store/rate-settings.ts";
+import { openRateSettings, type RateSettingsStore } from "./store/rate-settings.ts";
 import { createLinkStore } from "./sync/link-store.ts";
 import type { Link, LinkStatus } from "./sync/link.ts";
 import { createLink } from "./sync/link.ts";
@@ -119,9 +120,11 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
     config,
   );
   const metrics = createMetrics();
-  link = createCloudLink({ config, stores, log, metrics, onChange: () => monitor.wake() });
+  const rateSettings = await openRateSettings({ ...stores, log });
+  const onSettings = (settings: EdgeSettings): void => rateSettings.noteSettings(settings);
+  link = createCloudLink({ config, stores, log, metrics, onChange: () => monitor.wake(), onSettings });
 
-  const devices = { ...(await createDeviceDeps(stores, watch, log)), log };
+  const devices = { ...(await createDeviceDeps(stores, { watch, log, rateSettings })), log };
   const packages = createPackageAnnouncer({ ...stores, clock, log });
   stack.defer(stores.registry.watchChanges((changes) => packages.note(changes)));
   const mqtt = createMqttServer(devices);
@@ -223,14 +226,19 @@ async function showFirstPassword(config: EdgeConfig, stores: EdgeStores): Promis
   writeLine("  The password is shown this once; change it by POST /api/auth/changePassword.\n");
 }
 
-async function createDeviceDeps(stores: EdgeStores, watch: DiskWatch | null, log: Log) {
+interface DeviceParts {
+  readonly watch: DiskWatch | null;
+  readonly log: Log;
+  readonly rateSettings: RateSettingsStore;
+}
+
+async function createDeviceDeps(stores: EdgeStores, { watch, log, rateSettings }: DeviceParts) {
   const { registry } = stores;
   const errors = createDeviceErrors(clock);
   const errorAnswer = (error: AppError): Response => errorResponse(error, clock.nowMs());
   const rpcStore = createDeviceRpcStore({ ...stores, clock });
   const rpcs = createDeviceRpcs({ store: rpcStore, clock, log });
   registry.subscribeRpcs(({ body, leftMs }) => rpcs.note(parseRpcRecord(body), leftMs));
-  const rateSettings = await openRateSettings({ ...stores, log });
   const timeouts = await openInactivityTimeouts({ ...stores, log });
   registry.watchChanges((changes) => {
     for (const change of changes) {
@@ -366,9 +374,10 @@ interface LinkParts {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly onChange: () => void;
+  readonly onSettings: (settings: EdgeSettings) => void;
 }
 
-function createCloudLink({ config, stores, log, metrics, onChange }: LinkParts): Link | null {
+function createCloudLink({ config, stores, log, metrics, onChange, onSettings }: LinkParts): Link | null {
   const { cloudUrl, edgeKey, edgeSecret, tlsCa } = config;
   if (cloudUrl === null || edgeKey === null || edgeSecret === null) return null;
   const { blobs, db, groupCommit, outbox, parked, registry } = stores;
@@ -389,6 +398,7 @@ function createCloudLink({ config, stores, log, metrics, onChange }: LinkParts):
       metrics,
       collectGarbage,
       onEffects: (effects) => registry.publish(effects),
+      onSettings,
     }),
     onChange,
     dial: (signal) => dialCloud(address, { clock, signal }),

@@ -12,7 +12,8 @@ import { looseListQuery } from "../../shared/rest/entity-resource.ts";
 import { mapPage, pageQuery, parseIdList, toPageRequest } from "../../shared/rest/pages.ts";
 import type { ResourceDeps } from "../../shared/rest/resource.ts";
 import { validate, type RouteTable } from "../../shared/rest/route.ts";
-import { runTransaction } from "../store/downlink-store.ts";
+import { runTransaction, type CloudUnitOfWork } from "../store/downlink-store.ts";
+import { noteSettingsChange } from "../store/edge-settings.ts";
 import {
   deleteTenantProfile,
   findTenantProfiles,
@@ -24,7 +25,9 @@ import {
   type TenantProfile,
 } from "../store/tenant-profile-store.ts";
 
-export type TenantProfileDeps = Pick<ResourceDeps, "db" | "clock" | "random">;
+export interface TenantProfileDeps extends Pick<ResourceDeps, "db" | "clock" | "random"> {
+  readonly unitOfWork: Pick<CloudUnitOfWork, "runSettings">;
+}
 
 const tag = "Tenant profiles";
 const access = ["SYS_ADMIN"] as const;
@@ -155,7 +158,10 @@ function addWriteRoutes(routes: RouteTable, deps: TenantProfileDeps): void {
         profileData: profileData ?? { configuration: { type: "DEFAULT" } },
         expectedVersion: version ?? null,
       };
-      return profileToRest(await runTransaction(db, (tx) => saveTenantProfile(tx, deps, save)));
+      return await deps.unitOfWork.runSettings(async (tx) => {
+        const saved = await saveTenantProfile(tx, deps, save);
+        return { result: profileToRest(saved), edgeIds: await noteSettingsChange(tx, { profileId: saved.id }) };
+      });
     },
   );
   routes.add(

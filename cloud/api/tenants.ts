@@ -19,7 +19,8 @@ import { EVERY_ROLE, TENANT_ADMIN, validate, type RouteTable } from "../../share
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { findUser } from "../../shared/store/user-store.ts";
 import { writeAudit } from "../store/audit-store.ts";
-import { runTransaction } from "../store/downlink-store.ts";
+import { runTransaction, type CloudUnitOfWork } from "../store/downlink-store.ts";
+import { noteSettingsChange } from "../store/edge-settings.ts";
 import { findTenantProfiles, LIMITS, readLimits } from "../store/tenant-profile-store.ts";
 import { deleteTenant } from "../store/tenant-removal.ts";
 import {
@@ -35,6 +36,7 @@ import type { EdgeSessions } from "./edge-sessions.ts";
 
 export interface TenantDeps extends Pick<ResourceDeps, "db" | "clock" | "random"> {
   readonly sessions: EdgeSessions;
+  readonly unitOfWork: Pick<CloudUnitOfWork, "runSettings">;
   readonly version: string;
 }
 
@@ -182,7 +184,7 @@ function addTenantListRoutes(routes: RouteTable, { db }: TenantDeps): void {
 }
 
 function addTenantWriteRoutes(routes: RouteTable, deps: TenantDeps): void {
-  const { db, clock, sessions } = deps;
+  const { db, clock, sessions, unitOfWork } = deps;
   routes.add(
     {
       method: "post",
@@ -198,7 +200,11 @@ function addTenantWriteRoutes(routes: RouteTable, deps: TenantDeps): void {
       const given = Object.fromEntries(CONTACT_FIELDS.map((field) => [field, contact[field] ?? null]));
       const names = { id: id ?? null, title, profileId: tenantProfileId ?? null };
       const save = { ...names, expectedVersion: version ?? null, body: { ...given, ...fields } };
-      return tenantToRest(await runTransaction(db, (tx) => saveTenant(tx, deps, save)));
+      return await unitOfWork.runSettings(async (tx) => {
+        const saved = await saveTenant(tx, deps, save);
+        // Its profile may be another one.
+        return { result: tenantToRest(saved), edgeIds: await noteSettingsChange(tx, { tenantId: saved.id }) };
+      });
     },
   );
   routes.add(

@@ -51,7 +51,7 @@ async function lookAtSessions({ live, findNews, noteSent, metrics }: SessionPoll
   const behind: Uuid[] = [];
   const sent: SentDownlinks[] = [];
   const refs = [...held].map(([edgeId, session]) => ({ edgeId, session }));
-  for (const { edgeId, session, downlinkLast, downlinkSent, isRoundWanted } of await findNews(refs)) {
+  for (const { edgeId, session, downlinkLast, downlinkSent, isLoadWanted } of await findNews(refs)) {
     const own = held.get(edgeId);
     if (own === undefined) continue;
     if (session !== own) {
@@ -61,7 +61,7 @@ async function lookAtSessions({ live, findNews, noteSent, metrics }: SessionPoll
     // Of now: it may have gone on since. One that is not live yet looks for itself.
     const sentSeq = live.sentSeq(edgeId);
     if (sentSeq === null) continue;
-    if (sentSeq < downlinkLast || isRoundWanted) behind.push(edgeId);
+    if (sentSeq < downlinkLast || isLoadWanted) behind.push(edgeId);
     if (sentSeq > downlinkSent) sent.push({ edgeId, session, sentSeq });
   }
   live.wake(behind);

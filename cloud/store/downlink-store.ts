@@ -239,6 +239,10 @@ export interface CloudUnitOfWork extends UnitOfWork {
   runEvents<T>(
     work: (tx: Queryable) => Promise<{ readonly result: T; readonly events: readonly EdgeEvent[] }>,
   ): Promise<T>;
+  /** For what is set for edges and no downlink: gives those that are to be woken for it. */
+  runSettings<T>(
+    work: (tx: Queryable) => Promise<{ readonly result: T; readonly edgeIds: readonly Uuid[] }>,
+  ): Promise<T>;
   /** Has the edge compared with what it should hold; `full`: has everything that is assigned sent again first. */
   requestSync(edgeId: Uuid, options: { readonly full: boolean }): Promise<void>;
 }
@@ -248,7 +252,7 @@ export function createCloudUnitOfWork(
   db: Queryable,
   { clock, onCommitted }: { readonly clock: Clock; readonly onCommitted: (edgeIds: readonly Uuid[]) => void },
 ): CloudUnitOfWork {
-  const commit = async <T>(work: (tx: Queryable) => Promise<{ result: T; edgeIds: Uuid[] }>): Promise<T> => {
+  const commit = async <T>(work: (tx: Queryable) => Promise<{ result: T; edgeIds: readonly Uuid[] }>): Promise<T> => {
     const { result, edgeIds } = await runTransaction(db, work);
     if (edgeIds.length > 0) onCommitted(edgeIds);
     return result;
@@ -264,6 +268,7 @@ export function createCloudUnitOfWork(
         const { result, events } = await work(tx);
         return { result, edgeIds: await recordEvents(tx, events, { nowMs: clock.nowMs() }) };
       }),
+    runSettings: commit,
     requestSync: (edgeId, { full }) =>
       commit(async (tx) => {
         await tx

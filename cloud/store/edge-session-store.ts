@@ -6,11 +6,13 @@ import type { SeqRange } from "../../shared/core/seq-range.ts";
 import { addRange, gapsBelow, prefixEnd, unionOf } from "../../shared/core/seq-range.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { inOrderFrom, planTelemetry } from "../../shared/sync/course.ts";
+import type { EdgeSettings } from "../../shared/sync/edge-settings.ts";
 import type { Ack, Hello, LaneCourse, LaneOffer, LaneTag, Rejection } from "../../shared/sync/frames.ts";
 import type { ItemTag } from "../../shared/wire/item-tag.ts";
 import { replayUnsupported } from "./downlink-replay.ts";
 import { requestFullSync, runTransaction } from "./downlink-store.ts";
 import { admitMachine, CONFLICT_RETRY_MS, resumeDownlinks } from "./edge-identity.ts";
+import { readEdgeSettings } from "./edge-settings.ts";
 import { edge, edgeEventAck, edgeEventRejection, edgeSync, edgeUplink } from "./schema.ts";
 import { recordConnect, recordFence } from "./session-history.ts";
 import { findMissedAcks, type OpenedLane } from "./uplink-rejections.ts";
@@ -39,6 +41,7 @@ export interface OpenedSession {
   readonly downlinkAcked: number;
   /** Acknowledgements of uplinks that the edge does not know of. */
   readonly missedAcks: readonly Ack[];
+  readonly settings: EdgeSettings;
   /** Why not everything continues where it ended; for the log. */
   readonly notes: readonly string[];
 }
@@ -113,6 +116,7 @@ export async function openSession(
         downlinkLast: Math.max(before.downlinkLast, resume.seq),
         downlinkAcked,
         downlinkSent: resume.seq,
+        settingsTold: before.settingsChanged,
         machineId: machine.machineId,
         displacedMachines: [...machine.displacedMachines],
         ...(notes.length === 0 ? {} : { notice: notes.join("; "), noticeMs: nowMs }),
@@ -124,7 +128,10 @@ export async function openSession(
     const isTakenOver = before.replicaId !== null && before.replicaId !== deps.replicaId;
     const replayed = await replayUnsupported(tx, { edgeId, edgeVersion: hello.edgeVersion, nowMs });
     if (replayed > 0) notes.push(`${replayed} downlinks that version ${hello.edgeVersion} may know are sent again`);
-    return { session, isTakenOver, courses, tags, downlinkResume: resume.seq, downlinkAcked, missedAcks, notes };
+    // The row is locked: whoever changes them later counts it there.
+    const settings = await readEdgeSettings(tx, edgeId);
+    const place = { downlinkResume: resume.seq, downlinkAcked, missedAcks };
+    return { session, isTakenOver, courses, tags, ...place, settings, notes };
   });
   // That it was refused is kept all the same.
   if (opened !== null) return opened;

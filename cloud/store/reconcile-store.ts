@@ -109,6 +109,8 @@ export interface SyncRequests {
   readonly requested: number;
   /** The newest that was answered by a round. */
   readonly completed: number;
+  /** The edge has not been told of all settings. */
+  readonly hasNewSettings: boolean;
   readonly result: SyncResult | null;
 }
 
@@ -117,6 +119,7 @@ export async function readSyncRequests(db: Queryable, edgeId: Uuid): Promise<Syn
   return {
     requested: row?.syncRequested ?? 0,
     completed: row?.syncCompleted ?? 0,
+    hasNewSettings: row !== undefined && row.settingsChanged > row.settingsTold,
     result: (row?.syncResult ?? null) as SyncResult | null, // written by completeRound only
   };
 }

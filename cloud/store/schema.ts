@@ -163,6 +163,9 @@ export const edgeSync = pgTable("edge_sync", {
   syncCompleted: sequence("sync_completed").default(0),
   /** The newest digest round, a SyncResult. */
   syncResult: json("sync_result"),
+  /** Counts changes of what the cloud sets for the edge (edge-settings.ts), and how many of them its session has been told. */
+  settingsChanged: sequence("settings_changed").default(0),
+  settingsTold: sequence("settings_told").default(0),
 });
 
 /** Per database of an edge and numbering what is committed here; written in the transaction that applies. */

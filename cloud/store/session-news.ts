@@ -16,29 +16,31 @@ export interface SessionNews {
   readonly session: number | null;
   readonly downlinkLast: number;
   readonly downlinkSent: number;
-  /** Somebody asked for a digest round that was not run yet. */
-  readonly isRoundWanted: boolean;
+  /** Somebody asked for a digest round that was not run yet, or the edge has not been told of its settings. */
+  readonly isLoadWanted: boolean;
 }
 
-/** Of these sessions: those that are not the newest of their edge, with downlinks that were not acknowledged, or asked for a round. */
+/** Of these sessions: those that are not the newest of their edge, with downlinks that were not acknowledged, asked for a round, or with settings to tell. */
 export async function findSessionNews(db: Queryable, held: readonly SessionRef[]): Promise<SessionNews[]> {
   const rows = await db.execute<{
     edge_id: Uuid;
     session: number | null;
     downlink_last: number | null;
     downlink_sent: number | null;
-    is_round_wanted: boolean | null;
+    is_load_wanted: boolean | null;
   }>(sql`
-    select h.edge_id, s.session, s.downlink_last, s.downlink_sent, s.sync_requested > s.sync_completed as is_round_wanted
+    select h.edge_id, s.session, s.downlink_last, s.downlink_sent, 
+      s.sync_requested > s.sync_completed or s.settings_changed > s.settings_told as is_load_wanted
     from unnest(${edgeIdsOf(held)}, ${sessionsOf(held)}) as h (edge_id, session)
     left join edge_sync s on s.edge_id = h.edge_id
-    where s.session is distinct from h.session or s.downlink_last > s.downlink_acked or s.sync_requested > s.sync_completed`);
+    where s.session is distinct from h.session or s.downlink_last > s.downlink_acked or s.sync_requested > s.sync_completed
+      or s.settings_changed > s.settings_told`);
   return rows.map((row) => ({
     edgeId: row.edge_id,
     session: row.session,
     downlinkLast: row.downlink_last ?? 0,
     downlinkSent: row.downlink_sent ?? 0,
-    isRoundWanted: row.is_round_wanted ?? false,
+    isLoadWanted: row.is_load_wanted ?? false,
   }));
 }
 

@@ -9,6 +9,7 @@ import type { Turns } from "../../shared/core/turns.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { inOrderFrom } from "../../shared/sync/course.ts";
 import type { EdgeReport } from "../../shared/sync/edge-report.ts";
+import type { EdgeSettings } from "../../shared/sync/edge-settings.ts";
 import { FrameQueue } from "../../shared/sync/frame-queue.ts";
 import type {
   Ack,
@@ -61,6 +62,7 @@ export interface OpenedEdgeSession {
   readonly downlinkResume: number;
   readonly downlinkAcked: number;
   readonly missedAcks: readonly Ack[];
+  readonly settings: EdgeSettings;
   readonly notes: readonly string[];
 }
 
@@ -75,6 +77,8 @@ export interface SessionStore extends RoundStore, EnrollmentStore {
   blobs(caller: EdgeCaller): BlobPorts;
   applyUplink(source: UplinkSource, batches: readonly Batch[]): Promise<readonly Rejection[]>;
   readDownlinks(caller: EdgeCaller, request: LoadRequest): Promise<LoadedDownlinks>;
+  /** What the session is to tell its edge now; null when it is not the newest. */
+  takeSettings(edgeId: Uuid, session: number): Promise<EdgeSettings | null>;
   settleDownlinks(edgeId: Uuid, session: number, seq: number, rejections: readonly Rejection[]): Promise<void>;
   /** Writes down for its operator that the edge was not let in; must not throw. */
   noteRefusal(edgeId: Uuid, error: AppError): void;
@@ -85,6 +89,8 @@ export interface LoadedDownlinks {
   readonly drained: boolean;
   /** Number of the newest request of people for a digest round; looked up when there was nothing else. */
   readonly roundRequest: number | null;
+  /** The edge has not been told of all settings; looked up like `roundRequest`. */
+  readonly hasNewSettings: boolean;
 }
 
 export interface UplinkSource extends EdgeCaller {
@@ -236,14 +242,21 @@ class CloudSessionPorts implements SessionPorts {
         wallClockMs: clock.nowMs(),
         downlinkResume: opened.downlinkResume,
         downlinkAcked: opened.downlinkAcked,
+        settings: opened.settings,
       },
     };
   }
 
   async load(request: LoadRequest) {
-    const { roundRequest, ...loaded } = await this.#deps.store.readDownlinks(this.#caller, request);
+    const { roundRequest, hasNewSettings, ...loaded } = await this.#deps.store.readDownlinks(this.#caller, request);
     if (roundRequest !== null && roundRequest > this.rounds.request) this.#handle?.wantRound();
+    if (hasNewSettings) await this.#tellSettings();
     return loaded;
+  }
+
+  async #tellSettings(): Promise<void> {
+    const settings = await this.#deps.store.takeSettings(this.#caller.edgeId, this.#session().session);
+    if (settings !== null) this.#handle?.tell(settings);
   }
 
   async apply(lane: Lane, batches: readonly Batch[]): Promise<readonly Rejection[]> {

@@ -23,6 +23,7 @@ import { loadEntityChanges } from "../store/downlink-source.ts";
 import { readDownlinks, runTransaction, type DownlinkRow } from "../store/downlink-store.ts";
 import { isDeletedEdge, noteRefusal } from "../store/edge-report-store.ts";
 import { findEdgeByCredentials, openSession, settleDownlinks } from "../store/edge-session-store.ts";
+import { takeEdgeSettings } from "../store/edge-settings.ts";
 import { completeRound, readCloudDigest, readSyncRequests, repairDifferences } from "../store/reconcile-store.ts";
 import { applyUplink } from "../store/uplink-apply.ts";
 import { createRepeatFilter } from "./repeat-filter.ts";
@@ -105,6 +106,7 @@ export function createSessionStore(deps: SessionStoreDeps): SessionStore {
     },
     readDownlinks: (caller, request) =>
       orDatabaseError(readDownlinkBatch({ ...deps, unreadable, blobs: blobsOf(caller.tenantId) }, caller, request)),
+    takeSettings: (edgeId, session) => orDatabaseError(takeEdgeSettings(db, edgeId, session)),
     blobs: ({ edgeId, tenantId }) => {
       const received = blobsOf(edgeId);
       const made = blobsOf(tenantId);
@@ -150,8 +152,8 @@ async function readDownlinkBatch(
   const [first] = rows;
   if (first === undefined) {
     // Woken for something else, maybe.
-    const { requested, completed } = await readSyncRequests(sendDb, caller.edgeId);
-    return { batches: [], drained: true, roundRequest: requested > completed ? requested : null };
+    const { requested, completed, hasNewSettings } = await readSyncRequests(sendDb, caller.edgeId);
+    return { batches: [], drained: true, roundRequest: requested > completed ? requested : null, hasNewSettings };
   }
   const items: EncodableItem[] = [];
   const withoutRepeats = createRepeatFilter();
@@ -198,7 +200,7 @@ async function readDownlinkBatch(
     ...payload,
   };
   const drained = rows.length < limit && items.length === rows.length;
-  return { batches: [batch], drained, roundRequest: null };
+  return { batches: [batch], drained, roundRequest: null, hasNewSettings: false };
 }
 
 /** What was read of rows up to `end`. */

@@ -21,8 +21,11 @@ export type RateSettings = Readonly<Record<RateScope, RateTexts>>;
 
 export const NO_RATE_TEXTS: RateTexts = { messages: "", telemetryMessages: "", telemetryDataPoints: "" };
 
-/** Whose settings hold for a device now; undefined: nothing is limited. */
-export type RateSettingsSource = (device: AuthenticatedDevice) => RateSettings | undefined;
+/** Who sets limits: the cloud for the tenant, the profile of the device. */
+const RATE_SOURCES = ["tenant", "profile"] as const;
+/** What holds for a device now, all of it; a source that is left out limits nothing. */
+export type RateRules = { readonly [Source in (typeof RATE_SOURCES)[number]]?: RateSettings | undefined };
+export type RateRulesSource = (device: AuthenticatedDevice) => RateRules;
 
 /** Devices of one limit whose use is remembered. */
 const DEVICES_MAX = 10_000;
@@ -45,17 +48,18 @@ const KIND_NAMES: Readonly<Record<RateKind, string>> = {
 /** How much devices may send. A message that is refused counts for the limits that had room for it. */
 export class RateLimits {
   readonly #clock: Pick<Clock, "monotonicMs">;
-  readonly #settingsOf: RateSettingsSource;
+  readonly #rulesOf: RateRulesSource;
   readonly #buckets = new Map<string, TokenBuckets[]>();
 
-  constructor(clock: Pick<Clock, "monotonicMs">, settingsOf: RateSettingsSource) {
+  constructor(clock: Pick<Clock, "monotonicMs">, rulesOf: RateRulesSource) {
     this.#clock = clock;
-    this.#settingsOf = settingsOf;
+    this.#rulesOf = rulesOf;
   }
 
   /** Whether anything is limited at all: else nobody needs to count. */
   isLimited(device: AuthenticatedDevice): boolean {
-    return this.#settingsOf(device) !== undefined;
+    const rules = this.#rulesOf(device);
+    return RATE_SOURCES.some((source) => rules[source] !== undefined);
   }
 
   /**
@@ -64,13 +68,18 @@ export class RateLimits {
    * @returns which limit has no room for it; undefined: all have
    */
   take(device: AuthenticatedDevice, kind: RateKind, { count = 1, isBehind = false } = {}): string | undefined {
-    const settings = this.#settingsOf(device);
-    if (settings === undefined || count === 0) return undefined;
+    if (count === 0) return undefined;
     const scope: RateScope = isBehind ? "gatewayDevices" : device.isGateway ? "gateway" : "device";
-    return (
-      this.#takeOf({ scope, kind, text: settings[scope][kind], key: device.deviceId }, count) ??
-      this.#takeOf({ scope: "tenant", kind, text: settings.tenant[kind], key: "" }, count)
-    );
+    const rules = this.#rulesOf(device);
+    for (const source of RATE_SOURCES) {
+      const settings = rules[source];
+      if (settings === undefined) continue;
+      const exceeded =
+        this.#takeOf({ source, scope, kind, text: settings[scope][kind], key: device.deviceId }, count) ??
+        this.#takeOf({ source, scope: "tenant", kind, text: settings.tenant[kind], key: "" }, count);
+      if (exceeded !== undefined) return exceeded;
+    }
+    return undefined;
   }
 
   /** The same for protocols that answer each request. @throws AppError TOO_MANY_REQUESTS */
@@ -81,28 +90,36 @@ export class RateLimits {
 
   /** What a device is told that asks for its limits. */
   textOf(device: AuthenticatedDevice): CanonicalJson {
-    const settings = this.#settingsOf(device);
-    const {
-      device: own,
-      gateway,
-      gatewayDevices,
-    } = settings ?? {
-      device: NO_RATE_TEXTS,
-      gateway: NO_RATE_TEXTS,
-      gatewayDevices: NO_RATE_TEXTS,
+    const rules = this.#rulesOf(device);
+    const textsOf = (scope: RateScope): RateTexts => {
+      const joined = (kind: RateKind): string =>
+        RATE_SOURCES.flatMap((source) => rules[source]?.[scope][kind] || []).join(",");
+      return {
+        messages: joined("messages"),
+        telemetryMessages: joined("telemetryMessages"),
+        telemetryDataPoints: joined("telemetryDataPoints"),
+      };
     };
-    const limits = device.isGateway ? { gatewayRateLimits: gatewayDevices, rateLimits: gateway } : { rateLimits: own };
+    const limits = device.isGateway
+      ? { gatewayRateLimits: textsOf("gatewayDevices"), rateLimits: textsOf("gateway") }
+      : { rateLimits: textsOf("device") };
     const head = { maxPayloadSize: PAYLOAD_BYTES_MAX, maxInflightMessages: IN_FLIGHT_MAX };
     return JSON.stringify({ ...head, ...limits }) as CanonicalJson; // texts and whole numbers are canonical as they are
   }
 
   #takeOf(
-    limit: { readonly scope: RateScope; readonly kind: RateKind; readonly text: string; readonly key: string },
+    limit: {
+      readonly source: keyof RateRules;
+      readonly scope: RateScope;
+      readonly kind: RateKind;
+      readonly text: string;
+      readonly key: string;
+    },
     count: number,
   ): string | undefined {
-    const { scope, kind, text, key } = limit;
+    const { source, scope, kind, text, key } = limit;
     if (text === "") return undefined;
-    const isTaken = this.#bucketsOf(`${scope} ${kind} ${text}`, text).every(
+    const isTaken = this.#bucketsOf(`${source} ${scope} ${kind} ${text}`, text).every(
       (buckets) => buckets.take(key, count) === 0,
     );
     return isTaken

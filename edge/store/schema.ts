@@ -36,6 +36,8 @@ export const site = pgTable("site", {
   /** The first sequences of the outbox that belong to this store id; those before belong to the one that it replaced. */
   firstConfigSeq: sequence("first_config_seq").default(1),
   firstTelemetrySeq: sequence("first_telemetry_seq").default(1),
+  /** EdgeSettings, as the cloud said last; null before that. */
+  settings: json("settings"),
 });
 
 /** See shared/store/alarm-originator.ts. */

@@ -5,6 +5,7 @@ import { NULL_UUID } from "../../shared/core/ids.ts";
 import { moveTenant } from "../../shared/store/entity-store.ts";
 import { appUser, instance } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
+import type { EdgeSettings } from "../../shared/sync/edge-settings.ts";
 import type { UplinkLane } from "../../shared/sync/lanes.ts";
 import { site } from "./schema.ts";
 
@@ -90,6 +91,17 @@ export async function readStoreId(db: Queryable): Promise<Uuid> {
   const [row] = await db.select({ id: instance.id }).from(instance).limit(1);
   if (row === undefined) throw new AppError("INTERNAL", "The database has no row of its instance");
   return row.id as Uuid; // written from a Uuid
+}
+
+/** What the cloud sets for this edge, from now on and while there is no link. */
+export async function saveSettings(tx: Queryable, settings: EdgeSettings): Promise<void> {
+  await tx.update(site).set({ settings }).where(eq(site.id, SITE_ROW));
+}
+
+/** Null: the cloud never said any. */
+export async function readSettings(db: Queryable): Promise<EdgeSettings | null> {
+  const [row] = await db.select({ settings: site.settings }).from(site).where(eq(site.id, SITE_ROW));
+  return (row?.settings ?? null) as EdgeSettings | null; // written from one
 }
 
 /** Takes over what the cloud says of this edge; what was made here before belongs to the cloud's tenant from now on. */

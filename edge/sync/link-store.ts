@@ -4,6 +4,7 @@ import type { Metrics } from "../../shared/observe/metrics.ts";
 import { orDatabaseError } from "../../shared/postgres/connect.ts";
 import type { BlobStore } from "../../shared/store/blob-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
+import type { EdgeSettings } from "../../shared/sync/edge-settings.ts";
 import type { Ack, Welcome } from "../../shared/sync/frames.ts";
 import { UPLINK_LANES } from "../../shared/sync/lanes.ts";
 import { answerDigest } from "../store/digest-answer.ts";
@@ -13,7 +14,7 @@ import { recallDownlinkRejections } from "../store/downlink-rejections.ts";
 import type { GroupCommit } from "../store/group-commit.ts";
 import type { Outbox } from "../store/outbox.ts";
 import type { ParkedItems } from "../store/parked-items.ts";
-import { readSite, readStoreId, renewStore, saveSite } from "../store/site-store.ts";
+import { readSite, readStoreId, renewStore, saveSettings, saveSite } from "../store/site-store.ts";
 import type { LinkStore } from "./link.ts";
 
 export interface LinkStoreDeps extends DownlinkDeps {
@@ -25,6 +26,8 @@ export interface LinkStoreDeps extends DownlinkDeps {
   readonly metrics: Pick<Metrics, "counter">;
   /** Changes that came from the cloud were committed. */
   readonly onEffects: (effects: readonly Change[]) => void;
+  /** What the cloud sets for this edge was committed. */
+  readonly onSettings: (settings: EdgeSettings) => void;
 }
 
 /** The stores of the edge in the form that the link uses. What they throw is an AppError, as its text goes to the peer. */
@@ -41,8 +44,14 @@ export function createLinkStore(deps: LinkStoreDeps): LinkStore {
       for (const lane of UPLINK_LANES) await orDatabaseError(outbox.keepCommitted(lane, committed[lane]));
       // Through the one writer: a work under way belongs to one tenant or the other, never to both.
       const missedAcks = await groupCommit.run(async (tx) => ({ result: await takeOver(tx, welcome), changes: [] }));
+      if (welcome.settings !== null) deps.onSettings(welcome.settings);
       await orDatabaseError(parked.replayHopeful(welcome.cloudVersion));
       return { missedAcks };
+    },
+    keepSettings: async (settings) => {
+      const work = async (tx: Queryable) => ({ result: await saveSettings(tx, settings), changes: [] });
+      await orDatabaseError(groupCommit.run(work));
+      deps.onSettings(settings);
     },
     read: (lane, request) => orDatabaseError(outbox.read(lane, request)),
     settle: async (lane, settled) => {
@@ -82,6 +91,7 @@ async function takeOver(tx: Queryable, welcome: Welcome): Promise<readonly Ack[]
     cloudId: welcome.cloudId,
     downlinkApplied: welcome.downlinkResume,
   });
+  if (welcome.settings !== null) await saveSettings(tx, welcome.settings);
   return recallDownlinkRejections(tx, {
     ackedSeq: welcome.downlinkAcked,
     applied: welcome.downlinkResume,

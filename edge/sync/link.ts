@@ -8,6 +8,7 @@ import type { Log } from "../../shared/observe/log.ts";
 import { ackWaitMs } from "../../shared/sync/ack-wait.ts";
 import { committedBelow, inOrderFrom } from "../../shared/sync/course.ts";
 import type { EdgeReport } from "../../shared/sync/edge-report.ts";
+import type { EdgeSettings } from "../../shared/sync/edge-settings.ts";
 import type {
   Ack,
   BacklogOrder,
@@ -104,6 +105,8 @@ export interface LinkStore {
   readonly blobs: BlobPorts;
   /** One transaction: the changes and the downlink sequence. */
   applyDownlinks(batches: readonly Batch[]): Promise<readonly Rejection[]>;
+  /** What the cloud sets for this edge is this from now on. */
+  keepSettings(settings: EdgeSettings): Promise<void>;
 }
 
 export interface CommittedItems {
@@ -285,6 +288,7 @@ class EdgeLink implements Link {
       blobs: store.blobs,
       settle: (lane, { committed, rejections }) =>
         store.settle(uplinkLaneOf(lane), { committed, rejections, nowMs: clock.nowMs() }),
+      keepSettings: (settings) => store.keepSettings(settings),
       rounds: { role: "edge", answer: (question) => store.answerDigest(question) },
     };
   }

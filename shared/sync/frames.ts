@@ -2,6 +2,7 @@ import type { BlobRef } from "../core/blob-ref.ts";
 import type { Uuid } from "../core/ids.ts";
 import type { SeqRange } from "../core/seq-range.ts";
 import type { EdgeReport } from "./edge-report.ts";
+import type { EdgeSettings } from "./edge-settings.ts";
 import type { Lane, UplinkLane } from "./lanes.ts";
 
 // The frames of the sync protocol as both ends think of them; shared/wire turns them into protobuf and back.
@@ -81,6 +82,8 @@ export interface Welcome {
   readonly downlinkResume: number;
   /** The last downlink of which the cloud knows that it was committed, and what of it was rejected; at most `downlinkResume`. */
   readonly downlinkAcked: number;
+  /** Null: the cloud says nothing of them, and those that the edge has stay. */
+  readonly settings: EdgeSettings | null;
 }
 
 /** What the newest item is that the cloud has of a lane, so that the edge knows its own. */
@@ -169,6 +172,12 @@ export interface Status {
   readonly report: EdgeReport;
 }
 
+/** From the cloud: its settings for the edge are others than before. */
+export interface Settings {
+  readonly type: "settings";
+  readonly settings: EdgeSettings;
+}
+
 export interface GoAway {
   readonly type: "go-away";
   /** A code of shared/core/errors.ts. */
@@ -243,6 +252,7 @@ export type Frame =
   | Ping
   | Pong
   | Status
+  | Settings
   | GoAway
   | DigestQuestion
   | DigestAnswer;

@@ -10,6 +10,7 @@ import type { BlobProgress, WantedWrite } from "./blob-receiver.ts";
 import type { WantedChunk } from "./blob-sender.ts";
 import type { RoundCounts, RoundResult } from "./digest-round.ts";
 import type { EdgeReport } from "./edge-report.ts";
+import type { EdgeSettings } from "./edge-settings.ts";
 import type {
   Batch,
   DigestAnswer,
@@ -38,6 +39,8 @@ export interface SessionPorts {
   settle(lane: Lane, settled: Settled): Promise<void>;
   /** Keeps what the edge told last of itself; must not throw. @default it is dropped */
   note?(report: EdgeReport): void;
+  /** Edge: the cloud's settings are these from now on. @default they are dropped */
+  keepSettings?(settings: EdgeSettings): Promise<void>;
   readonly blobs: BlobPorts;
   readonly rounds: RoundPorts;
 }
@@ -104,6 +107,8 @@ export interface SessionHandle {
   wake(lane: Lane): void;
   /** Of an edge: tells the cloud, if the session is live. */
   report(report: EdgeReport): void;
+  /** Of the cloud: tells the edge, if the session is live. */
+  tell(settings: EdgeSettings): void;
   /** Cloud: a digest round is to begin as soon as downlinks are applied. */
   wantRound(): void;
   stop(code: ErrorCode, text: string, retryAfterMs?: number): void;
@@ -163,6 +168,10 @@ class SessionDriver implements SessionHandle {
     this.#dispatch({ type: "report", report });
   }
 
+  tell(settings: EdgeSettings): void {
+    this.#dispatch({ type: "tell", settings });
+  }
+
   wantRound(): void {
     this.#dispatch({ type: "round", event: { type: "wanted" } });
   }
@@ -202,6 +211,10 @@ class SessionDriver implements SessionHandle {
         return;
       case "note":
         ports.note?.(effect.report);
+        return;
+      case "keep-settings":
+        if (ports.keepSettings !== undefined)
+          this.#keep(ports.keepSettings(effect.settings).catch((thrown: unknown) => this.#fail(thrown)));
         return;
       case "open-blob":
         this.#report(ports.blobs.open(effect.blob), (progress) => ({ type: "blob-opened", ...progress }));

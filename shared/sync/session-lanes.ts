@@ -1,6 +1,6 @@
 import { forgetBlobs, isDelivered } from "./blob-sender.ts";
 import { createRounds } from "./digest-round.ts";
-import type { Ack, Batch, LaneCourse } from "./frames.ts";
+import type { Ack, Batch, LaneCourse, Settings } from "./frames.ts";
 import type { Lane } from "./lanes.ts";
 import { LANES } from "./lanes.ts";
 import { applyFinished, arrived, createReceiver, takeApplicable } from "./receiver.ts";
@@ -54,7 +54,15 @@ function onHeld(state: SessionState, frame: SessionState["held"][number], nowMs:
       return onAck(state, frame, nowMs);
     case "digest":
       return onQuestion(state, frame);
+    case "settings":
+      return onSettings(state, frame);
   }
+}
+
+/** Only a cloud sets something. */
+export function onSettings(state: SessionState, { settings }: Settings): Step {
+  if (state.role === "cloud") return fail(state, "PROTOCOL_ERROR", "Frame settings came from an edge");
+  return { state, effects: [{ type: "keep-settings", settings }] };
 }
 
 function inLaneOrder<T extends LaneCourse>(items: readonly T[]): readonly T[] {

@@ -5,6 +5,7 @@ import type { BlobProgress, BlobReceiverState, WantedWrite } from "./blob-receiv
 import type { BlobSenderState, WantedChunk } from "./blob-sender.ts";
 import type { RoundEffect, RoundEvent, RoundState } from "./digest-round.ts";
 import type { EdgeReport } from "./edge-report.ts";
+import type { EdgeSettings } from "./edge-settings.ts";
 import type {
   Ack,
   Batch,
@@ -16,6 +17,7 @@ import type {
   Hello,
   LaneCourse,
   Rejection,
+  Settings,
   Welcome,
   Window,
 } from "./frames.ts";
@@ -47,8 +49,8 @@ export interface SessionState {
   readonly receivers: readonly ReceiverState[];
   readonly blobSender: BlobSenderState;
   readonly blobReceiver: BlobReceiverState;
-  /** Batches, acks and digests that came while opening. */
-  readonly held: readonly (Batch | Ack | Digest)[];
+  /** Batches, acks, digests and settings that came while opening. */
+  readonly held: readonly (Batch | Ack | Digest | Settings)[];
   /** The content that was offered while opening. */
   readonly heldOffer: BlobOffer | null;
   /** Digest rounds; null on the edge, and in the cloud until it is live. */
@@ -80,6 +82,8 @@ export type SessionEvent =
   | { readonly type: "woken"; readonly lane: Lane }
   /** The edge has something to tell of itself. */
   | { readonly type: "report"; readonly report: EdgeReport }
+  /** The cloud's settings for the edge are others. */
+  | { readonly type: "tell"; readonly settings: EdgeSettings }
   /** Cloud: something of a digest round was done, or a round is wanted. */
   | { readonly type: "round"; readonly event: Exclude<RoundEvent, { readonly type: "answered" }> }
   /** Edge: a question is answered. */
@@ -119,6 +123,8 @@ export type SessionEffect =
     }
   /** The edge told this of itself: keep the newest. */
   | { readonly type: "note"; readonly report: EdgeReport }
+  /** The cloud's settings for this edge from now on. */
+  | { readonly type: "keep-settings"; readonly settings: EdgeSettings }
   /** Look how much of a content is here. Report `blob-opened`. */
   | { readonly type: "open-blob"; readonly blob: BlobRef }
   /** Store chunks; behind the last one compare the hash. Report `chunks-written`. */
@@ -140,7 +146,7 @@ export interface Step {
 export const APPLY_ITEMS_MAX = 20_000;
 /** Questions of the cloud that wait for their answer; one is usual, another when it gave up the first. */
 export const QUESTIONS_MAX = 4;
-/** Acks that an edge holds while it opens, each for what a lost one held; a digest counts like one. */
+/** Acks that an edge holds while it opens, each for what a lost one held; digests and settings count like one. */
 export const HELD_ACKS_MAX = 1_000;
 
 export function findSender(state: SessionState, lane: Lane): SenderState | undefined {

@@ -1,8 +1,8 @@
 import { createBlobReceiver } from "./blob-receiver.ts";
 import { createBlobSender } from "./blob-sender.ts";
-import type { Ack, Batch, BlobOffer, Digest, Frame, GoAway, Hello, Ping, Status, Welcome } from "./frames.ts";
+import type { BlobOffer, Frame, GoAway, Hello, Ping, Status, Welcome } from "./frames.ts";
 import { onBlobOffer, onBlobOpened, onChunk, onChunkAck, onChunkRead, onChunksWritten } from "./session-blobs.ts";
-import { onAck, onApplied, onBatch, onLoaded, onOpened, onWoken, thenPump } from "./session-lanes.ts";
+import { onAck, onApplied, onBatch, onLoaded, onOpened, onSettings, onWoken, thenPump } from "./session-lanes.ts";
 import { onTick } from "./session-liveness.ts";
 import { onAnswer, onAnswered, onQuestion, onRound, withDueRound } from "./session-rounds.ts";
 import type { Phase, Role, SessionEvent, SessionState, Step } from "./session-state.ts";
@@ -57,6 +57,7 @@ const TRANSITIONS = {
     ping: refuseFirst,
     pong: refuseFirst,
     status: refuseFirst,
+    settings: refuseFirst,
     digest: refuseFirst,
     "entries-wanted": refuseFirst,
     "digest-diff": refuseFirst,
@@ -70,6 +71,7 @@ const TRANSITIONS = {
     "chunk-read": stay,
     woken: stay,
     report: stay,
+    tell: stay,
     round: stay,
     answered: stay,
     tick: onTick,
@@ -86,6 +88,7 @@ const TRANSITIONS = {
     ping: onEarlyPing,
     pong: refuseEarly,
     status: refuseEarly,
+    settings: onEarlyWork,
     digest: onEarlyWork,
     "entries-wanted": refuseEarly,
     "digest-diff": refuseEarly,
@@ -99,6 +102,7 @@ const TRANSITIONS = {
     "chunk-read": stay,
     woken: stay,
     report: stay,
+    tell: stay,
     round: stay,
     answered: stay,
     tick: onTick,
@@ -115,6 +119,7 @@ const TRANSITIONS = {
     ping: answer,
     pong: stay,
     status: onStatus,
+    settings: onSettings,
     digest: onQuestion,
     "entries-wanted": onQuestion,
     "digest-diff": onAnswer,
@@ -128,6 +133,7 @@ const TRANSITIONS = {
     "chunk-read": thenPump(onChunkRead),
     woken: onWoken,
     report: onReport,
+    tell: onTell,
     round: onRound,
     answered: onAnswered,
     tick: onTick,
@@ -144,6 +150,7 @@ const TRANSITIONS = {
     ping: stay,
     pong: stay,
     status: stay,
+    settings: stay,
     digest: stay,
     "entries-wanted": stay,
     "digest-diff": stay,
@@ -157,6 +164,7 @@ const TRANSITIONS = {
     "chunk-read": stay,
     woken: stay,
     report: stay,
+    tell: stay,
     round: stay,
     answered: stay,
     tick: stay,
@@ -209,7 +217,7 @@ function firstFrameFor({ role }: SessionState): "hello" | "welcome" {
 }
 
 /** An edge may hear more of the cloud before its own database work is done; a cloud that did not answer yet may not. */
-function onEarlyWork(state: SessionState, frame: Batch | Ack | Digest): Step {
+function onEarlyWork(state: SessionState, frame: SessionState["held"][number]): Step {
   if (state.role !== "edge") return refuseEarly(state, frame);
   const held = [...state.held, frame];
   const batches = held.filter((one) => one.type === "batch");
@@ -250,6 +258,11 @@ function onStatus(state: SessionState, { report }: Status): Step {
 /** Outside of a live session it is dropped: the next one reports anew. */
 function onReport(state: SessionState, { report }: Extract<SessionEvent, { type: "report" }>): Step {
   return send(state, { type: "status", report });
+}
+
+/** Outside of a live session it is dropped: the next Welcome says it. */
+function onTell(state: SessionState, { settings }: Extract<SessionEvent, { type: "tell" }>): Step {
+  return send(state, { type: "settings", settings });
 }
 
 function closeOn(state: SessionState, { code, text, retryAfterMs }: GoAway): Step {

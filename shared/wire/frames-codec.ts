@@ -24,7 +24,15 @@ import type {
   SessionResponseSchema,
 } from "./gen/skerry/sync/v1/sync_pb.ts";
 import { Compression as WireCompression } from "./gen/skerry/sync/v1/sync_pb.ts";
-import { helloFrom, helloMessage, VERSION_MAX, welcomeFrom, welcomeMessage } from "./greeting-codec.ts";
+import {
+  helloFrom,
+  helloMessage,
+  settingsFrom,
+  settingsMessage,
+  VERSION_MAX,
+  welcomeFrom,
+  welcomeMessage,
+} from "./greeting-codec.ts";
 import { LANE_TO_WIRE, laneFrom } from "./lane-codec.ts";
 import { statusFrom, statusMessage } from "./report-codec.ts";
 
@@ -46,6 +54,7 @@ export function encodeRequest(frame: Frame): MessageInitShape<typeof SessionRequ
     case "entries":
       return { frame: { case: "entries", value: entriesMessage(frame) } };
     case "welcome":
+    case "settings":
     case "digest":
     case "entries-wanted":
       throw new AppError("INTERNAL", `An edge does not send frame ${frame.type}`);
@@ -58,6 +67,8 @@ export function encodeResponse(frame: Frame): MessageInitShape<typeof SessionRes
   switch (frame.type) {
     case "welcome":
       return { frame: { case: "welcome", value: welcomeMessage(frame) } };
+    case "settings":
+      return { frame: { case: "settings", value: settingsMessage(frame.settings) } };
     case "digest":
       return { frame: { case: "digest", value: digestMessage(frame) } };
     case "entries-wanted":
@@ -95,6 +106,8 @@ export function decodeResponse(message: SessionResponse): Frame | null {
   switch (frame.case) {
     case "welcome":
       return welcomeFrom(frame.value);
+    case "settings":
+      return { type: "settings", settings: settingsFrom(frame.value) };
     case "digest":
       return digestFrom(frame.value);
     case "entriesWanted":

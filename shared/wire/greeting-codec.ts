@@ -1,12 +1,15 @@
 import { AppError } from "../core/errors.ts";
 import { uuidToBytes } from "../core/ids.ts";
 import { SEQ_MAX } from "../core/seq-range.ts";
+import { readRateLimits } from "../entities/rate-limit-names.ts";
+import type { EdgeSettings } from "../sync/edge-settings.ts";
 import type { BacklogOrder, Hello, LaneCourse, LaneTag, Welcome } from "../sync/frames.ts";
 import { numberFromWire, uuidBytesOrNone, uuidFromBytesOrNone, uuidFromWire } from "./checked.ts";
 import type {
   Hello as HelloMessage,
   LaneTag as LaneTagMessage,
   LaneWatermark as LaneWatermarkMessage,
+  Settings as SettingsMessage,
   Welcome as WelcomeMessage,
 } from "./gen/skerry/sync/v1/sync_pb.ts";
 import { BacklogOrder as WireBacklogOrder, Compression as WireCompression } from "./gen/skerry/sync/v1/sync_pb.ts";
@@ -87,6 +90,7 @@ export function welcomeMessage(welcome: Welcome) {
     cloudVersion: welcome.cloudVersion,
     downlinkResume: BigInt(welcome.downlinkResume),
     downlinkAcked: BigInt(welcome.downlinkAcked),
+    ...(welcome.settings === null ? {} : { settings: settingsMessage(welcome.settings) }),
   };
 }
 
@@ -110,7 +114,16 @@ export function welcomeFrom(message: WelcomeMessage): Welcome {
     wallClockMs: numberFromWire(message.wallClockMs),
     downlinkResume: numberFromWire(message.downlinkResume),
     downlinkAcked: numberFromWire(message.downlinkAcked),
+    settings: message.settings === undefined ? null : settingsFrom(message.settings),
   };
+}
+
+export function settingsMessage({ rateLimits }: EdgeSettings) {
+  return { rateLimits };
+}
+
+export function settingsFrom({ rateLimits }: SettingsMessage): EdgeSettings {
+  return { rateLimits: readRateLimits(rateLimits) };
 }
 
 function courseMessage({ lane, course }: LaneCourse) {

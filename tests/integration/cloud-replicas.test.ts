@@ -173,9 +173,9 @@ describe("a session", () => {
     const held = [older.edgeId, waiting.edgeId, quiet.edgeId, deleted].map((edgeId) => ({ edgeId, session: 1 }));
     const news = await findSessionNews(db, held);
     expect(news.toSorted((one, other) => (one.edgeId < other.edgeId ? -1 : 1))).toEqual([
-      { edgeId: older.edgeId, session: 2, downlinkLast: 0, downlinkSent: 0, isRoundWanted: false },
-      { edgeId: waiting.edgeId, session: 1, downlinkLast: 5, downlinkSent: 0, isRoundWanted: false },
-      { edgeId: deleted, session: null, downlinkLast: 0, downlinkSent: 0, isRoundWanted: false },
+      { edgeId: older.edgeId, session: 2, downlinkLast: 0, downlinkSent: 0, isLoadWanted: false },
+      { edgeId: waiting.edgeId, session: 1, downlinkLast: 5, downlinkSent: 0, isLoadWanted: false },
+      { edgeId: deleted, session: null, downlinkLast: 0, downlinkSent: 0, isLoadWanted: false },
     ]);
     expect(await findSessionNews(db, [])).toEqual([]);
     const sent = [older, waiting].map(({ edgeId }) => ({ edgeId, session: 1, sentSeq: 3 }));

@@ -4,8 +4,11 @@ import { startRpcServer } from "../../cloud/runtime/rpc-server.ts";
 import { assignEntity } from "../../cloud/store/assignment-store.ts";
 import { replayFailed } from "../../cloud/store/downlink-replay.ts";
 import { createCloudUnitOfWork, listDownlinks, type CloudUnitOfWork } from "../../cloud/store/downlink-store.ts";
+import { noteSettingsChange } from "../../cloud/store/edge-settings.ts";
 import { hashEdgeSecret, rotateEdgeSecret, saveEdge } from "../../cloud/store/edge-store.ts";
 import { endSessionsOfOldSecrets } from "../../cloud/store/secret-grace.ts";
+import { findSessionNews } from "../../cloud/store/session-news.ts";
+import { getTenantProfile, saveTenantProfile } from "../../cloud/store/tenant-profile-store.ts";
 import { createTenant } from "../../cloud/store/tenant-store.ts";
 import { createEdgeSignals, type EdgeSignals } from "../../cloud/sync/edge-signals.ts";
 import { createLiveSessions, type LiveSessions } from "../../cloud/sync/live-sessions.ts";
@@ -17,6 +20,7 @@ import { dialCloud } from "../../edge/sync/transport.ts";
 import { createSha256 } from "../../shared/core/hash.ts";
 import { createUuid, type Uuid } from "../../shared/core/ids.ts";
 import { Turns } from "../../shared/core/turns.ts";
+import type { Json } from "../../shared/entities/entity-record.ts";
 import { TelemetryColumnsBuilder } from "../../shared/entities/telemetry-columns.ts";
 import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
 import { silentLog } from "../../shared/observe/log.ts";
@@ -25,7 +29,7 @@ import { systemClock as clock } from "../../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../../shared/runtime/system-random.ts";
 import { saveDevice } from "../../shared/store/device-store.ts";
 import { openDb } from "../../shared/store/open-db.ts";
-import { lastSeqOf, type Frame } from "../../shared/sync/frames.ts";
+import { lastSeqOf, type Frame, type Welcome } from "../../shared/sync/frames.ts";
 import { decodeItems } from "../../shared/wire/changes-codec.ts";
 import { compress, decompress } from "../../shared/wire/compression.ts";
 import { encodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
@@ -131,6 +135,7 @@ async function newEdge(): Promise<TestEdge> {
 }
 
 interface Caller extends AsyncDisposable {
+  readonly welcome: Welcome;
   /** The next frame of this type; others before it are skipped. */
   next(type: Frame["type"]): Promise<Frame>;
   send(frame: Frame): void;
@@ -150,9 +155,10 @@ async function call(edge: TestEdge, { url }: TestReplica): Promise<Caller> {
       if (value.type === type) return value;
     }
   };
-  await next("welcome");
+  const welcome = await next("welcome");
+  if (welcome.type !== "welcome") throw new Error("Expected a welcome");
   const send = (frame: Frame): void => transport.send(frame);
-  return { next, send, [Symbol.asyncDispose]: () => Promise.resolve(transport.close()) };
+  return { welcome, next, send, [Symbol.asyncDispose]: () => Promise.resolve(transport.close()) };
 }
 
 test("a session ends when a newer one opens at another replica", async () => {
@@ -220,6 +226,30 @@ test("an entity that can't be read holds up none of the others, is listed as fai
   await sql`update entity set created_ms = ${was?.at ?? 0} where id = ${spoiled ?? ""}`;
   await replayFailed(one.unitOfWork, { edgeId, seq: failed.seq });
   while (!seen.includes(spoiled ?? "")) await takeBatch();
+});
+
+test("a session tells its edge the rate limits of the tenant's profile, at first and when somebody changes them elsewhere", async () => {
+  await using one = await startTestReplica();
+  await using two = await startTestReplica();
+  await using caller = await call(await newEdge(), one);
+  expect(caller.welcome.settings).toEqual({ rateLimits: {} });
+  const { id, profileData, ...profile } = await getTenantProfile(database.db, null);
+  const limit = async (configuration: { readonly [key: string]: Json }): Promise<void> => {
+    const save = { ...profile, id, expectedVersion: null, profileData: { ...profileData, configuration } };
+    await two.unitOfWork.runSettings(async (tx) => {
+      await saveTenantProfile(tx, deps, save);
+      return { result: undefined, edgeIds: await noteSettingsChange(tx, { profileId: id }) };
+    });
+  };
+  await limit({ type: "DEFAULT", transportDeviceMsgRateLimit: "5:1", transportTenantMsgRateLimit: "" });
+  const rateLimits = { transportDeviceMsgRateLimit: "5:1" };
+  expect(await caller.next("settings")).toEqual({ type: "settings", settings: { rateLimits } });
+  await using other = await call(await newEdge(), two);
+  expect(other.welcome.settings).toEqual({ rateLimits });
+  expect(await findSessionNews(database.db, [...one.live.held(), ...two.live.held()])).toEqual([]);
+  await limit({ type: "DEFAULT" });
+  for (const told of [caller, other])
+    expect(await told.next("settings")).toMatchObject({ settings: { rateLimits: {} } });
 });
 
 test("a session ends when another replica says that its edge was deleted", async () => {

@@ -4,7 +4,7 @@ import { applyDownlinks } from "../../edge/store/downlink-apply.ts";
 import { createGroupCommit, type GroupCommit } from "../../edge/store/group-commit.ts";
 import { createOutbox, readCommitted, type Outbox } from "../../edge/store/outbox.ts";
 import { countParked, createParkedItems, type ParkedItems } from "../../edge/store/parked-items.ts";
-import { openSite } from "../../edge/store/site-store.ts";
+import { openSite, readSettings } from "../../edge/store/site-store.ts";
 import { createLinkStore } from "../../edge/sync/link-store.ts";
 import type { LinkStore } from "../../edge/sync/link.ts";
 import { createUuid, NULL_UUID, type Uuid } from "../../shared/core/ids.ts";
@@ -19,6 +19,7 @@ import { systemRandom as random } from "../../shared/runtime/system-random.ts";
 import type { BlobStore } from "../../shared/store/blob-store.ts";
 import { findCredentials, saveDevice } from "../../shared/store/device-store.ts";
 import { deleteEntity, findEntity } from "../../shared/store/entity-store.ts";
+import type { EdgeSettings } from "../../shared/sync/edge-settings.ts";
 import type { Batch, Rejection, Welcome } from "../../shared/sync/frames.ts";
 import type { UplinkLane } from "../../shared/sync/lanes.ts";
 import { decodeItems, encodeItems } from "../../shared/wire/changes-codec.ts";
@@ -36,6 +37,8 @@ let blobs: BlobStore;
 let outbox: Outbox;
 let parked: ParkedItems;
 let link: LinkStore;
+/** Settings that the link handed on. */
+const told: EdgeSettings[] = [];
 let stop: AbortController;
 let running: Promise<void>;
 
@@ -64,7 +67,9 @@ beforeEach(async () => {
     parked,
     groupCommit,
     onEffects: () => undefined,
+    onSettings: (settings) => void told.push(settings),
   });
+  told.length = 0;
   await openSite(db);
 });
 afterAll(closeEdge);
@@ -92,6 +97,7 @@ const welcome = (more: Partial<Welcome> = {}): Welcome => ({
   wallClockMs: 0,
   downlinkResume: 0,
   downlinkAcked: 0,
+  settings: null,
   ...more,
 });
 const EVERYTHING = { config: [{ first: 1, last: SEQ_MAX }], telemetry: [{ first: 1, last: SEQ_MAX }] } as const;
@@ -330,4 +336,15 @@ describe("applyDownlinks()", () => {
     expect(missedAcks).toEqual([]);
     expect(await database.sql`select * from downlink_rejection`).toHaveLength(0);
   });
+});
+
+test("the link keeps what the cloud sets, beyond a session and a cloud that sets nothing", async () => {
+  const first = { rateLimits: { transportDeviceMsgRateLimit: "5:1" } };
+  const second = { rateLimits: { transportTenantMsgRateLimit: "7:1" } };
+  await link.welcome(welcome({ settings: first }), EVERYTHING);
+  expect(await readSettings(database.db)).toEqual(first);
+  await link.keepSettings(second);
+  await link.welcome(welcome({ settings: null }), EVERYTHING);
+  expect(await readSettings(database.db)).toEqual(second);
+  expect(told).toEqual([first, second]);
 });

@@ -1,20 +1,27 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { createDeviceHttpApi } from "../../edge/devices/http-device-api.ts";
-import { answerSessionLimits, NO_RATE_TEXTS, parseRateLimit } from "../../edge/devices/rate-limits.ts";
+import { answerSessionLimits, NO_RATE_TEXTS, parseRateLimit, RateLimits } from "../../edge/devices/rate-limits.ts";
 import { createDeviceRegistry } from "../../edge/store/device-directory.ts";
 import { openRateSettings } from "../../edge/store/rate-settings.ts";
-import { openSite } from "../../edge/store/site-store.ts";
+import { openSite, saveSettings } from "../../edge/store/site-store.ts";
 import type { AppError } from "../../shared/core/errors.ts";
 import { silentLog } from "../../shared/observe/log.ts";
 import { systemClock } from "../../shared/runtime/system-clock.ts";
 import { systemRandom } from "../../shared/runtime/system-random.ts";
 import { saveDevice } from "../../shared/store/device-store.ts";
 import { getEntity, replaceEntity } from "../../shared/store/entity-store.ts";
-import { DEVICE_A, type FakeEdge, GATEWAY } from "../support/fake-edge.ts";
+import { createFakeEdge, DEVICE_A, type FakeEdge, GATEWAY } from "../support/fake-edge.ts";
 import { message, type MqttBed, openMqttBed } from "../support/mqtt-bed.ts";
 import { startTestPostgres, type TestDatabase, type TestPostgres } from "../support/postgres.ts";
 import { waitFor } from "../support/wait-for.ts";
 
+const NOBODY = { deviceId: GATEWAY, name: "Nobody", isGateway: false };
+const NO_SETTINGS = {
+  device: NO_RATE_TEXTS,
+  gateway: NO_RATE_TEXTS,
+  gatewayDevices: NO_RATE_TEXTS,
+  tenant: NO_RATE_TEXTS,
+};
 const TELEMETRY = "v1/devices/me/telemetry";
 const BEHIND = "v1/gateway/telemetry";
 
@@ -123,6 +130,16 @@ test("answerSessionLimits() tells a device its limits, and a gateway both of its
   await bed.finish();
 });
 
+test("limits of the tenant hold beside those of the profile, each counted by itself", () => {
+  const { clock } = createFakeEdge();
+  const limits = (messages: string) => ({ ...NO_SETTINGS, device: { ...NO_RATE_TEXTS, messages } });
+  const same = new RateLimits(clock, () => ({ tenant: limits("2:60"), profile: limits("2:60") }));
+  expect([1, 2, 3].map(() => same.take(NOBODY, "messages") === undefined)).toEqual([true, true, false]);
+  const strict = new RateLimits(clock, () => ({ tenant: limits("1:60"), profile: limits("9:60") }));
+  expect([1, 2].map(() => strict.take(NOBODY, "messages") === undefined)).toEqual([true, false]);
+  expect(JSON.parse(strict.textOf(NOBODY))).toMatchObject({ rateLimits: { messages: "1:60,9:60" } });
+});
+
 test("parseRateLimit() reads counts and seconds, and passes over the rest", () => {
   expect(parseRateLimit("200:1, 6000:60")).toEqual([
     { count: 200, seconds: 1 },
@@ -159,7 +176,7 @@ describe("openRateSettings()", () => {
     const device = await registry.findByAccessToken("limited-token");
     if (device?.profileId === undefined) throw new Error("Expected the device with its profile");
     expect(device.deviceId).toBe(record.id);
-    expect(settings.of(device)).toBeUndefined();
+    expect(settings.of(device)).toEqual({ tenant: undefined, profile: undefined });
     const profile = await getEntity(db, { type: "DEVICE_PROFILE", id: device.profileId });
     const configuration = {
       type: "DEFAULT",
@@ -171,12 +188,25 @@ describe("openRateSettings()", () => {
     const body = { ...profile.body, profileData: { configuration } };
     await replaceEntity(db, { ...profile, body });
     registry.publish([{ kind: "entity-removed", entity: { type: "DEVICE_PROFILE", id: profile.id } } as never]);
-    await waitFor("the limits", () => settings.of(device));
-    expect(settings.of(device)).toEqual({
+    await waitFor("the limits", () => settings.of(device).profile);
+    expect(settings.of(device).profile).toEqual({
       device: { ...NO_RATE_TEXTS, messages: "10:1" },
       gateway: { ...NO_RATE_TEXTS, telemetryMessages: "6:1" },
       gatewayDevices: { ...NO_RATE_TEXTS, telemetryDataPoints: "5:1" },
       tenant: NO_RATE_TEXTS,
     });
+  });
+
+  test("holds what the cloud sets at once, and from the start of an edge without a link", async () => {
+    const { db } = database;
+    await openSite(db);
+    const before = await openRateSettings({ db, log: silentLog });
+    const settings = { rateLimits: { transportGatewayDeviceMsgRateLimit: "3:1" } };
+    await saveSettings(db, settings);
+    before.noteSettings(settings);
+    const restarted = await openRateSettings({ db, log: silentLog });
+    for (const store of [before, restarted]) expect(store.of(NOBODY).tenant?.gateway.messages).toBe("3:1");
+    before.noteSettings({ rateLimits: {} });
+    expect(before.of(NOBODY)).toEqual({ tenant: undefined, profile: undefined });
   });
 });

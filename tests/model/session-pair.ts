@@ -60,6 +60,7 @@ export const WELCOME: Welcome = {
   wallClockMs: 0,
   downlinkResume: 0,
   downlinkAcked: 0,
+  settings: null,
 };
 
 const DOWNLINKS = [{ lane: "downlink", course: inOrderFrom(1), missed: [] }] as const;

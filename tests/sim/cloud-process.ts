@@ -143,6 +143,7 @@ export class SimCloudProcess {
         wallClockMs: 0,
         downlinkResume: opened.downlinkResume,
         downlinkAcked: opened.downlinkAcked,
+        settings: null,
       },
     };
     return { opening, number: opened.session };

@@ -184,6 +184,7 @@ export class SimSessionEnd implements StreamEnd {
       case "round-ended":
         return;
       case "note":
+      case "keep-settings":
         // Nothing in the protocol depends on it.
         return;
       case "open-blob":

@@ -182,7 +182,7 @@ export function createFakeEdge(): FakeEdge {
       disconnected: (device) => void told.push(`disconnected ${nameOf(device)}`),
       note: (device) => void (told.at(-1) === `heard ${nameOf(device)}` || told.push(`heard ${nameOf(device)}`)),
     },
-    rates: new RateLimits(clock, () => edgeRates.settings),
+    rates: new RateLimits(clock, () => ({ profile: edgeRates.settings })),
     limit: (settings) => void (edgeRates.settings = { ...NO_LIMITS, ...settings }),
     directory: {
       findByAccessToken: findDevice,

@@ -37,6 +37,7 @@ export function createFakeSession(sentSeq: number | null = 0): FakeSession {
       wakes += 1;
     },
     report: () => undefined,
+    tell: () => undefined,
     wantRound: () => undefined,
     stop: (code, text, retryAfterMs = 0) => {
       stopped ??= { code, text, retryAfterMs };

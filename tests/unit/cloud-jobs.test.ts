@@ -40,9 +40,9 @@ test("createSessionPoll() wakes what is behind, ends what was taken over or dele
       { edgeId: GONE, session: 1 },
     ]);
     return Promise.resolve([
-      { edgeId: EDGE, session: 1, downlinkLast: 9, downlinkSent: 4, isRoundWanted: false },
-      { edgeId: OTHER, session: 6, downlinkLast: 9, downlinkSent: 0, isRoundWanted: false },
-      { edgeId: GONE, session: null, downlinkLast: 0, downlinkSent: 0, isRoundWanted: false },
+      { edgeId: EDGE, session: 1, downlinkLast: 9, downlinkSent: 4, isLoadWanted: false },
+      { edgeId: OTHER, session: 6, downlinkLast: 9, downlinkSent: 0, isLoadWanted: false },
+      { edgeId: GONE, session: null, downlinkLast: 0, downlinkSent: 0, isLoadWanted: false },
     ]);
   });
   const [behind, older, deleted] = [createFakeSession(7), createFakeSession(), createFakeSession()];
@@ -57,7 +57,7 @@ test("createSessionPoll() wakes what is behind, ends what was taken over or dele
 
 test("createSessionPoll() leaves alone what only waits for its acknowledgement, and what is not live yet", async () => {
   const { live, noted, poll } = startPoll((held) =>
-    Promise.resolve(held.map((ref) => ({ ...ref, downlinkLast: 7, downlinkSent: 7, isRoundWanted: false }))),
+    Promise.resolve(held.map((ref) => ({ ...ref, downlinkLast: 7, downlinkSent: 7, isLoadWanted: false }))),
   );
   const [waiting, opening] = [createFakeSession(7), createFakeSession(null)];
   live.add(EDGE, 1, waiting);

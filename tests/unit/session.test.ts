@@ -158,6 +158,29 @@ describe("a sender", () => {
   });
 });
 
+describe("settings", () => {
+  const settings = { rateLimits: { transportDeviceMsgRateLimit: "5:1" } };
+  const frame: Frame = { type: "settings", settings };
+
+  test("are told by a cloud in a live session, and dropped otherwise", () => {
+    const event: SessionEvent = { type: "tell", settings };
+    expect(advanceSession(cloudIn("live"), event, 1).effects).toEqual([{ type: "send", frame }]);
+    for (const phase of ["greeting", "opening"] as const)
+      expect(advanceSession(cloudIn(phase), event, 1).effects).toEqual([]);
+  });
+
+  test("are kept by an edge, once it has written down what the Welcome says", () => {
+    const event: SessionEvent = { type: "frame", frame };
+    const keep = { type: "keep-settings", settings } as const;
+    expect(advanceSession(edgeIn("live"), event, 1).effects).toEqual([keep]);
+    const early = advanceSession(edgeIn("opening"), event, 1);
+    expect(early.effects).toEqual([]);
+    expect(advanceSession(early.state, { type: "opened", opening: EDGE_OPENING }, 2).effects).toContainEqual(keep);
+    for (const state of [edgeIn("greeting"), cloudIn("live"), cloudIn("opening")])
+      expect(closeCode(advanceSession(state, event, 1))).toBe("PROTOCOL_ERROR");
+  });
+});
+
 describe("a status", () => {
   const report = {
     wallClockMs: 1,

@@ -64,6 +64,7 @@ export const WELCOME: Welcome = {
   wallClockMs: 0,
   downlinkResume: 0,
   downlinkAcked: 0,
+  settings: { rateLimits: {} },
 };
 
 export const EDGE_OPENING: Opening = {

@@ -211,6 +211,17 @@ describe("frames", () => {
     expect(() => encodeResponse(HELLO)).toThrow(AppError);
   });
 
+  test("of settings stay the same on their way down, don't go up, and give a Welcome without them none", () => {
+    const settings = { rateLimits: { transportDeviceMsgRateLimit: "5:1,90:60" } };
+    const sent: Frame = { type: "settings", settings };
+    expect(down(sent)).toEqual(sent);
+    expect(() => encodeRequest(sent)).toThrow(AppError);
+    expect(down({ ...WELCOME, settings })).toEqual({ ...WELCOME, settings });
+    expect(down({ ...WELCOME, settings: null })).toEqual({ ...WELCOME, settings: null });
+    const newer = { ...sent, settings: { rateLimits: { transportMoonMsgRateLimit: "1:1" } } };
+    expect(down(newer)).toEqual({ ...sent, settings: { rateLimits: {} } });
+  });
+
   test("of the edge's status stay the same on their way up, and don't come down", () => {
     const status = fc.record({
       type: fc.constant("status" as const),

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file skerry/sync/v1/sync.proto.
  */
 export const file_skerry_sync_v1_sync: GenFile = /*@__PURE__*/
-  fileDesc("Chlza2Vycnkvc3luYy92MS9zeW5jLnByb3RvEg5za2Vycnkuc3luYy52MSIzCg1FbnJvbGxSZXF1ZXN0EhIKCmNsYWltX2NvZGUYASABKAkSDgoGc2VjcmV0GAIgASgJIjUKDkVucm9sbFJlc3BvbnNlEhAKCGVkZ2Vfa2V5GAEgASgJEhEKCWVkZ2VfbmFtZRgCIAEoCSKVBAoOU2Vzc2lvblJlcXVlc3QSJgoFaGVsbG8YASABKAsyFS5za2Vycnkuc3luYy52MS5IZWxsb0gAEiYKBWJhdGNoGAIgASgLMhUuc2tlcnJ5LnN5bmMudjEuQmF0Y2hIABIiCgNhY2sYAyABKAsyEy5za2Vycnkuc3luYy52MS5BY2tIABIkCgRwaW5nGAQgASgLMhQuc2tlcnJ5LnN5bmMudjEuUGluZ0gAEiQKBHBvbmcYBSABKAsyFC5za2Vycnkuc3luYy52MS5Qb25nSAASKQoHZ29fYXdheRgGIAEoCzIWLnNrZXJyeS5zeW5jLnYxLkdvQXdheUgAEigKBnN0YXR1cxgUIAEoCzIWLnNrZXJyeS5zeW5jLnYxLlN0YXR1c0gAEjEKC2RpZ2VzdF9kaWZmGBUgASgLMhouc2tlcnJ5LnN5bmMudjEuRGlnZXN0RGlmZkgAEioKB2VudHJpZXMYFiABKAsyFy5za2Vycnkuc3luYy52MS5FbnRyaWVzSAASLwoKYmxvYl9vZmZlchgeIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkJsb2JPZmZlckgAEiYKBWNodW5rGB8gASgLMhUuc2tlcnJ5LnN5bmMudjEuQ2h1bmtIABItCgljaHVua19hY2sYICABKAsyGC5za2Vycnkuc3luYy52MS5DaHVua0Fja0gAQgcKBWZyYW1lIvQDCg9TZXNzaW9uUmVzcG9uc2USKgoHd2VsY29tZRgBIAEoCzIXLnNrZXJyeS5zeW5jLnYxLldlbGNvbWVIABImCgViYXRjaBgCIAEoCzIVLnNrZXJyeS5zeW5jLnYxLkJhdGNoSAASIgoDYWNrGAMgASgLMhMuc2tlcnJ5LnN5bmMudjEuQWNrSAASJAoEcGluZxgEIAEoCzIULnNrZXJyeS5zeW5jLnYxLlBpbmdIABIkCgRwb25nGAUgASgLMhQuc2tlcnJ5LnN5bmMudjEuUG9uZ0gAEikKB2dvX2F3YXkYBiABKAsyFi5za2Vycnkuc3luYy52MS5Hb0F3YXlIABIoCgZkaWdlc3QYFCABKAsyFi5za2Vycnkuc3luYy52MS5EaWdlc3RIABI3Cg5lbnRyaWVzX3dhbnRlZBgVIAEoCzIdLnNrZXJyeS5zeW5jLnYxLkVudHJpZXNXYW50ZWRIABIvCgpibG9iX29mZmVyGB4gASgLMhkuc2tlcnJ5LnN5bmMudjEuQmxvYk9mZmVySAASJgoFY2h1bmsYHyABKAsyFS5za2Vycnkuc3luYy52MS5DaHVua0gAEi0KCWNodW5rX2FjaxggIAEoCzIYLnNrZXJyeS5zeW5jLnYxLkNodW5rQWNrSABCBwoFZnJhbWUi2gIKBUhlbGxvEhQKDHByb3RvY29sX21pbhgBIAEoDRIUCgxwcm90b2NvbF9tYXgYAiABKA0SFAoMZWRnZV92ZXJzaW9uGAMgASgJEhAKCHN0b3JlX2lkGAQgASgMEigKBWxhbmVzGAUgAygLMhkuc2tlcnJ5LnN5bmMudjEuTGFuZU9mZmVyEhAKCGNsb3VkX2lkGAYgASgMEhgKEGRvd25saW5rX2FwcGxpZWQYByABKAQSFQoNd2FsbF9jbG9ja19tcxgIIAEoAxIxCgxjb21wcmVzc2lvbnMYCSADKA4yGy5za2Vycnkuc3luYy52MS5Db21wcmVzc2lvbhIzCg1iYWNrbG9nX29yZGVyGAogASgOMhwuc2tlcnJ5LnN5bmMudjEuQmFja2xvZ09yZGVyEhIKCm1hY2hpbmVfaWQYFCABKAwSFAoMZG93bmxpbmtfdGFnGBUgASgMInsKCUxhbmVPZmZlchIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRIQCghuZXh0X3NlcRgCIAEoBBISCgpvbGRlc3Rfc2VxGAMgASgEEhEKCWFja2VkX3NlcRgEIAEoBBIRCglmaXJzdF9zZXEYFCABKAQiywIKB1dlbGNvbWUSEAoIcHJvdG9jb2wYASABKA0SDwoHc2Vzc2lvbhgCIAEoBBIqCgRlZGdlGAMgASgLMhwuc2tlcnJ5LnN5bmMudjEuRWRnZUlkZW50aXR5EhAKCGNsb3VkX2lkGAQgASgMEjEKCndhdGVybWFya3MYBSADKAsyHS5za2Vycnkuc3luYy52MS5MYW5lV2F0ZXJtYXJrEiYKBndpbmRvdxgGIAEoCzIWLnNrZXJyeS5zeW5jLnYxLldpbmRvdxIVCg13YWxsX2Nsb2NrX21zGAcgASgDEhUKDWNsb3VkX3ZlcnNpb24YCCABKAkSFwoPZG93bmxpbmtfcmVzdW1lGAkgASgEEhYKDmRvd25saW5rX2Fja2VkGAogASgEEiUKBHRhZ3MYFCADKAsyFy5za2Vycnkuc3luYy52MS5MYW5lVGFnIk4KDEVkZ2VJZGVudGl0eRIPCgdlZGdlX2lkGAEgASgMEhEKCXRlbmFudF9pZBgCIAEoDBIMCgRuYW1lGAMgASgJEgwKBHR5cGUYBCABKAkiagoNTGFuZVdhdGVybWFyaxIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRILCgNzZXEYAiABKAQSKAoGY291cnNlGAMgAygLMhguc2tlcnJ5LnN5bmMudjEuU2VxUmFuZ2UiRwoHTGFuZVRhZxIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRILCgNzZXEYAiABKAQSCwoDdGFnGAMgASgJIicKCFNlcVJhbmdlEg0KBWZpcnN0GAEgASgEEgwKBGxhc3QYAiABKAQiJgoGV2luZG93Eg0KBWJ5dGVzGAEgASgNEg0KBWl0ZW1zGAIgASgNIp0BCgVCYXRjaBIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRIRCglmaXJzdF9zZXEYAiABKAQSDQoFY291bnQYAyABKA0SMAoLY29tcHJlc3Npb24YBCABKA4yGy5za2Vycnkuc3luYy52MS5Db21wcmVzc2lvbhIPCgdwYXlsb2FkGAUgASgMEgsKA3RhZxgUIAEoDCJlCgNBY2sSIgoEbGFuZRgBIAEoDjIULnNrZXJyeS5zeW5jLnYxLkxhbmUSCwoDc2VxGAIgASgEEi0KCnJlamVjdGlvbnMYAyADKAsyGS5za2Vycnkuc3luYy52MS5SZWplY3Rpb24iRQoJUmVqZWN0aW9uEgsKA3NlcRgBIAEoBBIMCgRjb2RlGAIgASgJEgwKBHRleHQYAyABKAkSDwoHdmVyc2lvbhgEIAEoCSIoCgdCbG9iUmVmEg4KBnNoYTI1NhgBIAEoDBINCgVieXRlcxgCIAEoBCIyCglCbG9iT2ZmZXISJQoEYmxvYhgBIAEoCzIXLnNrZXJyeS5zeW5jLnYxLkJsb2JSZWYiagoFQ2h1bmsSDgoGc2hhMjU2GAEgASgMEg4KBm9mZnNldBgCIAEoBBIwCgtjb21wcmVzc2lvbhgDIAEoDjIbLnNrZXJyeS5zeW5jLnYxLkNvbXByZXNzaW9uEg8KB2NvbnRlbnQYBCABKAwiOAoIQ2h1bmtBY2sSDgoGc2hhMjU2GAEgASgMEg4KBm9mZnNldBgCIAEoBBIMCgRkb25lGAMgASgIIhUKBFBpbmcSDQoFbm9uY2UYASABKAQiFQoEUG9uZxINCgVub25jZRgBIAEoBCKsAQoGU3RhdHVzEhUKDXdhbGxfY2xvY2tfbXMYASABKAMSKgoFbGFuZXMYAiADKAsyGy5za2Vycnkuc3luYy52MS5MYW5lQmFja2xvZxIUCgxwYXJrZWRfaXRlbXMYAyABKAQSJAoFcXVvdGEYBCABKA4yFS5za2Vycnkuc3luYy52MS5RdW90YRINCgVzdGF0ZRgFIAEoCRIUCgxzdGF0ZV9mb3JfbXMYBiABKAQihAEKC0xhbmVCYWNrbG9nEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEg0KBWl0ZW1zGAIgASgEEhIKBWJ5dGVzGAMgASgESACIAQESFgoJb2xkZXN0X21zGAQgASgDSAGIAQFCCAoGX2J5dGVzQgwKCl9vbGRlc3RfbXMiPAoGR29Bd2F5EgwKBGNvZGUYASABKAkSDAoEdGV4dBgCIAEoCRIWCg5yZXRyeV9hZnRlcl9tcxgDIAEoDSJCCgZEaWdlc3QSDQoFcm91bmQYASABKAQSKQoFdHlwZXMYAiADKAsyGi5za2Vycnkuc3luYy52MS5UeXBlRGlnZXN0IisKClR5cGVEaWdlc3QSDAoEdHlwZRgBIAEoCRIPCgdidWNrZXRzGAIgAygQIkcKCkRpZ2VzdERpZmYSDQoFcm91bmQYASABKAQSKgoFdHlwZXMYAiADKAsyGy5za2Vycnkuc3luYy52MS5UeXBlQnVja2V0cyJCCgtUeXBlQnVja2V0cxIMCgR0eXBlGAEgASgJEhQKDGJ1Y2tldF9jb3VudBgCIAEoDRIPCgdidWNrZXRzGAMgAygNIkwKDUVudHJpZXNXYW50ZWQSDQoFcm91bmQYASABKAQSLAoHYnVja2V0cxgCIAEoCzIbLnNrZXJyeS5zeW5jLnYxLlR5cGVCdWNrZXRzIo8BCgdFbnRyaWVzEg0KBXJvdW5kGAEgASgEEiwKB2J1Y2tldHMYAiABKAsyGy5za2Vycnkuc3luYy52MS5UeXBlQnVja2V0cxIYChBkb3dubGlua19hcHBsaWVkGAMgASgEEgsKA2lkcxgEIAMoDBIOCgZoYXNoZXMYBSADKBASEAoIYnVzeV9pZHMYBiADKAwimgEKEFRlbGVtZXRyeVJlY29yZHMSEgoKZW50aXR5X2lkcxgBIAMoDBIUCgxlbnRpdHlfaW5kZXgYAiADKA0SEwoLdHNfZGVsdGFfbXMYAyADKBISDwoHa2V5X3NldBgEIAMoDRIOCgZ2YWx1ZXMYBSABKAkSEQoJc2VxX2NvdW50GAYgASgNEhMKC3NlcV9za2lwcGVkGAcgAygNIiwKBUl0ZW1zEiMKBWl0ZW1zGAEgAygLMhQuc2tlcnJ5LnN5bmMudjEuSXRlbSJTCgRJdGVtEhIKCmNoYW5nZWRfbXMYASABKAMSJwoHY2hhbmdlcxgCIAMoCzIWLnNrZXJyeS5zeW5jLnYxLkNoYW5nZRIOCgZyZXBhaXIYFCABKAgiowYKBkNoYW5nZRIzCgxlbnRpdHlfc2F2ZWQYASABKAsyGy5za2Vycnkuc3luYy52MS5FbnRpdHlTYXZlZEgAEjcKDmVudGl0eV9yZW1vdmVkGAIgASgLMh0uc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVtb3ZlZEgAEjsKEGF0dHJpYnV0ZXNfc2F2ZWQYAyABKAsyHy5za2Vycnkuc3luYy52MS5BdHRyaWJ1dGVzU2F2ZWRIABI/ChJhdHRyaWJ1dGVzX2RlbGV0ZWQYBCABKAsyIS5za2Vycnkuc3luYy52MS5BdHRyaWJ1dGVzRGVsZXRlZEgAEj0KEWNyZWRlbnRpYWxzX3NhdmVkGAUgASgLMiAuc2tlcnJ5LnN5bmMudjEuQ3JlZGVudGlhbHNTYXZlZEgAEjUKDXRlbGVtZXRyeV9nYXAYBiABKAsyHC5za2Vycnkuc3luYy52MS5UZWxlbWV0cnlHYXBIABI1Cg1lbnRpdHlfd2FudGVkGBQgASgLMhwuc2tlcnJ5LnN5bmMudjEuRW50aXR5V2FudGVkSAASMwoMbGFyZ2VfY2hhbmdlGB4gASgLMhsuc2tlcnJ5LnN5bmMudjEuTGFyZ2VDaGFuZ2VIABIvCgp1c2VyX3NhdmVkGCMgASgLMhkuc2tlcnJ5LnN5bmMudjEuVXNlclNhdmVkSAASMQoLYWxhcm1fc2F2ZWQYKCABKAsyGi5za2Vycnkuc3luYy52MS5BbGFybVNhdmVkSAASNQoNYWxhcm1fcmVtb3ZlZBgpIAEoCzIcLnNrZXJyeS5zeW5jLnYxLkFsYXJtUmVtb3ZlZEgAEkAKE2FsYXJtX2NvbW1lbnRfc2F2ZWQYKiABKAsyIS5za2Vycnkuc3luYy52MS5BbGFybUNvbW1lbnRTYXZlZEgAEjcKDnJlbGF0aW9uX3NhdmVkGCsgASgLMh0uc2tlcnJ5LnN5bmMudjEuUmVsYXRpb25TYXZlZEgAEi0KCXJwY19zYXZlZBgsIAEoCzIYLnNrZXJyeS5zeW5jLnYxLlJwY1NhdmVkSABCBgoEa2luZCJiCgtMYXJnZUNoYW5nZRIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSKAoHY29udGVudBgCIAEoCzIXLnNrZXJyeS5zeW5jLnYxLkJsb2JSZWYiJQoJRW50aXR5UmVmEgwKBHR5cGUYASABKAkSCgoCaWQYAiABKAwiqAEKC0VudGl0eVNhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIMCgRib2R5GAIgASgJEjMKBGJhc2UYAyADKAsyJS5za2Vycnkuc3luYy52MS5FbnRpdHlTYXZlZC5CYXNlRW50cnkaKwoJQmFzZUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiRAoJVXNlclNhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIMCgRib2R5GAIgASgJIksKDUVudGl0eVJlbW92ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEg8KB2RlbGV0ZWQYAiABKAgiOQoMRW50aXR5V2FudGVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZiKEAQoKQWxhcm1TYXZlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSLQoKb3JpZ2luYXRvchgCIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIOCgZhY3Rpb24YAyABKAkSDAoEYm9keRgEIAEoCSJoCgxBbGFybVJlbW92ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEi0KCm9yaWdpbmF0b3IYAiABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYiiwEKEUFsYXJtQ29tbWVudFNhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhItCgpvcmlnaW5hdG9yGAIgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEg4KBmFjdGlvbhgDIAEoCRIMCgRib2R5GAQgASgJIpgBCg1SZWxhdGlvblNhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhInCgRmcm9tGAIgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEiUKAnRvGAMgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEgwKBGJvZHkYBCABKAkiVAoIUnBjU2F2ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEgwKBGJvZHkYAiABKAkSDwoHbGVmdF9tcxgDIAEoBCJ6Cg9BdHRyaWJ1dGVzU2F2ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEg0KBXNjb3BlGAIgASgJEi0KCmF0dHJpYnV0ZXMYAyADKAsyGS5za2Vycnkuc3luYy52MS5BdHRyaWJ1dGUiOwoJQXR0cmlidXRlEgsKA2tleRgBIAEoCRISCgp1cGRhdGVkX21zGAIgASgDEg0KBXZhbHVlGAMgASgJIlsKEUF0dHJpYnV0ZXNEZWxldGVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhINCgVzY29wZRgCIAEoCRIMCgRrZXlzGAMgAygJIn4KEENyZWRlbnRpYWxzU2F2ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEgwKBHR5cGUYAiABKAkSFgoOY3JlZGVudGlhbHNfaWQYAyABKAkSGQoRY3JlZGVudGlhbHNfdmFsdWUYBCABKAkiegoMVGVsZW1ldHJ5R2FwEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIPCgdmcm9tX21zGAIgASgDEg0KBXRvX21zGAMgASgDEg8KB3JlY29yZHMYBCABKAQSDgoGcmVhc29uGAUgASgJKmMKBExhbmUSFAoQTEFORV9VTlNQRUNJRklFRBAAEg8KC0xBTkVfQ09ORklHEAESEgoOTEFORV9URUxFTUVUUlkQAhIRCg1MQU5FX0RPV05MSU5LEAMSDQoJTEFORV9MSVZFEAQqjAEKDEJhY2tsb2dPcmRlchIdChlCQUNLTE9HX09SREVSX1VOU1BFQ0lGSUVEEAASHQoZQkFDS0xPR19PUkRFUl9JTlRFUkxFQVZFRBABEh4KGkJBQ0tMT0dfT1JERVJfT0xERVNUX0ZJUlNUEAISHgoaQkFDS0xPR19PUkRFUl9ORVdFU1RfRklSU1QQAypWCgtDb21wcmVzc2lvbhIbChdDT01QUkVTU0lPTl9VTlNQRUNJRklFRBAAEhQKEENPTVBSRVNTSU9OX05PTkUQARIUChBDT01QUkVTU0lPTl9aU1REEAIqUAoFUXVvdGESFQoRUVVPVEFfVU5TUEVDSUZJRUQQABIMCghRVU9UQV9PSxABEhIKDlFVT1RBX1RISU5OSU5HEAISDgoKUVVPVEFfRlVMTBADMqoBCg9FZGdlU3luY1NlcnZpY2USTgoHU2Vzc2lvbhIeLnNrZXJyeS5zeW5jLnYxLlNlc3Npb25SZXF1ZXN0Gh8uc2tlcnJ5LnN5bmMudjEuU2Vzc2lvblJlc3BvbnNlKAEwARJHCgZFbnJvbGwSHS5za2Vycnkuc3luYy52MS5FbnJvbGxSZXF1ZXN0Gh4uc2tlcnJ5LnN5bmMudjEuRW5yb2xsUmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("Chlza2Vycnkvc3luYy92MS9zeW5jLnByb3RvEg5za2Vycnkuc3luYy52MSIzCg1FbnJvbGxSZXF1ZXN0EhIKCmNsYWltX2NvZGUYASABKAkSDgoGc2VjcmV0GAIgASgJIjUKDkVucm9sbFJlc3BvbnNlEhAKCGVkZ2Vfa2V5GAEgASgJEhEKCWVkZ2VfbmFtZRgCIAEoCSKVBAoOU2Vzc2lvblJlcXVlc3QSJgoFaGVsbG8YASABKAsyFS5za2Vycnkuc3luYy52MS5IZWxsb0gAEiYKBWJhdGNoGAIgASgLMhUuc2tlcnJ5LnN5bmMudjEuQmF0Y2hIABIiCgNhY2sYAyABKAsyEy5za2Vycnkuc3luYy52MS5BY2tIABIkCgRwaW5nGAQgASgLMhQuc2tlcnJ5LnN5bmMudjEuUGluZ0gAEiQKBHBvbmcYBSABKAsyFC5za2Vycnkuc3luYy52MS5Qb25nSAASKQoHZ29fYXdheRgGIAEoCzIWLnNrZXJyeS5zeW5jLnYxLkdvQXdheUgAEigKBnN0YXR1cxgUIAEoCzIWLnNrZXJyeS5zeW5jLnYxLlN0YXR1c0gAEjEKC2RpZ2VzdF9kaWZmGBUgASgLMhouc2tlcnJ5LnN5bmMudjEuRGlnZXN0RGlmZkgAEioKB2VudHJpZXMYFiABKAsyFy5za2Vycnkuc3luYy52MS5FbnRyaWVzSAASLwoKYmxvYl9vZmZlchgeIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkJsb2JPZmZlckgAEiYKBWNodW5rGB8gASgLMhUuc2tlcnJ5LnN5bmMudjEuQ2h1bmtIABItCgljaHVua19hY2sYICABKAsyGC5za2Vycnkuc3luYy52MS5DaHVua0Fja0gAQgcKBWZyYW1lIqIECg9TZXNzaW9uUmVzcG9uc2USKgoHd2VsY29tZRgBIAEoCzIXLnNrZXJyeS5zeW5jLnYxLldlbGNvbWVIABImCgViYXRjaBgCIAEoCzIVLnNrZXJyeS5zeW5jLnYxLkJhdGNoSAASIgoDYWNrGAMgASgLMhMuc2tlcnJ5LnN5bmMudjEuQWNrSAASJAoEcGluZxgEIAEoCzIULnNrZXJyeS5zeW5jLnYxLlBpbmdIABIkCgRwb25nGAUgASgLMhQuc2tlcnJ5LnN5bmMudjEuUG9uZ0gAEikKB2dvX2F3YXkYBiABKAsyFi5za2Vycnkuc3luYy52MS5Hb0F3YXlIABIoCgZkaWdlc3QYFCABKAsyFi5za2Vycnkuc3luYy52MS5EaWdlc3RIABI3Cg5lbnRyaWVzX3dhbnRlZBgVIAEoCzIdLnNrZXJyeS5zeW5jLnYxLkVudHJpZXNXYW50ZWRIABIsCghzZXR0aW5ncxgWIAEoCzIYLnNrZXJyeS5zeW5jLnYxLlNldHRpbmdzSAASLwoKYmxvYl9vZmZlchgeIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkJsb2JPZmZlckgAEiYKBWNodW5rGB8gASgLMhUuc2tlcnJ5LnN5bmMudjEuQ2h1bmtIABItCgljaHVua19hY2sYICABKAsyGC5za2Vycnkuc3luYy52MS5DaHVua0Fja0gAQgcKBWZyYW1lItoCCgVIZWxsbxIUCgxwcm90b2NvbF9taW4YASABKA0SFAoMcHJvdG9jb2xfbWF4GAIgASgNEhQKDGVkZ2VfdmVyc2lvbhgDIAEoCRIQCghzdG9yZV9pZBgEIAEoDBIoCgVsYW5lcxgFIAMoCzIZLnNrZXJyeS5zeW5jLnYxLkxhbmVPZmZlchIQCghjbG91ZF9pZBgGIAEoDBIYChBkb3dubGlua19hcHBsaWVkGAcgASgEEhUKDXdhbGxfY2xvY2tfbXMYCCABKAMSMQoMY29tcHJlc3Npb25zGAkgAygOMhsuc2tlcnJ5LnN5bmMudjEuQ29tcHJlc3Npb24SMwoNYmFja2xvZ19vcmRlchgKIAEoDjIcLnNrZXJyeS5zeW5jLnYxLkJhY2tsb2dPcmRlchISCgptYWNoaW5lX2lkGBQgASgMEhQKDGRvd25saW5rX3RhZxgVIAEoDCJ7CglMYW5lT2ZmZXISIgoEbGFuZRgBIAEoDjIULnNrZXJyeS5zeW5jLnYxLkxhbmUSEAoIbmV4dF9zZXEYAiABKAQSEgoKb2xkZXN0X3NlcRgDIAEoBBIRCglhY2tlZF9zZXEYBCABKAQSEQoJZmlyc3Rfc2VxGBQgASgEIvcCCgdXZWxjb21lEhAKCHByb3RvY29sGAEgASgNEg8KB3Nlc3Npb24YAiABKAQSKgoEZWRnZRgDIAEoCzIcLnNrZXJyeS5zeW5jLnYxLkVkZ2VJZGVudGl0eRIQCghjbG91ZF9pZBgEIAEoDBIxCgp3YXRlcm1hcmtzGAUgAygLMh0uc2tlcnJ5LnN5bmMudjEuTGFuZVdhdGVybWFyaxImCgZ3aW5kb3cYBiABKAsyFi5za2Vycnkuc3luYy52MS5XaW5kb3cSFQoNd2FsbF9jbG9ja19tcxgHIAEoAxIVCg1jbG91ZF92ZXJzaW9uGAggASgJEhcKD2Rvd25saW5rX3Jlc3VtZRgJIAEoBBIWCg5kb3dubGlua19hY2tlZBgKIAEoBBIlCgR0YWdzGBQgAygLMhcuc2tlcnJ5LnN5bmMudjEuTGFuZVRhZxIqCghzZXR0aW5ncxgVIAEoCzIYLnNrZXJyeS5zeW5jLnYxLlNldHRpbmdzInwKCFNldHRpbmdzEj0KC3JhdGVfbGltaXRzGAEgAygLMiguc2tlcnJ5LnN5bmMudjEuU2V0dGluZ3MuUmF0ZUxpbWl0c0VudHJ5GjEKD1JhdGVMaW1pdHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIk4KDEVkZ2VJZGVudGl0eRIPCgdlZGdlX2lkGAEgASgMEhEKCXRlbmFudF9pZBgCIAEoDBIMCgRuYW1lGAMgASgJEgwKBHR5cGUYBCABKAkiagoNTGFuZVdhdGVybWFyaxIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRILCgNzZXEYAiABKAQSKAoGY291cnNlGAMgAygLMhguc2tlcnJ5LnN5bmMudjEuU2VxUmFuZ2UiRwoHTGFuZVRhZxIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRILCgNzZXEYAiABKAQSCwoDdGFnGAMgASgJIicKCFNlcVJhbmdlEg0KBWZpcnN0GAEgASgEEgwKBGxhc3QYAiABKAQiJgoGV2luZG93Eg0KBWJ5dGVzGAEgASgNEg0KBWl0ZW1zGAIgASgNIp0BCgVCYXRjaBIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRIRCglmaXJzdF9zZXEYAiABKAQSDQoFY291bnQYAyABKA0SMAoLY29tcHJlc3Npb24YBCABKA4yGy5za2Vycnkuc3luYy52MS5Db21wcmVzc2lvbhIPCgdwYXlsb2FkGAUgASgMEgsKA3RhZxgUIAEoDCJlCgNBY2sSIgoEbGFuZRgBIAEoDjIULnNrZXJyeS5zeW5jLnYxLkxhbmUSCwoDc2VxGAIgASgEEi0KCnJlamVjdGlvbnMYAyADKAsyGS5za2Vycnkuc3luYy52MS5SZWplY3Rpb24iRQoJUmVqZWN0aW9uEgsKA3NlcRgBIAEoBBIMCgRjb2RlGAIgASgJEgwKBHRleHQYAyABKAkSDwoHdmVyc2lvbhgEIAEoCSIoCgdCbG9iUmVmEg4KBnNoYTI1NhgBIAEoDBINCgVieXRlcxgCIAEoBCIyCglCbG9iT2ZmZXISJQoEYmxvYhgBIAEoCzIXLnNrZXJyeS5zeW5jLnYxLkJsb2JSZWYiagoFQ2h1bmsSDgoGc2hhMjU2GAEgASgMEg4KBm9mZnNldBgCIAEoBBIwCgtjb21wcmVzc2lvbhgDIAEoDjIbLnNrZXJyeS5zeW5jLnYxLkNvbXByZXNzaW9uEg8KB2NvbnRlbnQYBCABKAwiOAoIQ2h1bmtBY2sSDgoGc2hhMjU2GAEgASgMEg4KBm9mZnNldBgCIAEoBBIMCgRkb25lGAMgASgIIhUKBFBpbmcSDQoFbm9uY2UYASABKAQiFQoEUG9uZxINCgVub25jZRgBIAEoBCKsAQoGU3RhdHVzEhUKDXdhbGxfY2xvY2tfbXMYASABKAMSKgoFbGFuZXMYAiADKAsyGy5za2Vycnkuc3luYy52MS5MYW5lQmFja2xvZxIUCgxwYXJrZWRfaXRlbXMYAyABKAQSJAoFcXVvdGEYBCABKA4yFS5za2Vycnkuc3luYy52MS5RdW90YRINCgVzdGF0ZRgFIAEoCRIUCgxzdGF0ZV9mb3JfbXMYBiABKAQihAEKC0xhbmVCYWNrbG9nEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEg0KBWl0ZW1zGAIgASgEEhIKBWJ5dGVzGAMgASgESACIAQESFgoJb2xkZXN0X21zGAQgASgDSAGIAQFCCAoGX2J5dGVzQgwKCl9vbGRlc3RfbXMiPAoGR29Bd2F5EgwKBGNvZGUYASABKAkSDAoEdGV4dBgCIAEoCRIWCg5yZXRyeV9hZnRlcl9tcxgDIAEoDSJCCgZEaWdlc3QSDQoFcm91bmQYASABKAQSKQoFdHlwZXMYAiADKAsyGi5za2Vycnkuc3luYy52MS5UeXBlRGlnZXN0IisKClR5cGVEaWdlc3QSDAoEdHlwZRgBIAEoCRIPCgdidWNrZXRzGAIgAygQIkcKCkRpZ2VzdERpZmYSDQoFcm91bmQYASABKAQSKgoFdHlwZXMYAiADKAsyGy5za2Vycnkuc3luYy52MS5UeXBlQnVja2V0cyJCCgtUeXBlQnVja2V0cxIMCgR0eXBlGAEgASgJEhQKDGJ1Y2tldF9jb3VudBgCIAEoDRIPCgdidWNrZXRzGAMgAygNIkwKDUVudHJpZXNXYW50ZWQSDQoFcm91bmQYASABKAQSLAoHYnVja2V0cxgCIAEoCzIbLnNrZXJyeS5zeW5jLnYxLlR5cGVCdWNrZXRzIo8BCgdFbnRyaWVzEg0KBXJvdW5kGAEgASgEEiwKB2J1Y2tldHMYAiABKAsyGy5za2Vycnkuc3luYy52MS5UeXBlQnVja2V0cxIYChBkb3dubGlua19hcHBsaWVkGAMgASgEEgsKA2lkcxgEIAMoDBIOCgZoYXNoZXMYBSADKBASEAoIYnVzeV9pZHMYBiADKAwimgEKEFRlbGVtZXRyeVJlY29yZHMSEgoKZW50aXR5X2lkcxgBIAMoDBIUCgxlbnRpdHlfaW5kZXgYAiADKA0SEwoLdHNfZGVsdGFfbXMYAyADKBISDwoHa2V5X3NldBgEIAMoDRIOCgZ2YWx1ZXMYBSABKAkSEQoJc2VxX2NvdW50GAYgASgNEhMKC3NlcV9za2lwcGVkGAcgAygNIiwKBUl0ZW1zEiMKBWl0ZW1zGAEgAygLMhQuc2tlcnJ5LnN5bmMudjEuSXRlbSJTCgRJdGVtEhIKCmNoYW5nZWRfbXMYASABKAMSJwoHY2hhbmdlcxgCIAMoCzIWLnNrZXJyeS5zeW5jLnYxLkNoYW5nZRIOCgZyZXBhaXIYFCABKAgiowYKBkNoYW5nZRIzCgxlbnRpdHlfc2F2ZWQYASABKAsyGy5za2Vycnkuc3luYy52MS5FbnRpdHlTYXZlZEgAEjcKDmVudGl0eV9yZW1vdmVkGAIgASgLMh0uc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVtb3ZlZEgAEjsKEGF0dHJpYnV0ZXNfc2F2ZWQYAyABKAsyHy5za2Vycnkuc3luYy52MS5BdHRyaWJ1dGVzU2F2ZWRIABI/ChJhdHRyaWJ1dGVzX2RlbGV0ZWQYBCABKAsyIS5za2Vycnkuc3luYy52MS5BdHRyaWJ1dGVzRGVsZXRlZEgAEj0KEWNyZWRlbnRpYWxzX3NhdmVkGAUgASgLMiAuc2tlcnJ5LnN5bmMudjEuQ3JlZGVudGlhbHNTYXZlZEgAEjUKDXRlbGVtZXRyeV9nYXAYBiABKAsyHC5za2Vycnkuc3luYy52MS5UZWxlbWV0cnlHYXBIABI1Cg1lbnRpdHlfd2FudGVkGBQgASgLMhwuc2tlcnJ5LnN5bmMudjEuRW50aXR5V2FudGVkSAASMwoMbGFyZ2VfY2hhbmdlGB4gASgLMhsuc2tlcnJ5LnN5bmMudjEuTGFyZ2VDaGFuZ2VIABIvCgp1c2VyX3NhdmVkGCMgASgLMhkuc2tlcnJ5LnN5bmMudjEuVXNlclNhdmVkSAASMQoLYWxhcm1fc2F2ZWQYKCABKAsyGi5za2Vycnkuc3luYy52MS5BbGFybVNhdmVkSAASNQoNYWxhcm1fcmVtb3ZlZBgpIAEoCzIcLnNrZXJyeS5zeW5jLnYxLkFsYXJtUmVtb3ZlZEgAEkAKE2FsYXJtX2NvbW1lbnRfc2F2ZWQYKiABKAsyIS5za2Vycnkuc3luYy52MS5BbGFybUNvbW1lbnRTYXZlZEgAEjcKDnJlbGF0aW9uX3NhdmVkGCsgASgLMh0uc2tlcnJ5LnN5bmMudjEuUmVsYXRpb25TYXZlZEgAEi0KCXJwY19zYXZlZBgsIAEoCzIYLnNrZXJyeS5zeW5jLnYxLlJwY1NhdmVkSABCBgoEa2luZCJiCgtMYXJnZUNoYW5nZRIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSKAoHY29udGVudBgCIAEoCzIXLnNrZXJyeS5zeW5jLnYxLkJsb2JSZWYiJQoJRW50aXR5UmVmEgwKBHR5cGUYASABKAkSCgoCaWQYAiABKAwiqAEKC0VudGl0eVNhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIMCgRib2R5GAIgASgJEjMKBGJhc2UYAyADKAsyJS5za2Vycnkuc3luYy52MS5FbnRpdHlTYXZlZC5CYXNlRW50cnkaKwoJQmFzZUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiRAoJVXNlclNhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIMCgRib2R5GAIgASgJIksKDUVudGl0eVJlbW92ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEg8KB2RlbGV0ZWQYAiABKAgiOQoMRW50aXR5V2FudGVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZiKEAQoKQWxhcm1TYXZlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSLQoKb3JpZ2luYXRvchgCIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIOCgZhY3Rpb24YAyABKAkSDAoEYm9keRgEIAEoCSJoCgxBbGFybVJlbW92ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEi0KCm9yaWdpbmF0b3IYAiABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYiiwEKEUFsYXJtQ29tbWVudFNhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhItCgpvcmlnaW5hdG9yGAIgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEg4KBmFjdGlvbhgDIAEoCRIMCgRib2R5GAQgASgJIpgBCg1SZWxhdGlvblNhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhInCgRmcm9tGAIgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEiUKAnRvGAMgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEgwKBGJvZHkYBCABKAkiVAoIUnBjU2F2ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEgwKBGJvZHkYAiABKAkSDwoHbGVmdF9tcxgDIAEoBCJ6Cg9BdHRyaWJ1dGVzU2F2ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEg0KBXNjb3BlGAIgASgJEi0KCmF0dHJpYnV0ZXMYAyADKAsyGS5za2Vycnkuc3luYy52MS5BdHRyaWJ1dGUiOwoJQXR0cmlidXRlEgsKA2tleRgBIAEoCRISCgp1cGRhdGVkX21zGAIgASgDEg0KBXZhbHVlGAMgASgJIlsKEUF0dHJpYnV0ZXNEZWxldGVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhINCgVzY29wZRgCIAEoCRIMCgRrZXlzGAMgAygJIn4KEENyZWRlbnRpYWxzU2F2ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEgwKBHR5cGUYAiABKAkSFgoOY3JlZGVudGlhbHNfaWQYAyABKAkSGQoRY3JlZGVudGlhbHNfdmFsdWUYBCABKAkiegoMVGVsZW1ldHJ5R2FwEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIPCgdmcm9tX21zGAIgASgDEg0KBXRvX21zGAMgASgDEg8KB3JlY29yZHMYBCABKAQSDgoGcmVhc29uGAUgASgJKmMKBExhbmUSFAoQTEFORV9VTlNQRUNJRklFRBAAEg8KC0xBTkVfQ09ORklHEAESEgoOTEFORV9URUxFTUVUUlkQAhIRCg1MQU5FX0RPV05MSU5LEAMSDQoJTEFORV9MSVZFEAQqjAEKDEJhY2tsb2dPcmRlchIdChlCQUNLTE9HX09SREVSX1VOU1BFQ0lGSUVEEAASHQoZQkFDS0xPR19PUkRFUl9JTlRFUkxFQVZFRBABEh4KGkJBQ0tMT0dfT1JERVJfT0xERVNUX0ZJUlNUEAISHgoaQkFDS0xPR19PUkRFUl9ORVdFU1RfRklSU1QQAypWCgtDb21wcmVzc2lvbhIbChdDT01QUkVTU0lPTl9VTlNQRUNJRklFRBAAEhQKEENPTVBSRVNTSU9OX05PTkUQARIUChBDT01QUkVTU0lPTl9aU1REEAIqUAoFUXVvdGESFQoRUVVPVEFfVU5TUEVDSUZJRUQQABIMCghRVU9UQV9PSxABEhIKDlFVT1RBX1RISU5OSU5HEAISDgoKUVVPVEFfRlVMTBADMqoBCg9FZGdlU3luY1NlcnZpY2USTgoHU2Vzc2lvbhIeLnNrZXJyeS5zeW5jLnYxLlNlc3Npb25SZXF1ZXN0Gh8uc2tlcnJ5LnN5bmMudjEuU2Vzc2lvblJlc3BvbnNlKAEwARJHCgZFbnJvbGwSHS5za2Vycnkuc3luYy52MS5FbnJvbGxSZXF1ZXN0Gh4uc2tlcnJ5LnN5bmMudjEuRW5yb2xsUmVzcG9uc2ViBnByb3RvMw");
 
 /**
  * @generated from message skerry.sync.v1.EnrollRequest
@@ -212,6 +212,12 @@ export type SessionResponse = Message<"skerry.sync.v1.SessionResponse"> & {
      */
     value: EntriesWanted;
     case: "entriesWanted";
+  } | {
+    /**
+     * @generated from field: skerry.sync.v1.Settings settings = 22;
+     */
+    value: Settings;
+    case: "settings";
   } | {
     /**
      * @generated from field: skerry.sync.v1.BlobOffer blob_offer = 30;
@@ -439,6 +445,13 @@ export type Welcome = Message<"skerry.sync.v1.Welcome"> & {
    * @generated from field: repeated skerry.sync.v1.LaneTag tags = 20;
    */
   tags: LaneTag[];
+
+  /**
+   * Absent: the cloud is of a version that sends none, and those that the edge has stay.
+   *
+   * @generated from field: skerry.sync.v1.Settings settings = 21;
+   */
+  settings?: Settings | undefined;
 };
 
 /**
@@ -447,6 +460,28 @@ export type Welcome = Message<"skerry.sync.v1.Welcome"> & {
  */
 export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/
   messageDesc(file_skerry_sync_v1_sync, 6);
+
+/**
+ * What the cloud sets for the edge, whole: in the Welcome, and again whenever it changes.
+ *
+ * @generated from message skerry.sync.v1.Settings
+ */
+export type Settings = Message<"skerry.sync.v1.Settings"> & {
+  /**
+   * How much devices may send: "count:seconds" joined by commas, by the names of the REST convention, as transportDeviceMsgRateLimit.
+   * Names that are not known are for newer edges.
+   *
+   * @generated from field: map<string, string> rate_limits = 1;
+   */
+  rateLimits: { [key: string]: string };
+};
+
+/**
+ * Describes the message skerry.sync.v1.Settings.
+ * Use `create(SettingsSchema)` to create a new message.
+ */
+export const SettingsSchema: GenMessage<Settings> = /*@__PURE__*/
+  messageDesc(file_skerry_sync_v1_sync, 7);
 
 /**
  * @generated from message skerry.sync.v1.EdgeIdentity
@@ -478,7 +513,7 @@ export type EdgeIdentity = Message<"skerry.sync.v1.EdgeIdentity"> & {
  * Use `create(EdgeIdentitySchema)` to create a new message.
  */
 export const EdgeIdentitySchema: GenMessage<EdgeIdentity> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 7);
+  messageDesc(file_skerry_sync_v1_sync, 8);
 
 /**
  * Where a lane goes on.
@@ -511,7 +546,7 @@ export type LaneWatermark = Message<"skerry.sync.v1.LaneWatermark"> & {
  * Use `create(LaneWatermarkSchema)` to create a new message.
  */
 export const LaneWatermarkSchema: GenMessage<LaneWatermark> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 8);
+  messageDesc(file_skerry_sync_v1_sync, 9);
 
 /**
  * What the newest item is that the cloud has of a lane, so that the edge knows its own.
@@ -540,7 +575,7 @@ export type LaneTag = Message<"skerry.sync.v1.LaneTag"> & {
  * Use `create(LaneTagSchema)` to create a new message.
  */
 export const LaneTagSchema: GenMessage<LaneTag> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 9);
+  messageDesc(file_skerry_sync_v1_sync, 10);
 
 /**
  * @generated from message skerry.sync.v1.SeqRange
@@ -564,7 +599,7 @@ export type SeqRange = Message<"skerry.sync.v1.SeqRange"> & {
  * Use `create(SeqRangeSchema)` to create a new message.
  */
 export const SeqRangeSchema: GenMessage<SeqRange> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 10);
+  messageDesc(file_skerry_sync_v1_sync, 11);
 
 /**
  * How much may be sent beyond the last acknowledgement, at most.
@@ -588,7 +623,7 @@ export type Window = Message<"skerry.sync.v1.Window"> & {
  * Use `create(WindowSchema)` to create a new message.
  */
 export const WindowSchema: GenMessage<Window> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 11);
+  messageDesc(file_skerry_sync_v1_sync, 12);
 
 /**
  * @generated from message skerry.sync.v1.Batch
@@ -634,7 +669,7 @@ export type Batch = Message<"skerry.sync.v1.Batch"> & {
  * Use `create(BatchSchema)` to create a new message.
  */
 export const BatchSchema: GenMessage<Batch> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 12);
+  messageDesc(file_skerry_sync_v1_sync, 13);
 
 /**
  * Everything that the lane carried up to seq is committed by the receiver, but for what it refuses for good: the rejections of this ack and of those before.
@@ -663,7 +698,7 @@ export type Ack = Message<"skerry.sync.v1.Ack"> & {
  * Use `create(AckSchema)` to create a new message.
  */
 export const AckSchema: GenMessage<Ack> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 13);
+  messageDesc(file_skerry_sync_v1_sync, 14);
 
 /**
  * @generated from message skerry.sync.v1.Rejection
@@ -699,7 +734,7 @@ export type Rejection = Message<"skerry.sync.v1.Rejection"> & {
  * Use `create(RejectionSchema)` to create a new message.
  */
 export const RejectionSchema: GenMessage<Rejection> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 14);
+  messageDesc(file_skerry_sync_v1_sync, 15);
 
 /**
  * Content under the name of what it is.
@@ -725,7 +760,7 @@ export type BlobRef = Message<"skerry.sync.v1.BlobRef"> & {
  * Use `create(BlobRefSchema)` to create a new message.
  */
 export const BlobRefSchema: GenMessage<BlobRef> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 15);
+  messageDesc(file_skerry_sync_v1_sync, 16);
 
 /**
  * A content that items behind it name; the answer is a ChunkAck that says where to go on.
@@ -744,7 +779,7 @@ export type BlobOffer = Message<"skerry.sync.v1.BlobOffer"> & {
  * Use `create(BlobOfferSchema)` to create a new message.
  */
 export const BlobOfferSchema: GenMessage<BlobOffer> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 16);
+  messageDesc(file_skerry_sync_v1_sync, 17);
 
 /**
  * A part of the content that was offered last.
@@ -780,7 +815,7 @@ export type Chunk = Message<"skerry.sync.v1.Chunk"> & {
  * Use `create(ChunkSchema)` to create a new message.
  */
 export const ChunkSchema: GenMessage<Chunk> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 17);
+  messageDesc(file_skerry_sync_v1_sync, 18);
 
 /**
  * Everything below offset is stored by the receiver.
@@ -811,7 +846,7 @@ export type ChunkAck = Message<"skerry.sync.v1.ChunkAck"> & {
  * Use `create(ChunkAckSchema)` to create a new message.
  */
 export const ChunkAckSchema: GenMessage<ChunkAck> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 18);
+  messageDesc(file_skerry_sync_v1_sync, 19);
 
 /**
  * @generated from message skerry.sync.v1.Ping
@@ -828,7 +863,7 @@ export type Ping = Message<"skerry.sync.v1.Ping"> & {
  * Use `create(PingSchema)` to create a new message.
  */
 export const PingSchema: GenMessage<Ping> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 19);
+  messageDesc(file_skerry_sync_v1_sync, 20);
 
 /**
  * @generated from message skerry.sync.v1.Pong
@@ -845,7 +880,7 @@ export type Pong = Message<"skerry.sync.v1.Pong"> & {
  * Use `create(PongSchema)` to create a new message.
  */
 export const PongSchema: GenMessage<Pong> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 20);
+  messageDesc(file_skerry_sync_v1_sync, 21);
 
 /**
  * How the edge is, for operators: nothing in the protocol depends on it.
@@ -893,7 +928,7 @@ export type Status = Message<"skerry.sync.v1.Status"> & {
  * Use `create(StatusSchema)` to create a new message.
  */
 export const StatusSchema: GenMessage<Status> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 21);
+  messageDesc(file_skerry_sync_v1_sync, 22);
 
 /**
  * @generated from message skerry.sync.v1.LaneBacklog
@@ -931,7 +966,7 @@ export type LaneBacklog = Message<"skerry.sync.v1.LaneBacklog"> & {
  * Use `create(LaneBacklogSchema)` to create a new message.
  */
 export const LaneBacklogSchema: GenMessage<LaneBacklog> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 22);
+  messageDesc(file_skerry_sync_v1_sync, 23);
 
 /**
  * The sender closes the session after this frame.
@@ -962,7 +997,7 @@ export type GoAway = Message<"skerry.sync.v1.GoAway"> & {
  * Use `create(GoAwaySchema)` to create a new message.
  */
 export const GoAwaySchema: GenMessage<GoAway> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 23);
+  messageDesc(file_skerry_sync_v1_sync, 24);
 
 /**
  * What the cloud wants on the edge: per type the hashes of its entities, joined by XOR in buckets.
@@ -986,7 +1021,7 @@ export type Digest = Message<"skerry.sync.v1.Digest"> & {
  * Use `create(DigestSchema)` to create a new message.
  */
 export const DigestSchema: GenMessage<Digest> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 24);
+  messageDesc(file_skerry_sync_v1_sync, 25);
 
 /**
  * @generated from message skerry.sync.v1.TypeDigest
@@ -1012,7 +1047,7 @@ export type TypeDigest = Message<"skerry.sync.v1.TypeDigest"> & {
  * Use `create(TypeDigestSchema)` to create a new message.
  */
 export const TypeDigestSchema: GenMessage<TypeDigest> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 25);
+  messageDesc(file_skerry_sync_v1_sync, 26);
 
 /**
  * Where the edge holds something else; no types: nowhere.
@@ -1036,7 +1071,7 @@ export type DigestDiff = Message<"skerry.sync.v1.DigestDiff"> & {
  * Use `create(DigestDiffSchema)` to create a new message.
  */
 export const DigestDiffSchema: GenMessage<DigestDiff> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 26);
+  messageDesc(file_skerry_sync_v1_sync, 27);
 
 /**
  * @generated from message skerry.sync.v1.TypeBuckets
@@ -1065,7 +1100,7 @@ export type TypeBuckets = Message<"skerry.sync.v1.TypeBuckets"> & {
  * Use `create(TypeBucketsSchema)` to create a new message.
  */
 export const TypeBucketsSchema: GenMessage<TypeBuckets> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 27);
+  messageDesc(file_skerry_sync_v1_sync, 28);
 
 /**
  * @generated from message skerry.sync.v1.EntriesWanted
@@ -1087,7 +1122,7 @@ export type EntriesWanted = Message<"skerry.sync.v1.EntriesWanted"> & {
  * Use `create(EntriesWantedSchema)` to create a new message.
  */
 export const EntriesWantedSchema: GenMessage<EntriesWanted> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 28);
+  messageDesc(file_skerry_sync_v1_sync, 29);
 
 /**
  * Everything of one type that the edge holds in some buckets.
@@ -1137,7 +1172,7 @@ export type Entries = Message<"skerry.sync.v1.Entries"> & {
  * Use `create(EntriesSchema)` to create a new message.
  */
 export const EntriesSchema: GenMessage<Entries> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 29);
+  messageDesc(file_skerry_sync_v1_sync, 30);
 
 /**
  * Telemetry in columns: record i is (entity_ids[entity_index[i]], ts, the i-th line of values).
@@ -1198,7 +1233,7 @@ export type TelemetryRecords = Message<"skerry.sync.v1.TelemetryRecords"> & {
  * Use `create(TelemetryRecordsSchema)` to create a new message.
  */
 export const TelemetryRecordsSchema: GenMessage<TelemetryRecords> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 30);
+  messageDesc(file_skerry_sync_v1_sync, 31);
 
 /**
  * Encoded messages of this type can be joined end to end: the result holds the items of all.
@@ -1217,7 +1252,7 @@ export type Items = Message<"skerry.sync.v1.Items"> & {
  * Use `create(ItemsSchema)` to create a new message.
  */
 export const ItemsSchema: GenMessage<Items> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 31);
+  messageDesc(file_skerry_sync_v1_sync, 32);
 
 /**
  * One sequence number. Its changes are applied together; none at all is allowed.
@@ -1250,7 +1285,7 @@ export type Item = Message<"skerry.sync.v1.Item"> & {
  * Use `create(ItemSchema)` to create a new message.
  */
 export const ItemSchema: GenMessage<Item> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 32);
+  messageDesc(file_skerry_sync_v1_sync, 33);
 
 /**
  * @generated from message skerry.sync.v1.Change
@@ -1351,7 +1386,7 @@ export type Change = Message<"skerry.sync.v1.Change"> & {
  * Use `create(ChangeSchema)` to create a new message.
  */
 export const ChangeSchema: GenMessage<Change> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 33);
+  messageDesc(file_skerry_sync_v1_sync, 34);
 
 /**
  * A change that is too large for a batch.
@@ -1377,7 +1412,7 @@ export type LargeChange = Message<"skerry.sync.v1.LargeChange"> & {
  * Use `create(LargeChangeSchema)` to create a new message.
  */
 export const LargeChangeSchema: GenMessage<LargeChange> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 34);
+  messageDesc(file_skerry_sync_v1_sync, 35);
 
 /**
  * @generated from message skerry.sync.v1.EntityRef
@@ -1403,7 +1438,7 @@ export type EntityRef = Message<"skerry.sync.v1.EntityRef"> & {
  * Use `create(EntityRefSchema)` to create a new message.
  */
 export const EntityRefSchema: GenMessage<EntityRef> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 35);
+  messageDesc(file_skerry_sync_v1_sync, 36);
 
 /**
  * @generated from message skerry.sync.v1.EntitySaved
@@ -1434,7 +1469,7 @@ export type EntitySaved = Message<"skerry.sync.v1.EntitySaved"> & {
  * Use `create(EntitySavedSchema)` to create a new message.
  */
 export const EntitySavedSchema: GenMessage<EntitySaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 36);
+  messageDesc(file_skerry_sync_v1_sync, 37);
 
 /**
  * A user who signs in on the edge, with or without a link.
@@ -1460,7 +1495,7 @@ export type UserSaved = Message<"skerry.sync.v1.UserSaved"> & {
  * Use `create(UserSavedSchema)` to create a new message.
  */
 export const UserSavedSchema: GenMessage<UserSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 37);
+  messageDesc(file_skerry_sync_v1_sync, 38);
 
 /**
  * @generated from message skerry.sync.v1.EntityRemoved
@@ -1484,7 +1519,7 @@ export type EntityRemoved = Message<"skerry.sync.v1.EntityRemoved"> & {
  * Use `create(EntityRemovedSchema)` to create a new message.
  */
 export const EntityRemovedSchema: GenMessage<EntityRemoved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 38);
+  messageDesc(file_skerry_sync_v1_sync, 39);
 
 /**
  * The cloud does not know this entity, and asks for all of it.
@@ -1503,7 +1538,7 @@ export type EntityWanted = Message<"skerry.sync.v1.EntityWanted"> & {
  * Use `create(EntityWantedSchema)` to create a new message.
  */
 export const EntityWantedSchema: GenMessage<EntityWanted> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 39);
+  messageDesc(file_skerry_sync_v1_sync, 40);
 
 /**
  * All that is known of an alarm; what both sides know of it is joined.
@@ -1543,7 +1578,7 @@ export type AlarmSaved = Message<"skerry.sync.v1.AlarmSaved"> & {
  * Use `create(AlarmSavedSchema)` to create a new message.
  */
 export const AlarmSavedSchema: GenMessage<AlarmSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 40);
+  messageDesc(file_skerry_sync_v1_sync, 41);
 
 /**
  * @generated from message skerry.sync.v1.AlarmRemoved
@@ -1565,7 +1600,7 @@ export type AlarmRemoved = Message<"skerry.sync.v1.AlarmRemoved"> & {
  * Use `create(AlarmRemovedSchema)` to create a new message.
  */
 export const AlarmRemovedSchema: GenMessage<AlarmRemoved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 41);
+  messageDesc(file_skerry_sync_v1_sync, 42);
 
 /**
  * @generated from message skerry.sync.v1.AlarmCommentSaved
@@ -1605,7 +1640,7 @@ export type AlarmCommentSaved = Message<"skerry.sync.v1.AlarmCommentSaved"> & {
  * Use `create(AlarmCommentSavedSchema)` to create a new message.
  */
 export const AlarmCommentSavedSchema: GenMessage<AlarmCommentSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 42);
+  messageDesc(file_skerry_sync_v1_sync, 43);
 
 /**
  * A relation was made, changed or removed.
@@ -1643,7 +1678,7 @@ export type RelationSaved = Message<"skerry.sync.v1.RelationSaved"> & {
  * Use `create(RelationSavedSchema)` to create a new message.
  */
 export const RelationSavedSchema: GenMessage<RelationSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 43);
+  messageDesc(file_skerry_sync_v1_sync, 44);
 
 /**
  * A request to a device, or what happened to one; what both sides know of it is joined.
@@ -1678,7 +1713,7 @@ export type RpcSaved = Message<"skerry.sync.v1.RpcSaved"> & {
  * Use `create(RpcSavedSchema)` to create a new message.
  */
 export const RpcSavedSchema: GenMessage<RpcSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 44);
+  messageDesc(file_skerry_sync_v1_sync, 45);
 
 /**
  * @generated from message skerry.sync.v1.AttributesSaved
@@ -1707,7 +1742,7 @@ export type AttributesSaved = Message<"skerry.sync.v1.AttributesSaved"> & {
  * Use `create(AttributesSavedSchema)` to create a new message.
  */
 export const AttributesSavedSchema: GenMessage<AttributesSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 45);
+  messageDesc(file_skerry_sync_v1_sync, 46);
 
 /**
  * @generated from message skerry.sync.v1.Attribute
@@ -1736,7 +1771,7 @@ export type Attribute = Message<"skerry.sync.v1.Attribute"> & {
  * Use `create(AttributeSchema)` to create a new message.
  */
 export const AttributeSchema: GenMessage<Attribute> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 46);
+  messageDesc(file_skerry_sync_v1_sync, 47);
 
 /**
  * @generated from message skerry.sync.v1.AttributesDeleted
@@ -1763,7 +1798,7 @@ export type AttributesDeleted = Message<"skerry.sync.v1.AttributesDeleted"> & {
  * Use `create(AttributesDeletedSchema)` to create a new message.
  */
 export const AttributesDeletedSchema: GenMessage<AttributesDeleted> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 47);
+  messageDesc(file_skerry_sync_v1_sync, 48);
 
 /**
  * @generated from message skerry.sync.v1.CredentialsSaved
@@ -1797,7 +1832,7 @@ export type CredentialsSaved = Message<"skerry.sync.v1.CredentialsSaved"> & {
  * Use `create(CredentialsSavedSchema)` to create a new message.
  */
 export const CredentialsSavedSchema: GenMessage<CredentialsSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 48);
+  messageDesc(file_skerry_sync_v1_sync, 49);
 
 /**
  * Telemetry of an entity that the edge removed before it was sent, because its disk was full.
@@ -1840,7 +1875,7 @@ export type TelemetryGap = Message<"skerry.sync.v1.TelemetryGap"> & {
  * Use `create(TelemetryGapSchema)` to create a new message.
  */
 export const TelemetryGapSchema: GenMessage<TelemetryGap> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 49);
+  messageDesc(file_skerry_sync_v1_sync, 50);
 
 /**
  * A lane is an ordered stream of items. LANE_TELEMETRY and LANE_LIVE share one numbering, the others have their own; each is from 1

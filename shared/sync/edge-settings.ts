@@ -1,0 +1,5 @@
+/** What the cloud sets for an edge, whole. */
+export interface EdgeSettings {
+  /** How much devices may send, by the names of shared/entities/rate-limit-names.ts; a newer cloud may know more of them. */
+  readonly rateLimits: Readonly<Record<string, string>>;
+}
