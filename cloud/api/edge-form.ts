@@ -155,13 +155,16 @@ function isCloned({ conflictMs }: EdgeStatus, nowMs: number): boolean {
 /** Server attributes that dashboards read of an edge; made from its presence, so that they can't contradict it. */
 export function presenceAttributes(edgeId: Uuid, presence: Presence): AttributeRow[] {
   const { state, lastConnectTime, lastDisconnectTime, edgeVersion, syncInProgress } = presenceToRest(presence);
-  const updatedMs = Math.max(lastConnectTime ?? 0, lastDisconnectTime ?? 0);
+  const updatedMs = Math.max(lastConnectTime ?? 0, lastDisconnectTime ?? 0, presence.status?.downlinkAckedMs ?? 0);
   const values: Readonly<Record<string, boolean | number | string | null>> = {
     active: state === "connected",
     edgeVersion,
     lastConnectTime,
     lastDisconnectTime,
     syncInProgress,
+    // What was made up to there is with the edge; user interfaces tell by it which downlinks still wait.
+    queueStartTs: presence.status?.downlinkAckedMs ?? null,
+    queueStartSeqId: presence.status?.downlinkAcked ?? null,
   };
   return Object.entries(values).flatMap(([key, value]) =>
     value === null

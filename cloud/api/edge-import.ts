@@ -1,15 +1,24 @@
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
-import { bulkImportAnswer, bulkImportInput, importCsv, type ImportRow } from "../../shared/rest/bulk-import.ts";
-import { additionalInfoOf } from "../../shared/rest/entity-import.ts";
+import {
+  bulkImportAnswer,
+  bulkImportInput,
+  importCsv,
+  KEYED_COLUMNS,
+  type ImportRow,
+} from "../../shared/rest/bulk-import.ts";
+import { additionalInfoOf, type ImportRouteDeps } from "../../shared/rest/entity-import.ts";
 import { TENANT_ADMIN, validate, type RouteTable } from "../../shared/rest/route.ts";
+import { saveAttributes } from "../../shared/store/attribute-store.ts";
 import { saveEdgeWithChains } from "../store/edge-chains.ts";
-import { findEdgeByName, type Edge } from "../store/edge-store.ts";
+import { findEdgeByName, keepEdge, type Edge } from "../store/edge-store.ts";
 import { edgeInput, edgeToRest, toEdgeSave, type EdgeInput } from "./edge-form.ts";
 import type { EdgeDeps } from "./edges.ts";
 
-/** Edges out of a CSV text. They have no attributes of their own, so there are no columns for them. */
-export function addEdgeImportRoute(routes: RouteTable, deps: EdgeDeps): void {
+export interface EdgeImportDeps extends EdgeDeps, Pick<ImportRouteDeps, "saveTelemetry"> {}
+
+/** Edges out of a CSV text. */
+export function addEdgeImportRoute(routes: RouteTable, deps: EdgeImportDeps): void {
   routes.add(
     {
       method: "post",
@@ -22,9 +31,9 @@ export function addEdgeImportRoute(routes: RouteTable, deps: EdgeDeps): void {
     },
     ({ body, principal: { tenantId } }) =>
       importCsv(body, {
-        columns: ["ROUTING_KEY", "SECRET"],
+        columns: [...KEYED_COLUMNS, "ROUTING_KEY", "SECRET"],
         save: (row, mayUpdate) => saveRow(deps, tenantId, { row, mayUpdate }),
-        saveTelemetry: () => Promise.resolve(),
+        saveTelemetry: deps.saveTelemetry,
         nowMs: () => deps.clock.nowMs(),
       }),
   );
@@ -39,9 +48,15 @@ async function saveRow(
   if (stored !== null && !mayUpdate)
     throw new AppError("ALREADY_EXISTS", "Edge with such name already exists!", { field: "name" });
   const input = toInput(row, stored);
-  const { edge, fence } = await deps.unitOfWork.runEvents((tx) =>
-    saveEdgeWithChains(tx, deps, toEdgeSave(input, tenantId)),
-  );
+  const nowMs = deps.clock.nowMs();
+  const { edge, fence } = await deps.unitOfWork.runEvents(async (tx) => {
+    const saved = await saveEdgeWithChains(tx, deps, toEdgeSave(input, tenantId));
+    const entity = { type: "EDGE", id: saved.result.edge.id };
+    for (const [scope, readings] of row.attributes) {
+      await saveAttributes(tx, { entity, scope, readings, nowMs, keep: keepEdge });
+    }
+    return saved;
+  });
   if (fence !== null) deps.sessions.end({ edgeId: edge.id, fence, code: "UNAUTHENTICATED" });
   return { id: edge.id, isNew: stored === null };
 }

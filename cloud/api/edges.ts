@@ -2,7 +2,6 @@ import * as z from "zod";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { pageSchema } from "../../shared/entities/fields.ts";
-import type { AttributeSource } from "../../shared/rest/data-target.ts";
 import { mapPage, pageQuery, parseIdList, toPageRequest } from "../../shared/rest/pages.ts";
 import type { Principal } from "../../shared/rest/principal.ts";
 import { customerColumns, subtypeSchema, toSubtypes, type ResourceDeps } from "../../shared/rest/resource.ts";
@@ -27,7 +26,6 @@ import {
   edgeSchema,
   edgeToRest,
   readEdgeSchema,
-  presenceAttributes,
   presenceToRest,
   toEdgeSave,
 } from "./edge-form.ts";
@@ -276,16 +274,4 @@ export function addEdgeWriteRoutes(routes: RouteTable, deps: EdgeDeps): void {
       sessions.end({ edgeId: id, fence: Number.MAX_SAFE_INTEGER, code: "NOT_FOUND" });
     },
   );
-}
-
-/** Server attributes of edges for the telemetry routes. */
-export function createEdgeAttributes(deps: EdgeDeps): AttributeSource {
-  const { db, clock } = deps;
-  return {
-    check: async (principal, id) => void (await readableEdge(deps, principal, id)),
-    attributes: async (id) => {
-      const statuses = await readEdgeStatuses(db, [id]);
-      return presenceAttributes(id, { status: statuses.get(id), nowMs: clock.nowMs() });
-    },
-  };
 }

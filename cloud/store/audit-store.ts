@@ -1,6 +1,7 @@
 import { and, eq, gte, ilike, inArray, lte, sql, type SQL } from "drizzle-orm";
 import type { Clock } from "../../shared/core/clock.ts";
 import { NULL_UUID, type Uuid } from "../../shared/core/ids.ts";
+import type { EntityRef } from "../../shared/entities/change.ts";
 import type { Json } from "../../shared/entities/entity-record.ts";
 import { containsPattern, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
 import { readTablePage } from "../../shared/store/table-page.ts";
@@ -68,18 +69,26 @@ export async function writeAudit(db: Queryable, entry: Omit<AuditEntry, "id">): 
 /** Longer data is told by its size. */
 const DATA_LENGTH_MAX = 65_536;
 
-/** Notes for the transaction's caller, if it has one, what happened to the telemetry of an entity, or what was asked of it. @param data a JSON object */
-export async function auditTelemetry(
-  tx: Queryable,
-  { actionType, data, entityId }: { readonly actionType: string; readonly data: string; readonly entityId: Uuid },
-): Promise<void> {
+export interface AuditedData {
+  readonly actionType: string;
+  /** A JSON object. */
+  readonly data: string;
+  /** Whose tenant, customer and name the entry has. */
+  readonly entityId: Uuid;
+  /** What it is about. @default that entity itself */
+  readonly of?: EntityRef | undefined;
+}
+
+/** Notes for the transaction's caller, if it has one, what happened to the telemetry of an entity, or what was asked of it. */
+export async function auditTelemetry(tx: Queryable, { actionType, data, entityId, of }: AuditedData): Promise<void> {
   const shown = data.length <= DATA_LENGTH_MAX ? data : JSON.stringify({ bytes: data.length });
   await tx.execute(sql`
     insert into audit_log
       (created_ms, tenant_id, customer_id, entity_type, entity_id, entity_name, user_id, user_name, action_type, action_data)
-    select (c.caller ->> 'nowMs')::bigint, e.tenant_id, e.customer_id, e.entity_type, e.id, e.name, (c.caller ->> 'userId')::uuid,
+    select (c.caller ->> 'nowMs')::bigint, e.tenant_id, e.customer_id,
+      coalesce(${of?.type ?? null}::text, e.type), coalesce(${of?.id ?? null}::uuid, e.id), e.name, (c.caller ->> 'userId')::uuid,
       coalesce((select email from app_user u where u.id = (c.caller ->> 'userId')::uuid), ''), ${actionType}, ${shown}::json
-    from (select nullif(current_setting('skerry.caller', true), '')::jsonb as caller) c join entity e on e.id = ${entityId}::uuid
+    from (select nullif(current_setting('skerry.caller', true), '')::jsonb as caller) c join alarm_originator e on e.id = ${entityId}::uuid
     where c.caller is not null`);
 }
 

@@ -229,6 +229,12 @@ export async function getEdge(db: Queryable, key: EdgeKey): Promise<Edge> {
   return toEdge(rows[0]);
 }
 
+/** Keeps it from being deleted until the transaction ends. @returns whether it is there */
+export async function keepEdge(tx: Queryable, id: Uuid): Promise<boolean> {
+  const rows = await tx.select({ id: edge.id }).from(edge).where(eq(edge.id, id)).for("key share");
+  return rows.length > 0;
+}
+
 export async function findEdgeByName(db: Queryable, tenantId: Uuid, name: string): Promise<Edge | null> {
   const rows = await db
     .select()
@@ -364,6 +370,8 @@ export interface EdgeStatus {
   readonly reason: string | null;
   /** When the oldest downlink that the edge has not acknowledged was made; null: it has all. */
   readonly downlinkOldestMs: number | null;
+  /** When the newest one that it has acknowledged was made; null: none, or it is not listed any more. */
+  readonly downlinkAckedMs: number | null;
   /** What the edge told last of itself; null: nothing yet. */
   readonly report: KeptReport | null;
   /** The last attempt to connect that was refused since it was connected. */
@@ -394,6 +402,9 @@ function selectStatuses(db: Queryable) {
       downlinkOldestMs: sql<number | null>`case when ${edgeSync.downlinkLast} > ${edgeSync.downlinkAcked} then (
         select e.created_ms from ${edgeEvent} e where e.edge_id = ${edgeSync.edgeId} and e.seq > ${edgeSync.downlinkAcked}
         order by e.seq limit 1) end`.mapWith(Number),
+      downlinkAckedMs: sql<number | null>`(
+        select e.created_ms from ${edgeEvent} e where e.edge_id = ${edgeSync.edgeId} and e.seq <= ${edgeSync.downlinkAcked}
+        order by e.seq desc limit 1)`.mapWith(Number),
     })
     .from(edgeSync)
     .leftJoin(edgeReport, eq(edgeReport.edgeId, edgeSync.edgeId))
@@ -402,7 +413,7 @@ function selectStatuses(db: Queryable) {
 
 type StatusRow = Awaited<ReturnType<typeof selectStatuses>>[number];
 
-function toStatus({ sync, report, downlinkOldestMs }: StatusRow): EdgeStatus {
+function toStatus({ sync, report, downlinkOldestMs, downlinkAckedMs }: StatusRow): EdgeStatus {
   const { notice, noticeMs, syncRequested, syncCompleted, ...row } = sync;
   const { refusedCode = null, refusedMs = null, refusedText = null } = report ?? {};
   return {
@@ -412,6 +423,7 @@ function toStatus({ sync, report, downlinkOldestMs }: StatusRow): EdgeStatus {
     notice: notice === null ? null : { text: notice, time: noticeMs ?? 0 },
     isSyncInProgress: syncRequested > syncCompleted,
     downlinkOldestMs,
+    downlinkAckedMs,
     report: parseReport(report),
     refusal:
       refusedCode === null || refusedMs === null ? null : { code: refusedCode, text: refusedText, atMs: refusedMs },

@@ -6,11 +6,12 @@ import type { Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
 import type { RpcCallStore } from "../jobs/rpc-calls.ts";
 import { auditTelemetry } from "./audit-store.ts";
 
-/** Notes for the transaction's caller that it asks a device for something. */
-export function auditRpc(tx: Queryable, record: RpcRecord): Promise<void> {
+/** Notes for the transaction's caller that it asks a device for something, or deletes such a request. */
+export function auditRpc(tx: Queryable, record: RpcRecord, action: "RPC_CALL" | "DELETED" = "RPC_CALL"): Promise<void> {
   const { deviceId, id, isOneway, isPersistent, method, params } = record;
   const data = JSON.stringify({ rpcId: id, oneway: isOneway, persisted: isPersistent, method, params });
-  return auditTelemetry(tx, { actionType: "RPC_CALL", data, entityId: deviceId });
+  const of = action === "DELETED" ? { type: "RPC", id } : undefined;
+  return auditTelemetry(tx, { actionType: action, data, entityId: deviceId, of });
 }
 
 /** Requests to devices that callers wait for: a row each for as long as somebody waits. */

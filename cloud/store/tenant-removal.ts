@@ -14,7 +14,7 @@ const OWNERS = [
   { column: "device_id", ids: "select id from entity where tenant_id = $tenant" },
   {
     column: "entity_id",
-    ids: "select id from entity where tenant_id = $tenant union all select id from edge where tenant_id = $tenant",
+    ids: "select id from alarm_originator where tenant_id = $tenant",
   },
   {
     column: "alarm_id",

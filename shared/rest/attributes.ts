@@ -2,22 +2,19 @@ import * as z from "zod";
 import { AppError } from "../core/errors.ts";
 import { isAttributeScope, type AttributeScope } from "../entities/attributes.ts";
 import { readAttributes } from "../entities/values.ts";
-import {
-  deleteAttributes,
-  listAttributeKeys,
-  readAttributeRows,
-  saveAttributes,
-  type AttributeRow,
-} from "../store/attribute-store.ts";
+import { deleteAttributes, listAttributeKeys, saveAttributes, type AttributeRow } from "../store/attribute-store.ts";
+import type { Outcome, Queryable } from "../store/unit-of-work.ts";
 import {
   DATA_PATH,
   DATA_PREFIX,
   DATA_TAG,
+  checkNotMade,
   dataTarget,
   keysAnswer,
   keysOf,
   keysQuery,
   rawJson,
+  readAttributesOf,
   readPayload,
   writableTarget,
   type DataDeps,
@@ -32,20 +29,18 @@ export function addAttributeRoutes(routes: RouteTable, deps: DataDeps): void {
     call: Call<unknown, unknown>,
     scopes: readonly AttributeScope[] | undefined,
   ): Promise<readonly AttributeRow[]> => {
-    const { type, id } = await dataTarget(deps, call, call.param("entityType"));
-    const other = deps.others?.[type];
-    if (other === undefined) return readAttributeRows(deps.db, { entityId: id, scopes, keys: keysOf(call) });
-    const keys = keysOf(call);
-    const rows = await other.attributes(id);
-    return rows.filter((row) => (scopes?.includes(row.scope) ?? true) && (keys?.includes(row.key) ?? true));
+    const entity = await dataTarget(deps, call, call.param("entityType"));
+    return readAttributesOf(deps, entity, { scopes, keys: keysOf(call) });
   };
   const readKeys = async (
     call: Call<unknown, unknown>,
     scopes: readonly AttributeScope[] | undefined,
-  ): Promise<string[]> => {
+  ): Promise<readonly string[]> => {
     const { type, id } = await dataTarget(deps, call, call.param("entityType"));
-    if (deps.others?.[type] === undefined) return listAttributeKeys(deps.db, { entityId: id, scopes });
-    return (await readRows(call, scopes)).map((row) => row.key);
+    const stored = await listAttributeKeys(deps.db, { entityId: id, scopes });
+    const made = (await deps.others?.[type]?.made?.(id)) ?? [];
+    const asked = made.filter(({ scope }) => scopes?.includes(scope) ?? true);
+    return [...new Set([...stored, ...asked.map(({ key }) => key)])];
   };
   routes.add(
     {
@@ -101,20 +96,29 @@ function attributesJson(rows: readonly AttributeRow[]): string {
 }
 
 function addAttributeWriteRoutes(routes: RouteTable, deps: DataDeps): void {
+  // What is not stored as an entity is on this side alone: the other one must not hear of it.
+  const run = (type: string, work: (tx: Queryable) => Promise<Outcome<void>>): Promise<void> =>
+    deps.unitOfWork.run(async (tx) => {
+      const outcome = await work(tx);
+      return deps.others?.[type] === undefined ? outcome : { ...outcome, changes: [] };
+    });
   const write = async (call: Call<unknown, unknown>, type: string): Promise<void> => {
     const scope = scopeOf(call.param("scope"));
     if (scope === "CLIENT_SCOPE")
       throw new AppError("INVALID_ARGUMENT", "Invalid scope: CLIENT_SCOPE", { field: "scope" });
     const entity = await writableTarget(deps, call, type);
     const readings = parseAttributes(await call.text());
-    await deps.unitOfWork.run((tx) => saveAttributes(tx, { entity, scope, readings, nowMs: deps.clock.nowMs() }));
+    await checkNotMade(deps, entity, { scope, keys: readings.map(({ key }) => key) });
+    const save = { entity, scope, readings, nowMs: deps.clock.nowMs(), keep: deps.others?.[type]?.keep };
+    await run(type, (tx) => saveAttributes(tx, save));
   };
   const remove = async (call: Call<unknown, unknown>, type: string): Promise<void> => {
     const scope = scopeOf(call.param("scope"));
     const entity = await writableTarget(deps, call, type);
     const keys = keysOf(call);
     if (keys === undefined) throw new AppError("INVALID_ARGUMENT", "Empty keys: []", { field: "keys" });
-    await deps.unitOfWork.run((tx) => deleteAttributes(tx, { entity, scope, keys }));
+    const { keep } = deps.others?.[type] ?? {};
+    await run(type, (tx) => deleteAttributes(tx, { entity, scope, keys, keep }));
   };
   const save = { method: "post", tag: DATA_TAG, access: EVERY_ROLE, textBody: ATTRIBUTES_EXAMPLE } as const;
   const drop = { method: "delete", tag: DATA_TAG, access: EVERY_ROLE, query: keysQuery } as const;

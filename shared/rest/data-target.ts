@@ -1,9 +1,15 @@
 import * as z from "zod";
 import { AppError } from "../core/errors.ts";
 import type { Uuid } from "../core/ids.ts";
+import type { AttributeScope } from "../entities/attributes.ts";
 import type { EntityRef } from "../entities/change.ts";
 import { isEntityType } from "../entities/entity-types.ts";
-import type { AttributeRow } from "../store/attribute-store.ts";
+import {
+  readAttributeRows,
+  type AttributeQuery,
+  type AttributeRow,
+  type KeepSubject,
+} from "../store/attribute-store.ts";
 import { JSON_TYPE } from "./errors.ts";
 import type { Principal } from "./principal.ts";
 import { readableEntity, type ResourceDeps } from "./resource.ts";
@@ -12,15 +18,18 @@ import type { Call } from "./route.ts";
 // What the routes of attributes and of telemetry share: whose data a call is about, which keys it names, and how values are answered.
 
 export interface DataDeps extends ResourceDeps {
-  /** Kinds of entities that have attributes but are not stored as entities, by type. @default none */
-  readonly others?: Readonly<Record<string, AttributeSource>>;
+  /** What has attributes and telemetry but is not stored as an entity, by type. @default none */
+  readonly others?: Readonly<Record<string, DataSubject>>;
 }
 
-/** Attributes that are made from something else, such as the presence of an edge; read only. */
-export interface AttributeSource {
+/** A tenant, a user, an edge. */
+export interface DataSubject {
   /** @throws AppError NOT_FOUND when it is not the caller's */
   check(principal: Principal, id: Uuid): Promise<void>;
-  attributes(id: Uuid): Promise<readonly AttributeRow[]>;
+  /** See AttributeSave; without it nothing can be saved. */
+  readonly keep?: KeepSubject;
+  /** Attributes that are made from something else, such as the presence of an edge: nobody sets them. @default none */
+  made?(id: Uuid): Promise<readonly AttributeRow[]>;
 }
 
 export const DATA_TAG = "Telemetry and attributes";
@@ -45,10 +54,48 @@ export async function checkReadable(deps: DataDeps, principal: Principal, { id, 
 
 /** The same, for writing: a customer user writes to what it sees. */
 export async function writableTarget(deps: DataDeps, call: Call<unknown, unknown>, type: string): Promise<EntityRef> {
-  if (deps.others?.[type] !== undefined) {
-    throw new AppError("INVALID_ARGUMENT", `Attributes and telemetry of type ${type} are read only`);
-  }
+  const other = deps.others?.[type];
+  if (other !== undefined && other.keep === undefined)
+    throw new AppError("INVALID_ARGUMENT", `Attributes and telemetry of type ${type} are read only here`);
   return dataTarget(deps, call, type);
+}
+
+/** Attributes of one, whether stored or made; undefined: of all scopes, all keys. */
+export async function readAttributesOf(
+  { db, others }: Pick<DataDeps, "db" | "others">,
+  { id, type }: EntityRef,
+  { keys, scopes }: Pick<AttributeQuery, "keys" | "scopes">,
+): Promise<readonly AttributeRow[]> {
+  const stored = await readAttributeRows(db, { entityId: id, scopes, keys });
+  const made = (await others?.[type]?.made?.(id)) ?? [];
+  const asked = made.filter(({ key, scope }) => (scopes?.includes(scope) ?? true) && (keys?.includes(key) ?? true));
+  return withMade(stored, asked);
+}
+
+/** What is made goes before what is stored under the same key. */
+export function withMade(stored: readonly AttributeRow[], made: readonly AttributeRow[]): readonly AttributeRow[] {
+  if (made.length === 0) return stored;
+  const keyOf = ({ entityId, key, scope }: AttributeRow): string => `${entityId} ${scope} ${key}`;
+  const taken = new Set(made.map(keyOf));
+  return [...stored.filter((row) => !taken.has(keyOf(row))), ...made];
+}
+
+/** @throws AppError INVALID_ARGUMENT for keys that nobody sets */
+export async function checkNotMade(
+  { others }: Pick<DataDeps, "others">,
+  { id, type }: EntityRef,
+  { keys, scope }: { readonly keys: readonly string[]; readonly scope: AttributeScope },
+): Promise<void> {
+  const made = (await others?.[type]?.made?.(id)) ?? [];
+  const row = made.find((candidate) => candidate.scope === scope && keys.includes(candidate.key));
+  if (row === undefined) return;
+  throw new AppError(
+    "INVALID_ARGUMENT",
+    `Attribute '${row.key}' is not set by anybody: it shows what ${type} is doing`,
+    {
+      field: row.key,
+    },
+  );
 }
 
 /** `keys=a,b`, or `key=a&key=b` for keys that contain commas; undefined: not asked for. */

@@ -14,8 +14,8 @@ import { EVERY_ROLE, TENANT_ADMIN, TENANT_ROLES, type Call, type RouteTable } fr
 export interface RpcDeps extends ResourceDeps {
   /** Has the device do it while the caller waits. @throws AppError TOO_MANY_REQUESTS */
   readonly callDevice: (record: RpcRecord) => Promise<CallOutcome>;
-  /** Writes down who asks a device for what, in the transaction that keeps the request. @default nobody does */
-  readonly auditRpc?: (tx: Queryable, record: RpcRecord) => Promise<void>;
+  /** Writes down who asks a device for what, or deletes such a request, in the same transaction. @default nobody does */
+  readonly auditRpc?: (tx: Queryable, record: RpcRecord, action: "RPC_CALL" | "DELETED") => Promise<void>;
 }
 
 const tag = "Requests to devices";
@@ -65,7 +65,7 @@ function addSendRoute(routes: RouteTable, deps: RpcDeps, { api, isOneway }: Send
       if (record.isPersistent) {
         await unitOfWork.run(async (tx) => {
           const outcome = await createRpc(tx, record, nowMs);
-          if (outcome.changes.length > 0) await deps.auditRpc?.(tx, record);
+          if (outcome.changes.length > 0) await deps.auditRpc?.(tx, record, "RPC_CALL");
           return outcome;
         });
         return { rpcId: id };
@@ -138,8 +138,12 @@ function addPersistentRoutes(routes: RouteTable, deps: RpcDeps): void {
       access: TENANT_ADMIN,
     },
     async (call) => {
-      const { id } = await readRpc(deps, call);
-      await unitOfWork.run((tx) => deleteRpc(tx, id, clock.nowMs()));
+      const record = await readRpc(deps, call);
+      await unitOfWork.run(async (tx) => {
+        const outcome = await deleteRpc(tx, record.id, clock.nowMs());
+        await deps.auditRpc?.(tx, record, "DELETED");
+        return outcome;
+      });
     },
   );
 }

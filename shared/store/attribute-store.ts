@@ -95,7 +95,13 @@ export interface AttributeSave {
   readonly scope: AttributeScope;
   readonly readings: readonly AttributeReading[];
   readonly nowMs: number;
+  /** Keeps what has them from being deleted meanwhile; false: it is not there. @default for one that is stored as an entity */
+  readonly keep?: KeepSubject | undefined;
 }
+
+export type KeepSubject = (tx: Queryable, id: Uuid) => Promise<boolean>;
+
+const keepStored: KeepSubject = async (tx, id) => (await keepEntities(tx, [id])).has(id);
 
 /**
  * An edit by a person or a device on this side.
@@ -103,9 +109,9 @@ export interface AttributeSave {
  * @throws AppError NOT_FOUND when the entity is gone
  */
 export async function saveAttributes(tx: Queryable, save: AttributeSave): Promise<Outcome<void>> {
-  const { entity, scope, readings, nowMs } = save;
+  const { entity, scope, readings, nowMs, keep = keepStored } = save;
   if (readings.length === 0) return { result: undefined, changes: [] };
-  if (!(await keepEntities(tx, [entity.id])).has(entity.id)) throw unknownEntity(entity);
+  if (!(await keep(tx, entity.id))) throw unknownEntity(entity);
   const rows = readings.map(({ key, value }) => ({ entityId: entity.id, scope, key, value, updatedMs: nowMs }));
   const stored = await putAttributes(tx, rows, "local");
   return { result: undefined, changes: [attributesSaved(entity, scope, stored)] };
@@ -124,14 +130,15 @@ export interface AttributeDelete {
   readonly entity: EntityRef;
   readonly scope: AttributeScope;
   readonly keys: readonly string[];
+  readonly keep?: KeepSubject | undefined;
 }
 
 /** Keys that are not there are passed over. */
 export async function deleteAttributes(
   tx: Queryable,
-  { entity, scope, keys }: AttributeDelete,
+  { entity, scope, keys, keep = keepStored }: AttributeDelete,
 ): Promise<Outcome<void>> {
-  await keepEntities(tx, [entity.id]);
+  await keep(tx, entity.id);
   const rows = await tx
     .delete(attribute)
     .where(and(eq(attribute.entityId, entity.id), eq(attribute.scope, scope), inArray(attribute.key, [...keys])))

@@ -81,6 +81,12 @@ export async function findUser(db: Queryable, id: Uuid): Promise<User | null> {
   return rows[0] === undefined ? null : toUser(rows[0]);
 }
 
+/** Keeps it from being deleted until the transaction ends. @returns whether it is there */
+export async function keepUser(tx: Queryable, id: Uuid): Promise<boolean> {
+  const rows = await tx.select({ id: appUser.id }).from(appUser).where(eq(appUser.id, id)).for("key share");
+  return rows.length > 0;
+}
+
 /** The user with this address, in any case of letters, with its password hash: for signing in only. */
 export async function findUserForLogin(
   db: Queryable,

@@ -220,6 +220,21 @@ describe("the audit log", () => {
     });
   });
 
+  test("tells of requests to devices that are sent and deleted", async () => {
+    const device = await create("device");
+    const request = { method: "open", params: {}, persistent: true, expirationTime: 9_999_999_999_999 };
+    const { rpcId } = await cloud.call<{ rpcId: Uuid }>("POST", `/api/rpc/oneway/${device.id.id}`, request);
+    await cloud.call("DELETE", `/api/rpc/persistent/${rpcId}`);
+    expect((await about(device)).at(-1)).toMatchObject({ actionType: "RPC_CALL", actionData: { rpcId } });
+    const [deleted] = await entries(`/entity/RPC/${rpcId}`);
+    expect(deleted).toMatchObject({
+      actionType: "DELETED",
+      entityName: device.name,
+      userName: cloud.first.email,
+      actionData: { rpcId, method: "open" },
+    });
+  });
+
   test("tells of sign-ins that failed, and when an account is locked", async () => {
     const email = "locked@example.com";
     const user = await cloud.call<Entity>("POST", "/api/user", { email, authority: "TENANT_ADMIN" });

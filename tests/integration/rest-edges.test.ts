@@ -207,6 +207,7 @@ describe("reading edges", () => {
       lastConnectTime: 1000,
       lastDisconnectTime: 2000,
       syncInProgress: false,
+      queueStartSeqId: 0,
     });
     expect(await cloud.call<object[]>("GET", `${path}?keys=active`)).toHaveLength(1);
     expect((await cloud.request("GET", path, { token: cloud.second.token })).status).toBe(404);

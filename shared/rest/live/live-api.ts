@@ -4,6 +4,7 @@ import type { SocketOffer, SocketOpener } from "../../core/server-socket.ts";
 import type { Change, EntityRef } from "../../entities/change.ts";
 import { readAttributesOf, readLatestOf } from "../../store/live-data.ts";
 import type { UnitOfWork } from "../../store/unit-of-work.ts";
+import { withMade } from "../data-target.ts";
 import { authenticationFailed } from "../principal.ts";
 import { alarmCommands } from "./alarm-commands.ts";
 import type { CommandContext, CommandHandler, LiveDeps } from "./command-context.ts";
@@ -137,9 +138,9 @@ async function executeCommand(context: CommandContext, session: LiveSession, com
 
 function createWatch(deps: LiveDeps): DataWatch {
   const { clock, db, elsewhere, log, others = {}, settleLatest } = deps;
-  const readOthers = async (entities: readonly EntityRef[]) =>
-    (await Promise.all(entities.map(({ id, type }) => others[type]?.attributes(id) ?? Promise.resolve([])))).flat();
-  // Of what is not in these tables no change is told.
+  const readMade = async (entities: readonly EntityRef[]) =>
+    (await Promise.all(entities.map(({ id, type }) => others[type]?.made?.(id) ?? Promise.resolve([])))).flat();
+  // Of what is not stored as an entity no change is told.
   const isTold = ({ type }: EntityRef): boolean => others[type] === undefined;
   return createDataWatch({
     clock,
@@ -150,9 +151,8 @@ function createWatch(deps: LiveDeps): DataWatch {
       return readLatestOf(db, ids);
     },
     readAttributes: async (entities) => {
-      const made = entities.filter(({ type }) => others[type] !== undefined);
-      const stored = entities.filter(({ type }) => others[type] === undefined).map(({ id }) => id);
-      return [...(await readAttributesOf(db, stored)), ...(await readOthers(made))];
+      const ids = entities.map(({ id }) => id);
+      return withMade(await readAttributesOf(db, ids), await readMade(entities));
     },
   });
 }

@@ -2,11 +2,11 @@ import { AppError } from "../../core/errors.ts";
 import { isAttributeScope, type AttributeScope } from "../../entities/attributes.ts";
 import type { EntityRef } from "../../entities/change.ts";
 import { textOf } from "../../entities/values.ts";
-import { readAttributeRows, type AttributeRow } from "../../store/attribute-store.ts";
+import type { AttributeRow } from "../../store/attribute-store.ts";
 import type { LatestRow } from "../../store/live-data.ts";
 import { findSeriesSource, readLatestSeen, seriesKeys, type SeriesSource } from "../../store/series-source.ts";
 import { readHistory, type HistoryQuery } from "../../store/telemetry-history.ts";
-import { checkReadable } from "../data-target.ts";
+import { checkReadable, readAttributesOf } from "../data-target.ts";
 import { validate } from "../route.ts";
 import type { CommandContext, CommandHandler } from "./command-context.ts";
 import { commandSchemas, type Command } from "./commands.ts";
@@ -59,11 +59,7 @@ const attributes: CommandHandler = async (context, session, given) => {
     if (news.length > 0 || isFirst) session.send(updateText(cmdId, attributeSeries(news)));
     isFirst = false;
   };
-  const other = deps.others?.[entity.type];
-  tell(
-    await (other?.attributes(entity.id) ??
-      readAttributeRows(deps.db, { entityId: entity.id, scopes, keys: keys ?? undefined })),
-  );
+  tell(await readAttributesOf(deps, entity, { scopes, keys: keys ?? undefined }));
   const stop = watch.watch(entity, ({ attributes: rows }) => Promise.resolve(tell(rows)));
   session.subscribe(cmdId, { stop, refresh: () => checkReadable(deps, session.principal, entity) });
 };
