@@ -4,11 +4,12 @@ import { KIND_TYPES } from "../../shared/entities/entity-types.ts";
 import { arrayParam } from "../../shared/store/array-param.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { EdgeEvent } from "./edge-event.ts";
+import { linkNameOf, NAMED_FILES } from "./link-needs.ts";
 import { IS_PROVISIONING_HOLDING, provisioningHoldings } from "./provisioning-profiles.ts";
 
 // What is on an edge, a row of edge_assignment each: what people or the edge itself put there, and what follows (`follows`) because
 // something there needs it: its profile, its customer, what its kind says (references in shared/entities/entity-kind.ts), and the customer
-// of the edge, and files of the tenant that it names (resource-links.ts). A follower leaves with the last that needs it.
+// of the edge, and files of the tenant or the system that it names (resource-links.ts). A follower leaves with the last that needs it.
 //
 // Whoever changes what an edge holds has its row in edge_sync locked from before it looks until the commit, so that no two of them miss
 // each other; entities are locked before edges, and edges in the order of their ids. References make no circles.
@@ -21,7 +22,7 @@ const NEEDS = sql`lateral (
   select e.profile_id where e.profile_id is not null
   union all select e.customer_id where e.customer_id is not null
   union all select unnest(e.refers_to)
-  union all select f.id from entity f where f.link = any(e.links) and f.tenant_id = e.tenant_id
+  union all ${NAMED_FILES}
 ) as next (id)`;
 
 /** What `seed` gives, edge_id and id, with all that follows from it. */
@@ -122,7 +123,7 @@ async function deleteUnneeded(tx: Queryable, edgeId: Uuid | undefined, candidate
   const onEdge = edgeId === undefined ? sql`true` : sql`a.edge_id = ${edgeId}::uuid`;
   const isNeededAs = (need: SQL): SQL => sql`exists (
     select from entity u join edge_assignment h on h.entity_id = u.id and h.edge_id = a.edge_id where ${need})`;
-  const isNamed = sql`u.links @> array[(select f.link from entity f where f.id = a.entity_id)]`;
+  const isNamed = sql`u.links @> array[(select ${linkNameOf("f")} from entity f where f.id = a.entity_id)]`;
   return tx.execute<HoldingRow>(sql`
     delete from edge_assignment a
     where a.follows and ${onEdge} and a.entity_id = any(${arrayParam(candidates, "uuid")})

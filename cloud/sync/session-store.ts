@@ -1,6 +1,6 @@
 import type { BlobRef, Hasher } from "../../shared/core/blob-ref.ts";
 import { AppError } from "../../shared/core/errors.ts";
-import type { Uuid } from "../../shared/core/ids.ts";
+import { NULL_UUID, type Uuid } from "../../shared/core/ids.ts";
 import { createToken } from "../../shared/core/random.ts";
 import type { Change } from "../../shared/entities/change.ts";
 import type { Log } from "../../shared/observe/log.ts";
@@ -110,10 +110,11 @@ export function createSessionStore(deps: SessionStoreDeps): SessionStore {
     blobs: ({ edgeId, tenantId }) => {
       const received = blobsOf(edgeId);
       const made = blobsOf(tenantId);
+      const ofSystem = blobsOf(NULL_UUID);
       return {
         open: (ref) => orDatabaseError(received.open(ref)),
         write: (chunks) => orDatabaseError(received.write(chunks)),
-        read: (range) => orDatabaseError(made.read(range)),
+        read: async (range) => (await orDatabaseError(made.read(range))) ?? orDatabaseError(ofSystem.read(range)),
       };
     },
     readDigest: (edgeId) => orDatabaseError(readCloudDigest(db, edgeId)),
@@ -242,12 +243,13 @@ async function loadRow(
   }
 }
 
-/** Files of entities: they go ahead of the record that names them. One that is not here is refused by the edge. */
+/** Files of entities, of the tenant or of the system: they go ahead of the record that names them. One that is not here is refused by the edge. */
 async function namedContents(db: Queryable, tenantId: Uuid, changes: readonly Change[]): Promise<readonly BlobRef[]> {
   const contents: BlobRef[] = [];
   for (const change of changes) {
     const content = contentNamedBy(change);
-    if (content !== null && (await hasBlob(db, tenantId, content))) contents.push(content);
+    if (content === null) continue;
+    if ((await hasBlob(db, tenantId, content)) || (await hasBlob(db, NULL_UUID, content))) contents.push(content);
   }
   return contents;
 }

@@ -1,8 +1,11 @@
 import type { EntityRecord } from "./entity-record.ts";
 import { resourceKind, resourceType } from "./resource.ts";
 
-// Texts of entities name files of their tenant by link: the picture of a profile, the modules of a dashboard. A link is kept as
-// `TYPE key`, on both sides of it: of what names the file, and of the file.
+// Texts of entities name files of their tenant or of the system by link: the picture of a profile, the modules of a dashboard. A link is
+// kept as `TYPE key`, on both sides of it: of what names the file, and of the file. Of what names a file of the system, as `system/TYPE key`.
+
+/** No type begins with it. */
+export const SYSTEM_LINK = "system/";
 
 /** Links beyond it are not followed. */
 const LINKS_MAX = 1_000;
@@ -25,7 +28,7 @@ export function linksIn({
   return [...links].sort();
 }
 
-/** What names this record, if it is a file. */
+/** What names this record among those of its tenant, or of the system, if it is a file. */
 export function linkTo(record: Pick<EntityRecord, "body" | "entityType" | "subtype">): string | null {
   const { resourceKey } = record.body;
   if (record.entityType !== resourceKind.type || typeof resourceKey !== "string") return null;
@@ -35,16 +38,17 @@ export function linkTo(record: Pick<EntityRecord, "body" | "entityType" | "subty
 function findLinks(text: string, links: Set<string>): void {
   // Texts may have many megabytes: only what begins like a link is looked at. A slash may be escaped, and so may letters.
   const place = new RegExp(
-    String.raw`/api\\?/(?:images|resource\\?/(\w{1,32}))\\?/tenant\\?/((?:[^"'\\?#<>]|\\u[\da-f]{4}){1,${KEY_LENGTH_MAX}})`,
+    String.raw`/api\\?/(?:images|resource\\?/(\w{1,32}))\\?/(tenant|system)\\?/((?:[^"'\\?#<>]|\\u[\da-f]{4}){1,${KEY_LENGTH_MAX}})`,
     "iy",
   );
   for (let at = text.indexOf(BEGIN); at !== -1 && links.size < LINKS_MAX; at = text.indexOf(BEGIN, at + 1)) {
     place.lastIndex = at;
-    const [, type = "IMAGE", rest = ""] = place.exec(text) ?? [];
+    const [, type = "IMAGE", scope = "", rest = ""] = place.exec(text) ?? [];
     if (rest === "") continue;
     const isMarked = MARK.test(text.slice(Math.max(0, at - MARK_LENGTH), at));
     const key = isMarked ? rest : rest.replace(/[\s),;].*$/s, "");
-    links.add(`${type.toUpperCase()} ${decodeKey(key)}`);
+    const prefix = scope.toLowerCase() === "system" ? SYSTEM_LINK : "";
+    links.add(`${prefix}${type.toUpperCase()} ${decodeKey(key)}`);
   }
 }
 

@@ -13,7 +13,7 @@ import { titleOf } from "../entities/entity-kinds.ts";
 import { isEntityType } from "../entities/entity-types.ts";
 import { loadWholeAlarm } from "./alarm-state.ts";
 import { applyAlarmChange } from "./apply-alarm.ts";
-import { isCredentialsType, isValidAttribute } from "./apply-checks.ts";
+import { isCredentialsType, isValidAttribute, ownerOf } from "./apply-checks.ts";
 import { applyEntitySaved } from "./apply-entity.ts";
 import { applyRelationSaved } from "./apply-relation.ts";
 import { applied, rejected, type ApplyContext, type ApplyResult } from "./apply-result.ts";
@@ -83,7 +83,7 @@ async function loadWanted(tx: Queryable, entity: EntityRef): Promise<Change[]> {
 async function applyEntityRemoved(tx: Queryable, change: EntityRemoved, context: ApplyContext): Promise<ApplyResult> {
   const stored = await lockEntityIfThere(tx, change.entity.id);
   // Gone already: that is what was wanted.
-  if (stored === null || stored.tenantId !== context.tenantId || stored.entityType !== change.entity.type)
+  if (stored === null || stored.tenantId !== ownerOf(stored, context) || stored.entityType !== change.entity.type)
     return applied();
   if ((await findUserOf(tx, stored.id)) !== null) {
     // Something made here needs it, which the other side hears of, and keeps it here then.

@@ -7,6 +7,7 @@ import { ENTITY_KINDS, findKind, isProfileType } from "../entities/entity-kinds.
 import { parseEntityRecord } from "../entities/entity-record-schema.ts";
 import type { EntityRecord } from "../entities/entity-record.ts";
 import { TEXT_LENGTH_MAX } from "../entities/fields.ts";
+import { ownerOf } from "./apply-checks.ts";
 import { applied, rejected, type ApplyContext, type ApplyResult, type EditConflict } from "./apply-result.ts";
 import {
   entitySaved,
@@ -56,13 +57,14 @@ export async function applyEntitySaved(
   if (sent.id !== change.entity.id || sent.entityType !== change.entity.type) {
     return rejected("INVALID_ARGUMENT", "Can't read an entity: its body is about another entity");
   }
+  const tenantId = ownerOf(sent, context);
   // Side by side: a connection takes them in this order, and one answer is waited for instead of three.
   const [stored, profileById, holder] = await Promise.all([
     lockEntityIfThere(tx, sent.id),
-    findProfile(tx, { ...sent, tenantId: context.tenantId }),
-    findHolder(tx, { ...sent, tenantId: context.tenantId }),
+    findProfile(tx, { ...sent, tenantId }),
+    findHolder(tx, { ...sent, tenantId }),
   ]);
-  if (stored !== null && (stored.entityType !== sent.entityType || stored.tenantId !== context.tenantId)) {
+  if (stored !== null && (stored.entityType !== sent.entityType || stored.tenantId !== tenantId)) {
     return rejected("ALREADY_EXISTS", `The id ${sent.id} belongs to another entity`);
   }
   if (stored === null && context.from === "edge" && change.base !== undefined) {
@@ -72,7 +74,7 @@ export async function applyEntitySaved(
   const profile = await resolveSentProfile(tx, sent, { byId: profileById, context });
   const record: EntityRecord = {
     ...sent,
-    tenantId: context.tenantId,
+    tenantId,
     profileId: profile.id,
     subtype: profile.name ?? sent.subtype,
     createdMs: stored?.createdMs ?? sent.createdMs,

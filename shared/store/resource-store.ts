@@ -4,7 +4,7 @@ import { AppError } from "../core/errors.ts";
 import { NULL_UUID, type Uuid } from "../core/ids.ts";
 import type { EntityRecord } from "../entities/entity-record.ts";
 import { isKindType } from "../entities/entity-types.ts";
-import { linkTo } from "../entities/resource-links.ts";
+import { linkTo, SYSTEM_LINK } from "../entities/resource-links.ts";
 import { resourceForm, type ResourceInput, type ResourceType } from "../entities/resource.ts";
 import { saveForm } from "./entity-save.ts";
 import {
@@ -120,10 +120,14 @@ export async function findResourceUsers(
 ): Promise<readonly Pick<EntityRecord, "entityType" | "id" | "name">[]> {
   const link = linkTo(record);
   if (link === null) return [];
+  const isOfSystem = record.tenantId === NULL_UUID;
+  const name = isOfSystem ? SYSTEM_LINK + link : link;
   const rows = await db
     .select({ id: entity.id, entityType: entity.entityType, name: entity.name })
     .from(entity)
-    .where(and(eq(entity.tenantId, record.tenantId), sql`${entity.links} @> array[${link}::text]`))
+    .where(
+      and(isOfSystem ? undefined : eq(entity.tenantId, record.tenantId), sql`${entity.links} @> array[${name}::text]`),
+    )
     .orderBy(asc(entity.entityType), asc(entity.name), asc(entity.id))
     .limit(USERS_MAX);
   return rows.flatMap(
