@@ -198,5 +198,13 @@ export const MIGRATIONS: readonly Migration[] = [
       "-- compatible: columns that programs of before leave as they are\nALTER TABLE \"site\" ADD COLUMN \"settings\" json;"
     ],
     "isCompatible": true
+  },
+  {
+    "id": "0018_alarm-rule-state",
+    "hash": "7cf37c7a8c6c710d0addcd10f66f3336c5e48a3fcb074d9c2ae4d11aba127e7d",
+    "statements": [
+      "-- compatible: a new table, of which older programs know nothing\nCREATE TABLE \"alarm_rule_state\" (\n\t\"device_id\" uuid NOT NULL,\n\t\"rule_id\" text NOT NULL,\n\t\"conditions\" json NOT NULL,\n\tCONSTRAINT \"alarm_rule_state_device_id_rule_id_pk\" PRIMARY KEY(\"device_id\",\"rule_id\")\n);"
+    ],
+    "isCompatible": true
   }
 ];

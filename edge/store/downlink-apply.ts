@@ -8,7 +8,7 @@ import type { ApplyContext } from "../../shared/store/apply-result.ts";
 import type { BlobStore } from "../../shared/store/blob-store.ts";
 import { contentNamedBy } from "../../shared/store/blob-upload.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
-import type { Outcome, Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
+import type { Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
 import type { Batch, Rejection } from "../../shared/sync/frames.ts";
 import { lastSeqOf } from "../../shared/sync/frames.ts";
 import { createRejection } from "../../shared/sync/rejections.ts";
@@ -16,6 +16,7 @@ import { decodeItems } from "../../shared/wire/changes-codec.ts";
 import { decompress } from "../../shared/wire/compression.ts";
 import { bringBackLarge } from "../../shared/wire/large-changes.ts";
 import { storeDownlinkRejections } from "./downlink-rejections.ts";
+import type { EdgeOutcome } from "./group-commit.ts";
 import { beginRepair, endRepair } from "./repair.ts";
 import type { Site } from "./site-store.ts";
 import { moveDownlinkApplied } from "./site-store.ts";
@@ -54,7 +55,7 @@ async function applyOnce(
   tx: Queryable,
   deps: DownlinkDeps,
   { batches, mode }: { readonly batches: readonly Batch[]; readonly mode: ApplyMode },
-): Promise<Outcome<AppliedDownlinks>> {
+): Promise<EdgeOutcome<AppliedDownlinks>> {
   const rejections: Rejection[] = [];
   const effects: Change[] = [];
   const followUps: Change[] = [];
@@ -75,7 +76,7 @@ async function applyOnce(
     }
   }
   await storeDownlinkRejections(tx, rejections);
-  return { result: { rejections, effects }, changes: followUps };
+  return { result: { rejections, effects }, changes: followUps, heard: effects };
 }
 
 interface SentWork {

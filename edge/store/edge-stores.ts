@@ -16,6 +16,8 @@ import { openDb } from "../../shared/store/open-db.ts";
 import { ensureDefaultProfiles } from "../../shared/store/profile-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { UplinkLane } from "../../shared/sync/lanes.ts";
+import type { AlarmRules } from "../rules/alarm-rules.ts";
+import { openAlarmRules } from "../rules/alarm-rules.ts";
 import type { DeviceRegistry } from "./device-directory.ts";
 import { createDeviceRegistry } from "./device-directory.ts";
 import type { DiskGuard } from "./disk-guard.ts";
@@ -39,6 +41,7 @@ export interface EdgeStores extends AsyncDisposable {
   readonly parked: ParkedItems;
   readonly blobs: BlobStore;
   readonly registry: DeviceRegistry;
+  readonly alarmRules: AlarmRules;
   readSite(): Promise<Site>;
 }
 
@@ -91,7 +94,10 @@ export async function openEdgeStores(deps: EdgeStoresDeps): Promise<EdgeStores> 
     { db, clock, createHasher: deps.createHasher },
     { ownerId: EDGE_CONTENTS, bytesMax: deps.blobBytesMax },
   );
+  const alarmRules = await openAlarmRules({ db, clock, random, log });
+  registry.watchChanges((changes) => alarmRules.note(changes));
   const groupCommit = await createGroupCommit({
+    rules: alarmRules,
     sql: writerSql,
     blobs,
     clock,
@@ -115,6 +121,7 @@ export async function openEdgeStores(deps: EdgeStoresDeps): Promise<EdgeStores> 
     parked: createParkedItems({ db, groupCommit, blobs, clock }),
     blobs,
     registry,
+    alarmRules,
     readSite: () => readSite(db),
     [Symbol.asyncDispose]: () => closing.disposeAsync(),
   };

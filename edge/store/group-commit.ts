@@ -22,6 +22,7 @@ import type { Outcome, Queryable, UnitOfWork } from "../../shared/store/unit-of-
 import type { UplinkLane } from "../../shared/sync/lanes.ts";
 import { UPLINK_LANES } from "../../shared/sync/lanes.ts";
 import { CommitPace } from "./commit-pace.ts";
+import type { CommitRules, Decision, Stored } from "./commit-rules.ts";
 import { LatestWriter } from "./latest-writer.ts";
 import { ensurePartitions } from "./outbox-partitions.ts";
 import type { EventPlace } from "./outbox-rows.ts";
@@ -57,6 +58,8 @@ const STORE_TELEMETRY_AND_EVENT = `with ${STORE_TELEMETRY_CTES} ${INSERT_EVENT_A
 export interface EdgeOutcome<T> extends Outcome<T> {
   /** Records that are stored here already, and go to the cloud once more. @default none */
   readonly resend?: TelemetryColumns;
+  /** What the cloud changed: rules look at it, and the cloud need not hear of it. @default nothing */
+  readonly heard?: readonly Change[];
 }
 
 export interface GroupCommit extends UnitOfWork {
@@ -81,6 +84,8 @@ export interface GroupCommitDeps {
   readonly onCommitted: (committed: Committed) => void;
   /** A commit failed because of the database; must not throw. */
   readonly onFailed?: (error: AppError) => void;
+  /** What decides within the commits. @default nothing */
+  readonly rules?: CommitRules;
   /** Why no telemetry is taken now; null: it is. */
   readonly refusal?: () => AppError | null;
 }
@@ -341,19 +346,22 @@ class GroupWriter implements GroupCommit {
   async #write(group: Group): Promise<() => void> {
     const columns = buildColumns(group);
     await this.#ensurePartitions("telemetry", columns.tsMs.length);
-    const simple = group.works.length === 0 && conflictFreeRounds(columns) === null;
-    if (simple) {
+    const isTelemetry = group.works.length === 0;
+    const decision = isTelemetry ? await this.#decide(this.#db, { submissions: group.submissions, changes: [] }) : null;
+    const isSimple = isTelemetry && decision?.isEmpty !== false && conflictFreeRounds(columns) === null;
+    if (isSimple) {
       await this.#writeTelemetryAlone([
         ...recordParameters(columns),
         ...telemetryEvent(columns, this.#eventPlace(this.#next)),
       ]);
       this.#next = { ...this.#next, telemetry: this.#next.telemetry + columns.tsMs.length };
+      decision?.committed();
       return () => {
         for (const submission of group.submissions) this.#latest.note(submission);
         this.#deps.onCommitted({ changes: [], records: group.records });
       };
     }
-    return this.#writeWithWorks(group, columns);
+    return this.#writeWithWorks(group, { columns, decision });
   }
 
   /** Records of a time that is there already are rare, and come in a row when a device sends again what it had sent. */
@@ -375,36 +383,45 @@ class GroupWriter implements GroupCommit {
   /** Nobody else's writes are in the transaction: what the work throws may roll back all of it. */
   async #writeWork(work: Work): Promise<() => void> {
     const attempt: { outcome: WorkOutcome | null } = { outcome: null };
-    let next: LanePlaces = this.#next;
+    let written: Decided = { ...UNDECIDED, next: this.#next };
     try {
       await this.#db.transaction(async (tx) => {
         attempt.outcome = await perform(tx, work);
         if (attempt.outcome.status === "failed") throw attempt.outcome.error;
-        next = await this.#insertEvents(tx, attempt.outcome, next);
+        const next = await this.#insertEvents(tx, attempt.outcome, this.#next);
+        const decision = await this.#decide(tx, { submissions: [], changes: seenByRules(attempt.outcome) });
+        written = await this.#writeDecision(tx, decision, next);
       });
     } catch (thrown) {
       const { outcome } = attempt;
       if (outcome?.status !== "failed" || outcome.error !== thrown) throw thrown;
       return () => work.done.reject(thrown);
     }
-    const resent = next.telemetry - this.#next.telemetry;
-    this.#next = next;
+    const resent = written.next.telemetry - this.#next.telemetry;
+    this.#next = written.next;
     const { outcome } = attempt;
     if (outcome?.status !== "done") throw new AppError("INTERNAL", "A commit ended before its work");
+    written.decision?.committed();
+    const changes = [...outcome.changes, ...written.changes];
     return () => {
       work.done.resolve(outcome.result);
-      this.#deps.onCommitted({ changes: outcome.changes, records: resent });
+      this.#deps.onCommitted({ changes, records: resent });
     };
   }
 
-  async #writeWithWorks(group: Group, columns: TelemetryColumns): Promise<() => void> {
+  async #writeWithWorks(
+    group: Group,
+    { columns, decision }: { readonly columns: TelemetryColumns; readonly decision: Decision | null },
+  ): Promise<() => void> {
     const results: (() => void)[] = [];
     const changes: Change[] = [];
-    let next: LanePlaces = this.#next;
-    await this.#ensurePartitions("config", group.works.length);
+    let written: Decided = { ...UNDECIDED, next: this.#next };
+    await this.#ensurePartitions("config", group.works.length + (decision === null ? 0 : columns.tsMs.length));
     const [work] = group.works;
     if (work !== undefined && group.works.length === 1 && columns.tsMs.length === 0) return this.#writeWork(work);
     await this.#db.transaction(async (tx) => {
+      let next: LanePlaces = this.#next;
+      const seen: Change[] = [];
       for (const work of group.works) {
         const outcome = await performInSavepoint(tx, work);
         if (outcome.status === "failed") {
@@ -413,21 +430,44 @@ class GroupWriter implements GroupCommit {
         }
         next = await this.#insertEvents(tx, outcome, next);
         changes.push(...outcome.changes);
+        seen.push(...seenByRules(outcome));
         results.push(() => work.done.resolve(outcome.result));
       }
-      if (columns.tsMs.length === 0) return;
-      const run = runStatementIn(tx);
-      await storeTelemetry(run, columns);
-      await run(WRITE_TELEMETRY_EVENT, telemetryEvent(columns, this.#eventPlace(next)));
-      next = { ...next, telemetry: next.telemetry + columns.tsMs.length };
+      if (columns.tsMs.length > 0) {
+        const run = runStatementIn(tx);
+        await storeTelemetry(run, columns);
+        await run(WRITE_TELEMETRY_EVENT, telemetryEvent(columns, this.#eventPlace(next)));
+        next = { ...next, telemetry: next.telemetry + columns.tsMs.length };
+      }
+      const decided = decision ?? (await this.#decide(tx, { submissions: group.submissions, changes: seen }));
+      written = await this.#writeDecision(tx, decided, next);
     });
-    const records = next.telemetry - this.#next.telemetry;
-    this.#next = next;
+    changes.push(...written.changes);
+    const records = written.next.telemetry - this.#next.telemetry;
+    this.#next = written.next;
+    written.decision?.committed();
     return () => {
       for (const submission of group.submissions) this.#latest.note(submission);
       for (const settle of results) settle();
       this.#deps.onCommitted({ changes, records });
     };
+  }
+
+  /** null: there are no rules. */
+  #decide(
+    db: Queryable,
+    { changes, submissions }: Pick<Group, "submissions"> & Pick<Stored, "changes">,
+  ): Promise<Decision> | null {
+    const { rules } = this.#deps;
+    if (rules === undefined || rules.isIdle) return null;
+    return rules.decide(db, { records: submissions.flat(), changes, unsettled: (ids) => this.#latest.waiting(ids) });
+  }
+
+  /** What rules decided, with its outbox rows. */
+  async #writeDecision(tx: Queryable, decision: Decision | null, next: LanePlaces): Promise<Decided> {
+    if (decision === null || decision.isEmpty) return { decision, changes: [], next };
+    const changes = await decision.write(tx);
+    return { decision, changes, next: await this.#insertEvents(tx, { changes }, next) };
   }
 
   /** The outbox rows of a work. @returns the sequences behind them */
@@ -461,6 +501,20 @@ class GroupWriter implements GroupCommit {
           `More than ${WAITING_RECORDS_MAX} records wait for the disk; send again later`,
         );
   }
+}
+
+interface Decided {
+  readonly decision: Decision | null;
+  readonly changes: readonly Change[];
+  /** The sequences behind its outbox rows. */
+  readonly next: LanePlaces;
+}
+
+const UNDECIDED = { decision: null, changes: [] } as const;
+
+/** Also what the cloud need not hear of. */
+function seenByRules({ changes, heard = [] }: Pick<EdgeOutcome<unknown>, "changes" | "heard">): readonly Change[] {
+  return heard.length === 0 ? changes : [...heard, ...changes];
 }
 
 /** Worth a commit of its own at once. */

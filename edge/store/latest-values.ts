@@ -1,3 +1,4 @@
+import type { Uuid } from "../../shared/core/ids.ts";
 import type { TelemetryColumns } from "../../shared/entities/telemetry-columns.ts";
 import { TelemetryColumnsBuilder } from "../../shared/entities/telemetry-columns.ts";
 import type { CanonicalJson, TelemetryRecord } from "../../shared/entities/telemetry.ts";
@@ -41,6 +42,11 @@ export class LatestValues {
       this.#read += 1;
       this.note({ entityId, tsMs, values, keySet: `read ${this.#read}` });
     }
+  }
+
+  /** What waits of these entities, oldest first. */
+  of(ids: ReadonlySet<Uuid>): readonly TelemetryRecord[] {
+    return [...this.#newest.values()].filter(({ entityId }) => ids.has(entityId));
   }
 
   get size(): number {

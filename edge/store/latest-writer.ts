@@ -1,6 +1,7 @@
 import type { Clock } from "../../shared/core/clock.ts";
 import type { Deferred } from "../../shared/core/deferred.ts";
 import { createDeferred } from "../../shared/core/deferred.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
 import { SEQ_MAX } from "../../shared/core/seq-range.ts";
 import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import type { Log } from "../../shared/observe/log.ts";
@@ -65,6 +66,11 @@ export class LatestWriter {
 
   get isDue(): boolean {
     return this.#round !== null || this.#due !== null || this.#values.isFull;
+  }
+
+  /** Newest values of these entities that can't be read yet. */
+  waiting(ids: ReadonlySet<Uuid>): readonly TelemetryRecord[] {
+    return this.#values.isEmpty ? [] : this.#values.of(ids);
   }
 
   /** These records are committed. */

@@ -198,3 +198,15 @@ export const announcedPackage = pgTable(
   },
   (table) => [primaryKey({ columns: [table.deviceId, table.type] })],
 );
+
+/** What alarm rules remember of devices: conditions that hold, but not long or often enough yet. */
+export const alarmRuleState = pgTable(
+  "alarm_rule_state",
+  {
+    deviceId: uuid("device_id").notNull(),
+    ruleId: text("rule_id").notNull(),
+    /** RuleState.conditions of shared/rules/alarm-evaluator.ts. */
+    conditions: json("conditions").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.deviceId, table.ruleId] })],
+);

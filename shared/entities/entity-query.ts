@@ -93,7 +93,7 @@ const scalar = z.union([z.string().max(1_000), z.number(), z.boolean()]);
 /** Whose attribute a dynamic value is: of the entity that is looked at, or of who asks; inherited from user to customer to tenant. */
 const DYNAMIC_SOURCES = ["CURRENT_DEVICE", "CURRENT_USER", "CURRENT_CUSTOMER", "CURRENT_TENANT"] as const;
 
-const operand = z.object({
+export const operandSchema = z.object({
   defaultValue: scalar.nullish(),
   userValue: scalar.nullish(),
   dynamicValue: z
@@ -109,15 +109,15 @@ const plainPredicate = z.discriminatedUnion("type", [
   z.object({
     type: z.literal("STRING"),
     operation: z.enum(["EQUAL", "NOT_EQUAL", "STARTS_WITH", "ENDS_WITH", "CONTAINS", "NOT_CONTAINS", "IN", "NOT_IN"]),
-    value: operand,
+    value: operandSchema,
     ignoreCase: z.boolean().nullish(),
   }),
   z.object({
     type: z.literal("NUMERIC"),
     operation: z.enum(["EQUAL", "NOT_EQUAL", "GREATER", "LESS", "GREATER_OR_EQUAL", "LESS_OR_EQUAL"]),
-    value: operand,
+    value: operandSchema,
   }),
-  z.object({ type: z.literal("BOOLEAN"), operation: z.enum(["EQUAL", "NOT_EQUAL"]), value: operand }),
+  z.object({ type: z.literal("BOOLEAN"), operation: z.enum(["EQUAL", "NOT_EQUAL"]), value: operandSchema }),
 ]);
 
 export type PlainPredicate = z.output<typeof plainPredicate>;
@@ -146,11 +146,13 @@ function predicateOfLevels(levels: number): z.ZodType<QueryPredicate> {
   return predicate;
 }
 
+export const predicateSchema = predicateOfLevels(PREDICATE_LEVELS_MAX);
+
 const keyFilterSchema = z
   .object({
     key: keySchema,
     valueType: z.string().max(64).nullish(),
-    predicate: predicateOfLevels(PREDICATE_LEVELS_MAX).nullish().meta({ description: "Absent: no condition" }),
+    predicate: predicateSchema.nullish().meta({ description: "Absent: no condition" }),
   })
   .meta({ id: "KeyFilter" });
 

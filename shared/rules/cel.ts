@@ -25,6 +25,8 @@ export type CelOutcome = { readonly ok: true; readonly value: Json } | { readonl
 
 export interface CelExpression {
   readonly text: string;
+  /** Per variable the members that the expression names: of `telemetry.co2 > 1` co2 of telemetry. Those that it works out are not in it. */
+  readonly members: ReadonlyMap<string, ReadonlySet<string>>;
   evaluate(variables: CelVariables): CelOutcome;
 }
 
@@ -67,10 +69,11 @@ function compile(text: string, { library, env, budget }: Compiler): CelExpressio
   if (text.length > CEL_LENGTH_MAX) {
     throw invalid(`Expected at most ${CEL_LENGTH_MAX} characters, got ${text.length}`);
   }
+  const members = new Map<string, Set<string>>();
   const evaluate = ((): ((variables: Record<string, Input>) => unknown) => {
     try {
       const parsed = library.parse(text);
-      boundCost(parsed.expr);
+      examine(parsed.expr, members);
       return library.plan(env, parsed);
     } catch (thrown) {
       throw thrown instanceof AppError ? thrown : invalid(reasonOf(thrown));
@@ -78,6 +81,7 @@ function compile(text: string, { library, env, budget }: Compiler): CelExpressio
   })();
   return {
     text,
+    members,
     evaluate: (variables) => {
       budget.stepsLeft = LOOP_STEPS_MAX;
       try {
@@ -95,8 +99,11 @@ function compile(text: string, { library, env, budget }: Compiler): CelExpressio
 
 const STEP = "@step";
 
-/** Counts the nodes, and makes every turn of a loop pass through the counter of steps, which ends the loop by an error. */
-function boundCost(root: Expr): void {
+/**
+ * Counts the nodes, makes every turn of a loop pass through the counter of steps, which ends the loop by an error, and notes which
+ * members of variables are named.
+ */
+function examine(root: Expr, members: Map<string, Set<string>>): void {
   const open: (Expr | undefined)[] = [root];
   let nodes = 0;
   while (open.length > 0) {
@@ -104,6 +111,7 @@ function boundCost(root: Expr): void {
     if (expr === undefined) continue;
     nodes += 1;
     if (nodes > NODES_MAX) throw invalid(`Expected an expression of at most ${NODES_MAX} parts`);
+    noteMember(expr, members);
     const { exprKind } = expr;
     switch (exprKind.case) {
       case "selectExpr":
@@ -130,6 +138,24 @@ function boundCost(root: Expr): void {
         break;
     }
   }
+}
+
+/** `variable.member` and `variable["member"]`. */
+function noteMember({ exprKind }: Expr, members: Map<string, Set<string>>): void {
+  const [of, name] =
+    exprKind.case === "selectExpr"
+      ? [exprKind.value.operand, exprKind.value.field]
+      : exprKind.case === "callExpr" && exprKind.value.function === "_[_]"
+        ? [exprKind.value.args[0], textOf(exprKind.value.args[1])]
+        : [];
+  if (of?.exprKind.case !== "identExpr" || name === undefined) return;
+  const variable = of.exprKind.value.name;
+  members.set(variable, (members.get(variable) ?? new Set<string>()).add(name));
+}
+
+function textOf(expr: Expr | undefined): string | undefined {
+  const kind = expr?.exprKind.case === "constExpr" ? expr.exprKind.value.constantKind : undefined;
+  return kind?.case === "stringValue" ? kind.value : undefined;
 }
 
 function counted(condition: Expr): Expr {
