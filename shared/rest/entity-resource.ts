@@ -42,6 +42,8 @@ export interface EntityResource<Input extends EntityInput> {
   readonly hasNamePolicy: boolean;
   /** More query parameters of the save. */
   readonly saveParameters: readonly string[];
+  /** What the form alone can't tell, before anything is written. @throws AppError INVALID_ARGUMENT */
+  readonly check: (input: Input) => Promise<void>;
   readonly save: (tx: Queryable, deps: StoreDeps, save: ResourceSave<Input>) => Promise<Outcome<EntityRecord>>;
   /** @throws AppError NOT_FOUND, INVALID_ARGUMENT while others need it */
   readonly remove: (tx: Queryable, deps: StoreDeps, entity: OwnEntity) => Promise<Outcome<unknown>>;
@@ -75,6 +77,7 @@ export function createResource<Input extends EntityInput>(choices: Choices<Input
     edgeFilters: [],
     hasNamePolicy: false,
     saveParameters: [],
+    check: () => Promise.resolve(),
     save: (tx, deps, { tenantId, input, naming }) => saveForm(tx, deps, { form, tenantId, input, naming }),
     remove: (tx, _, entity) => deleteEntity(tx, { type: form.kind.type, ...entity }),
     ...choices,

@@ -276,7 +276,7 @@ export function addSaveRoute<Input extends EntityInput>(
   deps: ResourceDeps,
   resource: EntityResource<Input>,
 ): void {
-  const { form, tag, writers, whole, hasNamePolicy, saveParameters, save } = resource;
+  const { form, tag, writers, whole, hasNamePolicy, saveParameters, check, save } = resource;
   const { kind, input } = form;
   const more = Object.fromEntries(saveParameters.map((name) => [name, z.string().max(255).optional()]));
   const query: z.ZodType<SaveQuery> = hasNamePolicy ? namingQuery.extend(more) : z.object(more);
@@ -293,6 +293,7 @@ export function addSaveRoute<Input extends EntityInput>(
     },
     async ({ principal, body, query: parameters }) => {
       const naming = toNamePolicy(parameters);
+      await check(body);
       const saved = await deps.unitOfWork.run(async (tx) => {
         await checkMayWrite(tx, principal, { resource, input: body });
         return save(tx, deps, { tenantId: principal.tenantId, input: body, naming, parameters });

@@ -26,7 +26,53 @@ const refused = async (method: string, path: string, body?: object): Promise<unk
   return [answer.status, answer.json?.["errorCode"], answer.json?.["message"]];
 };
 
+/** With null for what is not said, as clients send it. */
+function alarmRule(condition: object = {}): object {
+  const key = { type: "TIME_SERIES", key: "t" };
+  const value = { defaultValue: 30.5, userValue: null, dynamicValue: null };
+  const filter = {
+    key,
+    valueType: "NUMERIC",
+    value: null,
+    predicate: { type: "NUMERIC", operation: "GREATER", value },
+  };
+  const spec = { type: "SIMPLE" };
+  const create = {
+    condition: { condition: [filter], spec, ...condition },
+    schedule: null,
+    alarmDetails: null,
+    dashboardId: null,
+  };
+  return {
+    id: "a",
+    alarmType: "High",
+    createRules: { MAJOR: create },
+    clearRule: null,
+    propagate: false,
+    propagateRelationTypes: null,
+  };
+}
+
 describe("device profiles", () => {
+  test("have alarm rules that can be read; what is wrong is named", async () => {
+    const fieldOf = async (alarms: unknown): Promise<unknown> => {
+      const body = { name: "ruled", profileData: { alarms } };
+      const { json, status } = await cloud.request("POST", "/api/deviceProfile", { body });
+      return [status, json?.["message"]];
+    };
+    expect(await fieldOf([{ ...alarmRule(), alarmType: "" }])).toEqual([
+      400,
+      "Alarm rule alarm type should be specified!",
+    ]);
+    expect(await fieldOf([alarmRule({ spec: { type: "SOON" } })])).toEqual([
+      400,
+      expect.stringContaining("profileData.alarms.0.createRules.MAJOR.condition.spec"),
+    ]);
+    const cel = (expression: string) => alarmRule({ expression: { type: "CEL", expression } });
+    expect(await fieldOf([cel("telemetry.t >")])).toEqual([400, expect.stringContaining("Unreadable CEL expression")]);
+    expect(await fieldOf([cel("telemetry.t > 30")])).toEqual([200, undefined]);
+  });
+
   test("are made, changed and deleted; what is not said of them is as the convention has it", async () => {
     const made = await saveProfile({ name: "thermostat", description: "d", transportType: "MQTT", unknown: 1 });
     expect(made).toMatchObject({
@@ -42,9 +88,9 @@ describe("device profiles", () => {
     });
     const changed = await saveProfile({
       ...made,
-      profileData: { configuration: { type: "DEFAULT" }, alarms: [{ id: "a" }] },
+      profileData: { configuration: { type: "DEFAULT" }, alarms: [alarmRule()] },
     });
-    expect(changed).toMatchObject({ version: 2, profileData: { alarms: [{ id: "a" }] } });
+    expect(changed).toMatchObject({ version: 2, profileData: { alarms: [alarmRule()] } });
     expect(await refused("POST", "/api/deviceProfile", { ...made, description: "stale" })).toEqual([
       409,
       35,
