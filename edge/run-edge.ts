@@ -262,8 +262,8 @@ async function createDeviceDeps(stores: EdgeStores, { watch, log, rateSettings }
     directory: {
       ...registry,
       ...createGatewayDevices({ ...stores, clock, random }),
-      findByCertificate: async (certificate) =>
-        (await registry.findByCertificate(certificate)) ?? newcomers.findByCertificate(certificate),
+      findByCertificate: async (chain) =>
+        (await registry.findByCertificate(chain)) ?? newcomers.findByCertificate(chain),
     } satisfies DeviceDirectory,
     packages: createDevicePackages(stores),
     provisioning: createProvisioning({ ...stores, clock, random }),

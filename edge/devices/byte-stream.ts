@@ -2,8 +2,8 @@
 export interface ByteStream {
   /** Address of the peer, for logs. */
   readonly source: string;
-  /** That the peer has shown and proven to hold the key of: DER as base64; null: none. */
-  readonly peerCertificate: string | null;
+  /** That the peer has shown, DER as base64: first the one whose key it has proven to hold, then those behind it; none without TLS. */
+  readonly peerCertificates: readonly string[];
   /** Bytes written that the operating system has not taken yet. */
   readonly queuedBytes: number;
   write(bytes: Uint8Array): void;

@@ -1,12 +1,19 @@
 import type { Hono } from "hono";
 import { AppError } from "../../shared/core/errors.ts";
-import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
-import { attributeAnswerText, attributeRequest, readClientAttributes, TelemetryIntake } from "./device-session.ts";
+import type { CanonicalJson, TelemetryRecord } from "../../shared/entities/telemetry.ts";
+import {
+  attributeAnswerText,
+  attributeRequest,
+  pushText,
+  readClientAttributes,
+  TelemetryIntake,
+} from "./device-session.ts";
+import { EventWaits, type AccessEnded } from "./event-waits.ts";
 import { addOnboardingRoutes } from "./http-onboarding.ts";
 import { addPackageRoutes } from "./http-packages.ts";
 import {
   createDeviceRoutes,
-  deviceDeleted,
+  accessEnded,
   type DeviceHttpDeps,
   type DeviceHttpOptions,
   type DeviceRoutes,
@@ -14,7 +21,6 @@ import {
   jsonAnswer,
 } from "./http-routes.ts";
 import { addRpcRoutes } from "./http-rpc.ts";
-import { PushWaits } from "./push-waits.ts";
 import { checkTelemetryRate } from "./rate-limits.ts";
 
 /**
@@ -68,15 +74,18 @@ function addDataRoutes(
 
 function addUpdatesRoute(
   { api, waitMsOf, withDevice }: DeviceRoutes,
-  deps: DeviceHttpDeps,
+  { clock, events }: DeviceHttpDeps,
   options: DeviceHttpOptions,
 ): void {
-  const waits = new PushWaits(deps, options);
+  const waits = new EventWaits<CanonicalJson | AccessEnded>(
+    { clock, events, answerOf: (event) => (event.kind === "access-ended" ? event : pushText(event)) },
+    options,
+  );
   api.get("/:token/attributes/updates", (context) =>
     withDevice(context, async (device) => {
       const push = await waits.next(device.deviceId, waitMsOf(context), context.req.raw.signal);
       if (push === null) return emptyAnswer(408);
-      return push.kind === "access-ended" ? deviceDeleted() : jsonAnswer(push.text);
+      return typeof push === "string" ? jsonAnswer(push) : accessEnded(push);
     }),
   );
 }

@@ -3,6 +3,7 @@ import type { Clock } from "../../shared/core/clock.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import type { DeviceActivity } from "./activity.ts";
 import type { DeviceErrors } from "./device-errors.ts";
+import type { AccessEnded } from "./event-waits.ts";
 import { type BodyLimits, createBodyReader, type ReadBody } from "./http-body.ts";
 import type {
   AuthenticatedDevice,
@@ -104,7 +105,7 @@ export function jsonAnswer(text: string): Response {
   return new Response(text, { headers: { "content-type": "application/json" } });
 }
 
-/** To a request that waited when the device was deleted, or its token changed. */
-export function deviceDeleted(): Response {
-  return new Response("Device was deleted!", { status: 403 });
+/** To a request that waited: the token in its path is nobody's any more. */
+export function accessEnded({ isRemoved }: AccessEnded): Response {
+  return isRemoved ? new Response("Device was deleted!", { status: 403 }) : emptyAnswer(401);
 }

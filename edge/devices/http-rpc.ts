@@ -1,6 +1,8 @@
 import { AppError } from "../../shared/core/errors.ts";
 import { RPC_CONTENT_LENGTH_MAX } from "../../shared/entities/rpc.ts";
+import { EventWaits, type AccessEnded } from "./event-waits.ts";
 import {
+  accessEnded,
   type DeviceHttpDeps,
   type DeviceHttpOptions,
   type DeviceRoutes,
@@ -9,15 +11,17 @@ import {
 } from "./http-routes.ts";
 import { readQuestion, rpcText } from "./rpc-messages.ts";
 import type { RpcReceiver, RpcToDevice } from "./rpc-ports.ts";
-import { Waits } from "./waits.ts";
 
 /** Requests to the device by long polls, its answers, and its own requests. */
 export function addRpcRoutes(
   { api, readBody, waitMsOf, withDevice }: DeviceRoutes,
-  { clock, questions, rpcs }: DeviceHttpDeps,
+  { clock, events, questions, rpcs }: DeviceHttpDeps,
   options: DeviceHttpOptions,
 ): void {
-  const waits = new Waits<RpcToDevice>(clock, options);
+  const waits = new EventWaits<RpcToDevice | AccessEnded>(
+    { clock, events, answerOf: (event) => (event.kind === "access-ended" ? event : undefined) },
+    options,
+  );
   const read = async (request: Request): Promise<string> => {
     const text = await readBody(request);
     if (text.length > RPC_CONTENT_LENGTH_MAX)
@@ -35,7 +39,8 @@ export function addRpcRoutes(
       const stop = rpcs.receive(deviceId, receiver);
       try {
         const request = await next;
-        return request === null ? emptyAnswer(408) : jsonAnswer(rpcText(request, { withNumber: true }));
+        if (request === null) return emptyAnswer(408);
+        return "kind" in request ? accessEnded(request) : jsonAnswer(rpcText(request, { withNumber: true }));
       } finally {
         stop();
       }

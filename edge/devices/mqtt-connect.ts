@@ -86,7 +86,7 @@ export function announcedLimits(
 export interface DeviceLookUp {
   readonly clock: Clock;
   readonly directory: DeviceDirectory;
-  readonly peerCertificate: string | null;
+  readonly peerCertificates: readonly string[];
   /** False once the connection is gone. */
   readonly isWaiting: () => boolean;
 }
@@ -98,12 +98,12 @@ export interface DeviceLookUp {
  * @returns undefined when the connection is gone meanwhile, null when nobody has these credentials
  */
 export async function findDevice(
-  { clock, directory, peerCertificate, isWaiting }: DeviceLookUp,
+  { clock, directory, peerCertificates, isWaiting }: DeviceLookUp,
   login: MqttLogin,
 ): Promise<AuthenticatedDevice | null | undefined> {
   while (isWaiting()) {
     try {
-      const byCertificate = peerCertificate === null ? null : await directory.findByCertificate(peerCertificate);
+      const byCertificate = peerCertificates.length === 0 ? null : await directory.findByCertificate(peerCertificates);
       return byCertificate ?? (await directory.findByMqttLogin(login));
     } catch (thrown) {
       if (!AppError.from(thrown).retryable) throw thrown;

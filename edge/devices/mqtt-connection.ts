@@ -213,7 +213,7 @@ export class MqttConnection implements ByteStreamHandler {
     }
     this.#version = version;
     const packet = readConnect(this.#reader);
-    const refusal = refusalOf(packet, version, this.#stream.peerCertificate !== null);
+    const refusal = refusalOf(packet, version, this.#stream.peerCertificates.length > 0);
     if (refusal !== undefined) {
       this.#refuse(refusal);
       return;
@@ -230,9 +230,9 @@ export class MqttConnection implements ByteStreamHandler {
     let device: AuthenticatedDevice | null | undefined;
     try {
       const { clock, directory } = this.#host;
-      const { peerCertificate } = this.#stream;
+      const { peerCertificates } = this.#stream;
       const isWaiting = (): boolean => this.#state === "authenticating";
-      device = await findDevice({ clock, directory, peerCertificate, isWaiting }, loginOf(packet));
+      device = await findDevice({ clock, directory, peerCertificates, isWaiting }, loginOf(packet));
     } catch (thrown) {
       this.#host.log.warn("Credentials of an MQTT connection could not be checked", { error: AppError.from(thrown) });
       this.#refuse("server-unavailable");

@@ -26,7 +26,7 @@ export function openMqttSocket(
 /** A WebSocket as a stream of bytes; where its messages begin and end means nothing. */
 class SocketStream implements ByteStream, SocketHandler {
   readonly source: string;
-  readonly peerCertificate = null;
+  readonly peerCertificates = [];
   readonly #socket: ServerSocket;
   readonly #handler: ByteStreamHandler;
   readonly #waiting: Uint8Array[] = [];

@@ -18,8 +18,8 @@ export interface AuthenticatedDevice {
 /** Finds devices by what they show; null when there is none. Cached; true at the moment of the call. */
 export interface DeviceDirectory {
   findByAccessToken(token: string): Promise<AuthenticatedDevice | null>;
-  /** @param certificate DER as base64; the peer holds its key */
-  findByCertificate(certificate: string): Promise<AuthenticatedDevice | null>;
+  /** @param chain DER as base64; the peer holds the key of the first, each other one may have signed the one before */
+  findByCertificate(chain: readonly string[]): Promise<AuthenticatedDevice | null>;
   /** By client id and user name, else by the user name, which may be an access token; without one by the client id. */
   findByMqttLogin(login: MqttLogin): Promise<AuthenticatedDevice | null>;
   /** The device with this name that a gateway speaks for; made when there is none, with the profile `type`. */
@@ -105,8 +105,8 @@ export interface AttributeAnswer {
 export type DeviceEvent =
   | { readonly kind: "shared-saved"; readonly deviceId: Uuid; readonly attributes: readonly AttributeEntry[] }
   | { readonly kind: "shared-deleted"; readonly deviceId: Uuid; readonly keys: readonly string[] }
-  /** Credentials changed, or the device was removed: its connections end. */
-  | { readonly kind: "access-ended"; readonly deviceId: Uuid };
+  /** The device was removed, or else its credentials changed: its connections end. */
+  | { readonly kind: "access-ended"; readonly deviceId: Uuid; readonly isRemoved: boolean };
 
 export interface DeviceEvents {
   /** @returns the function that ends the subscription */

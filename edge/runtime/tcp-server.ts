@@ -1,5 +1,5 @@
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
-import { createServer as createTlsServer, TLSSocket } from "node:tls";
+import { createServer as createTlsServer, type DetailedPeerCertificate, TLSSocket } from "node:tls";
 import { AppError } from "../../shared/core/errors.ts";
 import type { ByteStream, ByteStreamHandler } from "../devices/byte-stream.ts";
 
@@ -75,11 +75,22 @@ function withCertificate(create: () => Server): Server {
   }
 }
 
-function certificateOf(socket: Socket): string | null {
-  if (!(socket instanceof TLSSocket)) return null;
-  // An empty object when there is none.
-  const { raw } = socket.getPeerCertificate() as { readonly raw?: Buffer };
-  return raw?.toString("base64") ?? null;
+/** Certificates that a peer shows: its own and those of who signed it. */
+const CERTIFICATES_MAX = 5;
+
+/** As ByteStream.peerCertificates. */
+function certificatesOf(socket: Socket): readonly string[] {
+  if (!(socket instanceof TLSSocket)) return [];
+  const shown: string[] = [];
+  // An empty object when there is none; one that signed itself is its own issuer.
+  let next = socket.getPeerCertificate(true) as Partial<DetailedPeerCertificate> | undefined;
+  while (next?.raw !== undefined && shown.length < CERTIFICATES_MAX) {
+    const base64 = next.raw.toString("base64");
+    if (shown.includes(base64)) break;
+    shown.push(base64);
+    next = next.issuerCertificate;
+  }
+  return shown;
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {
@@ -99,7 +110,7 @@ function listenError(error: NodeJS.ErrnoException, host: string, port: number): 
 function serve(socket: Socket, accept: TcpServerOptions["accept"]): void {
   const handler = accept({
     source: socket.remoteAddress ?? "",
-    peerCertificate: certificateOf(socket),
+    peerCertificates: certificatesOf(socket),
     get queuedBytes() {
       return socket.writableLength;
     },

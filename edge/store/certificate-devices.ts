@@ -31,12 +31,13 @@ const deviceName = nameInput("Device");
 /** @returns the device, null when no profile has signed the certificate or it may not make one */
 export function createCertificateDevices(deps: CertificateDevicesDeps): Pick<DeviceDirectory, "findByCertificate"> {
   return {
-    findByCertificate: async (base64) => {
+    findByCertificate: async (shown) => {
       const signers = await findSigners(deps.db);
       if (signers.length === 0) return null;
-      const certificate = new X509Certificate(Buffer.from(base64, "base64"));
-      if (certificate.validToDate.getTime() < deps.clock.nowMs()) return null;
-      const signer = signers.find(({ provisioning }) => hasSigned(provisioning.secret, certificate));
+      const chain = provenPart(shown, deps.clock.nowMs());
+      const [certificate] = chain;
+      if (certificate === undefined) return null;
+      const signer = signers.find(({ provisioning }) => chain.some((one) => hasSigned(provisioning.secret, one)));
       const name = signer === undefined ? null : nameOf(certificate, signer.provisioning.namePattern);
       if (signer === undefined || name === null) return null;
       return deps.groupCommit.run((tx) => admit(tx, deps, { signer, name, pem: certificate.toString() }));
@@ -64,14 +65,31 @@ async function findSigners(db: Queryable): Promise<readonly Signer[]> {
   );
 }
 
+/** The certificate of the device, and as many of those behind it as are authorities that have signed the one before; none out of date. */
+function provenPart(shown: readonly string[], nowMs: number): readonly X509Certificate[] {
+  const chain: X509Certificate[] = [];
+  for (const base64 of shown) {
+    const certificate = new X509Certificate(Buffer.from(base64, "base64"));
+    const before = chain.at(-1);
+    if (certificate.validToDate.getTime() < nowMs) break;
+    // Whoever is no authority may not say who others are, though its own certificate is good.
+    if (before !== undefined && !(certificate.ca && isSignedBy(before, certificate))) break;
+    chain.push(certificate);
+  }
+  return chain;
+}
+
 function hasSigned(pem: string, certificate: X509Certificate): boolean {
   try {
-    const authority = new X509Certificate(pem);
-    return certificate.checkIssued(authority) && certificate.verify(authority.publicKey);
+    return isSignedBy(certificate, new X509Certificate(pem));
   } catch {
     // People write it into the profile.
     return false;
   }
+}
+
+function isSignedBy(certificate: X509Certificate, authority: X509Certificate): boolean {
+  return certificate.checkIssued(authority) && certificate.verify(authority.publicKey);
 }
 
 /** The first group of the pattern, or all that it matches; null: it does not match, or is none. */

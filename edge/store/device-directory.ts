@@ -36,7 +36,7 @@ export function createDeviceRegistry(db: Queryable): DeviceRegistry {
   const rpcListeners: ((rpc: RpcSaved) => void)[] = [];
   return {
     findByAccessToken: async (token) => asToken(await known.find(token)),
-    findByCertificate: async (certificate) => {
+    findByCertificate: async ([certificate = ""]) => {
       const found = await known.find(certificateId(certificate));
       return found?.type === "X509_CERTIFICATE" ? found.device : null;
     },
@@ -200,7 +200,7 @@ function toEvent(change: Change): DeviceEvent | null {
       return change.scope === "SHARED_SCOPE" ? { kind: "shared-deleted", deviceId, keys: change.keys } : null;
     case "credentials-saved":
     case "entity-removed":
-      return { kind: "access-ended", deviceId };
+      return { kind: "access-ended", deviceId, isRemoved: change.kind === "entity-removed" };
     case "entity-saved":
     case "user-saved":
     case "telemetry-gap":

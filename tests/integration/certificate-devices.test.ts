@@ -10,12 +10,12 @@ import { systemRandom } from "../../shared/runtime/system-random.ts";
 import { findEntityByName } from "../../shared/store/entity-store.ts";
 import { saveProfile } from "../../shared/store/profile-save.ts";
 import type { Outcome, Queryable } from "../../shared/store/unit-of-work.ts";
-import { FORGED_PUMP, LOCALHOST, PUMP, PUMPS_CA } from "../support/certificates.ts";
+import { FORGED_PUMP, FORGED_VALVE, LOCALHOST, PUMP, PUMPS_CA, VALVE, VALVES_CA } from "../support/certificates.ts";
 import { startTestPostgres, type TestDatabase, type TestPostgres } from "../support/postgres.ts";
 
 const deps = { clock: systemClock, random: systemRandom };
-const CERTIFICATE = new X509Certificate(PUMP.cert).raw.toString("base64");
-const STRANGERS = [FORGED_PUMP, LOCALHOST.cert].map((pem) => new X509Certificate(pem).raw.toString("base64"));
+const CERTIFICATE = chainOf(PUMP.cert);
+const STRANGERS = [FORGED_PUMP, LOCALHOST.cert].map(chainOf);
 let postgres: TestPostgres;
 let database: TestDatabase;
 let tenantId: Uuid;
@@ -28,9 +28,15 @@ beforeAll(async () => {
 });
 afterAll(() => postgres[Symbol.asyncDispose]());
 
+/** As TLS hands it over. */
+function chainOf(pems: string): string[] {
+  const parts = pems.match(/-----BEGIN[^]+?-----END CERTIFICATE-----/g) ?? [];
+  return parts.map((pem) => new X509Certificate(pem).raw.toString("base64"));
+}
+
 const run = <T>(work: (tx: Queryable) => Promise<Outcome<T>>): Promise<T> =>
   database.db.transaction(async (tx) => (await work(tx)).result);
-const find = (certificate: string, clock = systemClock) =>
+const find = (certificate: readonly string[], clock = systemClock) =>
   createCertificateDevices({ ...deps, clock, db: database.db, groupCommit: { run } }).findByCertificate(certificate);
 
 async function configure(configuration: object): Promise<void> {
@@ -68,4 +74,16 @@ test("findByCertificate() takes a device that is known by its name, and makes no
   }
   await configure({ provisionDeviceSecret: "no certificate" });
   expect(await find(CERTIFICATE)).toBeNull();
+});
+
+test("findByCertificate() follows the authorities that a device shows up to the one of a profile", async () => {
+  const shown = chainOf(VALVE.cert);
+  await configure({ provisionDeviceSecret: VALVES_CA });
+  // Without the authority between them nothing leads from the one to the other.
+  expect(await find(shown.slice(0, 1))).toBeNull();
+  expect(await find([...shown.slice(0, 1), ...CERTIFICATE])).toBeNull();
+  expect(await find(chainOf(FORGED_VALVE))).toBeNull();
+  expect(await find(shown)).toMatchObject({ name: "valve-3.site" });
+  await configure({ provisionDeviceSecret: PUMPS_CA });
+  expect(await find(shown)).toBeNull();
 });

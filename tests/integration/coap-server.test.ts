@@ -99,7 +99,7 @@ describe("GET attributes", () => {
 
 describe("observation", () => {
   afterEach(async () => {
-    bed.edge.emit({ kind: "access-ended", deviceId: DEVICE_A });
+    bed.edge.emit({ kind: "access-ended", deviceId: DEVICE_A, isRemoved: true });
     expect(bed.edge.listeners).toBe(0);
   });
   const observe = (token = 7, port?: number) =>
@@ -168,7 +168,7 @@ describe("observation", () => {
   });
   test("ends with 4.01 when the device's access ends", async () => {
     await observe();
-    bed.edge.emit({ kind: "access-ended", deviceId: DEVICE_A });
+    bed.edge.emit({ kind: "access-ended", deviceId: DEVICE_A, isRemoved: true });
     expect(shown(await bed.take())).toBe("4.01");
     expect(bed.server.observers).toBe(0);
   });

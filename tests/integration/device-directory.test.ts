@@ -76,8 +76,8 @@ test("findByAccessToken() lets nobody in by other kinds of credentials", async (
 
 test("findByCertificate() finds the device whose certificate it is, by no other kind", async () => {
   await add("certified", { credentialsType: "X509_CERTIFICATE", credentialsValue: certificate("QUJD\nREVG") });
-  expect(await registry.findByCertificate("QUJDREVG")).toMatchObject({ name: "certified" });
-  expect(await registry.findByCertificate("QUJDREVH")).toBeNull();
+  expect(await registry.findByCertificate(["QUJDREVG"])).toMatchObject({ name: "certified" });
+  expect(await registry.findByCertificate(["QUJDREVH"])).toBeNull();
   expect(await registry.findByAccessToken(certificateId("QUJDREVG"))).toBeNull();
 });
 

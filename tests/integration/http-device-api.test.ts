@@ -144,10 +144,13 @@ describe("GET attributes/updates", () => {
       expect(await answer).toEqual({ status: 408, text: "" });
     }
   });
-  test("answers 403 when the device is deleted", async () => {
-    const { answer } = await waiting();
-    edge.emit({ kind: "access-ended", deviceId: DEVICE_A });
-    expect(await answer).toEqual({ status: 403, text: "Device was deleted!" });
+  test("answers 403 when the device is deleted, and 401 when its token is another one", async () => {
+    const { answer: deleted } = await waiting();
+    edge.emit({ kind: "access-ended", deviceId: DEVICE_A, isRemoved: true });
+    expect(await deleted).toEqual({ status: 403, text: "Device was deleted!" });
+    const { answer: renewed } = await waiting();
+    edge.emit({ kind: "access-ended", deviceId: DEVICE_A, isRemoved: false });
+    expect(await renewed).toEqual({ status: 401, text: "" });
   });
   test("ends when the client goes away", async () => {
     const client = new AbortController();

@@ -96,6 +96,21 @@ describe("GET rpc", () => {
     expect(await calling).toEqual({ kind: "no-connection" });
   });
 
+  test("gets nothing any more when the device is deleted or its token is another one", async () => {
+    for (const [isRemoved, answer] of [
+      [true, { status: 403, text: "Device was deleted!" }],
+      [false, { status: 401, text: "" }],
+    ] as const) {
+      const polling = poll();
+      await waitFor("the poll", () => edge.listeners === 1);
+      edge.emit({ kind: "access-ended", deviceId: DEVICE_A, isRemoved });
+      expect(await polling).toEqual(answer);
+      const calling = call();
+      edge.clock.advance(10_000);
+      expect(await calling).toEqual({ kind: "no-connection" });
+    }
+  });
+
   test("needs a token", async () => {
     expect((await read(api.request("/nobody/rpc"))).status).toBe(401);
   });

@@ -142,7 +142,7 @@ function openClient(onBytes: (bytes: Uint8Array) => void = () => undefined): Fak
   const ignore = (): void => undefined;
   const stream: ByteStream = {
     source: "fuzz",
-    peerCertificate: null,
+    peerCertificates: [],
     queuedBytes: 0,
     write: (bytes) => onBytes(bytes),
     pause: ignore,

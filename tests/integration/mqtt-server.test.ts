@@ -200,7 +200,7 @@ describe("a connection ends", () => {
   });
   test("when the access of the device ends", async () => {
     const client = await bed.login(5);
-    edge.emit({ kind: "access-ended", deviceId: DEVICE_A });
+    edge.emit({ kind: "access-ended", deviceId: DEVICE_A, isRemoved: true });
     expect((await client.take("disconnect")).reasonCode).toBe(0x98);
     await client.untilClosed();
     expect(server.isConnected(DEVICE_A)).toBe(false);
@@ -210,7 +210,7 @@ describe("a connection ends", () => {
     edge.delayDirectory(lookedUp.promise);
     const client = RawMqttClient.login(bed.port, 4, { username: "token-a" });
     await eventually(() => edge.lookUps === 1);
-    edge.emit({ kind: "access-ended", deviceId: DEVICE_A });
+    edge.emit({ kind: "access-ended", deviceId: DEVICE_A, isRemoved: true });
     lookedUp.resolve();
     expect((await (await client).take("connack")).returnCode).toBe(5);
     expect(server.isConnected(DEVICE_A)).toBe(false);

@@ -108,7 +108,7 @@ describe("a session that is kept", () => {
     await bed.login(4);
     expect(edge.keptSessions.sessions.size).toBe(0);
     expect((await connect(4)).isPresent).toBe(false);
-    edge.emit({ kind: "access-ended", deviceId: DEVICE_A });
+    edge.emit({ kind: "access-ended", deviceId: DEVICE_A, isRemoved: true });
     await eventually(() => edge.keptSessions.sessions.size === 0);
     expect((await connect(4)).isPresent).toBe(false);
   });
@@ -222,7 +222,7 @@ describe("a will", () => {
   });
   test("of a device without access is not stored", async () => {
     const client = await bed.login(4, "token-a", { will });
-    edge.emit({ kind: "access-ended", deviceId: DEVICE_A });
+    edge.emit({ kind: "access-ended", deviceId: DEVICE_A, isRemoved: true });
     await client.untilClosed();
     await eventually(() => edge.keptSessions.sessions.size === 0);
     expect(stored()).toEqual([]);

@@ -186,7 +186,7 @@ export function createFakeEdge(): FakeEdge {
     limit: (settings) => void (edgeRates.settings = { ...NO_LIMITS, ...settings }),
     directory: {
       findByAccessToken: findDevice,
-      findByCertificate: findDevice,
+      findByCertificate: ([certificate = ""]) => findDevice(certificate),
       findByMqttLogin: ({ userName, clientId }) => findDevice(userName ?? clientId ?? ""),
       openBehind: async (_, { name }) => {
         const deviceId = `0190a000-0000-7000-8000-0000000001${String(behind.size).padStart(2, "0")}` as Uuid;
