@@ -33,6 +33,22 @@ export function telemetryIn(message: GatewayMessage): TelemetryReading[] {
   return message.kind === "telemetry" ? message.parts.flatMap(({ content }) => content) : [];
 }
 
+/** Devices that a message speaks of. */
+export function namesIn(message: GatewayMessage): readonly string[] {
+  switch (message.kind) {
+    case "connect":
+      return [message.device.name];
+    case "disconnect":
+      return [message.name];
+    case "attribute-request":
+      return [message.request.name];
+    case "telemetry":
+    case "attributes":
+    case "claim":
+      return message.parts.map(({ name }) => name);
+  }
+}
+
 export interface GatewaySessionDeps {
   readonly gateway: AuthenticatedDevice;
   readonly directory: Pick<DeviceDirectory, "openBehind">;
@@ -117,6 +133,13 @@ export class GatewaySession {
       ...attributes.map(({ deviceId, entries }) => data.saveClientAttributes(deviceId, entries)),
       ...claims.map(({ deviceId, claim }) => data.openClaim(deviceId, claim)),
     ]);
+  }
+
+  /** The edge serves the device no more until the gateway names it again. @returns whether it was served */
+  drop(name: string): boolean {
+    const wasServed = this.#devices.has(name);
+    if (wasServed) void this.#close(name);
+    return wasServed;
   }
 
   /** Something of the device has changed or it is gone: it is looked for again when the gateway names it. */

@@ -1,13 +1,20 @@
-import { telemetryIn } from "./gateway-session.ts";
+import { AppError } from "../../shared/core/errors.ts";
+import { namesIn, telemetryIn } from "./gateway-session.ts";
 import type { FoundRoute, IncomingMessage, MessageSession, Taken } from "./mqtt-handlers.ts";
-import type { Unit } from "./mqtt-unit.ts";
+import { createUnit, type Unit } from "./mqtt-unit.ts";
 import { countPoints, type RateLimits } from "./rate-limits.ts";
 
 /** What a gateway sends here is for all devices behind it. */
 const GATEWAY_PREFIX = "v1/gateway/";
 
+export interface Exceeded {
+  readonly exceeded: string;
+  /** Devices behind the gateway that the message spoke of. */
+  readonly names: readonly string[];
+}
+
 /**
- * Takes a message as its route does, within the limits of the device. Telemetry that exceeds one leaves nothing in the unit.
+ * Takes a message as its route does, within the limits of the device. One that exceeds a limit leaves nothing in the unit.
  *
  * @throws AppError INVALID_PAYLOAD
  */
@@ -15,12 +22,12 @@ export function takeLimited(
   rates: RateLimits,
   route: FoundRoute,
   taking: { readonly message: IncomingMessage; readonly unit: Unit; readonly session: MessageSession },
-): Taken | { readonly exceeded: string } {
+): Taken | Exceeded {
   const { message, unit, session } = taking;
   const { device } = session;
   const isBehind = message.topic.startsWith(GATEWAY_PREFIX);
   const before = rates.take(device, "messages", { isBehind });
-  if (before !== undefined) return { exceeded: before };
+  if (before !== undefined) return { exceeded: before, names: isBehind ? readNames(route, taking) : [] };
   const records = unit.records.length;
   const behind = unit.behind.length;
   const taken = route.take(message, unit, session);
@@ -30,7 +37,19 @@ export function takeLimited(
     rates.take(device, "telemetryMessages", { isBehind }) ??
     rates.take(device, "telemetryDataPoints", { isBehind, count: countPoints(added) });
   if (exceeded === undefined) return taken;
+  const names = unit.behind.slice(behind).flatMap(namesIn);
   unit.records.length = records;
   unit.behind.length = behind;
-  return { exceeded };
+  return { exceeded, names };
+}
+
+/** Of a message that is not taken: none of one that can't be read. */
+function readNames(route: FoundRoute, { message, session }: Parameters<typeof takeLimited>[2]): readonly string[] {
+  const unit = createUnit();
+  try {
+    route.take(message, unit, session);
+  } catch (thrown) {
+    if (AppError.from(thrown).code !== "INVALID_PAYLOAD") throw thrown;
+  }
+  return unit.behind.flatMap(namesIn);
 }

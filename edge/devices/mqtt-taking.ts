@@ -60,10 +60,20 @@ export function takeMessage(
       : route.take(message, unit, session);
     if (taken === "taken") return REASON.success;
     if (typeof taken === "string") return refuse(host, session, { topic, why: taken });
+    if (taking.version === 5) dropBehind(session, taken.names);
     return failWith(host, taking, { end: "rate-limited", detail: taken.exceeded, qos, code: REASON.quotaExceeded });
   } catch (thrown) {
     if (!(thrown instanceof AppError) || thrown.code !== "INVALID_PAYLOAD") throw thrown;
     return failWith(host, taking, { end: "invalid-payload", detail: thrown.message, qos, code: REASON.payloadInvalid });
+  }
+}
+
+/** Tells a gateway, which need not have subscribed to it, that devices behind it sent too much and are served no more until it names them again. */
+function dropBehind(session: MessageSession, names: readonly string[]): void {
+  for (const name of names) {
+    if (session.gateway?.drop(name) !== true) continue;
+    const payload = JSON.stringify({ device: name, reason: END_REASONS["rate-limited"].code });
+    session.send({ topic: "v1/gateway/disconnect", qos: 1, payload });
   }
 }
 

@@ -11,7 +11,7 @@ import { systemRandom } from "../../shared/runtime/system-random.ts";
 import { saveDevice } from "../../shared/store/device-store.ts";
 import { getEntity, replaceEntity } from "../../shared/store/entity-store.ts";
 import { createFakeEdge, DEVICE_A, type FakeEdge, GATEWAY } from "../support/fake-edge.ts";
-import { message, type MqttBed, openMqttBed } from "../support/mqtt-bed.ts";
+import { eventually, message, type MqttBed, openMqttBed } from "../support/mqtt-bed.ts";
 import { startTestPostgres, type TestDatabase, type TestPostgres } from "../support/postgres.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -94,6 +94,35 @@ describe("over MQTT", () => {
     await device.until(() => device.packets.length === 3);
     expect(edge.errors.last(DEVICE_A)?.reason).toContain("of all devices of the edge");
     expect(edge.errors.last(GATEWAY)?.reason).toContain("of the gateway's own");
+  });
+  test("a gateway of MQTT 5 is told which devices are dropped for it, once each, until it names them again", async () => {
+    edge.limit({ gatewayDevices: { messages: "3:60", telemetryMessages: "", telemetryDataPoints: "2:60" } });
+    const gateway = await bed.login(5, "gateway");
+    const publish = async (payload: string): Promise<number> => {
+      gateway.send(message(BEHIND, payload, 1));
+      return (await gateway.take("puback")).reasonCode ?? 0;
+    };
+    expect(await publish('{"A":[{"t":1}],"B":[{"t":1}]}')).toBe(0);
+    expect(await publish('{"A":[{"t":1}],"C":[{"t":1}]}')).toBe(0x97);
+    const dropped = await gateway.take("publish");
+    expect([dropped.topic, dropped.payload.toString()]).toEqual([
+      "v1/gateway/disconnect",
+      '{"device":"A","reason":150}',
+    ]);
+    await eventually(() => edge.told.includes("disconnected A"));
+    gateway.send({ cmd: "puback", messageId: dropped.messageId ?? 0 });
+    expect([await publish('{"A":[{"t":1}]}'), await publish('{"A":[{"t":1}],"B":[{"t":1}]}')]).toEqual([0x97, 0x97]);
+    expect((await gateway.take("publish")).payload.toString()).toBe('{"device":"B","reason":150}');
+    edge.clock.advance(60_000);
+    expect(await publish('{"A":[{"t":2}]}')).toBe(0);
+    expect(edge.told.filter((one) => one === "connected A")).toHaveLength(2);
+  });
+  test("a gateway of MQTT 3.1.1, which could not take it, is cut off and told nothing", async () => {
+    edge.limit({ gatewayDevices: { ...NO_RATE_TEXTS, messages: "1:60" } });
+    const gateway = await bed.login(4, "gateway");
+    gateway.send(message(BEHIND, '{"A":[{"t":1}]}', 1), message(BEHIND, '{"A":[{"t":2}]}', 2));
+    await gateway.untilClosed();
+    expect(gateway.packets.filter(({ cmd }) => cmd === "publish")).toEqual([]);
   });
 });
 
