@@ -25,6 +25,8 @@ if (import.meta.main) {
     readStdin,
     enroll: (enrollment) =>
       enroll({ files: privateFiles, clock: systemClock, random: systemRandom, call: callEnroll }, enrollment),
+    openScriptSandbox: async (inputs) =>
+      (await import("../shared/runtime/script-sandbox.ts")).openScriptSandbox(inputs),
     print: writeLine,
     printError: (line) => writeLog(`${line}\n`),
   });

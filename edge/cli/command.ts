@@ -1,4 +1,5 @@
 import type { CommandCall, CommandSyntax } from "../../shared/config/command-line.ts";
+import type { OpenScriptSandbox } from "../../shared/runtime/script-sandbox.ts";
 import type { EdgeConfig, EdgeConfigResult } from "../config.ts";
 import type { EnrolledAs, Enrollment } from "../enrollment.ts";
 import type { EdgeClient } from "./edge-client.ts";
@@ -41,6 +42,9 @@ export interface CommandContext extends BasicContext {
   readonly readStdin: () => Promise<string>;
   readonly enroll: (enrollment: Enrollment) => Promise<EnrolledAs>;
   readonly formatTime: (timeMs: number) => string;
+  /** @throws what the system says, when the file can't be read */
+  readonly readFile: (path: string) => string;
+  readonly openScriptSandbox: OpenScriptSandbox;
 }
 
 /** Starts the edge and resolves when it has stopped; `warnings` are for its log. */

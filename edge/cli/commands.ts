@@ -16,6 +16,7 @@ import { enrollCommand } from "./enroll.ts";
 import { eventsCommand } from "./events.ts";
 import { helpCommand } from "./help.ts";
 import { parkedDiscardCommand, parkedListCommand, parkedReplayCommand } from "./parked.ts";
+import { rulesTestCommand } from "./rules-test.ts";
 import { runCommand } from "./run.ts";
 import { statusCommand } from "./status.ts";
 import { versionCommand } from "./version.ts";
@@ -31,6 +32,7 @@ export const COMMANDS: readonly Command[] = [
   parkedListCommand,
   parkedReplayCommand,
   parkedDiscardCommand,
+  rulesTestCommand,
   configCommand,
   versionCommand,
   helpCommand,
@@ -48,6 +50,7 @@ export interface CommandLineDeps {
   readonly runEdge: RunEdge;
   readonly readStdin: CommandContext["readStdin"];
   readonly enroll: CommandContext["enroll"];
+  readonly openScriptSandbox: CommandContext["openScriptSandbox"];
   /** A line on standard output. */
   readonly print: (line: string) => void;
   /** A line on standard error. */
@@ -72,9 +75,9 @@ export async function runCommandLine(deps: CommandLineDeps): Promise<number> {
     if (command.name !== DEFAULT_COMMAND) {
       for (const warning of settings.warnings) deps.printError(`Warning: ${warning}`);
     }
-    const { runEdge, formatTime, send, readStdin, enroll } = deps;
+    const { runEdge, formatTime, send, readStdin, enroll, openScriptSandbox } = deps;
     const client = createEdgeClient({ readAccess: () => readLocalAccess(deps.files, settings.config.dataDir), send });
-    const programs = { runEdge, reloadSettings, env, readStdin, enroll, formatTime };
+    const programs = { runEdge, reloadSettings, env, readStdin, enroll, formatTime, readFile, openScriptSandbox };
     await command.run(call, { ...basics, ...programs, settings, client });
     return EXIT_CODES.ok.code;
   } catch (thrown) {

@@ -23,7 +23,7 @@ export function parseUuid(text: string, field = "id"): Uuid {
 }
 
 /** A version 7 uuid (RFC 9562): ordered by time, so that index pages fill one after the other. */
-export function createUuid(clock: Clock, random: Random): Uuid {
+export function createUuid(clock: Pick<Clock, "nowMs">, random: Random): Uuid {
   const bytes = random.bytes(16);
   let timeMs = clock.nowMs();
   for (let index = 5; index >= 0; index -= 1) {

@@ -18,10 +18,7 @@ import type {
 } from "../../shared/sync/session-state.ts";
 import { advanceSession, startCloudSession, startEdgeSession } from "../../shared/sync/session.ts";
 
-const ID = createUuid(
-  { nowMs: () => 0, monotonicMs: () => 0, yield: () => Promise.resolve(), sleep: () => Promise.resolve() },
-  createSeededRandom(1),
-);
+const ID = createUuid({ nowMs: () => 0 }, createSeededRandom(1));
 
 export const HELLO: Hello = {
   type: "hello",

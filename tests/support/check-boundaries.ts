@@ -95,7 +95,7 @@ export const BOUNDARIES: readonly Boundary[] = [
       "shared/rules is pure: at run time it imports shared/core, shared/entities and the languages of rules only",
     from: /^shared\/rules\//,
     forbidden: /^shared\/(?!(core|entities|rules)\/)|^[^./]/,
-    allowed: /^shared\/(core|entities|rules)\/|^zod$|^@bufbuild\/cel(\/ext)?$|^quickjs-emscripten/,
+    allowed: /^shared\/(core|entities|rules)\/|^zod$|^@bufbuild\/cel(\/ext)?$|^quickjs-wasi$/,
     typesAreFree: true,
   },
   {

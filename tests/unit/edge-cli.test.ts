@@ -14,6 +14,7 @@ import { AppError } from "../../shared/core/errors.ts";
 import { NULL_UUID } from "../../shared/core/ids.ts";
 import { createSeededRandom } from "../../shared/core/random.ts";
 import { readTextFile } from "../../shared/runtime/env.ts";
+import { openScriptSandbox } from "../../shared/runtime/script-sandbox.ts";
 import { PROJECT_ROOT } from "../support/tools.ts";
 
 type Answer = (request: Request) => unknown;
@@ -72,6 +73,7 @@ async function run(words: string, deps: Partial<CommandLineDeps> = {}) {
     runEdge: () => Promise.reject(new Error("must not be started")),
     readStdin: () => Promise.reject(new Error("must not be read")),
     enroll: () => Promise.reject(new Error("must not enroll")),
+    openScriptSandbox,
     print: (line) => out.push(line),
     printError: (line) => errors.push(line),
     ...deps,
@@ -543,5 +545,65 @@ describe("formatBytes()", () => {
     [2e13, "20.0 TB"],
   ])("gives %d as %s", (bytes, text) => {
     expect(formatBytes(bytes)).toBe(text);
+  });
+});
+
+describe("skerry-edge rules test", () => {
+  const node = (name: string, type: string, configuration: object) => ({
+    name,
+    type: `org.thingsboard.rule.engine.${type}`,
+    configuration,
+  });
+  const CHAIN = {
+    ruleChain: { name: "CO2", type: "EDGE" },
+    metadata: {
+      firstNodeIndex: 0,
+      nodes: [
+        node("High?", "filter.TbJsFilterNode", { scriptLang: "JS", jsScript: "return msg.CO2 > 1000;" }),
+        node("Raise", "action.TbCreateAlarmNode", { alarmType: "CO2", severity: "MAJOR" }),
+        node("Low?", "filter.TbJsFilterNode", { scriptLang: "CEL", celScript: "msg.CO2 < 800" }),
+        node("Clear", "action.TbClearAlarmNode", { alarmType: "CO2" }),
+        node("Queue", "kafka.TbKafkaNode", {}),
+      ],
+      connections: [
+        { fromIndex: 0, toIndex: 1, type: "True" },
+        { fromIndex: 0, toIndex: 2, type: "False" },
+        { fromIndex: 2, toIndex: 3, type: "True" },
+      ],
+      ruleChainConnections: [],
+    },
+  };
+  const CSV = `"date","CO2"
+"1","2015-02-04 17:51:00",700
+"2","2015-02-04 17:52:00",1100
+"3","2015-02-04 17:53:00",900
+"4","2015-02-04 17:54:00",700
+`;
+  const files: Readonly<Record<string, string>> = { "/chain.json": JSON.stringify(CHAIN), "/data.csv": CSV };
+  const readFile: CommandLineDeps["readFile"] = (path) => files[path] ?? readTextFile(path);
+
+  test("prints what chains would have done with recorded telemetry, the same every time", async () => {
+    const words = "rules test --chain /chain.json --data /data.csv";
+    const { exitCode, out } = await run(words, { readFile });
+    expect(exitCode).toBe(0);
+    const lines = out.map((line) => JSON.parse(line) as Record<string, unknown>);
+    const at = (time: string): number => Date.parse(`2015-02-04T${time}Z`);
+    expect(lines).toMatchObject([
+      { ts: at("17:52:00"), kind: "raise-alarm", alarmType: "CO2", severity: "MAJOR", startMs: at("17:52:00") },
+      { ts: at("17:54:00"), kind: "clear-alarm", alarmType: "CO2" },
+      { kind: "summary", messages: 4, problems: [{ nodeName: "Queue", effect: "unmapped" }] },
+    ]);
+    expect((await run(words, { readFile })).out).toEqual(out);
+  });
+
+  test.each([
+    ["rules test --chain /chain.json", "rules test needs --data"],
+    ["rules test --chain /none.json --data /data.csv", "--chain: /none.json can't be read"],
+    ["rules test --chain /data.csv --data /data.csv", "The file of chains is no JSON"],
+    ["rules test --chain /chain.json --data /chain.json", "The heading names no column of the time"],
+  ])("%s is refused", async (words, text) => {
+    const { exitCode, errors } = await run(words, { readFile });
+    expect(exitCode).not.toBe(0);
+    expect(errors.join("\n")).toContain(text);
   });
 });

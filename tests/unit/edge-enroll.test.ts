@@ -56,6 +56,7 @@ async function run(
     versions: { program: "0.1.0", runtime: "test" },
     runEdge: async (config) => void started.push(config),
     readStdin: () => Promise.reject(new Error("must not be read")),
+    openScriptSandbox: () => Promise.reject(new Error("must not be opened")),
     print: (line) => out.push(line),
     printError: (line) => errors.push(line),
     ...cloud,
