@@ -347,6 +347,13 @@ function createApi(parts: ApiParts): EdgeApi {
       toAppError: databaseError,
       callDevice: (record) => devices.rpcs.call(record),
       deviceApi: createDeviceHttpApi(devices),
+      deviceAccess: ({ hostname: host, origin: httpOrigin }) => ({
+        host,
+        httpOrigin,
+        mqttPort: config.mqttPort,
+        mqttsPort: config.tls === null ? null : config.mqttTlsPort,
+        coapPort: config.coapPort === "off" ? null : config.coapPort,
+      }),
       contents: createContents(
         { db: stores.db, clock, random, createHasher: createSha256 },
         { bytesMax: config.contentMaxMib * 1024 * 1024, ownerOf: () => EDGE_CONTENTS },

@@ -23,6 +23,7 @@ import {
 import { addCustomerReadRoutes, addCustomerWriteRoutes } from "../../shared/rest/customers.ts";
 import { addDashboardRoutes, addTenantDashboardsRoute } from "../../shared/rest/dashboards.ts";
 import { addDeviceClaimRoutes } from "../../shared/rest/device-claims.ts";
+import { addDeviceConnectivityRoute, type DeviceAccess } from "../../shared/rest/device-connectivity.ts";
 import { addDeviceRoutes } from "../../shared/rest/devices.ts";
 import { addEntityImportRoutes } from "../../shared/rest/entity-import.ts";
 import { addEntityQueryRoutes } from "../../shared/rest/entity-queries.ts";
@@ -104,6 +105,15 @@ export interface CloudApi extends RestApp {
   readonly live: LiveApi;
 }
 
+/** Devices come in at edges, whose addresses on their sites the cloud does not know. */
+const ANY_EDGE: DeviceAccess = {
+  host: "EDGE_HOST",
+  httpOrigin: "http://EDGE_HOST:8080",
+  mqttPort: 1883,
+  mqttsPort: 8883,
+  coapPort: 5683,
+};
+
 /** The whole HTTP side of the cloud, over its stores and sessions. */
 export function createCloudApi(given: CloudApiDeps): CloudApi {
   const deps = { ...given, unitOfWork: wakingWork(given.unitOfWork, (changes) => live.note(changes)) };
@@ -142,6 +152,7 @@ export function createCloudApi(given: CloudApiDeps): CloudApi {
   addEdgeImportRoute(app, deps);
   addEntityImportRoutes(app, deps);
   addDeviceRoutes(app, deps);
+  addDeviceConnectivityRoute(app, { db: deps.db, deviceAccess: () => ANY_EDGE });
   addDeviceMoveRoute(app, deps);
   addDeviceClaimRoutes(app, deps, { isReported: false });
   addAssetRoutes(app, deps);

@@ -14,6 +14,7 @@ import { addAuthRoutes, createApiKeyAuthenticator, createBearerAuthenticator } f
 import { addCustomerReadRoutes } from "../../shared/rest/customers.ts";
 import { addDashboardRoutes } from "../../shared/rest/dashboards.ts";
 import { addDeviceClaimRoutes } from "../../shared/rest/device-claims.ts";
+import { addDeviceConnectivityRoute, type DeviceAccess } from "../../shared/rest/device-connectivity.ts";
 import { addDeviceRoutes } from "../../shared/rest/devices.ts";
 import { addEntityImportRoutes } from "../../shared/rest/entity-import.ts";
 import { addEntityQueryRoutes } from "../../shared/rest/entity-queries.ts";
@@ -64,6 +65,8 @@ export interface EdgeApiDeps extends RpcDeps {
   readonly routingKey: string | null;
   readonly notReady: () => Promise<string | null>;
   readonly toAppError: (thrown: unknown) => AppError;
+  /** @param asked the address of a request */
+  readonly deviceAccess: (asked: URL) => DeviceAccess;
   /** Mounted under /api/v1. */
   readonly deviceApi: Hono;
 }
@@ -87,6 +90,7 @@ export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): EdgeApi
   addUserReadRoutes(app, deps);
   addEntityImportRoutes(app, deps);
   addDeviceRoutes(app, deps);
+  addDeviceConnectivityRoute(app, deps);
   addDeviceClaimRoutes(app, deps, { isReported: true });
   addAssetRoutes(app, deps);
   addCustomerReadRoutes(app, deps);

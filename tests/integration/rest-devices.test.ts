@@ -431,3 +431,16 @@ test("a customer user saves its customer's devices with their credentials, and m
   const stored = await cloud.call("GET", `/api/device/${own.id.id}/credentials`);
   expect(stored["credentialsId"]).toBe("by the customer");
 });
+
+test("/api/device-connectivity shows commands with the device's credentials to those who may see these", async () => {
+  const own = await create({ customerId: { id: customer.customerId } });
+  const other = await create();
+  const { credentialsId } = await cloud.call("GET", `/api/device/${own.id.id}/credentials`);
+  const path = `/api/device-connectivity/${own.id.id}`;
+  const shown = await cloud.request("GET", path, { token: customer.token });
+  expect(shown.json).toMatchObject({ mqtt: { mqtt: [expect.stringContaining(`-h EDGE_HOST -p 1883`)] } });
+  expect(shown.text).toContain(String(credentialsId));
+  const refused = await cloud.request("GET", `/api/device-connectivity/${other.id.id}`, { token: customer.token });
+  expect(refused.status).toBe(404);
+  expect((await cloud.request("GET", path, { token: cloud.second.token })).status).toBe(404);
+});

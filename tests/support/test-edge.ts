@@ -93,6 +93,13 @@ export async function startTestEdge(database: TestDatabase, clock: Clock): Promi
       toAppError: databaseError,
       callDevice: (record) => rpcs.call(record),
       deviceApi: new Hono(),
+      deviceAccess: ({ hostname: host, origin: httpOrigin }) => ({
+        host,
+        httpOrigin,
+        mqttPort: 1883,
+        mqttsPort: null,
+        coapPort: null,
+      }),
       contents: createContents(
         { db, clock, random: systemRandom, createHasher: createSha256 },
         { bytesMax: 8 * 1024 * 1024, ownerOf: () => NULL_UUID },
