@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { createAttemptLimiter } from "../core/attempt-limiter.ts";
 import { AppError } from "../core/errors.ts";
 import { deviceSchema, deviceToRest } from "../entities/device.ts";
 import { claimDevice, giveDeviceBack } from "../store/device-claim-store.ts";
@@ -21,6 +22,8 @@ export function addDeviceClaimRoutes(
   { isReported }: { readonly isReported: boolean },
 ): void {
   const { clock, unitOfWork } = deps;
+  // Per customer: who guesses keeps nobody else from claiming.
+  const guesses = createAttemptLimiter(clock, "to claim this device");
   routes.add(
     {
       method: "post",
@@ -37,7 +40,10 @@ export function addDeviceClaimRoutes(
       const text = await call.text();
       const { secretKey } = text === "" ? {} : validate(claimInput, parseJson(text));
       const claim = { tenantId, customerId, name: call.param("deviceName"), secretKey: secretKey ?? "" };
+      const guess = `${customerId} ${claim.name}`;
+      guesses.check(guess);
       const outcome = await unitOfWork.run((tx) => claimDevice(tx, { ...claim, isReported, nowMs: clock.nowMs() }));
+      if (outcome.response === "FAILURE") guesses.fail(guess);
       if (outcome.response !== "SUCCESS") return Response.json(outcome.response, { status: 400 });
       return { device: deviceToRest(outcome.device), response: outcome.response };
     },

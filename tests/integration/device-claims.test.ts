@@ -69,6 +69,19 @@ describe("POST claim", () => {
     expect((await claim("Of others")).status).toBe(404);
     expect((await claim("Pump 5", { secretKey: "s" }, cloud.first.token)).status).toBe(403);
   });
+  test("lets a customer guess ten times a minute, whoever of its users it is, and no other waits for that", async () => {
+    const id = await addDevice("Pump 10", "s");
+    await addDevice("Pump 11", "s");
+    for (let guess = 0; guess < 10; guess += 1)
+      expect((await claim("Pump 10", { secretKey: `s${guess}` })).status).toBe(400);
+    expect((await claim("Pump 10", { secretKey: "s" })).status).toBe(429);
+    expect((await claim("Pump 11", { secretKey: "s" })).status).toBe(200);
+    const { token: other } = await addCustomerUser(cloud, "Others");
+    expect((await claim("Pump 10", { secretKey: "wrong" }, other)).status).toBe(400);
+    cloud.clock.advance(60_000);
+    await open(id, "s");
+    expect((await claim("Pump 10", { secretKey: "s" })).status).toBe(200);
+  });
   test("takes a window that people opened as a server attribute", async () => {
     const id = await addDevice("Pump 6");
     const window = { claimingData: { secretKey: "k", expirationTime: cloud.clock.nowMs() + 1000 } };

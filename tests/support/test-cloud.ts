@@ -175,19 +175,17 @@ export async function signIn(api: RestApp, email: string, password = PASSWORD): 
 }
 
 /** A customer of the first tenant with a user of it. */
-export async function addCustomerUser({
-  database,
-  clock,
-  first,
-  api,
-}: TestCloud): Promise<{ customerId: Uuid; token: string }> {
+export async function addCustomerUser(
+  { database, clock, first, api }: TestCloud,
+  title = "Customer",
+): Promise<{ customerId: Uuid; token: string }> {
   const deps = { clock, random: systemRandom };
   const customer = await saveEntity(database.db, deps, {
     entityType: "CUSTOMER",
     id: null,
     tenantId: first.tenantId,
     customerId: null,
-    name: "Customer",
+    name: title,
     subtype: null,
     label: null,
     profileId: null,
@@ -195,7 +193,7 @@ export async function addCustomerUser({
     body: {},
   });
   const customerId = customer.result.id;
-  const email = "customer@example.com";
+  const email = `${title.toLowerCase()}@example.com`;
   const passwordHash = await plainPasswords.hash(PASSWORD);
   await createUser(database.db, deps, {
     tenantId: first.tenantId,
