@@ -97,7 +97,7 @@ async function applySent(tx: Queryable, deps: DownlinkDeps, { sent, mode, contex
   const missing = refusal ?? (await findMissingContent(tx, deps.blobs, merged.changes));
   const outcome = await applyItem(tx, { item: merged, refusal: missing, mode, apply });
   if (outcome.kind === "rejected" || repair === null) return outcome;
-  const { effects, followUps } = await endRepair(tx, repair);
+  const { effects, followUps } = await endRepair(tx, repair, deps.clock.nowMs());
   return {
     ...outcome,
     effects: [...outcome.effects, ...effects],

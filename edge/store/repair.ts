@@ -4,11 +4,13 @@ import type { AttributeScope } from "../../shared/entities/attributes.ts";
 import { ATTRIBUTE_SCOPES } from "../../shared/entities/attributes.ts";
 import type { Change, EntityRef } from "../../shared/entities/change.ts";
 import { parseEntityRecord } from "../../shared/entities/entity-record-schema.ts";
+import { parseRpcRecord } from "../../shared/entities/rpc.ts";
 import { loadActiveAlarms, loadWholeAlarm } from "../../shared/store/alarm-state.ts";
 import type { AttributeRow } from "../../shared/store/attribute-store.ts";
 import { attributesSaved, readAttributeRows } from "../../shared/store/attribute-store.ts";
 import { entitySaved, lockEntityIfThere } from "../../shared/store/entity-store.ts";
 import { loadRelationsOf } from "../../shared/store/relation-store.ts";
+import { findOpenRpcs, findRpc, rpcSaved } from "../../shared/store/rpc-store.ts";
 import { attribute } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 
@@ -17,6 +19,7 @@ import type { Queryable } from "../../shared/store/unit-of-work.ts";
 // - attributes that the cloud doesn't have: SHARED and SERVER scope leave, the cloud has the say; CLIENT scope goes up
 // - attributes of CLIENT scope that only the cloud has are deleted there: the device's side has the say
 // - active alarms and comments of which more is known here, or that the cloud doesn't have, go up
+// - so do requests to a device that are open here, or of which more is known here
 // - so do relations: what the cloud removed it says, so that one of which it says nothing was made here
 // An item about an alarm that is compared by itself carries it with its comments; what is newer here goes up likewise.
 // While something of the entity is on its way to the cloud, the item is merged and nothing more: the next round sees further.
@@ -40,7 +43,9 @@ interface RepairWork {
   readonly sent: Readonly<Record<AttributeScope, ReadonlyMap<string, number>>>;
   /** CLIENT scope that is not here. */
   readonly deletedHere: readonly string[];
-  /** Bodies of alarms, comments and relations. */
+  /** Requests to the device that the item speaks of. */
+  readonly sentRpcIds: readonly Uuid[];
+  /** Bodies of alarms, comments, relations and requests. */
   readonly sentBodies: ReadonlySet<string>;
 }
 
@@ -64,6 +69,7 @@ export async function beginRepair(tx: Queryable, changes: readonly Change[]): Pr
       sentVersion: parseEntityRecord(saved.body).version,
       sent,
       deletedHere,
+      sentRpcIds: changes.flatMap((change) => (change.kind === "rpc-saved" ? parseRpcRecord(change.body).id : [])),
       sentBodies: sentBodiesOf(changes),
     },
   };
@@ -82,13 +88,14 @@ function sentBodiesOf(changes: readonly Change[]): ReadonlySet<string> {
 export async function endRepair(
   tx: Queryable,
   { work }: Repair,
+  nowMs: number,
 ): Promise<{ readonly effects: readonly Change[]; readonly followUps: readonly Change[] }> {
   if (work === null) return { effects: [], followUps: [] };
   if ("alarmId" in work) {
     const followUps = (await loadWholeAlarm(tx, work.alarmId)).filter((change) => isUnsaid(change, work.sentBodies));
     return { effects: [], followUps };
   }
-  const { entity, sent, sentBodies, sentVersion, deletedHere } = work;
+  const { entity, sent, sentBodies, sentRpcIds, sentVersion, deletedHere } = work;
   const effects: Change[] = [];
   const followUps: Change[] = [];
   const stored = await lockEntityIfThere(tx, entity.id);
@@ -108,18 +115,34 @@ export async function endRepair(
   const parts = [
     ...(await loadActiveAlarms(tx, entity)),
     ...(await loadRelationsOf(tx, entity.id, { condition: RELATES_FOR_CLOUD, withRemoved: true })),
+    ...(entity.type === "DEVICE" ? await loadRpcs(tx, { deviceId: entity.id, sentRpcIds, nowMs }) : []),
   ];
   followUps.push(...parts.filter((change) => isUnsaid(change, sentBodies)));
   return { effects, followUps };
+}
+
+/** What is open here, and what has come to an end here of which the cloud does not know that. */
+async function loadRpcs(
+  tx: Queryable,
+  {
+    deviceId,
+    sentRpcIds,
+    nowMs,
+  }: { readonly deviceId: Uuid; readonly sentRpcIds: readonly Uuid[]; readonly nowMs: number },
+): Promise<readonly Change[]> {
+  const open = await findOpenRpcs(tx, deviceId);
+  const isOpen = new Set(open.map(({ record }) => record.id));
+  const others = await Promise.all(sentRpcIds.filter((id) => !isOpen.has(id)).map((id) => findRpc(tx, id)));
+  return [...open, ...others.flatMap((stored) => stored ?? [])].map((stored) => rpcSaved(stored, nowMs));
 }
 
 function isUnsaid(change: Change, sentBodies: ReadonlySet<string>): boolean {
   return !("body" in change && sentBodies.has(change.body));
 }
 
-/** Alarms, their comments, and relations, which go with what is compared. */
+/** Alarms, their comments, relations and requests, which go with what is compared. */
 function isPartOfOthers(change: Change): boolean {
-  return "originator" in change || change.kind === "relation-saved";
+  return "originator" in change || change.kind === "relation-saved" || change.kind === "rpc-saved";
 }
 
 /** Whether the cloud has not heard all of this entity: items wait, or were refused and nobody has decided about them. */

@@ -99,6 +99,9 @@ const RELATION_HASH = sql`hashtextextended(
       row(r.from_id, r.from_type, r.to_id, r.to_type, r.type, r.type_group, r.updated_ms,
         ${jsonText(sql`r.additional_info`)})::text collate "C", 7)`;
 
+/** Of a request that is kept and may go on: those that came to an end are history. */
+const RPC_HASH = sql`hashtextextended(row(p.id, ${jsonText(sql`p.body`)})::text collate "C", 8)`;
+
 const HASH = sql`hashtextextended(
     row(e.id, e.entity_type, e.customer_id, e.name, e.label, e.profile_id, e.version, ${BODY})::text collate "C", 0)
   # coalesce((select bit_xor(hashtextextended(row(a.entity_id, a.scope, a.key, a.value::text, a.updated_ms)::text collate "C", 1))
@@ -106,4 +109,6 @@ const HASH = sql`hashtextextended(
   # coalesce((select hashtextextended(row(c.device_id, c.credentials_type, c.credentials_id, c.credentials_value)::text collate "C", 2)
     from device_credentials c where c.device_id = e.id), 0)
   # coalesce(hashtextextended(e.content collate "C", 3), 0)
-  # coalesce((select bit_xor(${alarmHash("a")}) from alarm a where a.originator_id = e.id and a.clear_ms = 0), 0)`;
+  # coalesce((select bit_xor(${alarmHash("a")}) from alarm a where a.originator_id = e.id and a.clear_ms = 0), 0)
+  # case when e.entity_type = 'DEVICE' then coalesce((select bit_xor(${RPC_HASH})
+      from rpc p where p.device_id = e.id and p.is_open and p.is_persistent), 0) else 0 end`;

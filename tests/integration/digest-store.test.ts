@@ -20,6 +20,8 @@ import { createUuid, type Uuid } from "../../shared/core/ids.ts";
 import type { Change, EntityRef } from "../../shared/entities/change.ts";
 import type { EntityRecord } from "../../shared/entities/entity-record.ts";
 import { KIND_TYPES } from "../../shared/entities/entity-types.ts";
+import { newRpc } from "../../shared/entities/rpc-form.ts";
+import { rpcStatus, withStep, type RpcRecord } from "../../shared/entities/rpc.ts";
 import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
 import { systemClock as clock } from "../../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../../shared/runtime/system-random.ts";
@@ -31,6 +33,7 @@ import { saveDevice } from "../../shared/store/device-store.ts";
 import { deleteEntity } from "../../shared/store/entity-store.ts";
 import { ensureInstance } from "../../shared/store/instance-store.ts";
 import { saveRelation } from "../../shared/store/relation-store.ts";
+import { createRpc, findRpc, putRpc } from "../../shared/store/rpc-store.ts";
 import type { UnitOfWork } from "../../shared/store/unit-of-work.ts";
 import { createUser, findUser } from "../../shared/store/user-store.ts";
 import type { RoundCounts } from "../../shared/sync/digest-round.ts";
@@ -151,6 +154,21 @@ const AGREED: Found = { missing: 0, stale: 0, surplus: 0, unknown: 0, lasting: 0
 async function expectRepaired(): Promise<void> {
   await deliver();
   expect(await compare()).toEqual(AGREED);
+}
+
+/** Carries repairs down, and their answers up. */
+async function exchange(): Promise<readonly string[]> {
+  answers = [];
+  await deliver();
+  const said = answers.map(({ kind, entity }) => `${kind} ${entity.id}`);
+  const context = { from: "edge", tenantId, edgeName: "Edge", changedMs: clock.nowMs() } as const;
+  for (const change of answers)
+    await unitOfWork.run(async (tx) => {
+      const result = await applyChange(tx, deps, { change, context });
+      return { result, changes: result.kind === "applied" ? result.followUps : [] };
+    });
+  await deliver();
+  return said;
 }
 
 describe("hashes of one entity", () => {
@@ -291,20 +309,6 @@ describe("alarms of what is assigned to no edge", () => {
     });
   const acknowledge = (alarmId: Uuid) =>
     unitOfWork.run((tx) => acknowledgeAlarm(tx, deps, { alarmId, tenantId, actor: null }));
-  /** Carries repairs down, and their answers up. */
-  const exchange = async (): Promise<readonly string[]> => {
-    answers = [];
-    await deliver();
-    const said = answers.map(({ kind, entity }) => `${kind} ${entity.id}`);
-    const context = { from: "edge", tenantId, edgeName: "Edge", changedMs: clock.nowMs() } as const;
-    for (const change of answers)
-      await unitOfWork.run(async (tx) => {
-        const result = await applyChange(tx, deps, { change, context });
-        return { result, changes: result.kind === "applied" ? result.followUps : [] };
-      });
-    await deliver();
-    return said;
-  };
 
   test("come back where they are missing or stale", async () => {
     const [lost, stale] = [await raise("lost"), await raise("stale")];
@@ -355,6 +359,64 @@ describe("alarms of what is assigned to no edge", () => {
     await edge.sql`delete from cloud_event where first_seq = 902`;
     await edge.sql`delete from alarm_comment where id = ${edgeId}`;
     await expectRepaired();
+  });
+});
+
+describe("requests to a device", () => {
+  const ask = (deviceId: Uuid) => {
+    const nowMs = clock.nowMs();
+    const input = { method: "m", params: '{"x":1.0}' as CanonicalJson, retries: 0, additionalInfo: null };
+    const times = { id: createUuid(clock, random), expirationMs: nowMs + 60_000, isPersistent: true };
+    const record = newRpc({ ...input, ...times }, { deviceId, isOneway: false, nowMs });
+    return unitOfWork.run((tx) => createRpc(tx, record, nowMs));
+  };
+  const statusIn = async ({ db }: TestDatabase, { id }: RpcRecord) => {
+    const stored = await findRpc(db, id);
+    return stored === null ? null : rpcStatus(stored.record);
+  };
+  /** As if it had been said to nobody. */
+  const step = async ({ db }: TestDatabase, { id }: RpcRecord, status: "SENT" | "SUCCESSFUL" | "DELETED") => {
+    const stored = await findRpc(db, id);
+    if (stored === null) throw new Error("Expected the request");
+    const record = withStep(stored.record, { status, attempt: status === "SENT" ? 1 : 0, atMs: clock.nowMs() });
+    await putRpc(db, { ...stored, record }, clock.nowMs());
+  };
+
+  test("that the edge lost, or of which it does not know what the cloud does, are repaired with their device", async () => {
+    const { id } = await newDevice();
+    const [lost, stale] = [await ask(id), await ask(id)];
+    await expectRepaired();
+    await edge.sql`delete from rpc where id = ${lost.id}`;
+    await step(cloud, stale, "SENT");
+    expect(await compare()).toMatchObject({ stale: 1, events: [`ADDED ${id}`] });
+    expect(await exchange()).toEqual([]);
+    expect(await compare()).toEqual(AGREED);
+    expect([await statusIn(edge, lost), await statusIn(edge, stale)]).toEqual(["QUEUED", "SENT"]);
+  });
+
+  test("of which the edge knows more go up, and those that ended in the cloud end on the edge", async () => {
+    const { id } = await newDevice();
+    const [answered, forgotten, deleted] = [await ask(id), await ask(id), await ask(id)];
+    await deliver();
+    await step(edge, answered, "SUCCESSFUL");
+    await cloud.sql`delete from rpc where id = ${forgotten.id}`;
+    await step(cloud, deleted, "DELETED");
+    expect(await compare()).toMatchObject({ stale: 1 });
+    expect(await exchange()).toEqual([`rpc-saved ${id}`, `rpc-saved ${id}`, `rpc-saved ${id}`]);
+    expect(await compare()).toEqual(AGREED);
+    for (const side of [edge, cloud]) {
+      const states = [await statusIn(side, answered), await statusIn(side, forgotten), await statusIn(side, deleted)];
+      expect(states).toEqual(["SUCCESSFUL", "QUEUED", "DELETED"]);
+    }
+  });
+
+  test("that have come to an end are history, and no difference", async () => {
+    const { id } = await newDevice();
+    const ended = await ask(id);
+    await deliver();
+    for (const side of [edge, cloud]) await step(side, ended, "SUCCESSFUL");
+    await edge.sql`delete from rpc where id = ${ended.id}`;
+    expect(await compare()).toEqual(AGREED);
   });
 });
 

@@ -343,7 +343,12 @@ describe("a request that somebody waits for", () => {
       await site.sync();
       return device.received.length > 0;
     });
-    await site.sync();
+    await waitFor("the cloud to know that it was sent", async () => {
+      await site.sync();
+      const [row] = await cloud.database
+        .sql`select status from rpc where device_id = ${deviceId} and status <> 'QUEUED'`;
+      return row !== undefined;
+    });
     device.disconnect();
   };
   const written = () =>
