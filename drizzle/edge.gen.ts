@@ -206,5 +206,13 @@ export const MIGRATIONS: readonly Migration[] = [
       "-- compatible: a new table, of which older programs know nothing\nCREATE TABLE \"alarm_rule_state\" (\n\t\"device_id\" uuid NOT NULL,\n\t\"rule_id\" text NOT NULL,\n\t\"conditions\" json NOT NULL,\n\tCONSTRAINT \"alarm_rule_state_device_id_rule_id_pk\" PRIMARY KEY(\"device_id\",\"rule_id\")\n);"
     ],
     "isCompatible": true
+  },
+  {
+    "id": "0019_mobile-sessions",
+    "hash": "07e91ef7be569b1a7ddec7128da3e82e109d01dc99f68059150de6d806bd193b",
+    "statements": [
+      "-- compatible: a new table\nCREATE TABLE \"mobile_session\" (\n\t\"user_id\" uuid NOT NULL,\n\t\"token\" text NOT NULL,\n\t\"token_ms\" bigint NOT NULL,\n\t\"saved_ms\" bigint NOT NULL,\n\tCONSTRAINT \"mobile_session_user_id_token_pk\" PRIMARY KEY(\"user_id\",\"token\")\n);"
+    ],
+    "isCompatible": true
   }
 ];

@@ -25,6 +25,7 @@ import { addDashboardRoutes, addTenantDashboardsRoute } from "../../shared/rest/
 import { addDeviceClaimRoutes } from "../../shared/rest/device-claims.ts";
 import { addDeviceConnectivityRoute, type DeviceAccess } from "../../shared/rest/device-connectivity.ts";
 import { addDeviceRoutes } from "../../shared/rest/devices.ts";
+import { addEntityEventRoutes } from "../../shared/rest/entity-events.ts";
 import { addEntityImportRoutes } from "../../shared/rest/entity-import.ts";
 import { addEntityQueryRoutes } from "../../shared/rest/entity-queries.ts";
 import { addEntitySearchRoutes } from "../../shared/rest/entity-searches.ts";
@@ -33,6 +34,7 @@ import { addHealthRoutes } from "../../shared/rest/health.ts";
 import type { Elsewhere } from "../../shared/rest/live/command-context.ts";
 import { createLiveApi, wakingSave, wakingWork, type LiveApi } from "../../shared/rest/live/live-api.ts";
 import { addMetricsRoute } from "../../shared/rest/metrics.ts";
+import { addMobileSessionRoutes } from "../../shared/rest/mobile-sessions.ts";
 import { addOpenApiRoutes } from "../../shared/rest/openapi.ts";
 import { addOtaReadRoutes, addOtaWriteRoutes, type OtaDeps } from "../../shared/rest/ota-packages.ts";
 import { addProfileRoutes } from "../../shared/rest/profiles.ts";
@@ -41,6 +43,7 @@ import { addRelationRoutes } from "../../shared/rest/relations.ts";
 import { addResourceReadRoutes, addResourceWriteRoutes } from "../../shared/rest/resources.ts";
 import { addRpcRoutes, type RpcDeps } from "../../shared/rest/rpc.ts";
 import { addRuleChainRoutes } from "../../shared/rest/rule-chains.ts";
+import { addSystemInfoRoute } from "../../shared/rest/system-info.ts";
 import { addTelemetryRoutes, type DeletedSeries } from "../../shared/rest/telemetry.ts";
 import { createTokens } from "../../shared/rest/tokens.ts";
 import { addUserReadRoutes, addUserSettingsRoutes } from "../../shared/rest/users.ts";
@@ -70,12 +73,11 @@ import type { EdgeSessions } from "./edge-sessions.ts";
 import { addEdgeListRoutes, addEdgeReadRoutes, addEdgeWriteRoutes } from "./edges.ts";
 import { addGapRoutes } from "./gaps.ts";
 import { addCloudHomeDashboardRoutes } from "./home-dashboard.ts";
-import { addLifecycleEventRoutes } from "./lifecycle-events.ts";
-import { addMobileSessionRoutes } from "./mobile-sessions.ts";
+import { createLifecycleSource } from "./lifecycle-source.ts";
 import { addParkedRoutes } from "./parked.ts";
 import { addSyncRoutes } from "./sync.ts";
 import { addTenantProfileRoutes } from "./tenant-profiles.ts";
-import { addSystemRoutes, addTenantRoutes } from "./tenants.ts";
+import { addTenantRoutes, addUsageRoute } from "./tenants.ts";
 import { addUserLinkRoutes, addUserWriteRoutes } from "./users.ts";
 
 export interface CloudApiDeps extends OtaDeps, Pick<RpcDeps, "callDevice"> {
@@ -146,7 +148,7 @@ export function createCloudApi(given: CloudApiDeps): CloudApi {
   addDownlinkRoutes(app, deps);
   addGapRoutes(app, deps);
   addParkedRoutes(app, deps);
-  addLifecycleEventRoutes(app, deps);
+  addEntityEventRoutes(app, { ...deps, lifecycle: createLifecycleSource(deps) });
   addSyncRoutes(app, deps);
   addAssignmentRoutes(app, deps);
   addEdgeImportRoute(app, deps);
@@ -189,7 +191,8 @@ export function createCloudApi(given: CloudApiDeps): CloudApi {
   const saveTelemetry = wakingSave(deps.saveTelemetry, live);
   addTelemetryRoutes(app, { ...telemetry, saveTelemetry, noteDeleted: noteDeletedSeries });
   addAuditRoutes(app, deps);
-  addSystemRoutes(app, deps);
+  addSystemInfoRoute(app, { version: deps.version, artifact: "skerry-cloud" });
+  addUsageRoute(app, deps);
   addTenantProfileRoutes(app, deps);
   addTenantRoutes(app, deps);
   addOpenApiRoutes(app, { title: "Skerry cloud", version: deps.version });

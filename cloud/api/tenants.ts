@@ -15,7 +15,7 @@ import { looseListQuery } from "../../shared/rest/entity-resource.ts";
 import { mapPage, pageQuery, parseIdList, toPageRequest } from "../../shared/rest/pages.ts";
 import { permissionDenied, type Principal } from "../../shared/rest/principal.ts";
 import type { ResourceDeps } from "../../shared/rest/resource.ts";
-import { EVERY_ROLE, TENANT_ADMIN, validate, type RouteTable } from "../../shared/rest/route.ts";
+import { TENANT_ADMIN, validate, type RouteTable } from "../../shared/rest/route.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { findUser } from "../../shared/store/user-store.ts";
 import { writeAudit } from "../store/audit-store.ts";
@@ -37,7 +37,6 @@ import type { EdgeSessions } from "./edge-sessions.ts";
 export interface TenantDeps extends Pick<ResourceDeps, "db" | "clock" | "random"> {
   readonly sessions: EdgeSessions;
   readonly unitOfWork: Pick<CloudUnitOfWork, "runSettings">;
-  readonly version: string;
 }
 
 const tag = "Tenants";
@@ -245,7 +244,7 @@ const COUNTED = {
 } as const;
 
 /** What a tenant has, and what this program is. */
-export function addSystemRoutes(routes: RouteTable, { db, version }: Pick<TenantDeps, "db" | "version">): void {
+export function addUsageRoute(routes: RouteTable, { db }: Pick<TenantDeps, "db">): void {
   routes.add(
     {
       method: "get",
@@ -266,17 +265,6 @@ export function addSystemRoutes(routes: RouteTable, { db, version }: Pick<Tenant
       ]);
       return { ...Object.fromEntries(entries), alarms: counts.get("ALARM") ?? 0, maxAlarms: 0 };
     },
-  );
-  routes.add(
-    {
-      method: "get",
-      path: "/api/system/info",
-      tag: "System",
-      summary: "What this program is",
-      access: EVERY_ROLE,
-      answer: z.object({ version: z.string(), artifact: z.string(), name: z.string(), type: z.string() }),
-    },
-    () => Promise.resolve({ version, artifact: "skerry-cloud", name: "Skerry", type: "CE" }),
   );
 }
 

@@ -371,20 +371,6 @@ export const auditLog = pgTable(
   ],
 );
 
-/** Phones on which a user is signed in, for whoever sends messages to them. */
-export const mobileSession = pgTable(
-  "mobile_session",
-  {
-    userId: uuid("user_id").notNull(),
-    /** Of the phone, as its messaging service gave it. */
-    token: text("token").notNull(),
-    /** When the phone got it, on its own clock. */
-    tokenMs: timeMs("token_ms"),
-    savedMs: timeMs("saved_ms"),
-  },
-  (table) => [primaryKey({ columns: [table.userId, table.token] })],
-);
-
 /** Codes with which new gateways become edges; see claim-store.ts. */
 export const claimCode = pgTable(
   "claim_code",

@@ -1,6 +1,7 @@
 import { sql } from "drizzle-orm";
 import type { ErrorCode } from "../../shared/core/errors.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
+import type { LifecycleEvent } from "../../shared/entities/lifecycle-event.ts";
 import type { Page, PageRequest } from "../../shared/store/entity-store.ts";
 import { toPage } from "../../shared/store/entity-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
@@ -46,17 +47,6 @@ export async function recordFence(
   await tx.execute(sql`
     update edge_session set disconnected_ms = ${Math.round(nowMs)}::bigint, reason = ${reason}
     where edge_id = ${edgeId}::uuid and disconnected_ms is null`);
-}
-
-export interface LifecycleEvent {
-  readonly id: Uuid;
-  readonly event: "CONNECTED" | "DISCONNECTED";
-  readonly createdMs: number;
-  readonly session: number;
-  readonly replicaId: Uuid;
-  readonly edgeVersion: string;
-  /** Why it disconnected: a code of shared/core/errors.ts. */
-  readonly reason: string | null;
 }
 
 interface EventRow extends Record<string, unknown> {

@@ -9,7 +9,6 @@ import { userSaved, type UserWork } from "../../shared/store/user-store.ts";
 import { recordEvents, type CloudUnitOfWork } from "./downlink-store.ts";
 import { type EdgeEvent } from "./edge-event.ts";
 import { signsIn } from "./edge-users.ts";
-import { eraseMobileSessions } from "./mobile-session-store.ts";
 import { edge } from "./schema.ts";
 
 // Who signs in on which edge: the administrators of its tenant, and the users of the customer that it is assigned to.
@@ -61,7 +60,6 @@ export function createUserWork(unitOfWork: CloudUnitOfWork): UserWork {
     remove: (user, work) =>
       unitOfWork.runEvents(async (tx) => {
         const events = await userEvents(tx, user, "DELETED");
-        await eraseMobileSessions(tx, [user.id]);
         return { result: await work(tx), events };
       }),
   };
@@ -85,7 +83,6 @@ export async function deleteCustomerUsers(tx: Queryable, customerId: Uuid, nowMs
       body: null,
     })),
   );
-  await eraseMobileSessions(tx, ids);
   await eraseUsers(tx, ids);
   await recordEvents(tx, events, { nowMs });
 }

@@ -16,6 +16,7 @@ import { addDashboardRoutes } from "../../shared/rest/dashboards.ts";
 import { addDeviceClaimRoutes } from "../../shared/rest/device-claims.ts";
 import { addDeviceConnectivityRoute, type DeviceAccess } from "../../shared/rest/device-connectivity.ts";
 import { addDeviceRoutes } from "../../shared/rest/devices.ts";
+import { addEntityEventRoutes } from "../../shared/rest/entity-events.ts";
 import { addEntityImportRoutes } from "../../shared/rest/entity-import.ts";
 import { addEntityQueryRoutes } from "../../shared/rest/entity-queries.ts";
 import { addEntitySearchRoutes } from "../../shared/rest/entity-searches.ts";
@@ -24,6 +25,7 @@ import { addHealthRoutes } from "../../shared/rest/health.ts";
 import { addHomeDashboardRoutes } from "../../shared/rest/home-dashboard.ts";
 import { createLiveApi, wakingSave, type LiveApi } from "../../shared/rest/live/live-api.ts";
 import { addMetricsRoute } from "../../shared/rest/metrics.ts";
+import { addMobileSessionRoutes } from "../../shared/rest/mobile-sessions.ts";
 import { addOpenApiRoutes } from "../../shared/rest/openapi.ts";
 import { addOtaReadRoutes } from "../../shared/rest/ota-packages.ts";
 import type { Authenticator } from "../../shared/rest/principal.ts";
@@ -32,6 +34,7 @@ import { addRelationRoutes } from "../../shared/rest/relations.ts";
 import { addResourceReadRoutes } from "../../shared/rest/resources.ts";
 import { addRpcRoutes, type RpcDeps } from "../../shared/rest/rpc.ts";
 import { addRuleChainRoutes } from "../../shared/rest/rule-chains.ts";
+import { addSystemInfoRoute } from "../../shared/rest/system-info.ts";
 import { addTelemetryRoutes } from "../../shared/rest/telemetry.ts";
 import { createTokens } from "../../shared/rest/tokens.ts";
 import { addUserReadRoutes, addUserSettingsRoutes } from "../../shared/rest/users.ts";
@@ -76,17 +79,21 @@ export interface EdgeApi extends RestApp {
   readonly live: LiveApi;
 }
 
+/** Tenants, audit log, edges, and changes of users, customers, packages and resources are the cloud's alone. */
+const NO_ROUTE = "No such route on an edge: what it does not hold is asked for in the cloud";
+
 /** The whole HTTP side of the edge: the device API, the REST of the convention for what the edge holds, and its own resources. */
 export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): EdgeApi {
   const tokens = createTokens({ clock: deps.clock, random: deps.random, secret: deps.jwtSecret });
   const bearer = createBearerAuthenticator({ db: deps.db, tokens });
   const authenticators = [bearer, createApiKeyAuthenticator(deps), deps.localAuthenticator];
-  const app = createRestApp({ ...deps, authenticators });
+  const app = createRestApp({ ...deps, authenticators, noRoute: NO_ROUTE });
   const readTenantId = async (): Promise<Uuid> => (await deps.readSite()).tenantId;
   app.hono.route("/api/v1", deps.deviceApi);
   addAuthRoutes(app, { ...deps, tokens, users: createLocalUserWork(deps.unitOfWork) });
   addApiKeyRoutes(app, deps);
   addUserSettingsRoutes(app, deps);
+  addMobileSessionRoutes(app, deps);
   addUserReadRoutes(app, deps);
   addEntityImportRoutes(app, deps);
   addDeviceRoutes(app, deps);
@@ -111,9 +118,11 @@ export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): EdgeApi
   addTelemetryRoutes(app, { ...deps, saveTelemetry: wakingSave(deps.saveTelemetry, live) });
   addEdgeSettingsRoutes(app, deps);
   addCloudEventRoutes(app, { ...deps, inFlight: (lane) => deps.sources.link()?.inFlight[lane] ?? [], readTenantId });
+  addEntityEventRoutes(app, deps);
   addGapRoutes(app, deps);
   addParkedRoutes(app, deps);
   addStatusRoutes(app, { ...deps, authenticators }, status);
+  addSystemInfoRoute(app, { version: status.version, artifact: "skerry-edge" });
   addOpenApiRoutes(app, { title: "Skerry edge", version: status.version });
   addHealthRoutes(app, deps);
   addMetricsRoute(app, deps.metrics);

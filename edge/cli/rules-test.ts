@@ -1,5 +1,5 @@
-import { AppError } from "../../shared/core/errors.ts";
 import type { CommandCall } from "../../shared/config/command-line.ts";
+import { AppError } from "../../shared/core/errors.ts";
 import type { SettingsCommand } from "./command.ts";
 
 export const rulesTestCommand: SettingsCommand = {

@@ -25,6 +25,8 @@ export interface RestAppDeps {
   readonly authenticators: readonly Authenticator[];
   /** Whatever a handler threw, as an AppError; shared/postgres knows what the database's errors mean. @default AppError.from */
   readonly toAppError?: (thrown: unknown) => AppError;
+  /** What is said where there is no route. @default "No such route" */
+  readonly noRoute?: string;
   /** Throws for a caller who calls too often. @default nobody does */
   readonly limit?: (principal: Principal) => void;
   /** Hears of calls that failed, of callers who are known; must not throw. @default nobody does */
@@ -73,7 +75,7 @@ export function createRestApp(deps: RestAppDeps): RestApp {
     return errorResponse(error, deps.clock.nowMs());
   };
 
-  hono.notFound((c) => fail(new AppError("NOT_FOUND", "No such route"), c.req));
+  hono.notFound((c) => fail(new AppError("NOT_FOUND", deps.noRoute ?? "No such route"), c.req));
   hono.onError((error, c) => fail(error, c.req));
 
   const add = <Query, Body>(spec: RouteSpec<Query, Body>, handler: Handler<Query, Body>): void => {

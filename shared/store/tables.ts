@@ -216,3 +216,17 @@ export const blobChunk = pgTable(
   },
   (table) => [primaryKey({ columns: [table.ownerId, table.sha256, table.start] })],
 );
+
+/** Phones on which a user is signed in, for whoever sends messages to them. */
+export const mobileSession = pgTable(
+  "mobile_session",
+  {
+    userId: uuid("user_id").notNull(),
+    /** Of the phone, as its messaging service gave it. */
+    token: text("token").notNull(),
+    /** When the phone got it, on its own clock. */
+    tokenMs: timeMs("token_ms"),
+    savedMs: timeMs("saved_ms"),
+  },
+  (table) => [primaryKey({ columns: [table.userId, table.token] })],
+);

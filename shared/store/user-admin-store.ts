@@ -5,7 +5,7 @@ import type { Authority, User } from "../entities/user.ts";
 import { eraseOtherAlarmsOf } from "./alarm-store.ts";
 import { containsPattern, type Page, type PageRequest } from "./entity-store.ts";
 import { readTablePage } from "./table-page.ts";
-import { apiKey, appUser, attribute, telemetry, telemetryLatest, userSettings } from "./tables.ts";
+import { apiKey, appUser, attribute, mobileSession, telemetry, telemetryLatest, userSettings } from "./tables.ts";
 import type { Queryable } from "./unit-of-work.ts";
 import { emailTaken, toUser, userNotFound } from "./user-store.ts";
 
@@ -76,11 +76,12 @@ async function keepOneAdmin(
   throw new AppError("INVALID_ARGUMENT", `At least one ${who} administrator must remain!`);
 }
 
-/** Their settings, API keys, attributes, telemetry and alarms too. */
+/** Their settings, API keys, phones, attributes, telemetry and alarms too. */
 export async function eraseUsers(tx: Queryable, ids: readonly Uuid[]): Promise<void> {
   if (ids.length === 0) return;
   await tx.delete(apiKey).where(inArray(apiKey.userId, [...ids]));
   await tx.delete(userSettings).where(inArray(userSettings.userId, [...ids]));
+  await tx.delete(mobileSession).where(inArray(mobileSession.userId, [...ids]));
   await tx.delete(appUser).where(inArray(appUser.id, [...ids]));
   for (const table of [attribute, telemetryLatest, telemetry]) {
     await tx.delete(table).where(inArray(table.entityId, [...ids]));

@@ -1,7 +1,7 @@
-import { and, desc, eq, inArray, sql } from "drizzle-orm";
-import type { Uuid } from "../../shared/core/ids.ts";
-import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import { mobileSession } from "./schema.ts";
+import { and, desc, eq, sql } from "drizzle-orm";
+import type { Uuid } from "../core/ids.ts";
+import { mobileSession } from "./tables.ts";
+import type { Queryable } from "./unit-of-work.ts";
 
 // Phones of users: kept for whoever sends messages to them; Skerry sends none.
 
@@ -46,9 +46,4 @@ export async function findMobileSession(db: Queryable, userId: Uuid, token: stri
 
 export async function deleteMobileSession(db: Queryable, userId: Uuid, token: string): Promise<void> {
   await db.delete(mobileSession).where(and(eq(mobileSession.userId, userId), eq(mobileSession.token, token)));
-}
-
-/** Of users that are deleted. */
-export async function eraseMobileSessions(tx: Queryable, userIds: readonly Uuid[]): Promise<void> {
-  if (userIds.length > 0) await tx.delete(mobileSession).where(inArray(mobileSession.userId, [...userIds]));
 }

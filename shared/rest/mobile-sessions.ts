@@ -1,9 +1,9 @@
 import * as z from "zod";
-import { AppError } from "../../shared/core/errors.ts";
-import type { ResourceDeps } from "../../shared/rest/resource.ts";
-import { EVERY_ROLE, type RouteTable } from "../../shared/rest/route.ts";
-import { runTransaction } from "../store/downlink-store.ts";
+import { AppError } from "../core/errors.ts";
 import { deleteMobileSession, findMobileSession, saveMobileSession } from "../store/mobile-session-store.ts";
+import type { Queryable } from "../store/unit-of-work.ts";
+import type { ResourceDeps } from "./resource.ts";
+import { EVERY_ROLE, type RouteTable } from "./route.ts";
 
 const TOKEN_HEADER = "x-mobile-token";
 const TOKEN_LENGTH_MAX = 1024;
@@ -11,7 +11,9 @@ const TOKEN_LENGTH_MAX = 1024;
 const sessionSchema = z.object({ fcmTokenTimestamp: z.int().min(0) }).meta({ id: "MobileSessionInfo" });
 
 /** The phone that the caller is signed in on, named by the header X-Mobile-Token. Add them in front of `/api/user/{userId}`. */
-export function addMobileSessionRoutes(routes: RouteTable, { clock, db }: Pick<ResourceDeps, "clock" | "db">): void {
+export function addMobileSessionRoutes(routes: RouteTable, { clock, db, unitOfWork }: ResourceDeps): void {
+  const write = (work: (tx: Queryable) => Promise<void>): Promise<void> =>
+    unitOfWork.run(async (tx) => ({ result: await work(tx), changes: [] }));
   const common = { path: "/api/user/mobile/session", tag: "Users", access: EVERY_ROLE } as const;
   routes.add(
     {
@@ -29,11 +31,11 @@ export function addMobileSessionRoutes(routes: RouteTable, { clock, db }: Pick<R
     { ...common, method: "post", summary: "Remember the phone", body: sessionSchema },
     async ({ principal: { userId }, body, request }) => {
       const session = { userId, token: tokenOf(request), tokenMs: body.fcmTokenTimestamp };
-      await runTransaction(db, (tx) => saveMobileSession(tx, session, clock.nowMs()));
+      await write((tx) => saveMobileSession(tx, session, clock.nowMs()));
     },
   );
   routes.add({ ...common, method: "delete", summary: "Forget the phone" }, async ({ principal: { userId }, request }) =>
-    deleteMobileSession(db, userId, tokenOf(request)),
+    write((tx) => deleteMobileSession(tx, userId, tokenOf(request))),
   );
 }
 

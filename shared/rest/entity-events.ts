@@ -1,13 +1,26 @@
 import * as z from "zod";
-import type { Uuid } from "../../shared/core/ids.ts";
-import type { EntityRef } from "../../shared/entities/change.ts";
-import { entityIdSchema, pageSchema, restId } from "../../shared/entities/fields.ts";
-import { mapPage, timePageQuery, toPageRequest } from "../../shared/rest/pages.ts";
-import { readableRef } from "../../shared/rest/resource.ts";
-import { TENANT_ADMIN, validate, type Call, type RouteTable } from "../../shared/rest/route.ts";
-import { toPage, type PageRequest } from "../../shared/store/entity-store.ts";
-import { clearLifecycleEvents, listLifecycleEvents, type LifecycleEvent } from "../store/session-history.ts";
-import { readableEdge, type EdgeDeps } from "./edges.ts";
+import type { Uuid } from "../core/ids.ts";
+import type { EntityRef } from "../entities/change.ts";
+import { entityIdSchema, pageSchema, restId } from "../entities/fields.ts";
+import type { LifecycleEvent } from "../entities/lifecycle-event.ts";
+import { toPage, type Page, type PageRequest } from "../store/entity-store.ts";
+import { mapPage, timePageQuery, toPageRequest } from "./pages.ts";
+import type { Principal } from "./principal.ts";
+import { readableRef, type ResourceDeps } from "./resource.ts";
+import { TENANT_ADMIN, validate, type Call, type RouteTable } from "./route.ts";
+
+/** The sessions of edges, on the side that keeps them. */
+export interface LifecycleSource {
+  /** @throws AppError NOT_FOUND for an edge that the caller may not read */
+  check(principal: Principal, edgeId: Uuid): Promise<void>;
+  list(edgeId: Uuid, page: PageRequest): Promise<Page<LifecycleEvent>>;
+  clear(edgeId: Uuid, range: { readonly startTime: number; readonly endTime: number }): Promise<void>;
+}
+
+export interface EntityEventDeps extends Pick<ResourceDeps, "clock" | "db"> {
+  /** @default none are kept */
+  readonly lifecycle?: LifecycleSource;
+}
 
 const lifecycleEventSchema = z
   .object({
@@ -47,11 +60,11 @@ const query = timePageQuery.extend({ tenantId: z.string().optional() });
 const clearQuery = timePageQuery.pick({ startTime: true, endTime: true });
 
 const tag = "Events";
-/** All that are kept of an edge. */
+/** All that are kept of one. */
 const ALL: PageRequest = { pageSize: 1_000, page: 0 };
 
 /** Events of entities: of an edge when it connected and disconnected, in its newest 500 sessions; of others none are kept. */
-export function addLifecycleEventRoutes(routes: RouteTable, deps: EdgeDeps): void {
+export function addEntityEventRoutes(routes: RouteTable, deps: EntityEventDeps): void {
   const answer = pageSchema(lifecycleEventSchema);
   routes.add(
     {
@@ -92,27 +105,28 @@ export function addLifecycleEventRoutes(routes: RouteTable, deps: EdgeDeps): voi
       const ref = await readRef(deps, call);
       if (ref.type !== "EDGE" || (call.body.eventType ?? "LC_EVENT") !== "LC_EVENT") return;
       const { startTime = 0, endTime = Math.round(deps.clock.nowMs()) } = call.query;
-      await clearLifecycleEvents(deps.db, ref.id, { startTime, endTime });
+      await deps.lifecycle?.clear(ref.id, { startTime, endTime });
     },
   );
 }
 
-async function readRef(deps: EdgeDeps, call: Call<unknown, unknown>): Promise<EntityRef> {
+async function readRef({ db, lifecycle }: EntityEventDeps, call: Call<unknown, unknown>): Promise<EntityRef> {
   const ref = { type: call.param("entityType"), id: call.uuid("entityId") };
-  if (ref.type === "EDGE") await readableEdge(deps, call.principal, ref.id);
-  else await readableRef(deps.db, call.principal, ref);
+  if (ref.type === "EDGE" && lifecycle !== undefined) await lifecycle.check(call.principal, ref.id);
+  else await readableRef(db, call.principal, ref);
   return ref;
 }
 
-async function eventPage(deps: EdgeDeps, call: Call<z.output<typeof query>, unknown>, filter: EventFilter) {
+async function eventPage(deps: EntityEventDeps, call: Call<z.output<typeof query>, unknown>, filter: EventFilter) {
   const ref = await readRef(deps, call);
   const page: PageRequest = {
     ...toPageRequest(call.query),
     sortOrder: call.query.sortOrder?.toUpperCase() === "ASC" ? "ASC" : "DESC",
   };
-  if (ref.type !== "EDGE" || filter.eventType !== "LC_EVENT") return toPage([], 0, page);
+  const { lifecycle } = deps;
+  if (ref.type !== "EDGE" || filter.eventType !== "LC_EVENT" || lifecycle === undefined) return toPage([], 0, page);
   const { startTime, endTime, sortOrder } = page;
-  const { data } = await listLifecycleEvents(deps.db, ref.id, { ...ALL, startTime, endTime, sortOrder });
+  const { data } = await lifecycle.list(ref.id, { ...ALL, startTime, endTime, sortOrder });
   const found = data.filter((event) => passes(filter, event));
   const start = page.pageSize * page.page;
   const shown = toPage(found.slice(start, start + page.pageSize), found.length, page);

@@ -1,0 +1,83 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { ensureLocalAdmin } from "../../edge/store/first-start.ts";
+import { saveSite } from "../../edge/store/site-store.ts";
+import { createUuid, NULL_UUID, type Uuid } from "../../shared/core/ids.ts";
+import { systemRandom as random } from "../../shared/runtime/system-random.ts";
+import { startTestPostgres, type TestPostgres } from "../support/postgres.ts";
+import { createTestClock } from "../support/test-clock.ts";
+import { PASSWORD, plainPasswords, signIn, type Answer } from "../support/test-cloud.ts";
+import { startTestEdge, type TestEdge } from "../support/test-edge.ts";
+
+// What an edge offers of the REST convention beside its entities.
+
+const clock = createTestClock();
+const edgeId = createUuid(clock, random);
+let postgres: TestPostgres;
+let edge: TestEdge;
+let token: string;
+
+beforeAll(async () => {
+  postgres = await startTestPostgres();
+  edge = await startTestEdge(await postgres.createDatabase("edge"), clock);
+  const { db } = edge.database;
+  const tenantId = createUuid(clock, random);
+  await saveSite(db, { edgeId, tenantId, name: "Edge", type: "default", cloudId: null, downlinkApplied: 0 });
+  const admin = { tenantId, email: "local@example.com", password: PASSWORD };
+  await ensureLocalAdmin(db, { clock, random, passwords: plainPasswords }, admin);
+  token = await signIn(edge.api, admin.email);
+});
+afterAll(() => postgres[Symbol.asyncDispose]());
+
+function call(method: string, path: string, more: { body?: unknown; phone?: string } = {}): Promise<Answer> {
+  const { body, phone } = more;
+  return edge.request(method, path, {
+    token,
+    ...(body === undefined ? {} : { body }),
+    ...(phone === undefined ? {} : { headers: { "X-Mobile-Token": phone } }),
+  });
+}
+
+test("the phone of a user is remembered, and forgotten", async () => {
+  const path = "/api/user/mobile/session";
+  expect((await call("POST", path, { phone: "a", body: { fcmTokenTimestamp: 5 } })).status).toBe(200);
+  expect((await call("GET", path, { phone: "a" })).json).toEqual({ fcmTokenTimestamp: 5 });
+  expect((await call("DELETE", path, { phone: "a", body: {} })).status).toBe(200);
+  expect(await call("GET", path, { phone: "a" })).toMatchObject({ status: 200, text: "" });
+  expect(edge.changes).toEqual([]);
+});
+
+describe("events", () => {
+  const page = "pageSize=10&page=0";
+
+  test("of entities and of the edge itself are lists without any", async () => {
+    const device = await call("POST", "/api/device", { body: { name: "Pump" } });
+    const { id } = (device.json as unknown as { readonly id: { readonly id: Uuid } }).id;
+    for (const ref of [`DEVICE/${id}`, `EDGE/${edgeId}`]) {
+      expect((await call("GET", `/api/events/${ref}/LC_EVENT?${page}`)).json).toMatchObject({
+        data: [],
+        totalElements: 0,
+      });
+      const filtered = await call("POST", `/api/events/${ref}?${page}`, { body: { eventType: "ERROR" } });
+      expect(filtered.json).toMatchObject({ data: [] });
+      expect((await call("POST", `/api/events/${ref}/clear`, { body: {} })).status).toBe(200);
+    }
+  });
+
+  test("of what is not here answer 404", async () => {
+    expect((await call("GET", `/api/events/DEVICE/${NULL_UUID}/LC_EVENT?${page}`)).status).toBe(404);
+  });
+});
+
+test("/api/system/info names the edge", async () => {
+  const { json } = await call("GET", "/api/system/info");
+  expect(json).toEqual({ version: "0.0.0", artifact: "skerry-edge", name: "Skerry", type: "CE" });
+});
+
+test.each(["/api/audit/logs?pageSize=1&page=0", "/api/tenants?pageSize=1&page=0", "/api/edges?pageSize=1&page=0"])(
+  "%s is asked for in the cloud, and the answer says so",
+  async (path) => {
+    const { json } = await call("GET", path);
+    expect(json).toMatchObject({ status: 404, errorCode: 32 });
+    expect(json?.["message"]).toContain("in the cloud");
+  },
+);
