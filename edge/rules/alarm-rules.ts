@@ -5,7 +5,7 @@ import type { Json } from "../../shared/entities/entity-record.ts";
 import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { databaseError } from "../../shared/postgres/connect.ts";
-import { DeviceAlarms, type CompiledProfile } from "../../shared/rules/device-alarms.ts";
+import { DeviceAlarms, type CompiledProfile, type Reading } from "../../shared/rules/device-alarms.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import type { Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
 import { findDevicesWithState, readActiveAlarms, readDevicesWithRules } from "../store/alarm-rule-store.ts";
@@ -79,6 +79,14 @@ class CommittedAlarmRules implements AlarmRules {
     }
   }
 
+  isUrgent(records: readonly TelemetryRecord[]): boolean {
+    const nowMs = this.#deps.clock.nowMs();
+    return records.some((record) => {
+      const device = this.#devices.get(record.entityId) ?? null;
+      return device !== null && device.alarms.reactsTo(toReading(record, nowMs));
+    });
+  }
+
   async decide(db: Queryable, stored: Stored): Promise<Decision> {
     for (const id of this.#uncommitted) this.#devices.delete(id);
     this.#uncommitted.clear();
@@ -134,9 +142,8 @@ class CommittedAlarmRules implements AlarmRules {
     return device;
   }
 
-  #takeRecord({ entityId, tsMs, values }: TelemetryRecord, nowMs: number): void {
-    const device = this.#touch(entityId);
-    device?.alarms.take({ tsMs, values: JSON.parse(values) as Record<string, Json>, nowMs }); // canonical JSON of an object
+  #takeRecord(record: TelemetryRecord, nowMs: number): void {
+    this.#touch(record.entityId)?.alarms.take(toReading(record, nowMs));
   }
 
   #takeAttributes(change: Change, nowMs: number): void {
@@ -192,6 +199,10 @@ class CommittedAlarmRules implements AlarmRules {
     const inMs = due === null ? null : Math.min(Math.max(0, due.seenMs - nowMs), due.neededMs);
     this.timers.set(deviceId, due === null || inMs === null ? null : { inMs, seenMs: due.seenMs });
   }
+}
+
+function toReading({ tsMs, values }: TelemetryRecord, nowMs: number): Reading {
+  return { tsMs, values: JSON.parse(values) as Record<string, Json>, nowMs }; // canonical JSON of an object
 }
 
 const OWNERS: ReadonlySet<string> = new Set(["CUSTOMER", "TENANT"]);

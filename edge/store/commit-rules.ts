@@ -27,6 +27,8 @@ export interface Decision {
 export interface CommitRules {
   /** There are no rules: commits don't ask. */
   readonly isIdle: boolean;
+  /** Whether somebody may wait for what follows from these records, so that they should be committed soon. A guess; changes nothing. */
+  isUrgent(records: readonly TelemetryRecord[]): boolean;
   /** What follows from what a commit stores. Called for one commit after the other; waits for `db` only. */
   decide(db: Queryable, stored: Stored): Promise<Decision>;
 }

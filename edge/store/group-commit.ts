@@ -110,6 +110,8 @@ interface Group {
   readonly submissions: (readonly TelemetryRecord[])[];
   readonly works: Work[];
   records: number;
+  /** Rules may do something by it for which somebody waits. */
+  isUrgent: boolean;
   /** Shared by all who submitted telemetry. */
   readonly done: Deferred<void>;
 }
@@ -163,6 +165,7 @@ class GroupWriter implements GroupCommit {
     group.records += records.length;
     this.#waitingRecords += records.length;
     this.#pace.arrived(this.#deps.clock.monotonicMs());
+    if (this.#mayWait && !group.isUrgent) group.isUrgent = this.#isUrgent(records);
     if (this.#queue.length > 1 || isFull(group)) this.#hurry?.abort();
     this.#wakeUp.signal();
     return group.done.promise;
@@ -239,6 +242,16 @@ class GroupWriter implements GroupCommit {
     this.#hurry = null;
   }
 
+  /** Whether the next commit waits for others, or would. */
+  get #mayWait(): boolean {
+    return this.#pace.isSpaced || this.#hurry !== null;
+  }
+
+  #isUrgent(records: readonly TelemetryRecord[]): boolean {
+    const { rules } = this.#deps;
+    return rules !== undefined && !rules.isIdle && rules.isUrgent(records);
+  }
+
   /** Answers those whose group is on the disk: while the next one is on its way there, if there is one. */
   #answerCommitted(): void {
     const answer = this.#answer;
@@ -282,7 +295,7 @@ class GroupWriter implements GroupCommit {
   #fillingGroup(records: number): Group {
     const newest = this.#queue.at(-1);
     if (newest !== undefined && (newest.records === 0 || newest.records + records <= GROUP_RECORDS_MAX)) return newest;
-    const group: Group = { submissions: [], works: [], records: 0, done: createDeferred<void>() };
+    const group: Group = { submissions: [], works: [], records: 0, isUrgent: false, done: createDeferred<void>() };
     // Who submits waits for it; a group without telemetry has nobody, and a rejection must not count as unhandled.
     group.done.promise.catch(() => undefined);
     this.#queue.push(group);
@@ -329,6 +342,7 @@ class GroupWriter implements GroupCommit {
         submissions: [submission],
         works,
         records: submission.length,
+        isUrgent: true,
         done: createDeferred<void>(),
       };
       results.push(alone.done.promise);
@@ -519,7 +533,9 @@ function seenByRules({ changes, heard = [] }: Pick<EdgeOutcome<unknown>, "change
 
 /** Worth a commit of its own at once. */
 function isFull(group: Group | undefined): boolean {
-  return group !== undefined && (group.works.length > 0 || group.submissions.length >= FULL_SUBMISSIONS);
+  return (
+    group !== undefined && (group.works.length > 0 || group.isUrgent || group.submissions.length >= FULL_SUBMISSIONS)
+  );
 }
 
 /** Who waits for it. */

@@ -6,14 +6,19 @@ import type { Cel } from "./cel.ts";
 
 // Conditions of alarm rules, made into functions once, since each message of a device asks all of them.
 
+/** Values by their key. */
+export interface Values {
+  get(key: string): Json | undefined;
+}
+
 /** What conditions look at: the newest of everything that is known of a device. */
 export interface DeviceFacts {
-  readonly telemetry: ReadonlyMap<string, Json>;
+  readonly telemetry: Values;
   /** Of all scopes; of one key in two of them the newer. */
-  readonly attributes: ReadonlyMap<string, Json>;
+  readonly attributes: Values;
   /** Server attributes of who owns the device. */
-  readonly customerAttributes: ReadonlyMap<string, Json>;
-  readonly tenantAttributes: ReadonlyMap<string, Json>;
+  readonly customerAttributes: Values;
+  readonly tenantAttributes: Values;
   /** name, type, label, … */
   readonly fields: ReadonlyMap<string, Json>;
 }
@@ -221,7 +226,7 @@ function compileExpression(text: string, { cel, keys }: ConditionContext): Condi
   };
 }
 
-function pick(values: ReadonlyMap<string, Json>, keys: readonly string[]): { readonly [key: string]: Json } {
+function pick(values: Values, keys: readonly string[]): { readonly [key: string]: Json } {
   return Object.fromEntries(
     keys.flatMap((key) => {
       const value = values.get(key);

@@ -101,6 +101,22 @@ export class DeviceAlarms {
     this.#takeValues("attributes", reading);
   }
 
+  /** Whether a reading of telemetry would do something to an alarm at once. Changes nothing. */
+  reactsTo({ nowMs, tsMs, values }: Reading): boolean {
+    const changed = this.#newestKeys("telemetry", { nowMs, tsMs, values });
+    if (changed.size === 0) return false;
+    const telemetry = { get: (key: string) => (changed.has(key) ? values[key] : this.#telemetry.get(key)) };
+    const occasion = {
+      event: { kind: "values", keys: changed, tsMs, nowMs },
+      facts: { ...this.#facts, telemetry },
+    } as const;
+    return this.#profile.rules.some(
+      (rule, index) =>
+        !rule.keys.telemetry.isDisjointFrom(changed) &&
+        evaluateAlarmRule(rule, this.#state(index), occasion).effects.length > 0,
+    );
+  }
+
   /** Attributes that are gone; nothing is decided by that until the next value comes. */
   dropAttributes(keys: readonly string[]): void {
     for (const key of keys) {
@@ -162,11 +178,7 @@ export class DeviceAlarms {
   }
 
   #takeValues(place: "telemetry" | "attributes", { nowMs, tsMs, values }: Reading): void {
-    const changed = new Set<string>();
-    for (const key of this.#profile.keys[place]) {
-      const value = values[key];
-      if (value !== undefined && this.#isNewest(place, key, { tsMs, nowMs })) changed.add(key);
-    }
+    const changed = this.#newestKeys(place, { nowMs, tsMs, values });
     if (changed.size === 0) return;
     this.passTo(tsMs, nowMs);
     for (const key of changed) this.#put(place, key, { tsMs, value: values[key] ?? null });
@@ -174,6 +186,14 @@ export class DeviceAlarms {
     for (const [index, { keys }] of this.#profile.rules.entries()) {
       if (!keys[place].isDisjointFrom(changed)) this.#evaluate(index, event);
     }
+  }
+
+  #newestKeys(place: "telemetry" | "attributes", { nowMs, tsMs, values }: Reading): ReadonlySet<string> {
+    const newest = new Set<string>();
+    for (const key of this.#profile.keys[place]) {
+      if (values[key] !== undefined && this.#isNewest(place, key, { tsMs, nowMs })) newest.add(key);
+    }
+    return newest;
   }
 
   #isNewest(place: "telemetry" | "attributes", key: string, { nowMs, tsMs }: Pick<Reading, "tsMs" | "nowMs">): boolean {

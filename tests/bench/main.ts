@@ -20,6 +20,7 @@ import { median, type Measure } from "./measure.ts";
 import { mqtt2000 } from "./mqtt-2000.ts";
 import { page100k } from "./page-100k.ts";
 import { reconnectIdle } from "./reconnect-idle.ts";
+import { reactP99, rules200, rulesCost } from "./rules.ts";
 import { start, startBacklog } from "./start.ts";
 import { backlogBytes, diskBytes } from "./storage.ts";
 import { wireBytes } from "./wire-bytes.ts";
@@ -39,6 +40,9 @@ const MEASURES: readonly Measure[] = [
   digest,
   aggregateDay,
   page100k,
+  reactP99,
+  rulesCost,
+  rules200,
   edgeIdlePss,
   start,
   startBacklog,

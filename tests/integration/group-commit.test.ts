@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { SPACING_MS } from "../../edge/store/commit-pace.ts";
+import { NOTHING_DECIDED, type CommitRules } from "../../edge/store/commit-rules.ts";
 import { createGroupCommit, type GroupCommit } from "../../edge/store/group-commit.ts";
+import type { Clock } from "../../shared/core/clock.ts";
 import { createUuid, type Uuid } from "../../shared/core/ids.ts";
 import type { CanonicalJson, TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import { silentLog } from "../../shared/observe/log.ts";
@@ -22,15 +24,19 @@ interface Writer extends AsyncDisposable {
 }
 
 /** Over a database of its own. */
-async function startWriter(applicationName: string): Promise<Writer> {
+async function startWriter(
+  applicationName: string,
+  { clock = systemClock, rules }: { readonly clock?: Clock; readonly rules?: CommitRules } = {},
+): Promise<Writer> {
   const own = await postgres.createDatabase("edge");
   const sql = openSql(own.connection, { applicationName, max: 1, arrays: false }, silentLog);
   const started = await createGroupCommit({
     sql,
     blobs: createTestBlobs(own),
-    clock: systemClock,
+    clock,
     log: silentLog,
     onCommitted: () => undefined,
+    ...(rules === undefined ? {} : { rules }),
   });
   const stop = new AbortController();
   const running = started.runLoop(stop.signal);
@@ -143,4 +149,32 @@ test("saveTelemetry() joins messages that come by themselves into commits that k
   // Each of its own until a probe has found them; on a busy machine messages are further apart than commits.
   const spacedMax = (systemClock.monotonicMs() - startedMs) / SPACING_MS;
   expect(rows?.count).toBeLessThan(count * 0.2 + spacedMax);
+});
+
+test("saveTelemetry() commits at once what rules may react to", async () => {
+  // Time stands still: who waits for others waits until somebody ends it.
+  const waits: AbortSignal[] = [];
+  const clock: Clock = {
+    nowMs: () => 1_700_000_000_000,
+    monotonicMs: () => 1_000,
+    yield: () => systemClock.yield(),
+    sleep: async (_, signal) => {
+      if (signal !== undefined) waits.push(signal);
+      await new Promise((_, reject) => signal?.addEventListener("abort", reject));
+    },
+  };
+  const rules: CommitRules = {
+    isIdle: false,
+    isUrgent: (records) => records.some(({ tsMs }) => tsMs === 3),
+    decide: () => Promise.resolve(NOTHING_DECIDED),
+  };
+  await using site = await startWriter("hurried writer", { clock, rules });
+  await site.groupCommit.saveTelemetry([record(1)]);
+  const second = site.groupCommit.saveTelemetry([record(2)]);
+  await waitFor("the commit to wait for others", () => Promise.resolve(waits.length > 0));
+  const other = site.groupCommit.saveTelemetry([record(4)]);
+  expect(waits.at(-1)?.aborted).toBe(false);
+  const urgent = site.groupCommit.saveTelemetry([record(3)]);
+  await Promise.all([second, other, urgent]);
+  expect(site.groupCommit.nextSeq("telemetry")).toBe(5);
 });

@@ -145,6 +145,20 @@ describe("evaluateAlarmRule()", () => {
     expect(device.values({ p: 3 }, 2)).toEqual(["raise CRITICAL 2"]);
   });
 
+  test("reactsTo() tells what a reading would do to an alarm, and does nothing", () => {
+    const device = new Device({
+      createRules: {
+        CRITICAL: { condition: ABOVE_30 },
+        MAJOR: { condition: { ...ABOVE_30, spec: duration("DAYS", 1) } },
+      },
+      clearRule: { condition: BELOW_20 },
+    });
+    const reacts = (t: number, tsMs: number) => device.alarms.reactsTo({ values: { t }, tsMs, nowMs: tsMs });
+    expect([reacts(31, 1), reacts(30, 1), reacts(31, 1)]).toEqual([true, false, true]);
+    expect(device.values({ t: 31 }, 2)).toEqual(["raise CRITICAL 2"]);
+    expect([reacts(40, 3), reacts(19, 3), reacts(19, 1)]).toEqual([false, true, false]);
+  });
+
   describe("DURATION", () => {
     const rule = {
       createRules: { CRITICAL: { condition: { ...ABOVE_30, spec: duration("MINUTES", 5) } } },
