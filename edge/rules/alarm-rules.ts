@@ -67,7 +67,7 @@ class CommittedAlarmRules implements AlarmRules {
   }
 
   get isIdle(): boolean {
-    return this.#profiles.byId().size === 0;
+    return this.#profiles.byId().size === 0 && this.#profiles.reading() === null;
   }
 
   note(changes: readonly Change[]): void {
@@ -88,6 +88,8 @@ class CommittedAlarmRules implements AlarmRules {
   }
 
   async decide(db: Queryable, stored: Stored): Promise<Decision> {
+    const reading = this.#profiles.reading();
+    if (reading !== null) await reading;
     for (const id of this.#uncommitted) this.#devices.delete(id);
     this.#uncommitted.clear();
     const due = this.timers.takeDue();
@@ -178,19 +180,7 @@ class CommittedAlarmRules implements AlarmRules {
     }
     const committed = (): void => this.#uncommitted.clear();
     if (decisions.length === 0) return { ...NOTHING_DECIDED, committed };
-    return { isEmpty: false, write: (tx) => this.#write(tx, decisions), committed };
-  }
-
-  /** Rules must not keep what devices send from the disk: what can't be written of them is left out. */
-  async #write(tx: Queryable, decisions: readonly DeviceDecision[]): Promise<readonly Change[]> {
-    try {
-      return await tx.transaction((inner) => writeDecisions(inner, this.#deps, decisions));
-    } catch (thrown) {
-      const error = databaseError(thrown);
-      if (error.code === "DATABASE_UNAVAILABLE") throw thrown;
-      this.#deps.log.error("What alarm rules decided could not be written", { error });
-      return [];
-    }
+    return { isEmpty: false, write: (tx) => writeDecisions(tx, this.#deps, decisions), committed };
   }
 
   #setTimer(deviceId: Uuid, alarms: DeviceAlarms, nowMs: number): void {

@@ -12,8 +12,10 @@ import { forgetOtherRules } from "../store/rule-alarms.ts";
 export interface ProfileRules {
   /** Those that have rules. */
   byId(): ReadonlyMap<Uuid, CompiledProfile>;
-  /** A profile was changed. `onRead` is called when the new rules count. */
+  /** A profile was changed. `onRead` is called when the new rules are there. */
   readAgain(onRead: () => void): void;
+  /** Resolves when the rules of all that was changed are there; null: they are. */
+  reading(): Promise<void> | null;
 }
 
 export interface ProfileRulesDeps {
@@ -23,7 +25,7 @@ export interface ProfileRulesDeps {
 
 export async function openProfileRules({ db, log }: ProfileRulesDeps): Promise<ProfileRules> {
   let profiles = await readAndCompile(db, log);
-  let reading: Promise<void> = Promise.resolve();
+  let reading: Promise<void> | null = null;
   let isWanted = false;
 
   async function readWanted(onRead: () => void): Promise<void> {
@@ -37,12 +39,21 @@ export async function openProfileRules({ db, log }: ProfileRulesDeps): Promise<P
     }
   }
 
+  async function readAfter(before: Promise<void> | null, onRead: () => void): Promise<void> {
+    await before;
+    await readWanted(onRead);
+  }
+
   return {
     byId: () => profiles,
     readAgain: (onRead) => {
       isWanted = true;
-      reading = reading.then(() => readWanted(onRead));
+      const mine = readAfter(reading, onRead).finally(() => {
+        if (reading === mine) reading = null;
+      });
+      reading = mine;
     },
+    reading: () => reading,
   };
 }
 

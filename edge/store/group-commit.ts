@@ -22,7 +22,7 @@ import type { Outcome, Queryable, UnitOfWork } from "../../shared/store/unit-of-
 import type { UplinkLane } from "../../shared/sync/lanes.ts";
 import { UPLINK_LANES } from "../../shared/sync/lanes.ts";
 import { CommitPace } from "./commit-pace.ts";
-import type { CommitRules, Decision, Stored } from "./commit-rules.ts";
+import { NOTHING_DECIDED, type CommitRules, type Decision, type Stored } from "./commit-rules.ts";
 import { LatestWriter } from "./latest-writer.ts";
 import { ensurePartitions } from "./outbox-partitions.ts";
 import type { EventPlace } from "./outbox-rows.ts";
@@ -375,7 +375,14 @@ class GroupWriter implements GroupCommit {
         this.#deps.onCommitted({ changes: [], records: group.records });
       };
     }
-    return this.#writeWithWorks(group, { columns, decision });
+    if (decision === null || decision.isEmpty) return this.#writeWithWorks(group, { columns, decision });
+    try {
+      return await this.#writeWithWorks(group, { columns, decision });
+    } catch (thrown) {
+      if (!isDataError(thrown)) throw thrown;
+      this.#noteUnwritten(thrown);
+      return this.#writeWithWorks(group, { columns, decision: NOTHING_DECIDED });
+    }
   }
 
   /** Records of a time that is there already are rare, and come in a row when a device sends again what it had sent. */
@@ -403,8 +410,7 @@ class GroupWriter implements GroupCommit {
         attempt.outcome = await perform(tx, work);
         if (attempt.outcome.status === "failed") throw attempt.outcome.error;
         const next = await this.#insertEvents(tx, attempt.outcome, this.#next);
-        const decision = await this.#decide(tx, { submissions: [], changes: seenByRules(attempt.outcome) });
-        written = await this.#writeDecision(tx, decision, next);
+        written = await this.#decideWithin(tx, { submissions: [], changes: seenByRules(attempt.outcome) }, next);
       });
     } catch (thrown) {
       const { outcome } = attempt;
@@ -447,14 +453,9 @@ class GroupWriter implements GroupCommit {
         seen.push(...seenByRules(outcome));
         results.push(() => work.done.resolve(outcome.result));
       }
-      if (columns.tsMs.length > 0) {
-        const run = runStatementIn(tx);
-        await storeTelemetry(run, columns);
-        await run(WRITE_TELEMETRY_EVENT, telemetryEvent(columns, this.#eventPlace(next)));
-        next = { ...next, telemetry: next.telemetry + columns.tsMs.length };
-      }
-      const decided = decision ?? (await this.#decide(tx, { submissions: group.submissions, changes: seen }));
-      written = await this.#writeDecision(tx, decided, next);
+      next = await this.#storeTelemetry(tx, columns, next);
+      if (decision !== null) written = await this.#writeDecision(tx, decision, next);
+      else written = await this.#decideWithin(tx, { submissions: group.submissions, changes: seen }, next);
     });
     changes.push(...written.changes);
     const records = written.next.telemetry - this.#next.telemetry;
@@ -468,20 +469,48 @@ class GroupWriter implements GroupCommit {
   }
 
   /** null: there are no rules. */
-  #decide(
-    db: Queryable,
-    { changes, submissions }: Pick<Group, "submissions"> & Pick<Stored, "changes">,
-  ): Promise<Decision> | null {
+  #decide(db: Queryable, { changes, submissions }: DecidedUpon): Promise<Decision> | null {
     const { rules } = this.#deps;
     if (rules === undefined || rules.isIdle) return null;
     return rules.decide(db, { records: submissions.flat(), changes, unsettled: (ids) => this.#latest.waiting(ids) });
   }
 
-  /** What rules decided, with its outbox rows. */
-  async #writeDecision(tx: Queryable, decision: Decision | null, next: LanePlaces): Promise<Decided> {
+  /** As `#decide`, beside the works of people: what can't be written of it is left out. */
+  async #decideWithin(tx: Queryable, stored: DecidedUpon, next: LanePlaces): Promise<Decided> {
+    const decision = await this.#decide(tx, stored);
     if (decision === null || decision.isEmpty) return { decision, changes: [], next };
+    try {
+      return await tx.transaction((inner) => this.#writeDecision(inner, decision, next));
+    } catch (thrown) {
+      if (!isDataError(thrown)) throw thrown;
+      this.#noteUnwritten(thrown);
+      return { decision: null, changes: [], next };
+    }
+  }
+
+  /** What rules decided, with its outbox rows. */
+  async #writeDecision(tx: Queryable, decision: Decision, next: LanePlaces): Promise<Decided> {
+    if (decision.isEmpty) return { decision, changes: [], next };
     const changes = await decision.write(tx);
     return { decision, changes, next: await this.#insertEvents(tx, { changes }, next) };
+  }
+
+  /** Rules must not keep what devices send from the disk. */
+  #noteUnwritten(thrown: unknown): void {
+    this.#deps.log.error("What rules decided could not be written, and was left out", { error: databaseError(thrown) });
+  }
+
+  async #storeTelemetry(tx: Queryable, columns: TelemetryColumns, next: LanePlaces): Promise<LanePlaces> {
+    if (columns.tsMs.length === 0) return next;
+    const run = runStatementIn(tx);
+    const event = telemetryEvent(columns, this.#eventPlace(next));
+    if (conflictFreeRounds(columns) === null) {
+      await run(STORE_TELEMETRY_AND_EVENT, [...recordParameters(columns), ...event]);
+    } else {
+      await storeTelemetry(run, columns);
+      await run(WRITE_TELEMETRY_EVENT, event);
+    }
+    return { ...next, telemetry: next.telemetry + columns.tsMs.length };
   }
 
   /** The outbox rows of a work. @returns the sequences behind them */
@@ -516,6 +545,8 @@ class GroupWriter implements GroupCommit {
         );
   }
 }
+
+type DecidedUpon = Pick<Group, "submissions"> & Pick<Stored, "changes">;
 
 interface Decided {
   readonly decision: Decision | null;

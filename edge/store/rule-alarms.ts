@@ -28,13 +28,18 @@ export async function writeDecisions(
 ): Promise<readonly Change[]> {
   const changes: Change[] = [];
   for (const { decided, deviceId, tenantId } of decisions) {
-    const originator = { type: "DEVICE", id: deviceId };
-    // It went in this very commit: so do its rules.
-    if (!(await lockOriginator(tx, originator, tenantId))) continue;
-    for (const { effects, isToBeKept, rule, state } of decided) {
+    for (const { isToBeKept, rule, state } of decided)
       if (isToBeKept) await keepConditions(tx, { deviceId, ruleId: rule.rule.id, conditions: state.conditions });
+    const doing = decided.filter(({ effects }) => effects.length > 0);
+    if (doing.length === 0) continue;
+    // It went in this very commit: so do its rules.
+    if (!(await lockOriginator(tx, { type: "DEVICE", id: deviceId }, tenantId))) continue;
+    for (const { effects, rule } of doing) {
+      let active = await findActiveAlarm(tx, { originatorId: deviceId, type: rule.rule.alarmType });
       for (const effect of effects) {
-        changes.push(...(await writeEffect(tx, deps, { deviceId, rule: rule.rule, effect })));
+        const done = await writeEffect(tx, deps, { deviceId, rule: rule.rule, effect, active });
+        ({ active } = done);
+        changes.push(...done.changes);
       }
     }
   }
@@ -57,14 +62,21 @@ interface EffectOfRule {
   readonly deviceId: Uuid;
   readonly rule: AlarmRule;
   readonly effect: AlarmEffect;
+  /** As it was before. */
+  readonly active: AlarmRecord | null;
 }
 
-async function writeEffect(tx: Queryable, deps: StoreDeps, of: EffectOfRule): Promise<readonly Change[]> {
-  const { deviceId, effect, rule } = of;
-  const active = await findActiveAlarm(tx, { originatorId: deviceId, type: rule.alarmType });
+interface Done {
+  /** As it is now. */
+  readonly active: AlarmRecord | null;
+  readonly changes: readonly Change[];
+}
+
+async function writeEffect(tx: Queryable, deps: StoreDeps, of: EffectOfRule): Promise<Done> {
+  const { active, effect, rule } = of;
   const nowMs = Math.max(1, Math.round(deps.clock.nowMs()));
   if (active === null) {
-    if (effect.kind !== "raise") return [];
+    if (effect.kind !== "raise") return { active, changes: [] };
     return put(tx, newAlarm(deps, { ...of, effect, nowMs }), "ADDED");
   }
   // A clock that was set back loses no edit.
@@ -113,7 +125,7 @@ async function raise(
   tx: Queryable,
   deps: StoreDeps,
   { active, alarm, effect }: { readonly active: AlarmRecord; readonly alarm: AlarmRecord; readonly effect: Raise },
-): Promise<readonly Change[]> {
+): Promise<Done> {
   const isHigher = ALARM_SEVERITIES.indexOf(effect.severity) < ALARM_SEVERITIES.indexOf(active.severity);
   if (!isHigher) return put(tx, alarm, "UPDATED");
   const raised = { ...alarm, severity: effect.severity };
@@ -125,12 +137,12 @@ async function raise(
     what: `changed from ${active.severity} to ${effect.severity}`,
     more: { oldSeverity: active.severity, newSeverity: effect.severity },
   });
-  return [...saved, comment];
+  return { ...saved, changes: [...saved.changes, comment] };
 }
 
-async function put(tx: Queryable, alarm: AlarmRecord, action: AlarmAction): Promise<readonly Change[]> {
+async function put(tx: Queryable, alarm: AlarmRecord, action: AlarmAction): Promise<Done> {
   await putAlarm(tx, alarm);
-  return [alarmSaved(alarm, action)];
+  return { active: alarm.clearMs === 0 ? alarm : null, changes: [alarmSaved(alarm, action)] };
 }
 
 function propagation({ propagate, propagateRelationTypes, propagateToOwner, propagateToTenant }: AlarmRule) {
