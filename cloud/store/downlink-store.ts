@@ -307,19 +307,34 @@ export interface DownlinkRow extends EdgeEvent {
   readonly id: Uuid;
 }
 
+interface DownlinkRange {
+  readonly afterSeq: number;
+  readonly limit: number;
+}
+
 /** The rows above `afterSeq`, in order, at most `limit`. */
-export async function readDownlinks(
+export async function readDownlinks(db: Queryable, edgeId: Uuid, range: DownlinkRange): Promise<DownlinkRow[]> {
+  return (await readOutgoing(db, edgeId, range)).rows;
+}
+
+/**
+ * The same with up to where the edge's config is committed at this moment. Answers to it are among the rows, or above them; whoever reads
+ * entities after this reads no older state.
+ */
+export async function readOutgoing(
   db: Queryable,
   edgeId: Uuid,
-  { afterSeq, limit }: { readonly afterSeq: number; readonly limit: number },
-): Promise<DownlinkRow[]> {
+  { afterSeq, limit }: DownlinkRange,
+): Promise<{ readonly rows: DownlinkRow[]; readonly heardSeq: number }> {
+  const committed = sql`select upper(u.committed) - 1 from edge_sync s
+    join edge_uplink u on u.edge_id = s.edge_id and u.store_id = s.store_id and u.lane = 'config' where s.edge_id = ${edgeId}`;
   const rows = await db
-    .select()
+    .select({ row: edgeEvent, heardSeq: sql<number>`coalesce((${committed}), 0)`.mapWith(Number) })
     .from(edgeEvent)
     .where(and(eq(edgeEvent.edgeId, edgeId), gt(edgeEvent.seq, afterSeq)))
     .orderBy(asc(edgeEvent.seq))
     .limit(limit);
-  return rows.map(toDownlink);
+  return { rows: rows.map(({ row }) => toDownlink(row)), heardSeq: rows[0]?.heardSeq ?? 0 };
 }
 
 /**

@@ -84,6 +84,8 @@ async function applyOnce(tx: Queryable, deps: UplinkDeps, { origin, opened, mode
   const effects: Change[] = [];
   const followUps: Change[] = [];
   const conflicts: EditConflict[] = [];
+  /** Edits that were refused: what the cloud says of these entities, their edge may have left aside. */
+  const unedited: Change[] = [];
   const holdings: HoldingChanges = { newcomers: [], events: [] };
   const rights = await readEdgeRights(tx, edgeId);
   for (const { batch, items } of opened) {
@@ -105,8 +107,10 @@ async function applyOnce(tx: Queryable, deps: UplinkDeps, { origin, opened, mode
         mode,
         apply: (inner, change) => applyFromEdge(inner, deps, { origin, change, context, holdings, rights }),
       });
-      if (outcome.kind === "rejected") rejections.push(createRejection(batch.firstSeq + index, outcome, cloudVersion));
-      else {
+      if (outcome.kind === "rejected") {
+        rejections.push(createRejection(batch.firstSeq + index, outcome, cloudVersion));
+        unedited.push(...item.changes.filter((change) => change.kind === "entity-saved" && change.base !== undefined));
+      } else {
         effects.push(...outcome.effects);
         followUps.push(...outcome.followUps);
         conflicts.push(...outcome.conflicts);
@@ -116,7 +120,7 @@ async function applyOnce(tx: Queryable, deps: UplinkDeps, { origin, opened, mode
   const nowMs = Math.round(deps.clock.nowMs());
   await storeUplinkRejections(tx, origin, { rejections, nowMs });
   await saveConflicts(tx, deps, { edgeId, tenantId, conflicts });
-  const answers = followUps.map((change) => ({ edgeId, ...toEvent(change) }));
+  const answers = [...followUps, ...unedited].map((change) => ({ edgeId, ...toEvent(change) }));
   const edgeIds = await recordChanges(tx, effects, {
     nowMs,
     excludeEdgeId: edgeId,

@@ -20,7 +20,7 @@ import { takeOutLarge } from "../../shared/wire/large-changes.ts";
 import { redeemClaimCode } from "../store/claim-store.ts";
 import { loadPlainEntities } from "../store/downlink-ahead.ts";
 import { loadEntityChanges } from "../store/downlink-source.ts";
-import { readDownlinks, runTransaction, type DownlinkRow } from "../store/downlink-store.ts";
+import { readOutgoing, runTransaction, type DownlinkRow } from "../store/downlink-store.ts";
 import { isDeletedEdge, noteRefusal } from "../store/edge-report-store.ts";
 import { findEdgeByCredentials, openSession, settleDownlinks } from "../store/edge-session-store.ts";
 import { takeEdgeSettings } from "../store/edge-settings.ts";
@@ -149,7 +149,7 @@ async function readDownlinkBatch(
 ): Promise<LoadedDownlinks> {
   const { blobs, clock, db, sendDb } = reader;
   const limit = Math.min(request.itemsMax, DOWNLINK_ROWS_MAX);
-  const rows = await readDownlinks(sendDb, caller.edgeId, { afterSeq: request.afterSeq, limit });
+  const { heardSeq, rows } = await readOutgoing(sendDb, caller.edgeId, { afterSeq: request.afterSeq, limit });
   const [first] = rows;
   if (first === undefined) {
     // Woken for something else, maybe.
@@ -198,6 +198,7 @@ async function readDownlinkBatch(
     configSeq: 0,
     blobs: named,
     tag: rows[items.length - 1]?.id,
+    heardSeq,
     ...payload,
   };
   const drained = rows.length < limit && items.length === rows.length;

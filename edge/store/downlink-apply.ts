@@ -1,10 +1,13 @@
+import { sql } from "drizzle-orm";
 import { AppError } from "../../shared/core/errors.ts";
-import type { Change, SentItem } from "../../shared/entities/change.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
+import type { Change, SentChange, SentItem } from "../../shared/entities/change.ts";
 import { applyChange } from "../../shared/store/apply-change.ts";
 import type { ApplyMode, ItemOutcome, Refusal } from "../../shared/store/apply-items.ts";
 import { applyFastThenCareful, applyItem } from "../../shared/store/apply-items.ts";
 import { NewcomerRuns } from "../../shared/store/apply-newcomers.ts";
 import type { ApplyContext } from "../../shared/store/apply-result.ts";
+import { arrayParam } from "../../shared/store/array-param.ts";
 import type { BlobStore } from "../../shared/store/blob-store.ts";
 import { contentNamedBy } from "../../shared/store/blob-upload.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
@@ -60,11 +63,15 @@ async function applyOnce(
   const effects: Change[] = [];
   const followUps: Change[] = [];
   for (const batch of batches) {
-    const { tenantId, name: edgeName } = await moveDownlinkSequence(tx, batch);
     const items = decodeItems(decompress(batch), batch.count);
+    // Side by side: a connection takes them in this order.
+    const [{ tenantId, name: edgeName }, unheard] = await Promise.all([
+      moveDownlinkSequence(tx, batch),
+      findUnheardEdits(tx, batch, items),
+    ]);
     const newcomers = new NewcomerRuns(tx, deps, items);
     for (const [index, sent] of items.entries()) {
-      const context = { from: "cloud", tenantId, edgeName, changedMs: sent.changedMs } as const;
+      const context = { from: "cloud", tenantId, edgeName, changedMs: sent.changedMs, unheard } as const;
       const early = mode === "fast" ? await newcomers.outcomeOf(index, context) : null;
       const outcome = early ?? (await applySent(tx, deps, { sent, mode, context }));
       if (outcome.kind === "rejected")
@@ -78,6 +85,29 @@ async function applyOnce(
   await storeDownlinkRejections(tx, rejections);
   return { result: { rejections, effects }, changes: followUps, heard: effects };
 }
+
+/**
+ * Entities of these items that were saved here later than what the cloud had committed when it looked for them. That the edge has heard of
+ * its commit since then says nothing: what came before it is still on its way.
+ */
+async function findUnheardEdits(
+  tx: Queryable,
+  { heardSeq }: Batch,
+  items: readonly SentItem[],
+): Promise<ReadonlySet<Uuid>> {
+  const ids = items.flatMap(({ changes }) =>
+    changes.flatMap(({ entity, kind }) => (MAY_SAVE.has(kind) ? entity.id : [])),
+  );
+  // A cloud that does not say it orders its changes by their versions alone.
+  if (heardSeq === undefined || ids.length === 0) return new Set();
+  const rows = await tx.execute<{ entity_id: Uuid }>(sql`
+    select distinct entity_id from cloud_event
+    where lane = 'config' and first_seq > ${heardSeq} and action in ('ADDED', 'UPDATED')
+      and entity_id = any(${arrayParam(ids, "uuid")})`);
+  return new Set(rows.map((row) => row.entity_id));
+}
+
+const MAY_SAVE: ReadonlySet<SentChange["kind"]> = new Set(["entity-saved", "large-change"]);
 
 interface SentWork {
   readonly sent: SentItem;

@@ -24,7 +24,8 @@ import type { Queryable } from "./unit-of-work.ts";
 // What happens to an entity that the other side saved. Both sides come to the same state whatever the order in which edits meet:
 // - an edge's edit is joined with what the cloud has, field by field; of a field that both changed the cloud's stays (entity-base.ts).
 //   The result has a version above both, and goes back to the edge unless it is what the edge sent
-// - a change of the cloud is taken unless the edge has a higher version: then an edit is on its way up, and the result comes back
+// - a change of the cloud is left aside while an edit of the edge is on its way up that the cloud had not heard of: what people did
+//   there stays in sight, and the result comes back whenever it is another. Else it is taken unless the edge has a higher version
 // - a name: the one that was there first in the cloud keeps it; the edge's newcomer becomes `name (edge name)` on either side
 // - a profile of the same name is the same profile; the cloud's id wins
 // - an edit of what was deleted in the cloud is given up
@@ -94,7 +95,14 @@ export async function applyEntitySaved(
     const kept = await findProfile(tx, record);
     followUps.unshift(...(kept === null ? [] : [entitySaved(kept)]), entitySaved(saved.result));
   }
+  if (context.from === "edge" && followUps.length === 0 && isMoreThan(saved.result, sent))
+    followUps.push(entitySaved(saved.result));
   return applied([...profile.effects, ...saved.effects], dedupe(followUps), saved.conflicts ?? []);
+}
+
+/** Whether an edge that left aside what the cloud said meanwhile has to hear what came of its edit. */
+function isMoreThan(result: EntityRecord | null, sent: EntityRecord): result is EntityRecord {
+  return result !== null && (result.version > sent.version || result.customerId !== sent.customerId);
 }
 
 interface SavedEntity {
@@ -168,6 +176,7 @@ async function joinEdit(
 async function takeNewer(tx: Queryable, meeting: Meeting): Promise<SavedEntity> {
   const { record, stored, context } = meeting;
   if (sameContent(record, stored)) return takeVersion(tx, record, stored);
+  if (context.unheard?.has(record.id) === true) return { result: null, effects: [], followUps: [] };
   const wins = context.from === "cloud" ? record.version >= stored.version : record.version > stored.version;
   if (wins) return replaceOrRename(tx, meeting);
   // An edge's newer edit is on its way up already; an edge whose edit lost has to hear what stays.

@@ -110,6 +110,8 @@ export interface Batch {
   readonly payload: Uint8Array;
   /** Downlinks: identity of the last row in the batch. */
   readonly tag?: Uuid | undefined;
+  /** Downlinks: up to where of the config lane the sender had committed when it looked for these rows; what they say was read after that. */
+  readonly heardSeq?: number | undefined;
 }
 
 /**

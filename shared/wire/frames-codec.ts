@@ -135,6 +135,7 @@ function commonMessage(frame: CommonFrame) {
           compression: COMPRESSION_TO_WIRE[frame.compression],
           payload: frame.payload as Uint8Array<ArrayBuffer>, // never shared memory: made by zlib, protobuf or the driver
           tag: uuidBytesOrNone(frame.tag),
+          ...(frame.heardSeq === undefined ? {} : { heardSeq: BigInt(frame.heardSeq) }),
         },
       };
     case "ack": {
@@ -207,6 +208,7 @@ function batchFrom(message: BatchMessage): Batch {
     compression: compressionFrom(message.compression),
     payload: message.payload,
     ...(message.tag.length === 0 ? {} : { tag: uuidFromWire(message.tag) }),
+    ...(message.heardSeq === undefined ? {} : { heardSeq: numberFromWire(message.heardSeq) }),
   };
 }
 

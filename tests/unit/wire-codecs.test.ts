@@ -39,14 +39,18 @@ const chunkContent = fc.oneof(
 );
 
 const frame: fc.Arbitrary<Frame> = fc.oneof(
-  fc.record({
-    type: fc.constant("batch" as const),
-    lane,
-    firstSeq: seq,
-    count: fc.integer({ min: 1, max: 0xffff_ffff }),
-    compression: fc.constantFrom("none" as const, "zstd" as const),
-    payload: fc.uint8Array(),
-  }),
+  fc.record(
+    {
+      type: fc.constant("batch" as const),
+      lane,
+      firstSeq: seq,
+      count: fc.integer({ min: 1, max: 0xffff_ffff }),
+      compression: fc.constantFrom("none" as const, "zstd" as const),
+      payload: fc.uint8Array(),
+      heardSeq: seq,
+    },
+    { requiredKeys: ["type", "lane", "firstSeq", "count", "compression", "payload"] },
+  ),
   fc.record({
     type: fc.constant("ack" as const),
     lane,
