@@ -26,17 +26,13 @@ export function openPool(database: PoolDatabase, options: SqlOptions, log: Log):
     return opened;
   };
   let current = open();
-  let lost = Promise.withResolvers<never>();
-  lost.promise.catch(() => undefined);
+  const transactions = new OpenTransactions();
   let state: DatabaseState = "ready";
 
   const replace = (): void => {
     const old = current;
-    const oldLost = lost;
     current = open();
-    lost = Promise.withResolvers<never>();
-    lost.promise.catch(() => undefined);
-    oldLost.reject(new AppError("DATABASE_UNAVAILABLE", "The connection to PostgreSQL was lost"));
+    transactions.fail(new AppError("DATABASE_UNAVAILABLE", "The connection to PostgreSQL was lost"));
     closeSql(old, 0).catch(() => undefined);
   };
   const unsubscribe = database.subscribe((status) => {
@@ -49,7 +45,7 @@ export function openPool(database: PoolDatabase, options: SqlOptions, log: Log):
     get: (_, member): unknown => {
       switch (member) {
         case "begin":
-          return beginOn(current, lost.promise);
+          return beginOn(current, transactions);
         case "unsafe":
           return prepareOn(current);
         default:
@@ -90,9 +86,37 @@ function prepareOn(client: object): Client["unsafe"] {
       : unsafe(statement, parameters, { ...options, prepare: true });
 }
 
-function beginOn(client: object, lost: Promise<never>): Client["begin"] {
+function beginOn(client: object, transactions: OpenTransactions): Client["begin"] {
   const { begin } = client as Client;
-  return (...args) => Promise.race([begin(...withPreparing(args)), lost]);
+  return (...args) => transactions.wait(begin(...withPreparing(args)));
+}
+
+/** Those who wait for a transaction, so that they can be told when their connection is given up. */
+class OpenTransactions {
+  readonly #failures = new Set<(error: AppError) => void>();
+
+  // Not by Promise.race with a promise of the loss: that would keep each race, with its result, until there is a loss.
+  wait<T>(transaction: Promise<T>): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    this.#failures.add(reject);
+    const end = (): void => void this.#failures.delete(reject);
+    transaction.then(
+      (result) => {
+        end();
+        resolve(result);
+      },
+      (error: unknown) => {
+        end();
+        reject(error);
+      },
+    );
+    return promise;
+  }
+
+  fail(error: AppError): void {
+    for (const reject of this.#failures) reject(error);
+    this.#failures.clear();
+  }
 }
 
 /** The last argument is the work, which gets the transaction. */

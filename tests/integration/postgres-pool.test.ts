@@ -1,3 +1,4 @@
+import { heapStats } from "bun:jsc";
 import { expect, test } from "bun:test";
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
@@ -55,6 +56,23 @@ test("openPool() ends a transaction whose connection is lost between two stateme
     await back.promise;
     expect(await pool.sql`select ${round}::int8 as round`).toMatchObject([{ round }]);
   }
+});
+
+test("openPool() keeps nothing of a transaction that has ended", async () => {
+  await using dir = createTestDir();
+  await using server = await startServer(join(dir.path, "data"));
+  await using pool = openPool(server, { applicationName: "test", max: 1 }, silentLog);
+  const countPromises = (): number => {
+    Bun.gc(true);
+    return heapStats().objectTypeCounts["Promise"] ?? 0;
+  };
+  const runMany = async (): Promise<void> => {
+    for (let round = 0; round < 500; round += 1) await pool.sql.begin((tx) => tx`select 1`);
+  };
+  await runMany();
+  const before = countPromises();
+  await runMany();
+  expect(countPromises() - before).toBeLessThan(100);
 });
 
 test("openPool() closes a connection that nothing uses, and opens it for the next transaction", async () => {
