@@ -95,22 +95,15 @@ function beginOn(client: object, transactions: OpenTransactions): Client["begin"
 class OpenTransactions {
   readonly #failures = new Set<(error: AppError) => void>();
 
-  // Not by Promise.race with a promise of the loss: that would keep each race, with its result, until there is a loss.
-  wait<T>(transaction: Promise<T>): Promise<T> {
-    const { promise, resolve, reject } = Promise.withResolvers<T>();
+  // Each has a promise of its own: one promise of the loss would keep every race with it, and its result, until there is a loss.
+  async wait<T>(transaction: Promise<T>): Promise<T> {
+    const { promise: failure, reject } = Promise.withResolvers<never>();
     this.#failures.add(reject);
-    const end = (): void => void this.#failures.delete(reject);
-    transaction.then(
-      (result) => {
-        end();
-        resolve(result);
-      },
-      (error: unknown) => {
-        end();
-        reject(error);
-      },
-    );
-    return promise;
+    try {
+      return await Promise.race([transaction, failure]);
+    } finally {
+      this.#failures.delete(reject);
+    }
   }
 
   fail(error: AppError): void {
