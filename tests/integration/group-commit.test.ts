@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { sql } from "drizzle-orm";
 import { SPACING_MS } from "../../edge/store/commit-pace.ts";
 import { NOTHING_DECIDED, type CommitRules } from "../../edge/store/commit-rules.ts";
 import { createGroupCommit, type GroupCommit } from "../../edge/store/group-commit.ts";
@@ -9,6 +10,7 @@ import { silentLog } from "../../shared/observe/log.ts";
 import { closeSql, openSql } from "../../shared/postgres/connect.ts";
 import { systemClock } from "../../shared/runtime/system-clock.ts";
 import { systemRandom } from "../../shared/runtime/system-random.ts";
+import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { createTestBlobs, startTestPostgres, type TestDatabase, type TestPostgres } from "../support/postgres.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -177,4 +179,23 @@ test("saveTelemetry() commits at once what rules may react to", async () => {
   const urgent = site.groupCommit.saveTelemetry([record(3)]);
   await Promise.all([second, other, urgent]);
   expect(site.groupCommit.nextSeq("telemetry")).toBe(5);
+});
+
+test("saveTelemetry() stores what devices send though what rules decided can't be written", async () => {
+  const broken = {
+    isEmpty: false,
+    write: async (tx: Queryable) => {
+      await tx.execute(sql`select 1 / 0`);
+      return [];
+    },
+    committed: () => undefined,
+  };
+  const rules: CommitRules = { isIdle: false, isUrgent: () => false, decide: () => Promise.resolve(broken) };
+  await using site = await startWriter("writer with broken rules", { rules });
+  await site.groupCommit.saveTelemetry([record(1)]);
+  expect(await site.groupCommit.run(() => Promise.resolve({ result: "done", changes: [] }))).toBe("done");
+  const saved = site.groupCommit.saveTelemetry([record(2)]);
+  await Promise.all([saved, site.groupCommit.run(() => Promise.resolve({ result: 1, changes: [] }))]);
+  const [stored] = await site.database.sql<{ count: number }[]>`select count(*) as count from telemetry`;
+  expect(stored?.count).toBe(2);
 });
