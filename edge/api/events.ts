@@ -23,10 +23,12 @@ export interface CloudEvents {
    * `sortProperty` was looked at already: the order is by sequence, `sortOrder` says which way.
    */
   list(lane: UplinkLane, request: PageRequest): Promise<CloudEventList>;
+  /** Up to where the cloud has all events, telemetry apart, and when the last of them was made; null: none, or it is not listed any more. */
+  readStart(): Promise<{ readonly seq: number; readonly createdMs: number | null }>;
 }
 
 export interface CloudEventsDeps {
-  readonly events: CloudEvents;
+  readonly events: Pick<CloudEvents, "list">;
   /** What is on its way to the cloud. */
   readonly inFlight: (lane: UplinkLane) => readonly SeqRange[];
   readonly readTenantId: () => Uuid | Promise<Uuid>;

@@ -46,6 +46,13 @@ export function createCloudEvents(sql: Sql): CloudEvents {
         ),
       };
     },
+    readStart: async () => {
+      const seq = prefixEnd(await readCommitted(sql, "config"));
+      const [newest] = await sql<{ at: number }[]>`
+        select created_ms as at from cloud_event where lane = 'config' and first_seq <= ${seq}
+        order by first_seq desc limit 1`;
+      return { seq, createdMs: newest?.at ?? null };
+    },
   };
 }
 

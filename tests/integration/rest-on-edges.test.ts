@@ -81,3 +81,34 @@ test.each(["/api/audit/logs?pageSize=1&page=0", "/api/tenants?pageSize=1&page=0"
     expect(json?.["message"]).toContain("in the cloud");
   },
 );
+
+describe("attributes of the edge itself", () => {
+  const path = `/api/plugins/telemetry/EDGE/${edgeId}`;
+
+  test("say up to where its events have arrived in the cloud", async () => {
+    const { sql } = edge.database;
+    const read = async () => (await call("GET", `${path}/values/attributes/SERVER_SCOPE`)).json;
+    expect(await read()).toEqual([{ key: "queueStartSeqId", value: 0, lastUpdateTs: 0 }] as never);
+    for (const [seq, ms] of [
+      [1, 1000],
+      [2, 2000],
+      [3, 3000],
+    ] as const) {
+      await sql`insert into cloud_event (lane, first_seq, last_seq, created_ms, action, config_seq, compression, payload)
+        values ('config', ${seq}, ${seq}, ${ms}, 'UPDATED', 0, 'none', '')`;
+    }
+    await sql`
+      insert into uplink_cursor (lane, acked_seq) values ('config', 2)
+      on conflict (lane) do update set acked_seq = excluded.acked_seq`;
+    expect(await read()).toEqual([
+      { key: "queueStartTs", value: 2000, lastUpdateTs: 2000 },
+      { key: "queueStartSeqId", value: 2, lastUpdateTs: 2000 },
+    ] as never);
+  });
+
+  test("can't be saved here", async () => {
+    const refused = await call("POST", `${path}/SERVER_SCOPE`, { body: { a: 1 } });
+    expect(refused.json).toMatchObject({ status: 400, errorCode: 31 });
+    expect((await call("GET", `/api/plugins/telemetry/EDGE/${NULL_UUID}/values/attributes`)).status).toBe(404);
+  });
+});
