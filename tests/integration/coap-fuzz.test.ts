@@ -12,9 +12,12 @@ import { createSeededRandom, type Random } from "../../shared/core/random.ts";
 import { type Log, silentLog } from "../../shared/observe/log.ts";
 import { requestOf } from "../support/coap-bed.ts";
 import { createFakeEdge, DEVICE_A } from "../support/fake-edge.ts";
+import { HEAP_GROWTH_BYTES_MAX, measureLiveHeap } from "../support/live-heap.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const DATAGRAMS = 120_000;
+/** Of them, before the heap is measured first. */
+const WARM_UP = DATAGRAMS / 6;
 const SEED = Number(process.env["SKERRY_TEST_SEED"] ?? 1);
 const PATHS = ["telemetry", "attributes", "claim", "rpc", "rpc/5", "nothing"].map((last) => `api/v1/token-a/${last}`);
 const OTHER_PATHS = ["api/v1/provision", "fw/token-a", "sw/nobody", "api", "", "api/v1/\u0000/telemetry"];
@@ -99,8 +102,10 @@ test(`malformed datagrams (seed ${SEED}) crash nothing, leave nothing behind, an
   const server = new CoapServer({ ...edge, random, log }, send);
   const closing = new AbortController();
   const running = server.run(closing.signal);
+  let heapBytes = 0;
   for (let datagram = 0; datagram < DATAGRAMS; datagram += 1) {
     server.receive(spoil(random, someMessage(random)), { address: "192.0.2.1", port: pick(random, 5000) });
+    if (datagram === WARM_UP) heapBytes = measureLiveHeap(edge);
     // As between two reads of a socket.
     if (datagram % 64 === 0) await Promise.resolve();
     if (datagram % 5000 === 0) {
@@ -113,6 +118,7 @@ test(`malformed datagrams (seed ${SEED}) crash nothing, leave nothing behind, an
   server.receive(encodeMessage({ payload: new Uint8Array(0), ...message }), { address: "192.0.2.2", port: 1 });
   await waitFor("the answer", () => last?.code === 0x41 && last.token[0] === 99, { deadlineMs: 5000, intervalMs: 1 });
   expect(edge.records.some(({ values }) => values === '{"good":1}')).toBe(true);
+  expect(measureLiveHeap(edge) - heapBytes).toBeLessThan(HEAP_GROWTH_BYTES_MAX);
   expect(errors).toEqual([]);
   expect(sent).toBeGreaterThan(DATAGRAMS / 4);
   // Of one device one of each kind: attributes and requests.

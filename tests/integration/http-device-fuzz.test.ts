@@ -5,9 +5,12 @@ import type { AppError } from "../../shared/core/errors.ts";
 import { createSeededRandom, type Random } from "../../shared/core/random.ts";
 import { serveHttp } from "../../shared/runtime/http-server.ts";
 import { createFakeEdge, DEVICE_B } from "../support/fake-edge.ts";
+import { HEAP_GROWTH_BYTES_MAX, measureLiveHeap } from "../support/live-heap.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const REQUESTS = 100_000;
+/** Of them, before the heap is measured first. */
+const WARM_UP = REQUESTS / 10 + 1;
 const SEED = Number(process.env["SKERRY_TEST_SEED"] ?? 1);
 /** Refusals that are the sender's fault, or mean "not now"; anything else is a fault of the server. */
 const REFUSED = new Set(["INVALID_PAYLOAD", "INVALID_ARGUMENT", "NOT_FOUND", "PAYLOAD_TOO_LARGE", "TOO_MANY_REQUESTS"]);
@@ -91,6 +94,8 @@ test(`createDeviceHttpApi() survives ${REQUESTS} malformed requests, and others 
   };
   const api = createDeviceHttpApi({ ...edge, errorResponse });
   const answers = new Map<number, number>();
+  let heapBytes = 0;
+  let good = 0;
   for (let sent = 0; sent < REQUESTS; sent += 1) {
     const token = someOf(random, ["token-a", "token-a", "token-a", "gateway", "nobody", "%00", "a%2Fb"]);
     const path = pick(random, 20) === 0 ? "/provision" : `/${token}/${someOf(random, PATHS)}`;
@@ -101,13 +106,17 @@ test(`createDeviceHttpApi() survives ${REQUESTS} malformed requests, and others 
     const init = { method, ...(method === "GET" ? { signal } : { body }) };
     const { status } = await api.request(path, init);
     answers.set(status, (answers.get(status) ?? 0) + 1);
+    if (sent === WARM_UP) heapBytes = measureLiveHeap(edge);
     if (sent % 5000 > 0) continue;
     edge.clock.advance(60_000);
-    const good = await api.request("/token-b/telemetry", { method: "POST", body: '{"good":1}' });
-    expect(good.status).toBe(200);
+    const answer = await api.request("/token-b/telemetry", { method: "POST", body: '{"good":1}' });
+    expect(answer.status).toBe(200);
+    good += edge.records.filter(({ entityId }) => entityId === DEVICE_B).length;
+    edge.records.length = 0;
   }
   expect(faults).toEqual([]);
-  expect(edge.records.filter(({ entityId }) => entityId === DEVICE_B).length).toBe(REQUESTS / 5000);
+  expect(good).toBe(REQUESTS / 5000);
+  expect(measureLiveHeap(edge) - heapBytes).toBeLessThan(HEAP_GROWTH_BYTES_MAX);
   // The damage is light enough that some of it is taken, and much of it gets far.
   expect(answers.get(200) ?? 0).toBeGreaterThan(REQUESTS / 50);
   expect(answers.get(400) ?? 0).toBeGreaterThan(REQUESTS / 3);

@@ -5,10 +5,13 @@ import { createMqttServer, type MqttServer } from "../../edge/devices/mqtt-serve
 import { createSeededRandom, type Random } from "../../shared/core/random.ts";
 import { type Log, silentLog } from "../../shared/observe/log.ts";
 import { createFakeEdge, DEVICE_A, DEVICE_B, type FakeEdge } from "../support/fake-edge.ts";
+import { HEAP_GROWTH_BYTES_MAX, measureLiveHeap } from "../support/live-heap.ts";
 import { eventually } from "../support/mqtt-bed.ts";
 
 /** Packets that are damaged, or valid with a payload that is not. */
 const INPUTS = 100_000;
+/** Of them, before the heap is measured first. */
+const WARM_UP = INPUTS / 10;
 const SEED = Number(process.env["SKERRY_TEST_SEED"] ?? 1);
 
 const TOPICS = [
@@ -230,6 +233,7 @@ test(`createMqttServer() survives ${INPUTS} malformed packets, and others are se
   const random = createSeededRandom(SEED);
   const steady = new SteadyDevice();
   let inputs = 0;
+  let heapBytes = 0;
   for (let round = 0; inputs < INPUTS; round += 1) {
     const version = someOf(random, [3, 4, 5] as const);
     const hello = someConnect(random, version);
@@ -242,8 +246,11 @@ test(`createMqttServer() survives ${INPUTS} malformed packets, and others are se
     }
     await connectAndSend(random, Buffer.concat(parts));
     if (round % 2000 === 0) await steady.publish(10);
+    // From here on everything that is kept has been met.
+    if (heapBytes === 0 && inputs >= WARM_UP) heapBytes = measureLiveHeap(edge);
   }
   await steady.publish(100);
+  expect(measureLiveHeap(edge) - heapBytes).toBeLessThan(HEAP_GROWTH_BYTES_MAX);
   steady.close();
   // The damage is light enough that much of it gets far.
   const { publishesAcknowledged, publishesReceived, publishesRejected } = server.counters;
