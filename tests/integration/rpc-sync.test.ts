@@ -251,6 +251,32 @@ describe("a persistent request", () => {
     expect(await other.call<Rpc>("GET", `/api/rpc/persistent/${id}`)).toMatchObject({ status: "QUEUED" });
   });
 
+  test("to a device of two edges is sent by the one that it comes to, and the other hears of it", async () => {
+    const other = await openTestSite(cloud, "Pump 6");
+    await cloud.call("POST", `/api/edge/${other.edgeId}/device/${deviceId}`);
+    const id = await queue();
+    for (const one of [site, other]) await one.sync();
+    const here = connect();
+    await received(here, 1);
+    await statusOnEdge(id, "DELIVERED");
+    for (const one of [site, other]) await one.sync();
+    here.disconnect();
+    const there: RpcToDevice[] = [];
+    const leave = other.edge.rpcs.receive(deviceId, {
+      isOnce: false,
+      deliver: (request) => {
+        there.push(request);
+        return Promise.resolve(true);
+      },
+    });
+    await site.edge.rpcs.answer(deviceId, 0, "1");
+    for (const one of [site, other]) await one.sync();
+    expect(await sameTrail(id)).toBe("QUEUED SENT1 DELIVERED1 SUCCESSFUL");
+    expect(await other.call<Rpc>("GET", `/api/rpc/persistent/${id}`)).toEqual(await inCloud(id));
+    expect(there).toEqual([]);
+    leave();
+  });
+
   test("with an id that was used is the same one", async () => {
     const requestUUID = crypto.randomUUID();
     expect(await queue({ requestUUID })).toBe(requestUUID as Uuid);
