@@ -252,7 +252,7 @@ export function containsPattern(text: string): string {
 
 interface ColumnPage {
   readonly where: SQL | undefined;
-  readonly key: PgColumn;
+  readonly key: PgColumn | SQL;
   readonly direction: typeof asc;
   readonly offset: number;
   readonly limit: number;
@@ -264,7 +264,13 @@ function pageByColumn({ where, key, direction, offset, limit }: ColumnPage): SQL
     order by ${direction(key)}, ${direction(entity.id)} limit ${limit} offset ${offset}`;
 }
 
-function sortKey(property: string | undefined): PgColumn {
+/** Members of bodies that lists are sorted by, of whatever kind has them; what lacks one comes last. No index has them. */
+const SORTED_MEMBERS: ReadonlySet<string> = new Set([
+  ...["email", "phone", "country", "state", "city", "address", "address2", "zip"],
+  ...["description", "transportType", "tag", "url", "fileName", "contentType", "checksum", "checksumAlgorithm"],
+]);
+
+function sortKey(property: string | undefined): PgColumn | SQL {
   switch (property) {
     case undefined:
     case "":
@@ -280,8 +286,10 @@ function sortKey(property: string | undefined): PgColumn {
     case "type":
     case "deviceProfileName":
     case "assetProfileName":
+    case "resourceType":
       return entity.subtype;
     default:
+      if (SORTED_MEMBERS.has(property)) return sql`(${entity.body} ->> ${property})`;
       throw new AppError("INVALID_ARGUMENT", `Unsupported sort property '${property.slice(0, 64)}'!`, {
         field: "sortProperty",
       });

@@ -64,6 +64,27 @@ describe("customers", () => {
     ]);
   });
 
+  test("are sorted by their contact, those without one last", async () => {
+    for (const [title, contact] of [
+      ["Sorted 1", { city: "Bremen", email: "z@example.com" }],
+      ["Sorted 2", { city: "Aachen", email: "y@example.com" }],
+      ["Sorted 3", {}],
+    ] as const) {
+      await cloud.call("POST", "/api/customer", { title, ...contact });
+    }
+    const titles = async (sort: string) => {
+      const page = await cloud.call("GET", `/api/customers?pageSize=2&page=0&textSearch=Sorted&sortProperty=${sort}`);
+      return (page["data"] as { title: string }[]).map(({ title }) => title);
+    };
+    expect(await titles("city")).toEqual(["Sorted 2", "Sorted 1"]);
+    expect(await titles("email&sortOrder=ASC")).toEqual(["Sorted 2", "Sorted 1"]);
+    expect(await refused("GET", "/api/customers?pageSize=1&page=0&sortProperty=zips")).toEqual([
+      400,
+      31,
+      "Unsupported sort property 'zips'!",
+    ]);
+  });
+
   test("deleted, leave what they had to nobody", async () => {
     const [customer, device] = [await newCustomer(), await newDevice()];
     await cloud.call("POST", `/api/customer/${customer.id.id}/device/${device.id.id}`);
