@@ -119,7 +119,7 @@ function claimRoute({ data }: CoapRouteDeps): CoapRoute {
 }
 
 /** Requests to the device while it observes, and its own requests. */
-function rpcRoute({ questions, rpcs }: CoapRouteDeps): CoapRoute {
+function rpcRoute({ events, questions, rpcs }: CoapRouteDeps): CoapRoute {
   return {
     path: "api/v1/:token/rpc",
     post: async (device, { body }) => jsonAnswer(await questions.ask(device, readQuestion(rpcContent(body)))),
@@ -127,11 +127,20 @@ function rpcRoute({ questions, rpcs }: CoapRouteDeps): CoapRoute {
       first: () => Promise.resolve(emptyAnswer(CODE.valid)),
       observable: {
         name: "rpc",
-        watch: (deviceId, { notify }) =>
-          rpcs.receive(deviceId, {
+        watch: (deviceId, watcher) => {
+          const stop = rpcs.receive(deviceId, {
             isOnce: false,
-            deliver: (request) => notify(jsonAnswer(rpcText(request, { withNumber: true }))),
-          }),
+            deliver: (request) => watcher.notify(jsonAnswer(rpcText(request, { withNumber: true }))),
+          });
+          // Whoever has nothing but the former token gets no request any more.
+          const unsubscribe = events.subscribe((event) => {
+            if (event.kind === "access-ended" && event.deviceId === deviceId) watcher.end();
+          });
+          return () => {
+            stop();
+            unsubscribe();
+          };
+        },
       },
     },
   };

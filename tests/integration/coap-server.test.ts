@@ -166,10 +166,18 @@ describe("observation", () => {
     expect(byToken.map(shown)).toEqual(["2.02", "2.05 {}"]);
     expect(bed.server.observers).toBe(1);
   });
-  test("ends with 4.01 when the device's access ends", async () => {
+  test("ends with 4.01 when the device's access ends, of changes and of requests", async () => {
     await observe();
-    bed.edge.emit({ kind: "access-ended", deviceId: DEVICE_A, isRemoved: true });
-    expect(shown(await bed.take())).toBe("4.01");
+    await bed.ask({ path: "api/v1/token-a/rpc", token: 8, options: [OBSERVE] });
+    expect(bed.server.observers).toBe(2);
+    bed.edge.emit({ kind: "access-ended", deviceId: DEVICE_B, isRemoved: false });
+    expect(bed.server.observers).toBe(2);
+    bed.edge.emit({ kind: "access-ended", deviceId: DEVICE_A, isRemoved: false });
+    const ended = [await bed.take(), await bed.take()];
+    expect(ended.map((message) => [shown(message), message.token[0]])).toEqual([
+      ["4.01", 7],
+      ["4.01", 8],
+    ]);
     expect(bed.server.observers).toBe(0);
   });
   test("of a device that does not keep up ends", async () => {
