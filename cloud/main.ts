@@ -120,6 +120,8 @@ async function runCloud({ config, warnings }: CloudConfigResult): Promise<void> 
     random,
     log,
     metrics,
+    openScriptSandbox: async (inputs) =>
+      (await import("../shared/runtime/script-sandbox.ts")).openScriptSandbox(inputs),
     passwords: createPasswordHasher(),
     jwtSecret: instance.jwtSecret,
     sessions: { sentSeq: (edgeId) => live.sentSeq(edgeId), end: (ending) => signals.end(ending) },

@@ -335,6 +335,8 @@ function createApi(parts: ApiParts): EdgeApi {
       random,
       log,
       metrics,
+      openScriptSandbox: async (inputs) =>
+        (await import("../shared/runtime/script-sandbox.ts")).openScriptSandbox(inputs),
       passwords: createPasswordHasher(),
       jwtSecret: stores.instance.jwtSecret,
       localAuthenticator: local.authenticator,

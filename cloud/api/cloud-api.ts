@@ -42,6 +42,7 @@ import type { RelationDeps } from "../../shared/rest/relation-access.ts";
 import { addRelationRoutes } from "../../shared/rest/relations.ts";
 import { addResourceReadRoutes, addResourceWriteRoutes } from "../../shared/rest/resources.ts";
 import { addRpcRoutes, type RpcDeps } from "../../shared/rest/rpc.ts";
+import { addChainTestRoute, addRuleTestRoutes, type RuleTestDeps } from "../../shared/rest/rule-chain-tests.ts";
 import { addRuleChainRoutes } from "../../shared/rest/rule-chains.ts";
 import { addSystemInfoRoute } from "../../shared/rest/system-info.ts";
 import { addTelemetryRoutes, type DeletedSeries } from "../../shared/rest/telemetry.ts";
@@ -82,6 +83,7 @@ import { addUserLinkRoutes, addUserWriteRoutes } from "./users.ts";
 
 export interface CloudApiDeps extends OtaDeps, Pick<RpcDeps, "callDevice"> {
   readonly unitOfWork: CloudUnitOfWork;
+  readonly openScriptSandbox: RuleTestDeps["openScriptSandbox"];
   readonly log: Log;
   readonly metrics: Metrics;
   readonly passwords: PasswordHasher;
@@ -167,6 +169,8 @@ export function createCloudApi(given: CloudApiDeps): CloudApi {
   addCloudHomeDashboardRoutes(app, deps);
   addDashboardRoutes(app, deps);
   addTenantDashboardsRoute(app, deps);
+  addRuleTestRoutes(app, deps);
+  addChainTestRoute(app, deps);
   addRuleChainRoutes(app, deps, checkRootOfNone);
   addProfileRoutes(app, deps);
   const entitySources = { EDGE: EDGE_ENTITIES };

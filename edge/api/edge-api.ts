@@ -33,6 +33,7 @@ import { addProfileRoutes } from "../../shared/rest/profiles.ts";
 import { addRelationRoutes } from "../../shared/rest/relations.ts";
 import { addResourceReadRoutes } from "../../shared/rest/resources.ts";
 import { addRpcRoutes, type RpcDeps } from "../../shared/rest/rpc.ts";
+import { addRuleTestRoutes, type RuleTestDeps } from "../../shared/rest/rule-chain-tests.ts";
 import { addRuleChainRoutes } from "../../shared/rest/rule-chains.ts";
 import { addSystemInfoRoute } from "../../shared/rest/system-info.ts";
 import { addTelemetryRoutes } from "../../shared/rest/telemetry.ts";
@@ -54,6 +55,7 @@ import { addStatusRoutes } from "./status.ts";
 
 export interface EdgeApiDeps extends RpcDeps {
   readonly contents: Pick<Contents, "read">;
+  readonly openScriptSandbox: RuleTestDeps["openScriptSandbox"];
   readonly log: Log;
   readonly metrics: Metrics;
   readonly passwords: PasswordHasher;
@@ -105,6 +107,7 @@ export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): EdgeApi
   addEntityViewRoutes(app, deps);
   addHomeDashboardRoutes(app, { db: deps.db });
   addDashboardRoutes(app, deps);
+  addRuleTestRoutes(app, deps);
   addRuleChainRoutes(app, deps);
   addProfileRoutes(app, deps);
   addEntityQueryRoutes(app, deps);

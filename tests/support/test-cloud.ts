@@ -14,6 +14,7 @@ import { createMetrics, type Metrics } from "../../shared/observe/metrics.ts";
 import { databaseError } from "../../shared/postgres/connect.ts";
 import type { RestApp } from "../../shared/rest/app.ts";
 import { createChecksum } from "../../shared/runtime/checksum.ts";
+import { openScriptSandbox } from "../../shared/runtime/script-sandbox.ts";
 import { systemRandom } from "../../shared/runtime/system-random.ts";
 import { createContents } from "../../shared/store/blob-upload.ts";
 import { saveEntity } from "../../shared/store/entity-save.ts";
@@ -107,6 +108,7 @@ export async function startTestCloud(
     log: silentLog,
     metrics,
     passwords: plainPasswords,
+    openScriptSandbox,
     jwtSecret: () => secret,
     saveTelemetry: (records) => saveTelemetry(db, records),
     sessions,

@@ -16,6 +16,7 @@ import { createMetrics } from "../../shared/observe/metrics.ts";
 import { databaseError } from "../../shared/postgres/connect.ts";
 import type { RestApp } from "../../shared/rest/app.ts";
 import { authenticationFailed } from "../../shared/rest/principal.ts";
+import { openScriptSandbox } from "../../shared/runtime/script-sandbox.ts";
 import { systemRandom } from "../../shared/runtime/system-random.ts";
 import { createContents } from "../../shared/store/blob-upload.ts";
 import type { UnitOfWork } from "../../shared/store/unit-of-work.ts";
@@ -73,6 +74,7 @@ export async function startTestEdge(database: TestDatabase, clock: Clock): Promi
       log: silentLog,
       metrics: createMetrics(),
       passwords: plainPasswords,
+      openScriptSandbox,
       jwtSecret: () => secret,
       localAuthenticator: { scheme: "local", authenticate: () => Promise.reject(authenticationFailed()) },
       saveTelemetry: () => Promise.resolve(),

@@ -1,5 +1,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
+import wasmPath from "quickjs-wasi/quickjs.wasm" with { type: "file" };
 import { createSeededRandom } from "../../shared/core/random.ts";
+import { loadSandbox } from "../../shared/rules/chain/sandbox.ts";
 import { openScriptSandbox } from "../../shared/runtime/script-sandbox.ts";
 
 const sandbox = await openScriptSandbox({ nowMs: () => 1_700_000_000_000, random: createSeededRandom(1) });
@@ -66,5 +68,31 @@ describe("script sandbox", () => {
       "JSON.parse = JSON.stringify = undefined; Function.prototype.apply = undefined; globalThis.Function = undefined;",
     );
     expect(await run("return msg;", { a: 1 })).toEqual({ ok: true, json: '{"a":1}' });
+  });
+
+  test("ends no short script because the machine is busy", async () => {
+    let nowMs = 0;
+    const busy = await loadSandbox({
+      clock: { nowMs: () => 0, monotonicMs: () => (nowMs += 1_000) },
+      random: createSeededRandom(1),
+      readWasm: () => Bun.file(wasmPath).bytes(),
+    });
+    const script = await busy.compile("let n = 0; while (n < 20000) n += 1; return n;", []);
+    expect(await script.call([])).toEqual({ ok: true, json: "20000" });
+    const endless = await busy.compile("while (true) {}", []);
+    expect(await endless.call([])).toMatchObject({ ok: false });
+    busy[Symbol.dispose]();
+  });
+
+  test("tells every time that it can't be started, and can be given up", async () => {
+    const empty = Uint8Array.from([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
+    const broken = await loadSandbox({
+      clock: { nowMs: () => 0, monotonicMs: () => 0 },
+      random: createSeededRandom(1),
+      readWasm: () => Promise.resolve(empty),
+    });
+    await expect(broken.compile("return 1;", [])).rejects.toThrow();
+    await expect(broken.compile("return 1;", [])).rejects.toThrow();
+    broken[Symbol.dispose]();
   });
 });

@@ -11,6 +11,8 @@ import type { Random } from "../../core/random.ts";
 
 export const SCRIPT_LENGTH_MAX = 64 * 1024;
 const CALL_MS_MAX = 100;
+/** QuickJS asks after thousands of steps; who was asked less often did not run, but wait for a busy machine. */
+const POLLS_MIN = 10;
 const MEMORY_BYTES_MAX = 8 * 1024 * 1024;
 /** QuickJS checks it on its own; without it a deep recursion would run into the end of the machine's stack. */
 const STACK_BYTES_MAX = 128 * 1024;
@@ -80,7 +82,8 @@ class Sandbox implements ScriptSandbox {
   readonly #library: Library;
   readonly #program: WebAssembly.Module;
   #running: Promise<Running> | undefined;
-  #deadlineMs = 0;
+  #deadlineMs = Infinity;
+  #polls = 0;
 
   constructor(deps: SandboxDeps, library: Library, program: WebAssembly.Module) {
     this.#deps = deps;
@@ -105,7 +108,10 @@ class Sandbox implements ScriptSandbox {
   }
 
   [Symbol.dispose](): void {
-    void this.#running?.then(({ machine }) => machine.dispose());
+    this.#running?.then(
+      ({ machine }) => machine.dispose(),
+      () => undefined,
+    );
     this.#running = undefined;
   }
 
@@ -133,8 +139,9 @@ class Sandbox implements ScriptSandbox {
   }
 
   async #attempt(use: (running: Running) => string | undefined): Promise<ScriptOutcome> {
-    const running = await (this.#running ??= this.#start());
+    const running = await this.#machine();
     this.#deadlineMs = this.#deps.clock.monotonicMs() + CALL_MS_MAX;
+    this.#polls = 0;
     try {
       return { ok: true, json: use(running) };
     } catch (thrown) {
@@ -145,6 +152,15 @@ class Sandbox implements ScriptSandbox {
       if (!isOfScript || reason.includes("out of memory")) this.#running = undefined;
       return { ok: false, reason: reasonOf(reason) };
     }
+  }
+
+  /** One that could not be started is not kept. */
+  #machine(): Promise<Running> {
+    this.#running ??= this.#start().catch((thrown: unknown) => {
+      this.#running = undefined;
+      throw thrown;
+    });
+    return this.#running;
   }
 
   #functionOf({ functions, machine, make }: Running, source: string, names: string): Handle {
@@ -163,12 +179,14 @@ class Sandbox implements ScriptSandbox {
 
   async #start(): Promise<Running> {
     const { clock, random } = this.#deps;
-    this.#deadlineMs = clock.monotonicMs() + CALL_MS_MAX;
     const machine = await this.#library.QuickJS.create({
       wasm: this.#program,
       memoryLimit: MEMORY_BYTES_MAX,
       maxStackSize: STACK_BYTES_MAX,
-      interruptHandler: () => clock.monotonicMs() > this.#deadlineMs,
+      interruptHandler: () => {
+        this.#polls += 1;
+        return this.#polls > POLLS_MIN && clock.monotonicMs() > this.#deadlineMs;
+      },
       wasi: (memory: WebAssembly.Memory) => ({
         clock_time_get: (_id: number, _precision: bigint, address: number): number => {
           new DataView(memory.buffer).setBigUint64(address, BigInt(clock.nowMs()) * 1_000_000n, true);
@@ -176,6 +194,8 @@ class Sandbox implements ScriptSandbox {
         },
       }),
     });
+    // What is ours is not measured.
+    this.#deadlineMs = Infinity;
     const prelude = machine.evalCode(PRELUDE);
     const drawRandom = machine.newFunction("random", () => machine.newNumber(random.float()));
     const make = machine.callFunction(prelude, machine.undefined, drawRandom);
