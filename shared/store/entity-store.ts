@@ -266,8 +266,22 @@ function pageByColumn({ where, key, direction, offset, limit }: ColumnPage): SQL
 
 /** Members of bodies that lists are sorted by, of whatever kind has them; what lacks one comes last. No index has them. */
 const SORTED_MEMBERS: ReadonlySet<string> = new Set([
-  ...["email", "phone", "country", "state", "city", "address", "address2", "zip"],
-  ...["description", "transportType", "tag", "url", "fileName", "contentType", "checksum", "checksumAlgorithm"],
+  "email",
+  "phone",
+  "country",
+  "state",
+  "city",
+  "address",
+  "address2",
+  "zip",
+  "description",
+  "transportType",
+  "tag",
+  "url",
+  "fileName",
+  "contentType",
+  "checksum",
+  "checksumAlgorithm",
 ]);
 
 function sortKey(property: string | undefined): PgColumn | SQL {
