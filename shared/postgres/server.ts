@@ -346,17 +346,13 @@ class Supervisor implements PostgresServer {
     const { probeIntervalMs = 10_000 } = this.#options;
     const { clock, log } = this.#deps;
     let failures = 0;
+    const ended = new AbortController();
+    void child.exited.then(() => ended.abort(new AppError("CANCELLED", "The database server ended")));
     for (;;) {
-      const wait = new AbortController();
-      const exit = await Promise.race([
-        child.exited,
-        clock.sleep(probeIntervalMs, wait.signal).then(
-          () => undefined,
-          () => undefined,
-        ),
-      ]);
-      wait.abort();
-      if (exit !== undefined) {
+      // Not in a race with the exit: each would be kept until the server ends.
+      await clock.sleep(probeIntervalMs, ended.signal).catch(() => undefined);
+      if (ended.signal.aborted) {
+        const exit = await child.exited;
         await this.#place.serverLog.flush();
         const message = `The database server ended with ${exit.signal ?? `exit code ${exit.code}`}`;
         const seen = classifyServerOutput(this.#place.serverLog.tail(), message);
