@@ -5,7 +5,7 @@ import type { Json } from "../../shared/entities/entity-record.ts";
 import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { databaseError } from "../../shared/postgres/connect.ts";
-import { DeviceAlarms, type CompiledProfile, type Reading } from "../../shared/rules/device-alarms.ts";
+import type { CompiledProfile, DeviceAlarms, Reading } from "../../shared/rules/device-alarms.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import type { Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
 import { findDevicesWithState, readActiveAlarms, readDevicesWithRules } from "../store/alarm-rule-store.ts";
@@ -126,9 +126,7 @@ class CommittedAlarmRules implements AlarmRules {
     for (const id of ids) {
       const device = found.get(id);
       const known =
-        device === undefined
-          ? null
-          : { tenantId: device.tenantId, alarms: new DeviceAlarms(device.profile, device.known) };
+        device === undefined ? null : { tenantId: device.tenantId, alarms: device.profile.watch(device.known) };
       this.#devices.set(id, known);
       if (known !== null) this.#uncommitted.add(id);
     }

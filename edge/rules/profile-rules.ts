@@ -1,11 +1,8 @@
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { Log } from "../../shared/observe/log.ts";
-import { compileAlarmRule, type CompiledRule } from "../../shared/rules/alarm-evaluator.ts";
-import { usesCel, type ReadRules } from "../../shared/rules/alarm-rule.ts";
-import { loadCel, type Cel } from "../../shared/rules/cel.ts";
-import { compileProfile, type CompiledProfile } from "../../shared/rules/device-alarms.ts";
+import type { CompiledProfile } from "../../shared/rules/device-alarms.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import { readProfileRules } from "../store/alarm-rule-store.ts";
+import { readProfileBodies } from "../store/alarm-rule-store.ts";
 import { forgetOtherRules } from "../store/rule-alarms.ts";
 
 /** The rules of the device profiles on this edge, ready to be used, kept in memory. */
@@ -58,33 +55,20 @@ export async function openProfileRules({ db, log }: ProfileRulesDeps): Promise<P
 }
 
 async function readAndCompile(db: Queryable, log: Log): Promise<ReadonlyMap<Uuid, CompiledProfile>> {
-  const read = await readProfileRules(db);
-  const isCelUsed = [...read.values()].some(({ rules }) => rules.some(usesCel));
-  const cel = isCelUsed ? await loadCel() : null;
-  const compiled = new Map<Uuid, CompiledProfile>();
-  for (const [profileId, found] of read) {
-    await forgetOtherRules(db, { profileId, ruleIds: found.rules.map(({ id }) => id) });
-    const rules = compileRules(found, { profileId, cel, log });
-    if (rules.length > 0) compiled.set(profileId, compileProfile(rules));
+  const bodies = await readProfileBodies(db);
+  // Rules take memory that sites without any need not give.
+  const compiled = bodies.values().some(hasAlarms)
+    ? await (await import("./compile-rules.ts")).compileRulesOf(bodies, log)
+    : new Map<Uuid, CompiledProfile>();
+  for (const profileId of bodies.keys()) {
+    const ruleIds = compiled.get(profileId)?.rules.map(({ rule }) => rule.id) ?? [];
+    await forgetOtherRules(db, { profileId, ruleIds });
   }
   return compiled;
 }
 
-/** A rule that can't be read is left out: the others go on. */
-function compileRules(
-  { problems, rules }: ReadRules,
-  { cel, log, profileId }: { readonly cel: Cel | null; readonly log: Log; readonly profileId: Uuid },
-): readonly CompiledRule[] {
-  const failures = [...problems];
-  const compiled = rules.flatMap((rule) => {
-    try {
-      return [compileAlarmRule(rule, cel)];
-    } catch (thrown) {
-      failures.push(`${rule.id}: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
-      return [];
-    }
-  });
-  if (failures.length > 0)
-    log.warn("Alarm rules of a device profile can't be read, and are left out", { profileId, failures });
-  return compiled;
+function hasAlarms(body: unknown): boolean {
+  const data = typeof body === "object" && body !== null && "profileData" in body ? body.profileData : null;
+  const alarms = typeof data === "object" && data !== null && "alarms" in data ? data.alarms : null;
+  return Array.isArray(alarms) && alarms.length > 0;
 }

@@ -3,8 +3,7 @@ import type { Uuid } from "../../shared/core/ids.ts";
 import type { AlarmSeverity } from "../../shared/entities/alarm.ts";
 import type { Json } from "../../shared/entities/entity-record.ts";
 import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
-import { NO_STATE, type ActiveAlarm, type RuleState } from "../../shared/rules/alarm-evaluator.ts";
-import { readAlarmRules, type ReadRules } from "../../shared/rules/alarm-rule.ts";
+import type { ActiveAlarm, RuleState } from "../../shared/rules/alarm-evaluator.ts";
 import type { CompiledProfile, DeviceKnowledge, KnownValue } from "../../shared/rules/device-alarms.ts";
 import { alarm } from "../../shared/store/alarm-tables.ts";
 import { attribute, entity, telemetryLatest } from "../../shared/store/tables.ts";
@@ -13,13 +12,13 @@ import { alarmRuleState } from "./schema.ts";
 
 // What alarm rules have to know at first, read for many devices at a time.
 
-/** The rules of all profiles that have some. */
-export async function readProfileRules(db: Queryable): Promise<ReadonlyMap<Uuid, ReadRules>> {
+/** All device profiles, as they are stored. */
+export async function readProfileBodies(db: Queryable): Promise<ReadonlyMap<Uuid, unknown>> {
   const rows = await db
     .select({ id: entity.id, body: entity.body })
     .from(entity)
     .where(eq(entity.entityType, "DEVICE_PROFILE"));
-  return new Map(rows.map(({ body, id }) => [id as Uuid, readAlarmRules(body)] as const)); // a uuid column
+  return new Map(rows.map(({ body, id }) => [id as Uuid, body] as const)); // a uuid column
 }
 
 /** Devices of which something is kept: their durations go on after a restart. What is kept of devices that went is removed. */
@@ -191,7 +190,7 @@ function statesOf(
   return new Map(
     rules.map(({ rule }) => [
       rule.id,
-      { conditions: conditions?.get(rule.id) ?? NO_STATE.conditions, alarm: alarms?.get(rule.alarmType) ?? null },
+      { conditions: conditions?.get(rule.id) ?? {}, alarm: alarms?.get(rule.alarmType) ?? null },
     ]),
   );
 }

@@ -7,7 +7,6 @@ import { entityIdSchema, pageSchema, restId } from "../entities/fields.ts";
 import { getEntity } from "../store/entity-store.ts";
 import { deleteProfile, listProfileKeys, listProfileNames, makeDefault, saveProfile } from "../store/profile-save.ts";
 import { getDefaultProfile } from "../store/profile-store.ts";
-import { checkAlarmRules } from "./alarm-rules.ts";
 import {
   createResource,
   listQuery,
@@ -36,7 +35,12 @@ const deviceProfiles: ProfileResource<z.output<typeof deviceProfileForm.input>> 
     form: deviceProfileForm,
     tag: "Device profiles",
     readers: TENANT_ADMIN,
-    check: checkAlarmRules,
+    check: async ({ profileData }) => {
+      // Only what has rules needs to know how they look.
+      if ((profileData?.["alarms"] ?? null) === null) return;
+      const { checkAlarmRules } = await import("./alarm-rules.ts");
+      await checkAlarmRules({ profileData });
+    },
     save: (tx, deps, save) => saveProfile(tx, deps, { ...save, form: deviceProfileForm }),
     remove: (tx, _, { id, tenantId }) => deleteProfile(tx, { type: "DEVICE_PROFILE", id, tenantId }),
   }),

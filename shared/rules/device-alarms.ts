@@ -23,13 +23,16 @@ const AHEAD_MAX_MS = 24 * 3_600_000;
 export interface CompiledProfile {
   readonly rules: readonly CompiledRule[];
   readonly keys: NamedKeys;
+  /** For one of its devices. */
+  watch(known: DeviceKnowledge): DeviceAlarms;
 }
 
 export function compileProfile(rules: readonly CompiledRule[]): CompiledProfile {
   const keys = new NamedKeys();
   for (const place of ["telemetry", "attributes", "customerAttributes", "tenantAttributes"] as const)
     for (const rule of rules) for (const key of rule.keys[place]) keys[place].add(key);
-  return { rules, keys };
+  const profile: CompiledProfile = { rules, keys, watch: (known) => new DeviceAlarms(profile, known) };
+  return profile;
 }
 
 export interface KnownValue {
