@@ -111,9 +111,7 @@ describe("fresh telemetry", () => {
       left = await backlogOf(site);
     }
     expect(lags.length).toBeGreaterThan(3);
-    // A dozen messages: one may meet a moment in which the machine does something else. Behind the backlog it would be ten seconds.
-    expect(quantile(lags, 0.8)).toBeLessThan(1_000);
-    expect(Math.max(...lags)).toBeLessThan(3_000);
+    expect(quantile(lags, 0.99)).toBeLessThan(1_000);
     await expectAllThere(site, 100_000);
   });
 
