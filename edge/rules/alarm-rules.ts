@@ -178,7 +178,12 @@ class CommittedAlarmRules implements AlarmRules {
     }
     const committed = (): void => this.#uncommitted.clear();
     if (decisions.length === 0) return { ...NOTHING_DECIDED, committed };
-    return { isEmpty: false, write: (tx) => writeDecisions(tx, this.#deps, decisions), committed };
+    return {
+      records: [],
+      isEmpty: false,
+      write: async (tx) => ({ changes: await writeDecisions(tx, this.#deps, decisions), records: [] }),
+      committed,
+    };
   }
 
   #setTimer(deviceId: Uuid, alarms: DeviceAlarms, nowMs: number): void {

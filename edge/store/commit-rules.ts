@@ -16,12 +16,21 @@ export interface Stored {
 }
 
 export interface Decision {
-  /** There is nothing to write. */
+  /** Telemetry that was derived: it is stored, sent, and the newest of its keys, just as what came. */
+  readonly records: readonly TelemetryRecord[];
+  /** There is nothing to write beside `records`: `write` is not called. */
   readonly isEmpty: boolean;
-  /** Within the commit. @returns what the cloud has to hear of it */
-  write(tx: Queryable): Promise<readonly Change[]>;
+  /** Within the commit. @param earlier what the rules before these wrote in it */
+  write(tx: Queryable, earlier: readonly Change[]): Promise<Written>;
   /** All of it is on the disk. Until this is called, or instead of it, the next `decide` may follow: then it is not known. */
   committed(): void;
+}
+
+export interface Written {
+  /** What the cloud has to hear of it. */
+  readonly changes: readonly Change[];
+  /** Telemetry that was derived while writing; as `records` of the decision. */
+  readonly records: readonly TelemetryRecord[];
 }
 
 export interface CommitRules {
@@ -34,7 +43,8 @@ export interface CommitRules {
 }
 
 export const NOTHING_DECIDED: Decision = {
+  records: [],
   isEmpty: true,
-  write: () => Promise.resolve([]),
+  write: () => Promise.resolve({ changes: [], records: [] }),
   committed: () => undefined,
 };

@@ -19,7 +19,7 @@ import { decodeItems } from "../../shared/wire/changes-codec.ts";
 import { decompress } from "../../shared/wire/compression.ts";
 import { bringBackLarge } from "../../shared/wire/large-changes.ts";
 import { storeDownlinkRejections } from "./downlink-rejections.ts";
-import type { EdgeOutcome } from "./group-commit.ts";
+import type { EdgeOutcome } from "./group-writer.ts";
 import { beginRepair, endRepair } from "./repair.ts";
 import type { Site } from "./site-store.ts";
 import { moveDownlinkApplied } from "./site-store.ts";

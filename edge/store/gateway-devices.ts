@@ -13,7 +13,8 @@ import { findRelations, saveRelation } from "../../shared/store/relation-store.t
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { AuthenticatedDevice, DeviceDirectory } from "../devices/ports.ts";
-import type { EdgeOutcome, GroupCommit } from "./group-commit.ts";
+import type { GroupCommit } from "./group-commit.ts";
+import type { EdgeOutcome } from "./group-writer.ts";
 import { readSite } from "./site-store.ts";
 
 /** Between a gateway and the devices that it has made. */

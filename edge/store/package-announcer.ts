@@ -22,7 +22,8 @@ import { findEntity } from "../../shared/store/entity-store.ts";
 import { runStatementIn } from "../../shared/store/statement.ts";
 import { writeTelemetry } from "../../shared/store/telemetry-writer.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import type { EdgeOutcome, GroupCommit } from "./group-commit.ts";
+import type { GroupCommit } from "./group-commit.ts";
+import type { EdgeOutcome } from "./group-writer.ts";
 
 // Devices hear of the package that they are to run by shared attributes. Which one that is follows from the device and its profile,
 // whoever changes them; so it is not part of those changes, but worked out behind them from what is stored: what differs from what was

@@ -21,7 +21,8 @@ import { UPLINK_LANES } from "../../shared/sync/lanes.ts";
 import { decodeItems } from "../../shared/wire/changes-codec.ts";
 import { bringBackLarge } from "../../shared/wire/large-changes.ts";
 import { decodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
-import type { EdgeOutcome, GroupCommit } from "./group-commit.ts";
+import type { GroupCommit } from "./group-commit.ts";
+import type { EdgeOutcome } from "./group-writer.ts";
 import { cloudEvent, parkedItem } from "./schema.ts";
 
 // What the cloud refused for good, until somebody decides: replay makes a new item at the end of its lane in the transaction that

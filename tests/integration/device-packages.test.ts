@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { createDevicePackages } from "../../edge/store/device-packages.ts";
-import type { EdgeOutcome } from "../../edge/store/group-commit.ts";
+import type { EdgeOutcome } from "../../edge/store/group-writer.ts";
 import { createPackageAnnouncer, type PackageAnnouncer } from "../../edge/store/package-announcer.ts";
 import { openSite } from "../../edge/store/site-store.ts";
 import { createUuid, type Uuid } from "../../shared/core/ids.ts";

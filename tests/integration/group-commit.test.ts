@@ -183,10 +183,11 @@ test("saveTelemetry() commits at once what rules may react to", async () => {
 
 test("saveTelemetry() stores what devices send though what rules decided can't be written", async () => {
   const broken = {
+    records: [record(9)],
     isEmpty: false,
     write: async (tx: Queryable) => {
       await tx.execute(sql`select 1 / 0`);
-      return [];
+      return { changes: [], records: [] };
     },
     committed: () => undefined,
   };
@@ -198,4 +199,61 @@ test("saveTelemetry() stores what devices send though what rules decided can't b
   await Promise.all([saved, site.groupCommit.run(() => Promise.resolve({ result: 1, changes: [] }))]);
   const [stored] = await site.database.sql<{ count: number }[]>`select count(*) as count from telemetry`;
   expect(stored?.count).toBe(2);
+});
+
+/** Derives a record beside each that came, while deciding and while writing. */
+function deriving(): CommitRules {
+  return {
+    isIdle: false,
+    isUrgent: () => false,
+    decide: (_db, { changes, records }) =>
+      Promise.resolve({
+        records: records.map(({ tsMs }) => derived(tsMs, 1)),
+        isEmpty: changes.length === 0,
+        write: () => Promise.resolve({ changes: [], records: [derived(changes.length, 2)] }),
+        committed: () => undefined,
+      }),
+  };
+}
+
+const derivedId: Uuid = createUuid(systemClock, systemRandom);
+const derived = (tsMs: number, number: number): TelemetryRecord => ({
+  entityId: derivedId,
+  tsMs,
+  values: `{"d":${number}}` as CanonicalJson,
+  keySet: "d",
+});
+
+test("saveTelemetry() stores what rules derive, in the row of what it was derived from, and as the newest", async () => {
+  await using site = await startWriter("writer that derives", { rules: deriving() });
+  await site.groupCommit.saveTelemetry([record(1), record(2)]);
+  expect(site.groupCommit.nextSeq("telemetry")).toBe(5);
+  await site.groupCommit.settleLatest();
+  const { sql: db } = site.database;
+  const rows = await db`select first_seq, last_seq from cloud_event where lane = 'telemetry'`;
+  expect([...rows]).toEqual([{ first_seq: 1, last_seq: 4 }]);
+  const stored = await db`select ts_ms from telemetry where entity_id = ${derivedId} order by ts_ms`;
+  expect([...stored]).toEqual([{ ts_ms: 1 }, { ts_ms: 2 }]);
+  const latest = await db`select ts_ms, key, value from telemetry_latest where entity_id = ${derivedId}`;
+  expect([...latest]).toEqual([{ ts_ms: 2, key: "d", value: 1 }]);
+});
+
+test("run() stores and sends what rules derive from telemetry and changes that share a commit", async () => {
+  await using site = await startWriter("writer that derives beside works", { rules: deriving() });
+  const change = { kind: "entity-removed", entity: { type: "DEVICE", id: entityId }, deleted: true } as const;
+  const outcomes = [
+    site.groupCommit.saveTelemetry([record(7)]),
+    site.groupCommit.run(() => Promise.resolve({ result: 1, changes: [], heard: [change] })),
+  ];
+  await Promise.all(outcomes);
+  await site.groupCommit.settleLatest();
+  expect(site.groupCommit.nextSeq("telemetry")).toBe(4);
+  const { sql: db } = site.database;
+  const stored = await db`select ts_ms, "values" as v from telemetry where entity_id = ${derivedId} order by ts_ms`;
+  expect([...stored]).toEqual([
+    { ts_ms: 1, v: { d: 2 } },
+    { ts_ms: 7, v: { d: 1 } },
+  ]);
+  const latest = await db`select ts_ms from telemetry_latest where entity_id = ${derivedId}`;
+  expect([...latest]).toEqual([{ ts_ms: 7 }]);
 });
