@@ -7,6 +7,7 @@ import type { User } from "../../shared/entities/user.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import type { Metrics } from "../../shared/observe/metrics.ts";
 import { addActivationRoutes } from "../../shared/rest/activation.ts";
+import { addAlarmRuleTestRoute } from "../../shared/rest/alarm-rule-tests.ts";
 import { addAlarmRoutes } from "../../shared/rest/alarms.ts";
 import { addApiKeyRoutes } from "../../shared/rest/api-keys.ts";
 import { createRestApp, type RestApp, type RestAppDeps } from "../../shared/rest/app.ts";
@@ -171,6 +172,7 @@ export function createCloudApi(given: CloudApiDeps): CloudApi {
   addTenantDashboardsRoute(app, deps);
   addRuleTestRoutes(app, deps);
   addChainTestRoute(app, deps);
+  addAlarmRuleTestRoute(app, deps);
   addRuleChainRoutes(app, deps, checkRootOfNone);
   addProfileRoutes(app, deps);
   const entitySources = { EDGE: EDGE_ENTITIES };

@@ -7,28 +7,21 @@ import { chainsOf, readMetadata } from "../entities/rule-chain-metadata.ts";
 import { loadCel } from "../rules/cel.ts";
 import { compileChains, type ChainProblem, type ChainSource } from "../rules/chain/compile.ts";
 import { messageOf } from "../rules/chain/history-csv.ts";
-import type { ChainMessage } from "../rules/chain/message.ts";
 import { keyOf } from "../rules/chain/replay-world.ts";
 import { replay, type ReplayLine } from "../rules/chain/replay.ts";
 import type { ScriptSandbox } from "../rules/chain/sandbox.ts";
 import type { OpenScriptSandbox } from "../runtime/script-sandbox.ts";
 import { readAttributeRows } from "../store/attribute-store.ts";
 import { findEntity } from "../store/entity-store.ts";
-import { readHistory } from "../store/telemetry-history.ts";
-import { listTelemetryKeys } from "../store/telemetry-store.ts";
 import type { Queryable } from "../store/unit-of-work.ts";
+import { readRecorded } from "./recorded-telemetry.ts";
+import { TestPace } from "./test-pace.ts";
 
 // What the routes of rule chains do with the engine; loaded with the first call, as few sites make one.
 
 const SEED = 1;
 /** Chains that one leads to. */
 const CHAINS_MAX = 100;
-/** Recorded messages of a test, and lines of its answer. */
-const MESSAGES_MAX = 10_000;
-const LINES_MAX = 10_000;
-const TEST_MS_MAX = 10_000;
-/** How long a test keeps everybody else waiting at a time. */
-const SLICE_MS = 10;
 
 export interface EngineDeps {
   readonly db: Queryable;
@@ -74,7 +67,7 @@ export async function testChain(
     const originator = { type: "DEVICE", id: device.id };
     const tenant = { type: "TENANT", id: device.tenantId };
     const type = device.subtype ?? "default";
-    const history = await readMessages(db, { entityId: device.id, startMs, endMs });
+    const history = await readRecorded(db, { entityId: device.id, startMs, endMs });
     const metadata = { deviceName: device.name, deviceType: type };
     const messages = history.records.map((record) => messageOf(record, { originator, metadata, random }));
     const { label } = device.body;
@@ -94,44 +87,11 @@ export async function testChain(
       }
     }
     const start = { tenant, entities: new Map([[keyOf(originator), facts]]), attributes };
-    const pace = new Pace(clock);
-    const lines: ReplayLine[] = [];
-    for await (const line of replay(chains, pace.slow(messages), { start, random, clock: time })) {
-      if (lines.length < LINES_MAX || line.kind === "summary") lines.push(line);
-      else pace.end(`The answer has ${LINES_MAX} lines`);
-    }
-    return { lines, cut: pace.ended ?? (history.isCut ? `The range has more than ${MESSAGES_MAX} messages` : null) };
+    const pace = new TestPace(clock);
+    const lines = await pace.gather(replay(chains, pace.slow(messages), { start, random, clock: time }));
+    return { lines, cut: pace.ended ?? history.cut };
   } finally {
     await sandbox.close();
-  }
-}
-
-/** Lets others work while a test runs, and ends it in time. */
-class Pace {
-  readonly #clock: Clock;
-  ended: string | null = null;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  end(reason: string): void {
-    this.ended ??= reason;
-  }
-
-  async *slow(messages: readonly ChainMessage[]): AsyncGenerator<ChainMessage> {
-    const beganMs = this.#clock.monotonicMs();
-    let sliceMs = beganMs;
-    for (const message of messages) {
-      const nowMs = this.#clock.monotonicMs();
-      if (nowMs - beganMs > TEST_MS_MAX) this.end(`The test took ${TEST_MS_MAX / 1000} s`);
-      if (this.ended !== null) return;
-      if (nowMs - sliceMs > SLICE_MS) {
-        await this.#clock.yield();
-        sliceMs = this.#clock.monotonicMs();
-      }
-      yield message;
-    }
   }
 }
 
@@ -164,31 +124,4 @@ async function loadChains(db: Queryable, root: EntityRecord): Promise<readonly C
     waiting.push(...chainsOf(metadata));
   }
   return [...sources.values()];
-}
-
-/** Points of one time as one message, as devices send them. */
-async function readMessages(
-  db: Queryable,
-  range: { readonly entityId: Uuid; readonly startMs: number; readonly endMs: number },
-) {
-  const keys = await listTelemetryKeys(db, range.entityId);
-  const raw = { aggregation: "NONE", interval: { type: "MILLISECONDS", lengthMs: 0 }, orderBy: "ASC" } as const;
-  const series = await readHistory(db, { ...range, ...raw, keys, limit: MESSAGES_MAX });
-  // Behind the last point of a key that was cut off, others would be without it.
-  let endMs = Infinity;
-  const values = new Map<number, string[]>();
-  for (const [key, points] of series) {
-    if (points.length >= MESSAGES_MAX) endMs = Math.min(endMs, points.at(-1)?.tsMs ?? Infinity);
-    for (const { tsMs, value } of points) {
-      const members = values.get(tsMs) ?? [];
-      members.push(`${JSON.stringify(key)}:${value}`);
-      values.set(tsMs, members);
-    }
-  }
-  const times = [...values.keys()].filter((tsMs) => tsMs <= endMs).toSorted((one, other) => one - other);
-  const isCut = endMs < Infinity || times.length > MESSAGES_MAX;
-  const records = times
-    .slice(0, MESSAGES_MAX)
-    .map((tsMs) => ({ tsMs, data: `{${(values.get(tsMs) ?? []).join(",")}}` }));
-  return { records, isCut };
 }

@@ -597,6 +597,10 @@ describe("skerry-edge rules test", () => {
   });
 
   test.each([
+    ["rules test --data /data.csv", "rules test needs either --chain or --alarms"],
+    ["rules test --chain /chain.json --alarms /chain.json --data /data.csv", "either --chain or --alarms"],
+    ["rules test --alarms /data.csv --data /data.csv", "The file of alarm rules is no JSON"],
+    ["rules test --alarms /chain.json --data /data.csv", "The file has no alarm rules"],
     ["rules test --chain /chain.json", "rules test needs --data"],
     ["rules test --chain /none.json --data /data.csv", "--chain: /none.json can't be read"],
     ["rules test --chain /data.csv --data /data.csv", "The file of chains is no JSON"],
