@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import process from "node:process";
+import { findElfSection, isUnwritten, programRanges } from "./program-pages.ts";
 
 /** Processor time that this program has used so far, in ms. */
 export function usedProcessorMs(): number {
@@ -21,22 +22,20 @@ export async function releaseMemory(): Promise<void> {
 
 const MADV_DONTNEED = 4;
 
-/** Machine code of the program's file: mapped read-only, so that its pages hold nothing that is not in the file. */
-async function releaseProgramPages(): Promise<void> {
-  const range = programCode(readFileSync("/proc/self/maps", "utf8"), process.execPath);
-  if (range === null) return;
-  const { dlopen } = await import("bun:ffi");
-  const library = dlopen("libc.so.6", { madvise: { args: ["u64", "u64", "i32"], returns: "i32" } });
-  library.symbols.madvise(range.start, range.end - range.start, MADV_DONTNEED);
-  library.close();
-}
+/** The section of a compiled program in which Bun keeps the scripts and their bytecode. */
+const SCRIPTS_SECTION = ".bun";
 
-/** Where the code of the file at `path` lies, by the text of /proc/PID/maps; null: nowhere. */
-export function programCode(maps: string, path: string): { readonly start: bigint; readonly end: bigint } | null {
-  for (const line of maps.split("\n")) {
-    const [range = "", mode, , , , ...name] = line.split(/ +/);
-    const [start, end] = range.split("-");
-    if (mode === "r-xp" && name.join(" ") === path) return { start: BigInt(`0x${start}`), end: BigInt(`0x${end}`) };
+/** Machine code, constants and scripts in the program's file: whatever of it was never written to. */
+async function releaseProgramPages(): Promise<void> {
+  const program = { path: process.execPath, scripts: findElfSection(process.execPath, SCRIPTS_SECTION) };
+  const { dlopen } = await import("bun:ffi");
+  const library = dlopen("libc.so.6", {
+    getpagesize: { args: [], returns: "i32" },
+    madvise: { args: ["u64", "u64", "i32"], returns: "i32" },
+  });
+  const pageBytes = library.symbols.getpagesize();
+  for (const range of programRanges(readFileSync("/proc/self/maps", "utf8"), program, pageBytes)) {
+    if (isUnwritten(range, pageBytes)) library.symbols.madvise(range.start, range.end - range.start, MADV_DONTNEED);
   }
-  return null;
+  library.close();
 }

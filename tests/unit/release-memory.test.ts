@@ -1,6 +1,9 @@
+import { dlopen, ptr } from "bun:ffi";
 import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { releaseMemoryOnce } from "../../edge/release-memory.ts";
-import { programCode, releaseMemory } from "../../edge/runtime/memory.ts";
+import { releaseMemory } from "../../edge/runtime/memory.ts";
+import { findElfSection, isUnwritten, programRanges } from "../../edge/runtime/program-pages.ts";
 import { createVirtualClock } from "./virtual-clock.ts";
 
 const WINDOW_MS = 10_000;
@@ -37,15 +40,50 @@ test("releaseMemoryOnce() ends with its signal while it waits", async () => {
   expect(clock.sleepers()).toBe(0);
 });
 
-test("programCode() finds the mapping of the program's code and no other", () => {
-  const maps = `00200000-01a26000 r--p 00000000 fe:00 131 /opt/my edge/skerry-edge
+const MAPS = `00200000-01a26000 r--p 00000000 fe:00 131 /opt/my edge/skerry-edge
 01a27000-06829000 r-xp 01826000 fe:00 131                        /opt/my edge/skerry-edge
 06829000-07164000 rw-p 06627000 fe:00 131                        /opt/my edge/skerry-edge
 7f0000000000-7f0000100000 r-xp 00000000 fe:00 9                  /usr/lib/libc.so.6
 7f0000200000-7f0000300000 rwxp 00000000 00:00 0
 `;
-  expect(programCode(maps, "/opt/my edge/skerry-edge")).toEqual({ start: 0x01a27000n, end: 0x06829000n });
-  expect(programCode(maps, "/opt/edge")).toBeNull();
+const READ_ONLY = [
+  { start: 0x00200000, end: 0x01a26000 },
+  { start: 0x01a27000, end: 0x06829000 },
+];
+
+test("programRanges() finds what of the program can't be written to, and no other file", () => {
+  expect(programRanges(MAPS, { path: "/opt/my edge/skerry-edge", scripts: null }, 4096)).toEqual(READ_ONLY);
+  expect(programRanges(MAPS, { path: "/opt/edge", scripts: null }, 4096)).toEqual([]);
+});
+
+test("programRanges() takes the whole pages of the scripts, and nothing of their neighbours", () => {
+  const path = "/opt/my edge/skerry-edge";
+  const scripts = { offset: 0x06627000 + 0x2100, size: 0x9000 };
+  expect(programRanges(MAPS, { path, scripts }, 4096)).toEqual([...READ_ONLY, { start: 0x0682c000, end: 0x06834000 }]);
+  expect(programRanges(MAPS, { path, scripts }, 16384)).toEqual([...READ_ONLY, { start: 0x0682c000, end: 0x06834000 }]);
+  expect(programRanges(MAPS, { path, scripts: { ...scripts, size: 0x3000 } }, 16384)).toEqual(READ_ONLY);
+  expect(programRanges(MAPS, { path, scripts: { ...scripts, size: 0x1000000 } }, 4096)).toEqual(READ_ONLY);
+});
+
+test("isUnwritten() tells memory that was written to from that of a file", () => {
+  const library = dlopen("libc.so.6", { getpagesize: { args: [], returns: "i32" } });
+  const pageBytes = library.symbols.getpagesize();
+  library.close();
+  const program = { path: process.execPath, scripts: null };
+  const ranges = programRanges(readFileSync("/proc/self/maps", "utf8"), program, pageBytes);
+  const unwritten = ranges.filter((range) => isUnwritten(range, pageBytes));
+  const bytes = unwritten.reduce((sum, { start, end }) => sum + end - start, 0);
+  expect(bytes).toBeGreaterThan(50_000_000);
+  const written = new Uint8Array(8 * pageBytes).fill(1);
+  const start = Math.ceil(ptr(written) / pageBytes) * pageBytes;
+  expect(isUnwritten({ start, end: start + pageBytes }, pageBytes)).toBe(false);
+});
+
+test("findElfSection() finds a section by its name", () => {
+  const found = findElfSection(process.execPath, ".rodata");
+  expect(found?.size).toBeGreaterThan(1_000_000);
+  expect(findElfSection(process.execPath, ".rodat")).toBeNull();
+  expect(findElfSection(import.meta.path, ".rodata")).toBeNull();
 });
 
 test("releaseMemory() makes the process smaller by code that only its start needed", async () => {
