@@ -36,6 +36,11 @@ export const PROVISION_TYPES = [
   "X509_CERTIFICATE_CHAIN",
 ] as const;
 
+const PROFILE_DATA =
+  "`alarms`: alarm rules. `uplink`: what of the telemetry goes to the cloud: " +
+  "`{default, keys: {KEY: rule}, schedule, budget: {bytesPerDay, per: DEVICE|PROFILE}}`, a rule being `{exempt}`, " +
+  "`{deadband: {type: ABSOLUTE|PERCENT, value}, minIntervalMs, maxIntervalMs}` or `{window: {ms, functions: [avg|min|max|sum|count|last]}}`";
+
 export const deviceProfileInput = z
   .object({
     id: idInput.nullish(),
@@ -57,7 +62,7 @@ export const deviceProfileInput = z
     softwareId: idInput.nullish(),
     defaultEdgeRuleChainId: idInput.nullish(),
     version: versionInput.nullish(),
-    profileData: jsonObjectInput.nullish(),
+    profileData: jsonObjectInput.nullish().meta({ description: PROFILE_DATA }),
   })
   .meta({ id: "DeviceProfileInput" });
 

@@ -29,7 +29,7 @@ export function canonicalNumber(lexeme: string): CanonicalJson | undefined {
   }
   const value = Number(lexeme);
   if (scale > SCALE_MAX || !Number.isFinite(value)) return `"${sign}${plainText(digits, scale)}"` as CanonicalJson;
-  return doubleText(value) as CanonicalJson;
+  return canonicalDouble(value);
 }
 
 /** Text that is a plain number (digits, at most one point, a minus; no exponent, plus or space), as that number; else undefined. */
@@ -91,11 +91,11 @@ function isLong(text: string): boolean {
   return value >= LONG_MIN && value <= LONG_MAX;
 }
 
-/** The shortest digits that give the same double back, with a point and without an exponent. */
-function doubleText(value: number): string {
+/** A finite double: the shortest digits that give it back, with a point and without an exponent. */
+export function canonicalDouble(value: number): CanonicalJson {
   const text = String(value === 0 ? 0 : value);
-  if (!text.includes("e")) return text.includes(".") ? text : `${text}.0`;
+  if (!text.includes("e")) return (text.includes(".") ? text : `${text}.0`) as CanonicalJson;
   const { negative, digits, scale } = readDecimal(text);
   const plain = plainText(digits, scale);
-  return `${negative ? "-" : ""}${plain}${plain.includes(".") ? "" : ".0"}`;
+  return `${negative ? "-" : ""}${plain}${plain.includes(".") ? "" : ".0"}` as CanonicalJson;
 }

@@ -37,9 +37,10 @@ const deviceProfiles: ProfileResource<z.output<typeof deviceProfileForm.input>> 
     readers: TENANT_ADMIN,
     check: async ({ profileData }) => {
       // Only what has rules needs to know how they look.
-      if ((profileData?.["alarms"] ?? null) === null) return;
-      const { checkAlarmRules } = await import("./alarm-rules.ts");
-      await checkAlarmRules({ profileData });
+      if ((profileData?.["alarms"] ?? null) !== null)
+        await (await import("./alarm-rules.ts")).checkAlarmRules({ profileData });
+      if ((profileData?.["uplink"] ?? null) !== null)
+        validate((await import("../rules/thinning/policy.ts")).profileUplinkSchema, { profileData });
     },
     save: (tx, deps, save) => saveProfile(tx, deps, { ...save, form: deviceProfileForm }),
     remove: (tx, _, { id, tenantId }) => deleteProfile(tx, { type: "DEVICE_PROFILE", id, tenantId }),

@@ -54,6 +54,14 @@ function alarmRule(condition: object = {}): object {
 }
 
 describe("device profiles", () => {
+  test("have a policy of what goes to the cloud that can be read; what is wrong is named", async () => {
+    const uplink = { keys: { t: { deadband: { type: "ABSOLUTE", value: 0.5 }, maxIntervalMs: 60_000 } } };
+    expect(await saveProfile({ name: "thinned", profileData: { uplink } })).toMatchObject({ profileData: { uplink } });
+    const wrong = { name: "wrong", profileData: { uplink: { keys: { t: { maxIntervalMs: 60_000 } } } } };
+    const { json, status } = await cloud.request("POST", "/api/deviceProfile", { body: wrong });
+    expect([status, json?.["field"]]).toEqual([400, "profileData.uplink.keys.t.maxIntervalMs"]);
+  });
+
   test("have alarm rules that can be read; what is wrong is named", async () => {
     const fieldOf = async (alarms: unknown): Promise<unknown> => {
       const body = { name: "ruled", profileData: { alarms } };
