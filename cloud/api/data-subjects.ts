@@ -7,13 +7,14 @@ import { getTenant, keepTenant, tenantNotFound } from "../store/tenant-store.ts"
 import { presenceAttributes } from "./edge-form.ts";
 import { readableEdge, type EdgeDeps } from "./edges.ts";
 
-/** What has attributes and telemetry in the cloud beside entities; edges get none of it. */
+/** What has attributes and telemetry in the cloud beside entities; edges get only the attributes of themselves. */
 export function createDataSubjects(deps: EdgeDeps): Readonly<Record<string, DataSubject>> {
   const { clock, db } = deps;
   return {
     EDGE: {
       check: async (principal, id) => void (await readableEdge(deps, principal, id)),
       keep: keepEdge,
+      isSent: true,
       made: async (id) => {
         const statuses = await readEdgeStatuses(db, [id]);
         return presenceAttributes(id, { status: statuses.get(id), nowMs: clock.nowMs() });

@@ -10,7 +10,9 @@ import {
 import { additionalInfoOf, type ImportRouteDeps } from "../../shared/rest/entity-import.ts";
 import { TENANT_ADMIN, validate, type RouteTable } from "../../shared/rest/route.ts";
 import { saveAttributes } from "../../shared/store/attribute-store.ts";
+import { toEvent } from "../store/downlink-store.ts";
 import { saveEdgeWithChains } from "../store/edge-chains.ts";
+import type { EdgeEvent } from "../store/edge-event.ts";
 import { findEdgeByName, keepEdge, type Edge } from "../store/edge-store.ts";
 import { edgeInput, edgeToRest, toEdgeSave, type EdgeInput } from "./edge-form.ts";
 import type { EdgeDeps } from "./edges.ts";
@@ -52,10 +54,12 @@ async function saveRow(
   const { edge, fence } = await deps.unitOfWork.runEvents(async (tx) => {
     const saved = await saveEdgeWithChains(tx, deps, toEdgeSave(input, tenantId));
     const entity = { type: "EDGE", id: saved.result.edge.id };
+    const told: EdgeEvent[] = [];
     for (const [scope, readings] of row.attributes) {
-      await saveAttributes(tx, { entity, scope, readings, nowMs, keep: keepEdge });
+      const { changes } = await saveAttributes(tx, { entity, scope, readings, nowMs, keep: keepEdge });
+      told.push(...changes.map((change) => ({ edgeId: entity.id, ...toEvent(change) })));
     }
-    return saved;
+    return { ...saved, events: [...saved.events, ...told] };
   });
   if (fence !== null) deps.sessions.end({ edgeId: edge.id, fence, code: "UNAUTHENTICATED" });
   return { id: edge.id, isNew: stored === null };

@@ -6,6 +6,7 @@ import { loadAttributes, loadCredentials, loadEntity, loadRecord } from "../../s
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { isAlarmEvent, loadAlarmChanges } from "./alarm-downlinks.ts";
 import { isAssigned } from "./assignment-store.ts";
+import { isOfEdgeItself, loadEdgeAttributes } from "./edge-attributes.ts";
 import type { AlarmEventAction, EdgeEvent } from "./edge-event.ts";
 import { loadRelationChanges, loadRelationsOnEdge } from "./relation-downlinks.ts";
 import { loadOpenRpcs, loadRpcChanges } from "./rpc-downlinks.ts";
@@ -13,7 +14,8 @@ import { loadUserChanges } from "./user-downlinks.ts";
 
 /**
  * What a downlink row says, with the state of its entity as it is now: the edge always gets the newest, however long the row waited.
- * - ADDED, ASSIGNED_TO_EDGE: the entity with all that is its own: record, credentials, attributes, alarms, relations, requests
+ * - ADDED, ASSIGNED_TO_EDGE: the entity with all that is its own: record, credentials, attributes, alarms, relations, requests;
+ *   of the edge itself its attributes
  * - UPDATED: the record; the profile comes by a row of its own before it
  * - CREDENTIALS_UPDATED, ATTRIBUTES_UPDATED: just these
  * - RPC_CALL: a request to the device, with what is known of it
@@ -50,6 +52,7 @@ async function loadState(db: Queryable, event: EdgeEvent, nowMs: number): Promis
     case "ADDED":
     case "ASSIGNED_TO_EDGE": {
       const { edgeId, entityId } = event;
+      if (isOfEdgeItself(event)) return loadEdgeAttributes(db, event);
       const relations = loadRelationsOnEdge(db, { edgeId, entityId, withRemoved: event.body?.["repair"] === true });
       const rpcs = event.type === "DEVICE" ? loadOpenRpcs(db, entityId, nowMs) : [];
       return (await Promise.all([loadEntity(db, ref), relations, rpcs])).flat();
@@ -77,8 +80,9 @@ async function loadState(db: Queryable, event: EdgeEvent, nowMs: number): Promis
   }
 }
 
-/** Profiles are assigned to nobody; they go with what refers to them. */
+/** Profiles are assigned to nobody; they go with what refers to them. An edge has itself. */
 async function isWanted(db: Queryable, { type, edgeId, entityId }: EdgeEvent): Promise<boolean> {
+  if (type === "EDGE") return entityId === edgeId;
   return isProfileType(type) || (await isAssigned(db, { edgeId, entityId }));
 }
 

@@ -8,6 +8,7 @@ import { arrayParam } from "../../shared/store/array-param.ts";
 import { toPage, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
 import type { Outcome, Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
 import { alarmEvent, isAlarmEvent, isWithoutAssignment, knowsOriginator } from "./alarm-downlinks.ts";
+import { edgesThemselves, edgeWithAttributes, isOfEdgeItself } from "./edge-attributes.ts";
 import { type EdgeEventAction, type EntityEvent, type EdgeEvent } from "./edge-event.ts";
 import { addNeededBy, addProvisioning, dropUnneeded, lockHolders, rankOfType, settleEdge } from "./edge-holdings.ts";
 import { readLinkNeeds } from "./link-needs.ts";
@@ -109,7 +110,7 @@ function givenEvents(events: readonly EdgeEvent[], offset: number): SQL {
 }
 
 /**
- * Has everything that is assigned to the edge sent again: one row per entity.
+ * Has everything that is assigned to the edge sent again, and its own attributes: one row per entity.
  *
  * @returns whether there was any
  */
@@ -120,7 +121,8 @@ export async function requestFullSync(
 ): Promise<boolean> {
   const item = sql`select a.edge_id, a.entity_type as type, 'ADDED' as action, a.entity_id, null::text as body,
       row_number() over (order by ${rankOfType(sql`a.entity_type`)}, a.assigned_ms, a.entity_id) as position
-    from edge_assignment a where a.edge_id = ${edgeId}::uuid`;
+    from edge_assignment a where a.edge_id = ${edgeId}::uuid
+    union all select g.edge_id, 'EDGE', 'ADDED', g.edge_id, null, 0 from (${edgeWithAttributes(edgeId)}) as g`;
   return (await insertEvents(tx, item, clock.nowMs())).length > 0;
 }
 
@@ -193,7 +195,8 @@ function followersOf(events: readonly EntityEvent[], excludeEdgeId: Uuid | undef
     )
     select a.edge_id, c.type, c.action, c.entity_id, c.body, c.position
     from change c join edge_assignment a on a.entity_id = c.subject_id where ${exclude}
-    ${events.some(isOfUnassigned) ? ofUnassigned(exclude) : sql``}`;
+    ${events.some(isOfUnassigned) ? ofUnassigned(exclude) : sql``}
+    ${events.some(isOfEdgeItself) ? edgesThemselves(exclude) : sql``}`;
 }
 
 function isOfUnassigned({ type, body }: EntityEvent): boolean {

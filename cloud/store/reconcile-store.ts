@@ -45,6 +45,7 @@ function scopeOf(edgeId: Uuid, entityType: string): DigestScope {
   const relations = endsAreOn(edgeId);
   if (entityType === "USER") return { entityType, relations, condition: signsInOn(edgeId, "e") };
   if (entityType === "ALARM") return { entityType, relations, condition: isOfUnassignedOn(edgeId) };
+  if (entityType === "EDGE") return { entityType, relations, condition: sql`e.id = ${edgeId}::uuid` };
   const condition = sql`e.id in (select a.entity_id from edge_assignment a where a.edge_id = ${edgeId}::uuid)`;
   return { entityType, relations, condition };
 }

@@ -28,6 +28,9 @@ export function surplusAction({ exists, isWanted, wasAssigned }: Standing, entit
   return wasAssigned ? "DELETED" : "ENTITY_MERGE_REQUEST";
 }
 
+/** Where what is compared is found, when it is no entity. */
+const TABLES: Readonly<Record<string, string>> = { USER: "app_user", EDGE: "edge" };
+
 interface StandingQuestion {
   readonly edgeId: Uuid;
   readonly scope: DigestScope;
@@ -49,7 +52,7 @@ async function readEntities(
     select c.id, e.id is not null as exists, e.id is not null and ${scope.condition} as is_wanted,
       exists (select from edge_past_assignment p where p.edge_id = ${edgeId}::uuid and p.entity_id = c.id) as was_assigned
     from unnest(${arrayParam(ids, "uuid")}) as c (id)
-      left join ${sql.raw(scope.entityType === "USER" ? "app_user" : "entity")} e on e.id = c.id`);
+      left join ${sql.raw(TABLES[scope.entityType] ?? "entity")} e on e.id = c.id`);
   return new Map(
     rows.map((row) => [
       row.id,

@@ -6,7 +6,10 @@ import type { AttributeRow } from "../../shared/store/attribute-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { CloudEvents } from "./events.ts";
 
-/** The edge itself has attributes that say up to where its events have arrived in the cloud; nothing can be saved. */
+/**
+ * The edge itself has the attributes that are set of it in the cloud, and some that say up to where its events have arrived there;
+ * nothing can be saved.
+ */
 export function createDataSubjects(deps: {
   readonly db: Queryable;
   readonly events: Pick<CloudEvents, "readStart">;

@@ -50,6 +50,7 @@ function scopeOf(entityType: string): DigestScope {
   const relations = RELATES_FOR_CLOUD;
   if (entityType === "USER") return { entityType, relations, condition: sql`e.is_copy` };
   if (entityType === "ALARM") return { entityType, relations, condition: OF_UNASSIGNED };
+  if (entityType === "EDGE") return { entityType, relations, condition: sql`true` };
   const condition = isProfileType(entityType)
     ? sql`exists (select from entity u where u.profile_id = e.id)`
     : sql`true`;

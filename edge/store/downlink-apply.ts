@@ -65,13 +65,14 @@ async function applyOnce(
   for (const batch of batches) {
     const items = decodeItems(decompress(batch), batch.count);
     // Side by side: a connection takes them in this order.
-    const [{ tenantId, name: edgeName }, unheard] = await Promise.all([
+    const [{ edgeId, tenantId, name: edgeName }, unheard] = await Promise.all([
       moveDownlinkSequence(tx, batch),
       findUnheardEdits(tx, batch, items),
     ]);
     const newcomers = new NewcomerRuns(tx, deps, items);
     for (const [index, sent] of items.entries()) {
-      const context = { from: "cloud", tenantId, edgeName, changedMs: sent.changedMs, unheard } as const;
+      const { changedMs } = sent;
+      const context = { from: "cloud", edgeId: edgeId ?? undefined, tenantId, edgeName, changedMs, unheard } as const;
       const early = mode === "fast" ? await newcomers.outcomeOf(index, context) : null;
       const outcome = early ?? (await applySent(tx, deps, { sent, mode, context }));
       if (outcome.kind === "rejected")

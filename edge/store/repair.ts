@@ -7,7 +7,7 @@ import { parseEntityRecord } from "../../shared/entities/entity-record-schema.ts
 import { parseRpcRecord } from "../../shared/entities/rpc.ts";
 import { loadActiveAlarms, loadWholeAlarm } from "../../shared/store/alarm-state.ts";
 import type { AttributeRow } from "../../shared/store/attribute-store.ts";
-import { attributesSaved, readAttributeRows } from "../../shared/store/attribute-store.ts";
+import { attributesSaved, readAttributeRows, SENT_EDGE_SCOPES } from "../../shared/store/attribute-store.ts";
 import { entitySaved, lockEntityIfThere } from "../../shared/store/entity-store.ts";
 import { loadRelationsOf } from "../../shared/store/relation-store.ts";
 import { findOpenRpcs, findRpc, rpcSaved } from "../../shared/store/rpc-store.ts";
@@ -21,6 +21,7 @@ import type { Queryable } from "../../shared/store/unit-of-work.ts";
 // - active alarms and comments of which more is known here, or that the cloud doesn't have, go up
 // - so do requests to a device that are open here, or of which more is known here
 // - so do relations: what the cloud removed it says, so that one of which it says nothing was made here
+// An item about this edge carries the attributes that the cloud sets of it: what else is here leaves, however new it is.
 // An item about an alarm that is compared by itself carries it with its comments; what is newer here goes up likewise.
 // While something of the entity is on its way to the cloud, the item is merged and nothing more: the next round sees further.
 
@@ -28,7 +29,12 @@ export interface Repair {
   /** What is to be applied of the item. */
   readonly changes: readonly Change[];
   /** Null: nothing beyond the changes. */
-  readonly work: RepairWork | AlarmWork | null;
+  readonly work: RepairWork | AlarmWork | EdgeWork | null;
+}
+
+/** What of this edge's own attributes has left already. */
+interface EdgeWork {
+  readonly effects: readonly Change[];
 }
 
 interface AlarmWork {
@@ -55,7 +61,7 @@ export const RELATES_FOR_CLOUD = sql`from_type not in ('USER', 'EDGE') and to_ty
 export async function beginRepair(tx: Queryable, changes: readonly Change[]): Promise<Repair> {
   // The last one is what the item is about; what it needs may go before it.
   const saved = changes.findLast((change) => change.kind === "entity-saved");
-  if (saved === undefined) return { changes, work: alarmWork(changes) };
+  if (saved === undefined) return beginSmallRepair(tx, changes);
   const { entity } = saved;
   const stored = await lockEntityIfThere(tx, entity.id);
   if (stored === null || (await isUnderWay(tx, entity.id))) return { changes, work: null };
@@ -75,6 +81,21 @@ export async function beginRepair(tx: Queryable, changes: readonly Change[]): Pr
   };
 }
 
+async function beginSmallRepair(tx: Queryable, changes: readonly Change[]): Promise<Repair> {
+  const ofEdge = changes.find(({ entity }) => entity.type === "EDGE");
+  if (ofEdge === undefined) return { changes, work: alarmWork(changes) };
+  const { entity } = ofEdge;
+  const sent = sentKeys(changes, entity.id);
+  const rows = await readAttributeRows(tx, { entityId: entity.id, scopes: SENT_EDGE_SCOPES });
+  const effects: Change[] = [];
+  for (const scope of SENT_EDGE_SCOPES) {
+    const isWrong = (row: AttributeRow): boolean => row.updatedMs > (sent[scope].get(row.key) ?? -1);
+    const keys = rows.filter((row) => row.scope === scope && isWrong(row)).map(keyOf);
+    if (keys.length > 0) effects.push(await eraseAttributes(tx, { entity, scope, keys }));
+  }
+  return { changes, work: { effects } };
+}
+
 function alarmWork(changes: readonly Change[]): AlarmWork | null {
   const saved = changes.find((change) => change.kind === "alarm-saved");
   return saved === undefined ? null : { alarmId: saved.entity.id, sentBodies: sentBodiesOf(changes) };
@@ -91,6 +112,7 @@ export async function endRepair(
   nowMs: number,
 ): Promise<{ readonly effects: readonly Change[]; readonly followUps: readonly Change[] }> {
   if (work === null) return { effects: [], followUps: [] };
+  if ("effects" in work) return { effects: work.effects, followUps: [] };
   if ("alarmId" in work) {
     const followUps = (await loadWholeAlarm(tx, work.alarmId)).filter((change) => isUnsaid(change, work.sentBodies));
     return { effects: [], followUps };

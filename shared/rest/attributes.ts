@@ -96,11 +96,12 @@ function attributesJson(rows: readonly AttributeRow[]): string {
 }
 
 function addAttributeWriteRoutes(routes: RouteTable, deps: DataDeps): void {
-  // What is not stored as an entity is on this side alone: the other one must not hear of it.
+  // What is not stored as an entity is mostly on this side alone: the other one must not hear of it.
   const run = (type: string, work: (tx: Queryable) => Promise<Outcome<void>>): Promise<void> =>
     deps.unitOfWork.run(async (tx) => {
       const outcome = await work(tx);
-      return deps.others?.[type] === undefined ? outcome : { ...outcome, changes: [] };
+      const isSent = deps.others?.[type]?.isSent ?? deps.others?.[type] === undefined;
+      return isSent ? outcome : { ...outcome, changes: [] };
     });
   const write = async (call: Call<unknown, unknown>, type: string): Promise<void> => {
     const scope = scopeOf(call.param("scope"));

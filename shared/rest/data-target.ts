@@ -28,6 +28,8 @@ export interface DataSubject {
   check(principal: Principal, id: Uuid): Promise<void>;
   /** See AttributeSave; without it nothing can be saved. */
   readonly keep?: KeepSubject;
+  /** The other side hears of its attributes. @default false */
+  readonly isSent?: boolean;
   /** Attributes that are made from something else, such as the presence of an edge: nobody sets them. @default none */
   made?(id: Uuid): Promise<readonly AttributeRow[]>;
 }

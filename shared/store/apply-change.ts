@@ -104,6 +104,7 @@ async function keepOwn(
   context: ApplyContext,
 ): Promise<boolean> {
   const { type, id } = change.entity;
+  if (type === "EDGE") return id === context.edgeId;
   return isEntityType(type) && (await keepEntity(tx, { type, id, tenantId: context.tenantId }));
 }
 

@@ -12,6 +12,8 @@ export interface ApplyContext {
   readonly edgeName: string;
   /** When the change was made, on the clock of the side that made it. */
   readonly changedMs: number;
+  /** The edge that applies it: its own attributes come from the cloud. @default none, in the cloud */
+  readonly edgeId?: Uuid | undefined;
   /** Entities that were saved here without the sender having heard of it when it read what it says; only on an edge. @default none */
   readonly unheard?: ReadonlySet<Uuid>;
 }

@@ -19,6 +19,9 @@ export interface AttributeRow {
   readonly updatedMs: number;
 }
 
+/** Scopes of an edge's own attributes that it gets from the cloud; nobody sets others. */
+export const SENT_EDGE_SCOPES = ["SHARED_SCOPE", "SERVER_SCOPE"] as const satisfies readonly AttributeScope[];
+
 /**
  * Which of two values of a key stays.
  * - local: the one being written, made newer than the stored one if need be, so that a clock that was set back loses no edit

@@ -4,6 +4,7 @@ import type { FineBucket } from "../sync/digest.ts";
 import { BUCKETS_MAX } from "../sync/digest.ts";
 import type { DigestEntry, TypeBuckets } from "../sync/frames.ts";
 import { arrayParam } from "./array-param.ts";
+import { SENT_EDGE_SCOPES } from "./attribute-store.ts";
 import type { Queryable } from "./unit-of-work.ts";
 
 // Hashes over entities, the same on both ends: all that travels with an entity, but not what each side makes for itself (tenant, time
@@ -11,7 +12,7 @@ import type { Queryable } from "./unit-of-work.ts";
 // stay the same over versions of PostgreSQL, since tables are partitioned by them. A body goes through jsonb, so that neither spaces nor
 // the order of keys count, unless it holds what jsonb can't: null characters and halves of surrogate pairs.
 
-/** Entities of one type that are compared; `condition` is about the row `e` of `entity`, of users and alarms that of their tables. */
+/** Entities of one type that are compared; `condition` is about the row `e` of `entity`, of users, alarms and edges that of their tables. */
 export interface DigestScope {
   readonly entityType: string;
   readonly condition: SQL;
@@ -54,6 +55,8 @@ function scopeOf({ entityType, condition }: DigestScope): SQL {
       return sql`app_user e where ${condition}`;
     case "ALARM":
       return sql`alarm e where e.clear_ms = 0 and ${condition}`;
+    case "EDGE":
+      return sql`alarm_originator e where e.type = 'EDGE' and ${condition}`;
     default:
       return sql`entity e where e.entity_type = ${entityType} and ${condition}`;
   }
@@ -62,6 +65,7 @@ function scopeOf({ entityType, condition }: DigestScope): SQL {
 function hashOf({ entityType, relations }: DigestScope): SQL {
   if (entityType === "USER") return USER_HASH;
   if (entityType === "ALARM") return alarmHash("e");
+  if (entityType === "EDGE") return attributesHash(sql`a.scope = any(${arrayParam(SENT_EDGE_SCOPES, "text")})`);
   const isComing = sql`r.from_type = 'TENANT' and r.to_id = e.id`;
   return sql`${HASH} # ${relationsHash(sql`r.from_id = e.id`, relations)} # ${relationsHash(isComing, relations)}`;
 }
@@ -102,10 +106,14 @@ const RELATION_HASH = sql`hashtextextended(
 /** Of a request that is kept and may go on: those that came to an end are history. */
 const RPC_HASH = sql`hashtextextended(row(p.id, ${jsonText(sql`p.body`)})::text collate "C", 8)`;
 
+function attributesHash(condition: SQL): SQL {
+  return sql`coalesce((select bit_xor(hashtextextended(row(a.entity_id, a.scope, a.key, a.value::text, a.updated_ms)::text collate "C", 1))
+    from attribute a where a.entity_id = e.id and ${condition}), 0)`;
+}
+
 const HASH = sql`hashtextextended(
     row(e.id, e.entity_type, e.customer_id, e.name, e.label, e.profile_id, e.version, ${BODY})::text collate "C", 0)
-  # coalesce((select bit_xor(hashtextextended(row(a.entity_id, a.scope, a.key, a.value::text, a.updated_ms)::text collate "C", 1))
-    from attribute a where a.entity_id = e.id), 0)
+  # ${attributesHash(sql`true`)}
   # coalesce((select hashtextextended(row(c.device_id, c.credentials_type, c.credentials_id, c.credentials_value)::text collate "C", 2)
     from device_credentials c where c.device_id = e.id), 0)
   # coalesce(hashtextextended(e.content collate "C", 3), 0)

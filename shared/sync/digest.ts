@@ -8,9 +8,9 @@ import type { DigestEntry, TypeBuckets, TypeDigest } from "./frames.ts";
 
 /**
  * What is compared, in the order in which it is repaired: what others refer to goes first. ALARM: active ones of originators that are
- * compared by nothing else, as the tenant.
+ * compared by nothing else, as the tenant. EDGE: the attributes that are set of the edge itself.
  */
-export const DIGEST_TYPES = ["USER", ...KIND_TYPES, "ALARM"] as const;
+export const DIGEST_TYPES = ["USER", ...KIND_TYPES, "ALARM", "EDGE"] as const;
 export type DigestType = (typeof DIGEST_TYPES)[number];
 
 export function isDigestType(text: string): text is DigestType {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { assignEntity, unassignEntity } from "../../cloud/store/assignment-store.ts";
 import { loadEntityChanges } from "../../cloud/store/downlink-source.ts";
 import { createCloudUnitOfWork, readDownlinks } from "../../cloud/store/downlink-store.ts";
-import { saveEdge } from "../../cloud/store/edge-store.ts";
+import { keepEdge, saveEdge } from "../../cloud/store/edge-store.ts";
 import {
   completeRound,
   readCloudDigest,
@@ -220,6 +220,26 @@ describe("hashes of one entity", () => {
     expect(events).toEqual([`ADDED ${device.profileId}`, `ADDED ${device.id}`]);
     await expectRepaired();
   });
+});
+
+test.each([
+  ["a value", "update attribute set value = '22' where entity_id = $1 and key = 'limit'"],
+  [
+    "a time, even a later one",
+    "update attribute set updated_ms = updated_ms + 1 where entity_id = $1 and key = 'limit'",
+  ],
+  ["one less", "delete from attribute where entity_id = $1 and key = 'limit'"],
+  ["one more", "insert into attribute values ($1, 'SERVER_SCOPE', 'more', '1', 1)"],
+])("attributes of the edge itself that differ in %s become what the cloud has", async (_what, statement) => {
+  const entity = { type: "EDGE", id: edgeId };
+  const readings = [{ key: "limit", value: "21" as CanonicalJson }];
+  const save = { entity, scope: "SHARED_SCOPE", readings, nowMs: clock.nowMs() } as const;
+  await unitOfWork.run((tx) => saveAttributes(tx, { ...save, keep: keepEdge }));
+  await expectRepaired();
+  await edge.sql.unsafe(statement, [edgeId]);
+  expect(await compare()).toMatchObject({ stale: 1, events: [`ADDED ${edgeId}`] });
+  expect(await exchange()).toEqual([]);
+  expect(await compare()).toEqual(AGREED);
 });
 
 describe("alarms of an entity", () => {
@@ -620,7 +640,7 @@ test("requests of people are counted, and answered by the round that began after
       isComplete: true,
       tookMs: 6,
       atMs: 7,
-      checkedTypes: ["USER", ...KIND_TYPES, "ALARM"],
+      checkedTypes: ["USER", ...KIND_TYPES, "ALARM", "EDGE"],
     },
   ]);
 });

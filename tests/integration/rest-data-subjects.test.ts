@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { addCustomerUser, startTestCloud, type TestCloud } from "../support/test-cloud.ts";
+import { openTestSite, type TestSite } from "../support/test-site.ts";
 
 // Attributes and telemetry of what is not stored as an entity: tenants, users, edges.
 
@@ -42,6 +43,43 @@ const attributes = async (type: string, id: string, more = ""): Promise<Record<s
   return Object.fromEntries(rows.map(({ key, value }) => [key, value]));
 };
 
+test("attributes of an edge that are set in the cloud are read there, and only there", async () => {
+  const imported = { file: "NAME,KEY,SECRET,ZONE\nImported,k,s,north", mapping: IMPORT };
+  await cloud.call("POST", "/api/edge/bulk_import", imported);
+  const [first, second] = [await openTestSite(cloud, "Of two"), await openTestSite(cloud, "Of another")];
+  const path = pathOf("EDGE", first.edgeId);
+  await cloud.call("POST", `${path}/SHARED_SCOPE`, { limit: 30, gone: 1 });
+  await cloud.call("POST", `${path}/SERVER_SCOPE`, { site: { city: "Kyiv" } });
+  await first.sync();
+  await cloud.call("DELETE", `${path}/SHARED_SCOPE?keys=gone`);
+  await first.sync();
+  await second.sync();
+  const read = async (site: TestSite, scope: string) =>
+    (
+      await site.call<{ key: string; value: unknown }[]>(
+        "GET",
+        `${pathOf("EDGE", site.edgeId)}/values/attributes/${scope}`,
+      )
+    )
+      .filter(({ key }) => !key.startsWith("queueStart"))
+      .map(({ key, value }) => [key, value]);
+  expect(await read(first, "SHARED_SCOPE")).toEqual([["limit", 30]]);
+  expect(await read(first, "SERVER_SCOPE")).toEqual([["site", { city: "Kyiv" }]]);
+  expect(await read(second, "SHARED_SCOPE")).toEqual([]);
+  expect((await first.edge.request("POST", `${path}/SHARED_SCOPE`, { body: { a: 1 } })).status).not.toBe(200);
+  const sent = await cloud.database.sql`
+    select action, body ->> 'scope' as scope from edge_event where type = 'EDGE' and entity_id in
+      (select id from edge where name = 'Imported')`;
+  expect([...sent]).toEqual([{ action: "ATTRIBUTES_UPDATED", scope: "SHARED_SCOPE" }]);
+});
+
+const IMPORT = {
+  columns: [{ type: "NAME" }, { type: "ROUTING_KEY" }, { type: "SECRET" }, { type: "SHARED_ATTRIBUTE", key: "zone" }],
+  delimiter: ",",
+  update: false,
+  header: true,
+};
+
 describe.each(TYPES)("attributes of a %s", (type) => {
   test("are saved, listed and deleted, and in the audit log", async () => {
     const path = pathOf(type, ids[type]);
@@ -81,11 +119,11 @@ describe.each(TYPES)("attributes of a %s", (type) => {
     });
   });
 
-  test("reach no edge", async () => {
+  test("reach no edge but the one that they are of", async () => {
     await cloud.call("POST", `${pathOf(type, ids[type])}/SHARED_SCOPE`, { a: 1 });
     const [row] = await cloud.database.sql`
       select count(*)::int as count from edge_event where entity_id = ${ids[type]}`;
-    expect(row?.["count"]).toBe(0);
+    expect(row?.["count"] === 0).toBe(type !== "EDGE");
   });
 });
 
