@@ -46,7 +46,6 @@ export async function openAlarmRules(deps: AlarmRulesDeps): Promise<AlarmRules> 
 }
 
 interface KnownDevice {
-  readonly tenantId: Uuid;
   readonly alarms: DeviceAlarms;
 }
 
@@ -125,8 +124,7 @@ class CommittedAlarmRules implements AlarmRules {
     const found = await readDevicesWithRules(db, { ids, profiles, unsettled: unsettled(new Set(ids)) });
     for (const id of ids) {
       const device = found.get(id);
-      const known =
-        device === undefined ? null : { tenantId: device.tenantId, alarms: device.profile.watch(device.known) };
+      const known = device === undefined ? null : { alarms: device.profile.watch(device.known) };
       this.#devices.set(id, known);
       if (known !== null) this.#uncommitted.add(id);
     }
@@ -173,7 +171,7 @@ class CommittedAlarmRules implements AlarmRules {
       if (device === null) continue;
       const decided = device.alarms.takeDecided();
       if (decided.some(({ effects, isToBeKept }) => isToBeKept || effects.length > 0))
-        decisions.push({ deviceId, tenantId: device.tenantId, decided });
+        decisions.push({ deviceId, decided });
       if (decided.length > 0 || this.timers.has(deviceId)) this.#setTimer(deviceId, device.alarms, nowMs);
     }
     const committed = (): void => this.#uncommitted.clear();

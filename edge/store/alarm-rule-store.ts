@@ -31,7 +31,6 @@ export async function findDevicesWithState(db: Queryable): Promise<readonly Uuid
 }
 
 export interface DeviceWithRules {
-  readonly tenantId: Uuid;
   readonly profile: CompiledProfile;
   readonly known: DeviceKnowledge;
 }
@@ -76,7 +75,7 @@ export async function readDevicesWithRules(
         fields: fieldsOf(row),
         states: statesOf(profile, { conditions: states.get(row.id), alarms: alarms.get(row.id) }),
       };
-      return [row.id as Uuid, { tenantId: row.tenantId as Uuid, profile, known }] as const; // uuid columns
+      return [row.id as Uuid, { profile, known }] as const; // a uuid column
     }),
   );
 }

@@ -1,61 +1,93 @@
 import { and, eq, sql } from "drizzle-orm";
 import { createUuid, type Uuid } from "../../shared/core/ids.ts";
-import { ALARM_SEVERITIES, type AlarmRecord } from "../../shared/entities/alarm.ts";
+import { ALARM_SEVERITIES, type AlarmRecord, type AlarmSeverity } from "../../shared/entities/alarm.ts";
 import type { AlarmAction, Change } from "../../shared/entities/change.ts";
 import type { AlarmEffect } from "../../shared/rules/alarm-evaluator.ts";
 import type { AlarmRule } from "../../shared/rules/alarm-rule.ts";
 import type { Decided } from "../../shared/rules/device-alarms.ts";
-import { addSystemComment } from "../../shared/store/alarm-comment-store.ts";
-import { alarmSaved, findActiveAlarm, lockOriginator, putAlarm } from "../../shared/store/alarm-store.ts";
+import { addSystemComment, type SystemNote } from "../../shared/store/alarm-comment-store.ts";
+import { alarmSaved, putAlarms, toRecords } from "../../shared/store/alarm-store.ts";
+import { alarm } from "../../shared/store/alarm-tables.ts";
 import { arrayParam } from "../../shared/store/array-param.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
+import { entity } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import { alarmRuleState } from "./schema.ts";
 
 // What alarm rules decided, written within the commit of what they decided upon.
 
 export interface DeviceDecision {
   readonly deviceId: Uuid;
-  readonly tenantId: Uuid;
   readonly decided: readonly Decided[];
 }
 
-/** @returns what the cloud has to hear of it */
+/** A handful of statements, however many devices there are. @returns what the cloud has to hear of it */
 export async function writeDecisions(
   tx: Queryable,
   deps: StoreDeps,
   decisions: readonly DeviceDecision[],
 ): Promise<readonly Change[]> {
-  const changes: Change[] = [];
-  for (const { decided, deviceId, tenantId } of decisions) {
-    for (const { isToBeKept, rule, state } of decided)
-      if (isToBeKept) await keepConditions(tx, { deviceId, ruleId: rule.rule.id, conditions: state.conditions });
-    const doing = decided.filter(({ effects }) => effects.length > 0);
-    if (doing.length === 0) continue;
+  const doing = decisions.filter(({ decided }) => decided.some(({ effects }) => effects.length > 0));
+  const [devices] = await Promise.all([lockDevices(tx, doing), keepConditions(tx, decisions)]);
+  const writes = new AlarmWrites(deps);
+  for (const { decided, deviceId } of doing) {
+    const active = devices.get(deviceId);
     // It went in this very commit: so do its rules.
-    if (!(await lockOriginator(tx, { type: "DEVICE", id: deviceId }, tenantId))) continue;
-    for (const { effects, rule } of doing) {
-      let active = await findActiveAlarm(tx, { originatorId: deviceId, type: rule.rule.alarmType });
+    if (active === undefined) continue;
+    for (const { effects, rule } of decided) {
+      const { alarmType } = rule.rule;
       for (const effect of effects) {
-        const done = await writeEffect(tx, deps, { deviceId, rule: rule.rule, effect, active });
-        ({ active } = done);
-        changes.push(...done.changes);
+        const before = active.get(alarmType) ?? null;
+        active.set(alarmType, writes.add({ deviceId, rule: rule.rule, effect, active: before }));
       }
     }
   }
-  return changes;
+  return writes.write(tx);
 }
 
-async function keepConditions(tx: Queryable, row: typeof alarmRuleState.$inferInsert): Promise<void> {
-  const { conditions, deviceId, ruleId } = row;
-  if (Object.keys(conditions as object).length === 0) {
-    await tx
-      .delete(alarmRuleState)
-      .where(and(eq(alarmRuleState.deviceId, deviceId), eq(alarmRuleState.ruleId, ruleId)));
-    return;
+/** Those that are there, with their active alarms by type. */
+async function lockDevices(
+  tx: Queryable,
+  decisions: readonly DeviceDecision[],
+): Promise<ReadonlyMap<string, Map<string, AlarmRecord | null>>> {
+  if (decisions.length === 0) return new Map();
+  const ids = arrayParam(
+    decisions.map(({ deviceId }) => deviceId),
+    "uuid",
+  );
+  const rows = await tx
+    .select({ deviceId: entity.id, active: alarm })
+    .from(entity)
+    .leftJoin(alarm, and(eq(alarm.originatorId, entity.id), eq(alarm.clearMs, 0)))
+    .where(and(sql`${entity.id} = any(${ids})`, eq(entity.entityType, "DEVICE")))
+    .orderBy(entity.id)
+    .for("no key update", { of: entity });
+  const devices = new Map<string, Map<string, AlarmRecord | null>>(rows.map(({ deviceId }) => [deviceId, new Map()]));
+  const active = rows.flatMap((row) => (row.active === null ? [] : [row.active]));
+  for (const record of await toRecords(tx, active)) devices.get(record.originator.id)?.set(record.type, record);
+  return devices;
+}
+
+async function keepConditions(tx: Queryable, decisions: readonly DeviceDecision[]): Promise<void> {
+  const rows = decisions.flatMap(({ decided, deviceId }) =>
+    decided
+      .filter(({ isToBeKept }) => isToBeKept)
+      .map(({ rule, state }) => ({ device_id: deviceId, rule_id: rule.rule.id, conditions: state.conditions })),
+  );
+  const { kept = [], over = [] } = Object.groupBy(rows, ({ conditions }) =>
+    Object.keys(conditions).length > 0 ? "kept" : "over",
+  );
+  const recordset = (part: typeof rows) =>
+    sql`json_populate_recordset(null::alarm_rule_state, ${JSON.stringify(part)}::text::json)`;
+  if (over.length > 0) {
+    await tx.execute(sql`
+      delete from alarm_rule_state s using ${recordset(over)} o
+      where s.device_id = o.device_id and s.rule_id = o.rule_id`);
   }
-  const target = [alarmRuleState.deviceId, alarmRuleState.ruleId];
-  await tx.insert(alarmRuleState).values(row).onConflictDoUpdate({ target, set: { conditions } });
+  if (kept.length > 0) {
+    await tx.execute(sql`
+      insert into alarm_rule_state select * from ${recordset(kept)}
+      on conflict (device_id, rule_id) do update set conditions = excluded.conditions`);
+  }
 }
 
 interface EffectOfRule {
@@ -66,32 +98,68 @@ interface EffectOfRule {
   readonly active: AlarmRecord | null;
 }
 
-interface Done {
-  /** As it is now. */
-  readonly active: AlarmRecord | null;
-  readonly changes: readonly Change[];
-}
+/** What effects do to alarms, gathered; written at once. */
+class AlarmWrites {
+  readonly #deps: StoreDeps;
+  /** The last state of each, in the order in which they were touched first: one that ends makes room for the next of its type. */
+  readonly #alarms = new Map<Uuid, AlarmRecord>();
+  readonly #saves: { readonly alarm: AlarmRecord; readonly action: AlarmAction; readonly note: SystemNote | null }[] =
+    [];
 
-async function writeEffect(tx: Queryable, deps: StoreDeps, of: EffectOfRule): Promise<Done> {
-  const { active, effect, rule } = of;
-  const nowMs = Math.max(1, Math.round(deps.clock.nowMs()));
-  if (active === null) {
-    if (effect.kind !== "raise") return { active, changes: [] };
-    return put(tx, newAlarm(deps, { ...of, effect, nowMs }), "ADDED");
+  constructor(deps: StoreDeps) {
+    this.#deps = deps;
   }
-  // A clock that was set back loses no edit.
-  const editedMs = Math.max(nowMs, active.editedMs + 1);
-  const edited = { ...active, endMs: Math.max(active.startMs, timeOf(effect)), editedMs };
-  const details = effect.details ?? active.details;
-  switch (effect.kind) {
-    case "clear":
-      return put(tx, { ...edited, details, clearMs: nowMs }, "ALARM_CLEAR");
-    case "update":
-      return put(tx, { ...edited, details }, "UPDATED");
-    case "raise":
-      return raise(tx, deps, { active, alarm: { ...edited, ...propagation(rule), details }, effect });
-    default:
-      return effect satisfies never;
+
+  /** @returns the active alarm after it */
+  add(of: EffectOfRule): AlarmRecord | null {
+    const { active, effect, rule } = of;
+    const nowMs = Math.max(1, Math.round(this.#deps.clock.nowMs()));
+    if (active === null)
+      return effect.kind === "raise" ? this.#put(newAlarm(this.#deps, { ...of, effect, nowMs }), "ADDED") : null;
+    // A clock that was set back loses no edit.
+    const editedMs = Math.max(nowMs, active.editedMs + 1);
+    const details = effect.details ?? active.details;
+    const edited = { ...active, details, endMs: Math.max(active.startMs, timeOf(effect)), editedMs };
+    switch (effect.kind) {
+      case "clear":
+        return this.#put({ ...edited, clearMs: nowMs }, "ALARM_CLEAR");
+      case "update":
+        return this.#put(edited, "UPDATED");
+      case "raise":
+        return this.#raise(active, { ...edited, ...propagation(rule) }, effect.severity);
+      default:
+        return effect satisfies never;
+    }
+  }
+
+  /** Somebody else may have raised it higher meanwhile. */
+  #raise(before: AlarmRecord, alarm: AlarmRecord, severity: AlarmSeverity): AlarmRecord | null {
+    const isHigher = ALARM_SEVERITIES.indexOf(severity) < ALARM_SEVERITIES.indexOf(before.severity);
+    if (!isHigher) return this.#put(alarm, "UPDATED");
+    const raised = { ...alarm, severity };
+    return this.#put(raised, "UPDATED", {
+      alarm: raised,
+      actor: null,
+      subtype: "SEVERITY_CHANGED",
+      what: `changed from ${before.severity} to ${severity}`,
+      more: { oldSeverity: before.severity, newSeverity: severity },
+    });
+  }
+
+  #put(record: AlarmRecord, action: AlarmAction, note: SystemNote | null = null): AlarmRecord | null {
+    this.#alarms.set(record.id, record);
+    this.#saves.push({ alarm: record, action, note });
+    return record.clearMs === 0 ? record : null;
+  }
+
+  async write(tx: Queryable): Promise<readonly Change[]> {
+    await putAlarms(tx, [...this.#alarms.values()]);
+    const changes: Change[] = [];
+    for (const { action, alarm: record, note } of this.#saves) {
+      changes.push(alarmSaved(record, action));
+      if (note !== null) changes.push(await addSystemComment(tx, this.#deps, note));
+    }
+    return changes;
   }
 }
 
@@ -118,31 +186,6 @@ function newAlarm(
     details: effect.details,
     ...propagation(rule),
   };
-}
-
-/** Somebody else may have raised it higher meanwhile. */
-async function raise(
-  tx: Queryable,
-  deps: StoreDeps,
-  { active, alarm, effect }: { readonly active: AlarmRecord; readonly alarm: AlarmRecord; readonly effect: Raise },
-): Promise<Done> {
-  const isHigher = ALARM_SEVERITIES.indexOf(effect.severity) < ALARM_SEVERITIES.indexOf(active.severity);
-  if (!isHigher) return put(tx, alarm, "UPDATED");
-  const raised = { ...alarm, severity: effect.severity };
-  const saved = await put(tx, raised, "UPDATED");
-  const comment = await addSystemComment(tx, deps, {
-    alarm: raised,
-    actor: null,
-    subtype: "SEVERITY_CHANGED",
-    what: `changed from ${active.severity} to ${effect.severity}`,
-    more: { oldSeverity: active.severity, newSeverity: effect.severity },
-  });
-  return { ...saved, changes: [...saved.changes, comment] };
-}
-
-async function put(tx: Queryable, alarm: AlarmRecord, action: AlarmAction): Promise<Done> {
-  await putAlarm(tx, alarm);
-  return { active: alarm.clearMs === 0 ? alarm : null, changes: [alarmSaved(alarm, action)] };
 }
 
 function propagation({ propagate, propagateRelationTypes, propagateToOwner, propagateToTenant }: AlarmRule) {

@@ -1,4 +1,4 @@
-import { and, eq, inArray, lt, or, sql } from "drizzle-orm";
+import { and, eq, getTableColumns, inArray, lt, or, sql } from "drizzle-orm";
 import { AppError } from "../core/errors.ts";
 import type { Uuid } from "../core/ids.ts";
 import { alarmBody, type Alarm, type AlarmRecord, type AlarmSeverity } from "../entities/alarm.ts";
@@ -102,9 +102,17 @@ export function alarmNotFound(id: Uuid): AppError {
 }
 
 /** Writes the row of an alarm whose originator is locked. */
-export async function putAlarm(tx: Queryable, record: Alarm): Promise<void> {
-  const row = toRow(record);
-  await tx.insert(alarm).values(row).onConflictDoUpdate({ target: alarm.id, set: row });
+export function putAlarm(tx: Queryable, record: Alarm): Promise<void> {
+  return putAlarms(tx, [record]);
+}
+
+/** As `putAlarm`, in the order given; each alarm is there once. */
+export async function putAlarms(tx: Queryable, records: readonly Alarm[]): Promise<void> {
+  if (records.length === 0) return;
+  const rows = JSON.stringify(records.map(toRow));
+  await tx.execute(sql`
+    insert into alarm select * from json_populate_recordset(null::alarm, ${rows}::text::json)
+    on conflict (id) do update set ${ALL_COLUMNS}`);
 }
 
 /** `parts` become `whole`: rows, former ids and comments. */
@@ -227,12 +235,18 @@ export function toAlarm(row: typeof alarm.$inferSelect): Alarm {
   };
 }
 
-function toRow(record: Alarm): typeof alarm.$inferInsert {
-  const { originator, propagateRelationTypes, ...rest } = record;
-  return {
-    ...rest,
-    originatorId: originator.id,
-    originatorType: originator.type,
-    propagateRelationTypes: [...propagateRelationTypes],
-  };
+const COLUMN_NAMES = new Map(
+  Object.entries(getTableColumns(alarm)).map(([member, { name }]) => [member, name] as const),
+);
+const ALL_COLUMNS = sql.raw(Array.from(COLUMN_NAMES.values(), (name) => `${name} = excluded.${name}`).join(", "));
+
+/** By the names of columns. */
+function toRow({ originator, ...rest }: Alarm): Readonly<Record<string, unknown>> {
+  const members = { ...rest, originatorId: originator.id, originatorType: originator.type };
+  return Object.fromEntries(
+    Object.entries(members).flatMap(([member, value]) => {
+      const name = COLUMN_NAMES.get(member);
+      return name === undefined ? [] : [[name, value]];
+    }),
+  );
 }
