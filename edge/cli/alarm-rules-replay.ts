@@ -2,16 +2,9 @@ import { AppError } from "../../shared/core/errors.ts";
 import { createUuid } from "../../shared/core/ids.ts";
 import { createSeededRandom } from "../../shared/core/random.ts";
 import type { Json } from "../../shared/entities/entity-record.ts";
-import {
-  replayAlarms,
-  unknownDevice,
-  type AlarmReplayLine,
-  type RecordedReading,
-} from "../../shared/rules/alarm-replay.ts";
-import { readAlarmRules, usesCel } from "../../shared/rules/alarm-rule.ts";
-import { loadCel } from "../../shared/rules/cel.ts";
+import { unknownDevice, type AlarmReplayLine, type RecordedReading } from "../../shared/rules/alarm-replay.ts";
 import { readHistoryCsv } from "../../shared/rules/chain/history-csv.ts";
-import { compileReadRules } from "../../shared/rules/compile-rules.ts";
+import { replayProfile } from "../../shared/rules/profile-replay.ts";
 
 export interface RecordedAlarmRules {
   /** A device profile as REST answers it, a list of alarm rules, or one. */
@@ -26,13 +19,13 @@ export async function* testAlarmRules({
   profileName,
   rulesText,
 }: RecordedAlarmRules): AsyncGenerator<AlarmReplayLine> {
-  const read = readAlarmRules(readRulesFile(rulesText));
-  const rules = compileReadRules(read, read.rules.some(usesCel) ? await loadCel() : null);
+  const body = readRulesFile(rulesText);
   const known = unknownDevice({ name: "Device", type: profileName, label: null, createdTime: 0 });
-  yield* replayAlarms(rules, readReadings(csvText), { known });
+  yield* replayProfile(body, readReadings(csvText), { known, attributes: [] });
 }
 
-function readRulesFile(text: string): { readonly profileData: { readonly alarms: readonly unknown[] } } {
+/** As the body of a profile. */
+function readRulesFile(text: string): { readonly profileData: object } {
   const file = parse(text);
   const profileData = memberOf(file, "profileData");
   const rules = Array.isArray(file) ? file : memberOf(file, "createRules") === undefined ? null : [file];
@@ -43,7 +36,7 @@ function readRulesFile(text: string): { readonly profileData: { readonly alarms:
       "The file has no alarm rules: expected a device profile, a rule or a list of rules",
     );
   }
-  return { profileData: { alarms } };
+  return { profileData: { alarms, calculatedFields: memberOf(profileData, "calculatedFields") } };
 }
 
 function parse(text: string): unknown {

@@ -81,7 +81,7 @@ export async function readDevicesWithRules(
 }
 
 type Values = Map<string, KnownValue>;
-type ByEntity<T> = Map<string, Map<string, T>>;
+export type ByEntity<T> = Map<string, Map<string, T>>;
 
 function keysOf(profiles: readonly CompiledProfile[]) {
   const all = { telemetry: new Set<string>(), attributes: new Set<string>(), owners: new Set<string>() };
@@ -93,7 +93,8 @@ function keysOf(profiles: readonly CompiledProfile[]) {
   return all;
 }
 
-async function readLatest(
+/** Of telemetry_latest. */
+export async function readLatest(
   db: Queryable,
   { ids, keys }: { readonly ids: readonly string[]; readonly keys: ReadonlySet<string> },
 ): Promise<ByEntity<KnownValue>> {
@@ -113,7 +114,8 @@ async function readLatest(
   return byEntity;
 }
 
-function noteRecord(byEntity: ByEntity<KnownValue>, { entityId, tsMs, values }: TelemetryRecord): void {
+/** A newest value that is not there yet. */
+export function noteRecord(byEntity: ByEntity<KnownValue>, { entityId, tsMs, values }: TelemetryRecord): void {
   for (const [key, value] of Object.entries(parse(values) as Record<string, Json>)) {
     const known = byEntity.get(entityId)?.get(key);
     if (known === undefined || known.tsMs <= tsMs) put(byEntity, entityId, { key, value: { tsMs, value } });

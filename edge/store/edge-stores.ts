@@ -18,6 +18,8 @@ import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { UplinkLane } from "../../shared/sync/lanes.ts";
 import type { AlarmRules } from "../rules/alarm-rules.ts";
 import { openAlarmRules } from "../rules/alarm-rules.ts";
+import { openCalculatedFields } from "../rules/calculated-fields.ts";
+import { withCalculatedFields } from "../rules/rules-in-order.ts";
 import type { DeviceRegistry } from "./device-directory.ts";
 import { createDeviceRegistry } from "./device-directory.ts";
 import type { DiskGuard } from "./disk-guard.ts";
@@ -96,8 +98,10 @@ export async function openEdgeStores(deps: EdgeStoresDeps): Promise<EdgeStores> 
   );
   const alarmRules = await openAlarmRules({ db, clock, random, log });
   registry.watchChanges((changes) => alarmRules.note(changes));
+  const fields = await openCalculatedFields({ db, clock, random, log });
+  registry.watchChanges((changes) => fields.note(changes));
   const groupCommit = await createGroupCommit({
-    rules: alarmRules,
+    rules: withCalculatedFields(fields, alarmRules),
     sql: writerSql,
     blobs,
     clock,

@@ -1,11 +1,10 @@
 import type { Clock } from "../core/clock.ts";
 import type { Uuid } from "../core/ids.ts";
 import type { EntityRecord, Json } from "../entities/entity-record.ts";
-import { replayAlarms, type AlarmReplayLine, type RecordedReading } from "../rules/alarm-replay.ts";
-import { readAlarmRules, usesCel } from "../rules/alarm-rule.ts";
-import { loadCel } from "../rules/cel.ts";
-import { compileReadRules } from "../rules/compile-rules.ts";
-import type { DeviceKnowledge, KnownValue } from "../rules/device-alarms.ts";
+import type { AlarmReplayLine, RecordedReading } from "../rules/alarm-replay.ts";
+import type { KnownAttribute } from "../rules/calculated-fields.ts";
+import type { DeviceKnowledge } from "../rules/device-alarms.ts";
+import { replayProfile } from "../rules/profile-replay.ts";
 import { readAttributeRows } from "../store/attribute-store.ts";
 import type { Queryable } from "../store/unit-of-work.ts";
 import { readRecorded } from "./recorded-telemetry.ts";
@@ -34,9 +33,8 @@ export async function testAlarmRules(
   { db, clock }: { readonly db: Queryable; readonly clock: Clock },
   { profileData, device, startMs, endMs }: AlarmRuleTest,
 ): Promise<AlarmRuleTestResult> {
-  const read = readAlarmRules({ profileData });
-  const rules = compileReadRules(read, read.rules.some(usesCel) ? await loadCel() : null);
-  const known = await readKnown(db, device);
+  const attributes = await readValues(db, device.id);
+  const known = await readKnown(db, device, attributes);
   const history = await readRecorded(db, { entityId: device.id, startMs, endMs });
   const readings = history.records.map(({ tsMs, data }): RecordedReading => {
     return { tsMs, values: JSON.parse(data) as Record<string, Json> }; // canonical JSON of an object
@@ -44,16 +42,20 @@ export async function testAlarmRules(
   const pace = new TestPace(clock);
   // What was cut off might have ended a duration.
   const end = history.cut === null ? { endMs: Math.min(endMs, clock.nowMs()) } : {};
-  const lines = await pace.gather(replayAlarms(rules, pace.slow(readings), { known, ...end }));
+  const lines = await pace.gather(replayProfile({ profileData }, pace.slow(readings), { known, attributes, ...end }));
   return { lines, cut: pace.ended ?? history.cut };
 }
 
-async function readKnown(db: Queryable, device: EntityRecord): Promise<DeviceKnowledge> {
+async function readKnown(
+  db: Queryable,
+  device: EntityRecord,
+  attributes: readonly KnownAttribute[],
+): Promise<DeviceKnowledge> {
   const { createdMs, customerId, label, name, subtype, tenantId } = device;
-  const attributes = await readValues(db, device.id);
   return {
     telemetry: new Map(),
-    attributes,
+    // Of a key in several scopes the newest.
+    attributes: new Map(attributes.map((one) => [one.key, one])),
     customerAttributes: customerId === null ? new Map() : await readServerValues(db, customerId),
     tenantAttributes: await readServerValues(db, tenantId),
     fields: new Map<string, Json>([
@@ -66,14 +68,12 @@ async function readKnown(db: Queryable, device: EntityRecord): Promise<DeviceKno
   };
 }
 
-/** Of a key in several scopes the newest. */
-async function readValues(db: Queryable, entityId: Uuid): Promise<ReadonlyMap<string, KnownValue>> {
+/** The newest last. */
+async function readValues(db: Queryable, entityId: Uuid): Promise<readonly KnownAttribute[]> {
   const rows = await readAttributeRows(db, { entityId });
-  return new Map(
-    rows
-      .toSorted((one, other) => one.updatedMs - other.updatedMs)
-      .map(({ key, updatedMs, value }) => [key, { tsMs: updatedMs, value: JSON.parse(value) as Json }]), // canonical JSON
-  );
+  return rows
+    .map(({ key, scope, updatedMs, value }) => ({ key, scope, tsMs: updatedMs, value: JSON.parse(value) as Json })) // canonical JSON
+    .toSorted((one, other) => one.tsMs - other.tsMs);
 }
 
 async function readServerValues(db: Queryable, entityId: Uuid): Promise<ReadonlyMap<string, Json>> {

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { AppError } from "../core/errors.ts";
+import type { Json } from "../entities/entity-record.ts";
 import { idInput } from "../entities/fields.ts";
 import { getEntity } from "../store/entity-store.ts";
 import type { ResourceDeps } from "./resource.ts";
@@ -46,7 +47,8 @@ export function addAlarmRuleTestRoute(routes: RouteTable, deps: ResourceDeps): v
         tenantId,
       });
       const device = await getEntity(deps.db, { type: "DEVICE", id: deviceId, tenantId });
-      const profileData = (alarms ?? null) === null ? profile.body["profileData"] : { alarms };
+      const profileData =
+        (alarms ?? null) === null ? profile.body["profileData"] : withAlarms(profile.body["profileData"], alarms);
       if ((alarms ?? null) !== null) await (await import("./alarm-rules.ts")).checkAlarmRules({ profileData });
       if (running >= TESTS_AT_ONCE_MAX) {
         throw new AppError("TOO_MANY_REQUESTS", `At most ${TESTS_AT_ONCE_MAX} tests of alarm rules run at once`);
@@ -60,4 +62,8 @@ export function addAlarmRuleTestRoute(routes: RouteTable, deps: ResourceDeps): v
       }
     },
   );
+}
+
+function withAlarms(profileData: Json | undefined, alarms: unknown): object {
+  return Object.assign({}, profileData, { alarms });
 }

@@ -41,6 +41,8 @@ const deviceProfiles: ProfileResource<z.output<typeof deviceProfileForm.input>> 
         await (await import("./alarm-rules.ts")).checkAlarmRules({ profileData });
       if ((profileData?.["uplink"] ?? null) !== null)
         validate((await import("../rules/thinning/policy.ts")).profileUplinkSchema, { profileData });
+      if ((profileData?.["calculatedFields"] ?? null) !== null)
+        await (await import("./calculated-fields.ts")).checkCalculatedFields({ profileData });
     },
     save: (tx, deps, save) => saveProfile(tx, deps, { ...save, form: deviceProfileForm }),
     remove: (tx, _, { id, tenantId }) => deleteProfile(tx, { type: "DEVICE_PROFILE", id, tenantId }),

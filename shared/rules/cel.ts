@@ -27,6 +27,8 @@ export interface CelExpression {
   readonly text: string;
   /** Per variable the members that the expression names: of `telemetry.co2 > 1` co2 of telemetry. Those that it works out are not in it. */
   readonly members: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Variables and types that the expression names, those of its own loops aside. */
+  readonly names: ReadonlySet<string>;
   evaluate(variables: CelVariables): CelOutcome;
 }
 
@@ -69,11 +71,11 @@ function compile(text: string, { library, env, budget }: Compiler): CelExpressio
   if (text.length > CEL_LENGTH_MAX) {
     throw invalid(`Expected at most ${CEL_LENGTH_MAX} characters, got ${text.length}`);
   }
-  const members = new Map<string, Set<string>>();
+  const named: Named = { members: new Map(), names: new Set(), loops: new Set() };
   const evaluate = ((): ((variables: Record<string, Input>) => unknown) => {
     try {
       const parsed = library.parse(text);
-      examine(parsed.expr, members);
+      examine(parsed.expr, named);
       return library.plan(env, parsed);
     } catch (thrown) {
       throw thrown instanceof AppError ? thrown : invalid(reasonOf(thrown));
@@ -81,7 +83,8 @@ function compile(text: string, { library, env, budget }: Compiler): CelExpressio
   })();
   return {
     text,
-    members,
+    members: named.members,
+    names: named.names.difference(named.loops),
     evaluate: (variables) => {
       budget.stepsLeft = LOOP_STEPS_MAX;
       try {
@@ -99,11 +102,18 @@ function compile(text: string, { library, env, budget }: Compiler): CelExpressio
 
 const STEP = "@step";
 
+interface Named {
+  readonly members: Map<string, Set<string>>;
+  readonly names: Set<string>;
+  /** Variables of loops. */
+  readonly loops: Set<string>;
+}
+
 /**
  * Counts the nodes, makes every turn of a loop pass through the counter of steps, which ends the loop by an error, and notes which
- * members of variables are named.
+ * variables and members of them are named.
  */
-function examine(root: Expr, members: Map<string, Set<string>>): void {
+function examine(root: Expr, named: Named): void {
   const open: (Expr | undefined)[] = [root];
   let nodes = 0;
   while (open.length > 0) {
@@ -111,9 +121,12 @@ function examine(root: Expr, members: Map<string, Set<string>>): void {
     if (expr === undefined) continue;
     nodes += 1;
     if (nodes > NODES_MAX) throw invalid(`Expected an expression of at most ${NODES_MAX} parts`);
-    noteMember(expr, members);
+    noteMember(expr, named.members);
     const { exprKind } = expr;
     switch (exprKind.case) {
+      case "identExpr":
+        named.names.add(exprKind.value.name);
+        break;
       case "selectExpr":
         open.push(exprKind.value.operand);
         break;
@@ -130,11 +143,12 @@ function examine(root: Expr, members: Map<string, Set<string>>): void {
         break;
       case "comprehensionExpr": {
         const loop = exprKind.value;
+        for (const name of [loop.iterVar, loop.iterVar2, loop.accuVar]) named.loops.add(name);
         open.push(loop.iterRange, loop.accuInit, loop.loopCondition, loop.loopStep, loop.result);
         if (loop.loopCondition !== undefined) loop.loopCondition = counted(loop.loopCondition);
         break;
       }
-      default: // names and constants have no parts
+      default: // constants have no parts
         break;
     }
   }

@@ -64,3 +64,12 @@ test("POST /api/deviceProfile/{id}/test tells which alarms rules would have rais
     kind: "raise-alarm",
   });
 });
+
+test("POST /api/deviceProfile refuses calculated fields that can't be worked out, and names the field", async () => {
+  const t = { refEntityKey: { key: "t", type: "TS_LATEST" } };
+  const wrong = { name: "a", arguments: { t }, expression: "t + u", output: { type: "TIME_SERIES", name: "a" } };
+  const body = { name: "wrong", profileData: { calculatedFields: [wrong] } };
+  const { status, text } = await cloud.request("POST", "/api/deviceProfile", { body });
+  expect(status).toBe(400);
+  expect(JSON.parse(text)).toMatchObject({ field: "profileData.calculatedFields.0.expression" });
+});

@@ -66,3 +66,24 @@ test("testAlarmRules() shows rules that are left out, and tries the others", asy
   ]);
   expect(summary["alarms"]).toEqual([{ alarmType: "Other", severity: "MAJOR", startTs: at(5), clearTs: null }]);
 });
+
+test("testAlarmRules() works out the calculated fields of a profile for its rules", async () => {
+  const condition = AIR_RULE.clearRule.condition.condition.map(({ key, ...one }) => ({
+    ...one,
+    key: { ...key, key: "mean" },
+    predicate: { type: "NUMERIC", operation: "GREATER", value: { defaultValue: 1_000 } },
+  }));
+  const alarms = [{ id: "mean", alarmType: "Mean", createRules: { MINOR: { condition: { condition } } } }];
+  const co2 = { refEntityKey: { key: "CO2", type: "TS_ROLLING" }, limit: 2 };
+  const mean = {
+    name: "Mean",
+    arguments: { co2 },
+    expression: "co2.avg",
+    output: { type: "TIME_SERIES", name: "mean" },
+  };
+  const { summary } = await replayed(
+    { profileData: { alarms, calculatedFields: [mean] } },
+    csv([0, 500], [1, 1_100], [2, 1_200]),
+  );
+  expect(summary["alarms"]).toEqual([{ alarmType: "Mean", severity: "MINOR", startTs: at(2), clearTs: null }]);
+});
