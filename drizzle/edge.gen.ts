@@ -214,5 +214,13 @@ export const MIGRATIONS: readonly Migration[] = [
       "-- compatible: a new table\nCREATE TABLE \"mobile_session\" (\n\t\"user_id\" uuid NOT NULL,\n\t\"token\" text NOT NULL,\n\t\"token_ms\" bigint NOT NULL,\n\t\"saved_ms\" bigint NOT NULL,\n\tCONSTRAINT \"mobile_session_user_id_token_pk\" PRIMARY KEY(\"user_id\",\"token\")\n);"
     ],
     "isCompatible": true
+  },
+  {
+    "id": "0020_uplink-thinning",
+    "hash": "3010020542e8ffe44f74543a3e1cff40f921e416b6a3ae87664fd594c188698a",
+    "statements": [
+      "-- compatible: a new table, of which older programs know nothing\nCREATE TABLE \"thinning_state\" (\n\t\"entity_id\" uuid PRIMARY KEY NOT NULL,\n\t\"is_device\" boolean NOT NULL,\n\t\"due_ms\" bigint,\n\t\"state\" json NOT NULL\n);"
+    ],
+    "isCompatible": true
   }
 ];

@@ -186,6 +186,7 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
       mqtt: (signal) => mqtt.run(signal),
       packages: (signal) => packages.run(signal),
       alarmRules: (signal) => stores.alarmRules.run(stores.groupCommit, signal),
+      thinning: (signal) => stores.thinning.run(stores.groupCommit, signal),
       activity: (signal) => devices.activity.run(signal),
       rpcs: (signal) => devices.rpcs.run(signal),
       coap: (signal) => (coap === null ? untilAborted(signal) : coap.run(signal)),

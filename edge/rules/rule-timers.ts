@@ -27,6 +27,15 @@ export class RuleTimers {
     this.#onEarlier = onEarlier;
   }
 
+  get isEmpty(): boolean {
+    return this.#byDevice.size === 0;
+  }
+
+  /** A duration may be over. */
+  get isDue(): boolean {
+    return this.#clock.monotonicMs() >= this.#firstMs;
+  }
+
   has(deviceId: Uuid): boolean {
     return this.#byDevice.has(deviceId);
   }

@@ -20,6 +20,7 @@ import type { AlarmRules } from "../rules/alarm-rules.ts";
 import { openAlarmRules } from "../rules/alarm-rules.ts";
 import { openCalculatedFields } from "../rules/calculated-fields.ts";
 import { withCalculatedFields } from "../rules/rules-in-order.ts";
+import { openUplinkThinning, type UplinkThinning } from "../rules/uplink-thinning.ts";
 import type { DeviceRegistry } from "./device-directory.ts";
 import { createDeviceRegistry } from "./device-directory.ts";
 import type { DiskGuard } from "./disk-guard.ts";
@@ -44,6 +45,7 @@ export interface EdgeStores extends AsyncDisposable {
   readonly blobs: BlobStore;
   readonly registry: DeviceRegistry;
   readonly alarmRules: AlarmRules;
+  readonly thinning: UplinkThinning;
   readSite(): Promise<Site>;
 }
 
@@ -100,7 +102,10 @@ export async function openEdgeStores(deps: EdgeStoresDeps): Promise<EdgeStores> 
   registry.watchChanges((changes) => alarmRules.note(changes));
   const fields = await openCalculatedFields({ db, clock, random, log });
   registry.watchChanges((changes) => fields.note(changes));
+  const thinning = await openUplinkThinning({ db, clock, log });
+  registry.watchChanges((changes) => thinning.note(changes));
   const groupCommit = await createGroupCommit({
+    uplink: thinning,
     rules: withCalculatedFields(fields, alarmRules),
     sql: writerSql,
     blobs,
@@ -126,6 +131,7 @@ export async function openEdgeStores(deps: EdgeStoresDeps): Promise<EdgeStores> 
     blobs,
     registry,
     alarmRules,
+    thinning,
     readSite: () => readSite(db),
     [Symbol.asyncDispose]: () => closing.disposeAsync(),
   };

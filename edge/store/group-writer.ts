@@ -3,7 +3,7 @@ import type { Deferred } from "../../shared/core/deferred.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import type { Change } from "../../shared/entities/change.ts";
 import type { TelemetryColumns } from "../../shared/entities/telemetry-columns.ts";
-import { conflictFreeRounds, TelemetryColumnsBuilder } from "../../shared/entities/telemetry-columns.ts";
+import { conflictFreeRounds, recordsOf, TelemetryColumnsBuilder } from "../../shared/entities/telemetry-columns.ts";
 import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import type { Sql } from "../../shared/postgres/connect.ts";
@@ -25,6 +25,7 @@ import { ensurePartitions } from "./outbox-partitions.ts";
 import type { EventPlace } from "./outbox-rows.ts";
 import { insertConfigEvents, telemetryEvent, WRITE_TELEMETRY_EVENT } from "./outbox-rows.ts";
 import { ROW_ITEMS_MAX } from "./outbox.ts";
+import type { UplinkFilter } from "./uplink-filter.ts";
 
 // Writes a group in one transaction { what devices sent, what people did, what rules decided upon it, their cloud_event rows }.
 // Invariant: nobody else writes cloud_event, so that sequence numbers are given in commit order and have no gaps. After a failure
@@ -32,6 +33,8 @@ import { ROW_ITEMS_MAX } from "./outbox.ts";
 
 /** Commits that expect records of a time that is there already, after one met such a record. */
 const MERGING_COMMITS = 100;
+/** What thinning held back, and sends beside what came, at most. */
+const SIFTED_LATER_MAX = 10_000;
 
 const INSERT_EVENT_AFTER_RECORDS = `
   insert into cloud_event (lane, first_seq, last_seq, created_ms, action, config_seq, ts_min_ms, ts_max_ms, compression, payload)
@@ -73,6 +76,8 @@ export interface GroupWriterDeps {
   readonly onCommitted: (committed: Committed) => void;
   /** What decides within the commits. @default nothing */
   readonly rules?: CommitRules;
+  /** Decides what of the telemetry goes to the cloud. @default all of it */
+  readonly uplink?: UplinkFilter;
   readonly latest: Pick<LatestWriter, "note" | "readBack" | "waiting">;
 }
 
@@ -80,11 +85,13 @@ export interface GroupWriterDeps {
 interface LanePlaces extends Readonly<Record<UplinkLane, number>> {
   /** The last item of config that made an entity. */
   readonly made: number;
+  /** Stored, and not in the outbox: what of it goes there is decided when all is stored. */
+  readonly unsifted: readonly TelemetryColumns[];
 }
 
 export class GroupWriter {
   readonly #deps: GroupWriterDeps;
-  #next: LanePlaces = { config: 1, telemetry: 1, made: 0 };
+  #next: LanePlaces = { config: 1, telemetry: 1, made: 0, unsifted: [] };
   readonly #partitionsUpTo: Record<UplinkLane, number> = { config: 0, telemetry: 0 };
   #mergingCommits = 0;
   #sequencesKnown = false;
@@ -135,7 +142,7 @@ export class GroupWriter {
 
   async #writeGroup(group: WritableGroup): Promise<() => void> {
     const columns = buildColumns(group.submissions);
-    await this.#ensurePartitions("telemetry", columns.tsMs.length);
+    await this.#ensurePartitions("telemetry", columns.tsMs.length + (this.#isThinned ? SIFTED_LATER_MAX : 0));
     if (group.works.length > 0) return this.#writeWithWorks(group, { columns: [columns], decision: null });
     const decision = await this.#decide(this.#deps.db, { submissions: group.submissions, changes: [] });
     if (decision === null || isNothing(decision)) return this.#writeDecided(group, { columns: [columns], decision });
@@ -155,7 +162,8 @@ export class GroupWriter {
     const { columns, decision } = decided;
     const [only] = columns;
     const isSimple = columns.length === 1 && only !== undefined && conflictFreeRounds(only) === null;
-    if (!isSimple || decision?.isEmpty === false) return this.#writeWithWorks(group, decided);
+    const isWhole = !this.#isThinned || this.#deps.uplink?.passes(only?.entityIds ?? []) === true;
+    if (!isSimple || !isWhole || decision?.isEmpty === false) return this.#writeWithWorks(group, decided);
     await this.#writeTelemetryAlone([...recordParameters(only), ...telemetryEvent(only, this.#eventPlace(this.#next))]);
     this.#next = { ...this.#next, telemetry: this.#next.telemetry + only.tsMs.length };
     decision?.committed();
@@ -191,6 +199,7 @@ export class GroupWriter {
         if (attempt.outcome.status === "failed") throw attempt.outcome.error;
         const next = await this.#insertEvents(tx, attempt.outcome, this.#next);
         written = await this.#decideWithin(tx, { submissions: [], changes: seenByRules(attempt.outcome) }, next);
+        written = await this.#sift(tx, written);
       });
     } catch (thrown) {
       const { outcome } = attempt;
@@ -234,6 +243,7 @@ export class GroupWriter {
       for (const part of columns) next = await this.#storeTelemetry(tx, part, next);
       if (decision !== null) written = await this.#writeDecision(tx, decision, next);
       else written = await this.#decideWithin(tx, { submissions: group.submissions, changes: seen }, next);
+      written = await this.#sift(tx, written);
     });
     changes.push(...written.changes);
     const records = this.#moveOn(written);
@@ -249,6 +259,7 @@ export class GroupWriter {
     const records = next.telemetry - this.#next.telemetry;
     this.#next = next;
     decision?.committed();
+    this.#deps.uplink?.committed();
     return records;
   }
 
@@ -307,6 +318,10 @@ export class GroupWriter {
   async #storeTelemetry(tx: Queryable, columns: TelemetryColumns, next: LanePlaces): Promise<LanePlaces> {
     if (columns.tsMs.length === 0) return next;
     const run = runStatementIn(tx);
+    if (this.#isThinned) {
+      await storeTelemetry(run, columns);
+      return { ...next, unsifted: [...next.unsifted, columns] };
+    }
     const event = telemetryEvent(columns, this.#eventPlace(next));
     if (conflictFreeRounds(columns) === null) {
       await run(STORE_TELEMETRY_AND_EVENT, [...recordParameters(columns), ...event]);
@@ -315,6 +330,25 @@ export class GroupWriter {
       await run(WRITE_TELEMETRY_EVENT, event);
     }
     return { ...next, telemetry: next.telemetry + columns.tsMs.length };
+  }
+
+  get #isThinned(): boolean {
+    return this.#deps.uplink?.isIdle === false;
+  }
+
+  /** The last step of a commit: outbox rows of what goes to the cloud now. */
+  async #sift(tx: Queryable, written: Decided): Promise<Decided> {
+    const { uplink } = this.#deps;
+    const { unsifted } = written.next;
+    if (uplink === undefined || (unsifted.length === 0 && !this.#isThinned)) return written;
+    const stored = unsifted.flatMap((columns, index) => recordsOf(columns, String(index)));
+    let next: LanePlaces = { ...written.next, unsifted: [] };
+    for (const part of inRows(await uplink.sift(tx, stored))) {
+      const event = telemetryEvent(buildColumns([part]), this.#eventPlace(next));
+      await runStatementIn(tx)(WRITE_TELEMETRY_EVENT, event);
+      next = { ...next, telemetry: next.telemetry + part.length };
+    }
+    return { ...written, next };
   }
 
   /** The outbox rows of a work. @returns the sequences behind them */

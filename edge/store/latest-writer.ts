@@ -16,6 +16,7 @@ import { decodeTelemetry } from "../../shared/wire/telemetry-codec.ts";
 import { tryDecode } from "../../shared/wire/try-decode.ts";
 import { LatestValues } from "./latest-values.ts";
 import { createOutbox, ROW_ITEMS_MAX } from "./outbox.ts";
+import { readThinnedValues } from "./thinning-store.ts";
 
 /** How long the newest values of keys are gathered. */
 const WITHIN_MS = 1_000;
@@ -159,6 +160,11 @@ export class LatestWriter {
         if (columns.isReadable) this.#values.noteColumns(columns.content);
       }
       afterSeq = lastSeqOf(last);
+      if (this.#values.isFull) await this.writeAll(afterSeq);
+    }
+    // What thinning keeps from the cloud is not in the outbox.
+    for await (const values of readThinnedValues(sql)) {
+      for (const value of values) this.#values.note(value);
       if (this.#values.isFull) await this.writeAll(afterSeq);
     }
     if (!this.#values.isEmpty) void this.#settleSoon();

@@ -210,3 +210,14 @@ export const alarmRuleState = pgTable(
   },
   (table) => [primaryKey({ columns: [table.deviceId, table.ruleId] })],
 );
+
+/** What thinning of the uplink remembers; see thinning-store.ts. */
+export const thinningState = pgTable("thinning_state", {
+  /** A device, or a device profile whose budget its devices share. */
+  entityId: uuid("entity_id").primaryKey(),
+  isDevice: boolean("is_device").notNull(),
+  /** On the edge's clock: then something that waits goes; null: nothing waits. */
+  dueMs: bigint("due_ms", { mode: "number" }),
+  /** Of a device a DeviceThinning, of a profile UsedBytes; see shared/rules/thinning/device-thinner.ts. */
+  state: json("state").notNull(),
+});

@@ -1,5 +1,5 @@
 import type { Uuid } from "../core/ids.ts";
-import type { TelemetryRecord } from "./telemetry.ts";
+import type { CanonicalJson, TelemetryRecord } from "./telemetry.ts";
 
 /**
  * Telemetry records in columns: the form in which they are written to the database and travel, so that nothing is done per
@@ -66,6 +66,17 @@ export class TelemetryColumnsBuilder {
       values: this.#values.join("\n"),
     };
   }
+}
+
+/** The reverse of the builder. Names of key sets are made up: they tell apart those of these columns and of other `name`s. */
+export function recordsOf(columns: TelemetryColumns, name: string): TelemetryRecord[] {
+  const lines = columns.values.split("\n");
+  return columns.tsMs.map((tsMs, position) => ({
+    entityId: at(columns.entityIds, at(columns.entityIndex, position)),
+    tsMs,
+    values: at(lines, position) as CanonicalJson, // built of such
+    keySet: `\n${name}\n${at(columns.keySet, position)}`, // of keys never: they hold no line feed
+  }));
 }
 
 /** The records whose position is in `keep`, in its order; entities that are no longer used stay listed. */

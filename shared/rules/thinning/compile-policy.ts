@@ -9,7 +9,10 @@ const OPENING_MINUTES_MAX = 8 * 24 * 60;
 
 export interface UplinkPolicy {
   ruleOf(key: string): KeyRule;
-  readonly hasSchedule: boolean;
+  /** It has a schedule or a budget. */
+  readonly isGated: boolean;
+  /** It keeps something back. */
+  readonly isThinning: boolean;
   /** Whether the schedule lets telemetry go now. */
   isOn(nowMs: number): boolean;
   /** The next time at which the schedule lets telemetry go; a week from now when it never does. */
@@ -21,8 +24,15 @@ export function compileUplinkPolicy({ budget = null, keys, schedule, ...form }: 
   const rules = new Map(Object.entries(keys ?? {}).map(([key, rule]) => [key, keyRuleOf(rule)]));
   const others = keyRuleOf(form.default);
   const isOn = compileSchedule(schedule);
-  const hasSchedule = (schedule ?? null) !== null && schedule?.type !== "ANY_TIME";
-  return { ruleOf: (key) => rules.get(key) ?? others, hasSchedule, isOn, opensMs: createOpening(isOn), budget };
+  const isGated = budget !== null || ((schedule ?? null) !== null && schedule?.type !== "ANY_TIME");
+  return {
+    ruleOf: (key) => rules.get(key) ?? others,
+    isGated,
+    isThinning: isGated || [others, ...rules.values()].some(({ type }) => type === "change" || type === "window"),
+    isOn,
+    opensMs: createOpening(isOn),
+    budget,
+  };
 }
 
 /** The start of the day of UTC. */

@@ -120,6 +120,16 @@ export class DeviceThinner {
     return dueMs === Infinity ? null : dueMs;
   }
 
+  /** Nothing is to be remembered. */
+  get isEmpty(): boolean {
+    return this.#keys.size === 0 && !this.#policy.isGated;
+  }
+
+  /** Its policy keeps something back. */
+  get isThinned(): boolean {
+    return this.#policy.isThinning;
+  }
+
   state(): DeviceThinning {
     return { keys: Object.fromEntries(this.#keys), used: this.#purse.used };
   }
@@ -160,8 +170,7 @@ export class DeviceThinner {
 
   /** Nothing keeps values of such a key back. */
   #isFree({ type }: KeyRule): boolean {
-    const isGated = this.#policy.budget !== null || this.#policy.hasSchedule;
-    return type === "exempt" || (type === "every" && !isGated);
+    return type === "exempt" || (type === "every" && !this.#policy.isGated);
   }
 
   #moment(key: string, nowMs: number): Moment {
