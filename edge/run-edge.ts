@@ -62,6 +62,7 @@ import type { EdgeStores } from "./store/edge-stores.ts";
 import { EDGE_CONTENTS, openEdgeStores } from "./store/edge-stores.ts";
 import { ensureLocalAdmin } from "./store/first-start.ts";
 import { createGatewayDevices } from "./store/gateway-devices.ts";
+import { openMqttProfiles } from "./store/mqtt-profiles.ts";
 import { createMqttSessions } from "./store/mqtt-sessions.ts";
 import { createPackageAnnouncer } from "./store/package-announcer.ts";
 import { createProvisioning } from "./store/provisioning.ts";
@@ -242,10 +243,12 @@ async function createDeviceDeps(stores: EdgeStores, { watch, log, rateSettings }
   const rpcs = createDeviceRpcs({ store: rpcStore, clock, log });
   registry.subscribeRpcs(({ body, leftMs }) => rpcs.note(parseRpcRecord(body), leftMs));
   const timeouts = await openInactivityTimeouts({ ...stores, log });
+  const profiles = await openMqttProfiles({ ...stores, log });
   registry.watchChanges((changes) => {
     for (const change of changes) {
       rateSettings.note(change);
       timeouts.note(change);
+      profiles.note(change);
     }
   });
   const activity = new ActivityWatch({
@@ -281,6 +284,7 @@ async function createDeviceDeps(stores: EdgeStores, { watch, log, rateSettings }
     questions: createDeviceQuestions(clock, [answerSessionLimits(rates)]),
     rates,
     activity,
+    profiles,
     keptSessions: createMqttSessions(stores.db),
     errorResponse: errorAnswer,
   };

@@ -1,6 +1,7 @@
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { GatewaySession } from "./gateway-session.ts";
 import type { MqttMessage, Unit } from "./mqtt-unit.ts";
+import type { PayloadForm } from "./payloads.ts";
 import type { AuthenticatedDevice, DeviceEvent } from "./ports.ts";
 import { isProperFilter, matchesFilter, type Subscriptions } from "./topics.ts";
 
@@ -41,6 +42,8 @@ export type Taken = "taken" | "not-served" | "gateways-only";
 export interface MqttRoute {
   /** Where devices publish; `+` stands for one level. */
   readonly topic: string;
+  /** What the payload says; undefined: text, whatever the profile of the device. */
+  readonly payload?: PayloadForm;
   /**
    * Adds to the unit what the message wants: what is stored before its acknowledgement, and what is answered.
    *
@@ -64,6 +67,7 @@ export interface MqttHandler {
 
 export interface FoundRoute {
   readonly take: MqttRoute["take"];
+  readonly payload: PayloadForm | undefined;
   readonly levels: readonly string[];
 }
 
@@ -79,10 +83,10 @@ export interface MqttTopics {
 export function createMqttTopics(handlers: readonly MqttHandler[]): MqttTopics {
   const routes = handlers.flatMap((handler) => handler.routes);
   const exact = new Map<string, FoundRoute>();
-  const patterns: { readonly pattern: readonly string[]; readonly take: MqttRoute["take"] }[] = [];
-  for (const { topic, take } of routes) {
-    if (topic.includes("+")) patterns.push({ pattern: topic.split("/"), take });
-    else exact.set(topic, { take, levels: [] });
+  const patterns: (Omit<FoundRoute, "levels"> & { readonly pattern: readonly string[] })[] = [];
+  for (const { topic, take, payload } of routes) {
+    if (topic.includes("+")) patterns.push({ pattern: topic.split("/"), take, payload });
+    else exact.set(topic, { take, payload, levels: [] });
   }
   const downlinks = handlers.flatMap((handler) => handler.downlinks);
 
@@ -96,10 +100,10 @@ export function createMqttTopics(handlers: readonly MqttHandler[]): MqttTopics {
   };
 
   function findPattern(levels: readonly string[]): FoundRoute | undefined {
-    for (const { pattern, take } of patterns) {
+    for (const { pattern, take, payload } of patterns) {
       if (pattern.length !== levels.length) continue;
       if (!pattern.every((level, at) => level === "+" || level === levels[at])) continue;
-      return { take, levels: levels.filter((_, at) => pattern[at] === "+") };
+      return { take, payload, levels: levels.filter((_, at) => pattern[at] === "+") };
     }
     return undefined;
   }

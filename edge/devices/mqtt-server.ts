@@ -13,6 +13,7 @@ import type { ConnectRefusal } from "./mqtt-reasons.ts";
 import { allMqttTopics } from "./mqtt-topics/list.ts";
 import { provisioningTopics } from "./mqtt-topics/provisioning.ts";
 import { publishWill } from "./mqtt-wills.ts";
+import type { MqttProfiles } from "./payloads.ts";
 import type {
   AuthenticatedDevice,
   DeviceData,
@@ -41,6 +42,7 @@ export interface MqttServerDeps {
   readonly rpcs: DeviceRpcs;
   readonly questions: DeviceQuestions;
   readonly activity: DeviceActivity;
+  readonly profiles: MqttProfiles;
   /** Sessions that outlive their connection. */
   readonly keptSessions: KeptSessionStore;
 }

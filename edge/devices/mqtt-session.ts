@@ -9,7 +9,7 @@ import { GatewaySession } from "./gateway-session.ts";
 import type { HeldSession } from "./kept-sessions.ts";
 import type { MessageSession, MqttTopics, SessionPart } from "./mqtt-handlers.ts";
 import { type MqttCounters, type MqttLimits, UNRELEASED_MAX } from "./mqtt-limits.ts";
-import { OutgoingMessages } from "./mqtt-outgoing.ts";
+import { type OutgoingMessage, OutgoingMessages } from "./mqtt-outgoing.ts";
 import {
   type Acknowledgement,
   ACKNOWLEDGEMENT_BYTES,
@@ -27,6 +27,7 @@ import { endReasonOf, type EndReason, REASON } from "./mqtt-reasons.ts";
 import { answerSubscribe, answerUnsubscribe } from "./mqtt-subscribe.ts";
 import { takeMessage } from "./mqtt-taking.ts";
 import { type MqttMessage, saveUnit, type Unit, UnitQueue } from "./mqtt-unit.ts";
+import { type MqttProfiles, writePayload } from "./payloads.ts";
 import type { AuthenticatedDevice, DeviceData, DeviceDirectory, DeviceEvent } from "./ports.ts";
 import type { RateLimits } from "./rate-limits.ts";
 import type { ServerTimes } from "./server-times.ts";
@@ -48,6 +49,7 @@ export interface MqttSessionHost {
   readonly counters: MqttCounters;
   readonly rates: RateLimits;
   readonly activity: DeviceActivity;
+  readonly profiles: MqttProfiles;
 }
 
 /** What a session needs of its connection. */
@@ -169,7 +171,7 @@ export class MqttSession implements MessageSession {
     const { backlog, sentSeq } = this.#held;
     for (const { seq, topic, payload } of backlog) {
       const message = { topic, qos: 1, payload, seq, isRepeated: seq <= sentSeq };
-      if (!this.#outgoing.add(message)) return this.#link.end("reads-too-slowly");
+      if (!this.#add(message)) return this.#link.end("reads-too-slowly");
     }
   }
 
@@ -193,7 +195,7 @@ export class MqttSession implements MessageSession {
   deliver(message: MqttMessage): Promise<boolean> {
     if (!this.#link.isOpen()) return Promise.resolve(false);
     const { promise, resolve } = Promise.withResolvers<boolean>();
-    if (!this.#outgoing.add({ ...message, onDone: resolve })) {
+    if (!this.#add({ ...message, onDone: resolve })) {
       resolve(false);
       this.#link.end("reads-too-slowly");
     }
@@ -203,7 +205,24 @@ export class MqttSession implements MessageSession {
   send(message: MqttMessage): void {
     if (!this.#link.isOpen()) return;
     const seq = this.#held?.keep(message);
-    if (!this.#outgoing.add({ ...message, seq })) this.#link.end("reads-too-slowly");
+    if (!this.#add({ ...message, seq })) this.#link.end("reads-too-slowly");
+  }
+
+  /** Sends it as the profile of the device writes it; what that has no place for is given up. @returns false when too much waits */
+  #add(message: OutgoingMessage): boolean {
+    const { topic, payload, seq, onDone } = message;
+    if (typeof payload !== "string") return this.#outgoing.add(message);
+    let written: string | Uint8Array;
+    try {
+      written = writePayload(this.#host.profiles.of(this.device), topic, payload);
+    } catch (thrown) {
+      this.#host.counters.messagesDropped += 1;
+      this.#host.errors.note(this.device.deviceId, `A message was not sent: ${AppError.from(thrown).message}`);
+      if (seq !== undefined) this.#held?.deliver(seq);
+      onDone?.(false);
+      return true;
+    }
+    return this.#outgoing.add({ ...message, payload: written });
   }
 
   /** Serves the packet that the reader has found. @throws MalformedPacket, PacketTooLarge */
@@ -300,7 +319,10 @@ export class MqttSession implements MessageSession {
 
   #takeSubscribe(reader: PacketReader): void {
     expectFlags(reader, 2);
-    const answer = answerSubscribe(reader, this.#version, { topics: this.#host.topics, held: this.subscriptions });
+    const { topics, profiles } = this.#host;
+    const pushTopic = profiles.of(this.device)?.pushTopic;
+    const isGranted = (filter: string): boolean => filter === pushTopic || topics.isGranted(filter);
+    const answer = answerSubscribe(reader, this.#version, { isGranted, held: this.subscriptions });
     if (answer === undefined) return this.#link.end("subscription-identifier");
     this.#writeWhenSaved(answer);
     this.#noteSubscriptions();

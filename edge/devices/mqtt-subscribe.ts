@@ -1,4 +1,3 @@
-import type { MqttTopics } from "./mqtt-handlers.ts";
 import { type MqttVersion, type PacketReader, readSubscribe, readUnsubscribe, suback } from "./mqtt-packets.ts";
 import { REASON, SUBACK_FAILURE } from "./mqtt-reasons.ts";
 import type { Subscriptions } from "./topics.ts";
@@ -12,12 +11,12 @@ import type { Subscriptions } from "./topics.ts";
 export function answerSubscribe(
   reader: PacketReader,
   version: MqttVersion,
-  { topics, held }: { readonly topics: Pick<MqttTopics, "isGranted">; readonly held: Subscriptions },
+  { isGranted, held }: { readonly isGranted: (filter: string) => boolean; readonly held: Subscriptions },
 ): Uint8Array | undefined {
   const packet = readSubscribe(reader, version);
   if (packet.properties?.subscriptionIdentifier !== undefined) return undefined;
   const codes = packet.subscriptions.map(({ topic, qos: asked }) => {
-    if (!topics.isGranted(topic)) return REASON.filterNotServed;
+    if (!isGranted(topic)) return REASON.filterNotServed;
     const qos = Math.min(asked, 1);
     return held.add(topic, qos) ? qos : REASON.quotaExceeded;
   });

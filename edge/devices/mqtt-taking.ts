@@ -1,7 +1,6 @@
 import type { Buffer } from "node:buffer";
 import { AppError } from "../../shared/core/errors.ts";
 import type { DeviceErrors } from "./device-errors.ts";
-import { decodePayload } from "./device-session.ts";
 import type { MessageSession, MqttTopics, Taken } from "./mqtt-handlers.ts";
 import { takeLimited } from "./mqtt-limited.ts";
 import type { MqttCounters } from "./mqtt-limits.ts";
@@ -9,6 +8,7 @@ import type { MqttVersion } from "./mqtt-packets.ts";
 import { checkTopic, type ReceivedPublish } from "./mqtt-publish.ts";
 import { END_REASONS, type EndReason, REASON } from "./mqtt-reasons.ts";
 import type { Unit } from "./mqtt-unit.ts";
+import { findRoute, type MqttProfiles, readPayload } from "./payloads.ts";
 import type { RateLimits } from "./rate-limits.ts";
 
 export interface TakingHost {
@@ -16,6 +16,7 @@ export interface TakingHost {
   readonly rates: RateLimits;
   readonly errors: DeviceErrors;
   readonly counters: MqttCounters;
+  readonly profiles: MqttProfiles;
 }
 
 export interface Taking {
@@ -50,10 +51,11 @@ export function takeMessage(
 ): number | ConnectionEnd {
   const { topic, payloadStart, payloadEnd, qos } = packet;
   const { session, unit } = taking;
-  const route = host.topics.find(topic);
+  const profile = host.profiles.of(session.device);
+  const route = findRoute(host.topics, profile, topic);
   if (route === undefined) return refuse(host, session, { topic, why: "not-served" });
   try {
-    const text = decodePayload(buffer, payloadStart, payloadEnd);
+    const text = readPayload(route, profile, { buffer, start: payloadStart, end: payloadEnd });
     const message = { topic, levels: route.levels, text, nowMs };
     const taken = host.rates.isLimited(session.device)
       ? takeLimited(host.rates, route, { message, unit, session })
@@ -64,7 +66,9 @@ export function takeMessage(
     return failWith(host, taking, { end: "rate-limited", detail: taken.exceeded, qos, code: REASON.quotaExceeded });
   } catch (thrown) {
     if (!(thrown instanceof AppError) || thrown.code !== "INVALID_PAYLOAD") throw thrown;
-    return failWith(host, taking, { end: "invalid-payload", detail: thrown.message, qos, code: REASON.payloadInvalid });
+    const isAcknowledged = profile?.isInvalidAcknowledged;
+    const ending = { end: "invalid-payload", detail: thrown.message, isAcknowledged } as const;
+    return failWith(host, taking, { ...ending, qos, code: REASON.payloadInvalid });
   }
 }
 
@@ -77,14 +81,21 @@ function dropBehind(session: MessageSession, names: readonly string[]): void {
   }
 }
 
+interface Failure extends ConnectionEnd {
+  readonly qos: number;
+  readonly code: number;
+  /** Whatever the version. @default false */
+  readonly isAcknowledged?: boolean | undefined;
+}
+
 /** MQTT 5 can refuse a message alone, if it is acknowledged. */
 function failWith(
   { counters, errors }: TakingHost,
   { session, version }: Taking,
-  { code, qos, ...ending }: ConnectionEnd & { readonly qos: number; readonly code: number },
+  { code, qos, isAcknowledged = false, ...ending }: Failure,
 ): number | ConnectionEnd {
   counters.publishesRejected += 1;
-  if (version !== 5 || qos === 0) return ending;
+  if (qos === 0 || (version !== 5 && !isAcknowledged)) return ending;
   errors.note(session.device.deviceId, `${END_REASONS[ending.end].text}: ${ending.detail}`);
   return code;
 }

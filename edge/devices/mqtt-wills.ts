@@ -2,11 +2,11 @@ import { Buffer } from "node:buffer";
 import type { Clock } from "../../shared/core/clock.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import type { DeviceErrors } from "./device-errors.ts";
-import { decodePayload } from "./device-session.ts";
 import { GatewaySession } from "./gateway-session.ts";
 import type { MqttTopics } from "./mqtt-handlers.ts";
 import type { Will } from "./mqtt-kept.ts";
 import { createUnit, saveUnit } from "./mqtt-unit.ts";
+import { findRoute, type MqttProfiles, readPayload } from "./payloads.ts";
 import type { AuthenticatedDevice, DeviceData, DeviceDirectory } from "./ports.ts";
 import type { ServerTimes } from "./server-times.ts";
 import { Subscriptions } from "./topics.ts";
@@ -18,6 +18,7 @@ export interface WillDeps {
   readonly topics: MqttTopics;
   readonly times: ServerTimes;
   readonly errors: DeviceErrors;
+  readonly profiles: MqttProfiles;
 }
 
 /**
@@ -26,10 +27,11 @@ export interface WillDeps {
  * @throws AppError when it could not be stored and another attempt may help
  */
 export async function publishWill(deps: WillDeps, device: AuthenticatedDevice, will: Will): Promise<void> {
-  const { clock, data, topics, errors } = deps;
+  const { clock, data, errors, profiles } = deps;
   const { topic } = will;
   const refuse = (why: string): void => errors.note(device.deviceId, `The will was not taken: ${why}`);
-  const route = topics.find(topic);
+  const profile = profiles.of(device);
+  const route = findRoute(deps.topics, profile, topic);
   if (route === undefined) return refuse(`the topic ${JSON.stringify(topic.slice(0, 100))} is not served`);
   const nobody = (): void => undefined;
   const gateway = device.isGateway
@@ -37,7 +39,8 @@ export async function publishWill(deps: WillDeps, device: AuthenticatedDevice, w
     : null;
   const unit = createUnit();
   try {
-    const text = decodePayload(Buffer.from(will.payload));
+    const buffer = Buffer.from(will.payload);
+    const text = readPayload(route, profile, { buffer, start: 0, end: buffer.length });
     const message = { topic, levels: route.levels, text, nowMs: clock.nowMs() };
     const deliver = (): Promise<boolean> => Promise.resolve(false);
     const session = { device, gateway, subscriptions: new Subscriptions(0), send: nobody, deliver };

@@ -1,9 +1,12 @@
+import type { PayloadFormat } from "./payloads.ts";
+
 // Topics of the public device API (v1, and the short forms v2), as text.
 
-/** v1: `v1/devices/me/…`; v2: `v2/t`; v2-json: `v2/t/j`. An answer takes the form of its request. */
-export type TopicForm = "v1" | "v2" | "v2-json";
+/** v1: `v1/devices/me/…`; v2: `v2/t`; v2-json: `v2/t/j`; v2-protobuf: `v2/t/p`. An answer takes the form of its request. */
+export type TopicForm = "v1" | "v2" | "v2-json" | "v2-protobuf";
 
 export interface FormTopics {
+  readonly format: PayloadFormat;
   readonly telemetry: string;
   readonly attributes: string;
   /** Here and below a number follows. */
@@ -16,6 +19,7 @@ export interface FormTopics {
 /** In the order in which a filter that is wider than one form is taken to mean them. */
 export const FORMS: { readonly [form in TopicForm]: FormTopics } = {
   v1: {
+    format: "profile",
     telemetry: "v1/devices/me/telemetry",
     attributes: "v1/devices/me/attributes",
     attributeRequest: "v1/devices/me/attributes/request/",
@@ -24,6 +28,7 @@ export const FORMS: { readonly [form in TopicForm]: FormTopics } = {
     rpcResponse: "v1/devices/me/rpc/response/",
   },
   v2: {
+    format: "profile",
     telemetry: "v2/t",
     attributes: "v2/a",
     attributeRequest: "v2/a/req/",
@@ -32,12 +37,22 @@ export const FORMS: { readonly [form in TopicForm]: FormTopics } = {
     rpcResponse: "v2/r/res/",
   },
   "v2-json": {
+    format: "json",
     telemetry: "v2/t/j",
     attributes: "v2/a/j",
     attributeRequest: "v2/a/req/j/",
     attributeResponse: "v2/a/res/j/",
     rpcRequest: "v2/r/req/j/",
     rpcResponse: "v2/r/res/j/",
+  },
+  "v2-protobuf": {
+    format: "protobuf",
+    telemetry: "v2/t/p",
+    attributes: "v2/a/p",
+    attributeRequest: "v2/a/req/p/",
+    attributeResponse: "v2/a/res/p/",
+    rpcRequest: "v2/r/req/p/",
+    rpcResponse: "v2/r/res/p/",
   },
 };
 
@@ -46,6 +61,11 @@ export const ALL_FORMS: readonly FormTopics[] = Object.values(FORMS);
 /** Wildcards may only stand behind these: nobody is served topics of others. */
 const PREFIXES = ["v1/devices/me/", "v1/gateway/", "v2/"];
 
+/** Whether the topic belongs to the public device API, and not to a device profile alone. */
+export function isPublicTopic(topic: string): boolean {
+  return PREFIXES.some((prefix) => topic.startsWith(prefix));
+}
+
 /** Whether wildcards of a filter stand where they may. */
 export function isProperFilter(filter: string): boolean {
   const levels = filter.split("/");
@@ -53,7 +73,7 @@ export function isProperFilter(filter: string): boolean {
     (level, at) => !/[+#]/.test(level) || level === "+" || (level === "#" && at === levels.length - 1),
   );
   const wildcardAt = filter.search(/[+#]/);
-  return isRead && (wildcardAt < 0 || PREFIXES.some((prefix) => filter.startsWith(prefix)));
+  return isRead && (wildcardAt < 0 || isPublicTopic(filter));
 }
 
 /**
@@ -97,6 +117,11 @@ export class Subscriptions {
 
   entries(): [filter: string, qos: number][] {
     return [...this.#qosByFilter];
+  }
+
+  /** Topics that only the profile of the device names. */
+  ownTopics(): string[] {
+    return [...this.#qosByFilter.keys()].filter((filter) => !isPublicTopic(filter));
   }
 
   /** With which QoS messages to this topic go out; undefined when the device did not ask for them. */

@@ -2,6 +2,8 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { generate, type IConnectPacket, type Packet, parser } from "mqtt-packet";
 import type { ByteStream, ByteStreamHandler } from "../../edge/devices/byte-stream.ts";
 import { createMqttServer, type MqttServer } from "../../edge/devices/mqtt-server.ts";
+import { createProtobufCodec } from "../../edge/devices/protobuf/protobuf-codec.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
 import { createSeededRandom, type Random } from "../../shared/core/random.ts";
 import { type Log, silentLog } from "../../shared/observe/log.ts";
 import { createFakeEdge, DEVICE_A, DEVICE_B, type FakeEdge } from "../support/fake-edge.ts";
@@ -27,6 +29,12 @@ const TOPICS = [
   "v1/gateway/rpc",
   "v2/fw/request/1/chunk/0",
   "v2/t/j",
+  "v2/t/p",
+  "v2/a/p",
+  "v2/a/req/p/1",
+  "v2/r/res/p/1",
+  "v2/r/req/p/1",
+  "plant/1/values",
   "v1/devices/me",
   "$SYS/x",
 ];
@@ -51,6 +59,12 @@ const PAYLOADS = [
   '{"a":1}\u0000',
   Buffer.from([0x7b, 0x22, 0xc0, 0xaf, 0x22, 0x3a, 0x31, 0x7d]),
   Buffer.from([0xff, 0xfe, 0x00]),
+  // Protobuf: whole, then cut off, wrong UTF-8, a group, a message in a message.
+  Buffer.from("09000000000000354010011a050a03616263", "hex"),
+  Buffer.from("0900000000", "hex"),
+  Buffer.from("0a02c0af", "hex"),
+  Buffer.from("7b7b7b7b", "hex"),
+  Buffer.from("1aff7f1aff7f1aff7f", "hex"),
 ];
 
 /** No damage makes it of another one. */
@@ -212,7 +226,17 @@ beforeEach(() => {
   edge.devices.set(STEADY_TOKEN, { deviceId: DEVICE_B, name: "Steady", isGateway: false });
   faults = [];
   const log: Log = { ...silentLog, error: (message) => void faults.push(message) };
-  server = createMqttServer({ ...edge, log });
+  const ofA = {
+    telemetryFilter: "plant/+/#",
+    attributesFilter: null,
+    pushTopic: null,
+    isInvalidAcknowledged: false,
+    codec: createProtobufCodec({}),
+    isJsonTaken: true,
+    isJsonSent: false,
+  };
+  const profiles = { of: ({ deviceId }: { deviceId: Uuid }) => (deviceId === DEVICE_A ? ofA : undefined) };
+  server = createMqttServer({ ...edge, profiles, log });
   stop = new AbortController();
   running = server.run(stop.signal);
 });

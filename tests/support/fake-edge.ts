@@ -2,6 +2,7 @@ import type { DeviceActivity, KnownDevice } from "../../edge/devices/activity.ts
 import { createDeviceErrors, type DeviceErrors } from "../../edge/devices/device-errors.ts";
 import { createDeviceQuestions } from "../../edge/devices/device-questions.ts";
 import { createDeviceRpcs, type DeviceRpcHub } from "../../edge/devices/device-rpcs.ts";
+import type { MqttProfile, MqttProfiles } from "../../edge/devices/payloads.ts";
 import type {
   AttributeAnswer,
   AttributeRequest,
@@ -61,6 +62,9 @@ export interface FakeEdge {
   /** What the protocols tell, as "connected" and the name of the device. */
   readonly activity: DeviceActivity;
   readonly told: string[];
+  /** What the profile of each device says from now on; undefined: nothing. */
+  profile: MqttProfile | undefined;
+  readonly profiles: MqttProfiles;
   /** How much everybody may send from now on. */
   limit(settings: Partial<RateSettings>): void;
   /** By token: "token-a", "token-b" and "gateway" are there at first. */
@@ -183,6 +187,8 @@ export function createFakeEdge(): FakeEdge {
       note: (device) => void (told.at(-1) === `heard ${nameOf(device)}` || told.push(`heard ${nameOf(device)}`)),
     },
     rates: new RateLimits(clock, () => ({ profile: edgeRates.settings })),
+    profile: undefined,
+    profiles: { of: () => edge.profile },
     limit: (settings) => void (edgeRates.settings = { ...NO_LIMITS, ...settings }),
     directory: {
       findByAccessToken: findDevice,

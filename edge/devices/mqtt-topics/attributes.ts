@@ -12,16 +12,17 @@ export function attributeTopics(data: Pick<DeviceData, "readAttributes">): MqttH
     routes: [...ALL_FORMS.map(saveRoute), ...ALL_FORMS.map((form) => requestRoute(form, data))],
     downlinks: [...PUSH_TOPICS, ...ALL_FORMS.map(({ attributeResponse }) => `${attributeResponse}+`)],
     push: (event, subscriptions) => {
-      const target = subscriptions.lastOf(PUSH_TOPICS);
+      const target = subscriptions.lastOf([...PUSH_TOPICS, ...subscriptions.ownTopics()]);
       const payload = pushText(event);
       return target === undefined || payload === undefined ? undefined : { ...target, payload, isKept: true };
     },
   };
 }
 
-function saveRoute({ attributes }: FormTopics): MqttRoute {
+function saveRoute({ attributes, format }: FormTopics): MqttRoute {
   return {
     topic: attributes,
+    payload: { kind: "attributes", format },
     take: ({ text, nowMs }, unit) => {
       for (const entry of readClientAttributes(text, nowMs)) unit.attributes.set(entry.key, entry);
       return "taken";
@@ -33,6 +34,7 @@ function saveRoute({ attributes }: FormTopics): MqttRoute {
 function requestRoute(form: FormTopics, data: Pick<DeviceData, "readAttributes">): MqttRoute {
   return {
     topic: `${form.attributeRequest}+`,
+    payload: { kind: "attributeRequest", format: form.format },
     take: ({ levels, text }, unit, { device, subscriptions }) => {
       const [requestId] = levels;
       if (requestId === undefined || !REQUEST_ID.test(requestId)) return "not-served";

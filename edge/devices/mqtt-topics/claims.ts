@@ -8,6 +8,7 @@ export function claimTopics(data: Pick<DeviceData, "openClaim">): MqttHandler {
     routes: [
       {
         topic: "v1/devices/me/claim",
+        payload: { kind: "claim", format: "profile" },
         take: ({ text }, unit, { device }) => {
           const claim = readClaim(text);
           unit.saves.push(() => data.openClaim(device.deviceId, claim));

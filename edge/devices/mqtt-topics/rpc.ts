@@ -54,9 +54,10 @@ function deliver(session: MessageSession, request: RpcToDevice, clock: Clock): P
   return whenAcknowledged(session.deliver({ ...target, payload: rpcText(request, { withNumber: false }) }), clock);
 }
 
-function answerRoute({ rpcResponse }: FormTopics, { rpcs }: RpcTopicDeps): MqttRoute {
+function answerRoute({ rpcResponse, format }: FormTopics, { rpcs }: RpcTopicDeps): MqttRoute {
   return {
     topic: `${rpcResponse}+`,
+    payload: { kind: "rpcAnswer", format },
     take: ({ levels, text }, unit, { device }) => {
       const [number] = levels;
       if (number === undefined || !NUMBER.test(number)) return "not-served";
@@ -67,9 +68,10 @@ function answerRoute({ rpcResponse }: FormTopics, { rpcs }: RpcTopicDeps): MqttR
 }
 
 /** The answer needs no subscription, and may come long after the acknowledgement. */
-function questionRoute({ rpcRequest, rpcResponse }: FormTopics, { questions }: RpcTopicDeps): MqttRoute {
+function questionRoute({ rpcRequest, rpcResponse, format }: FormTopics, { questions }: RpcTopicDeps): MqttRoute {
   return {
     topic: `${rpcRequest}+`,
+    payload: { kind: "question", format },
     take: ({ levels, text }, _unit, session) => {
       const [id] = levels;
       if (id === undefined || !QUESTION_ID.test(id)) return "not-served";

@@ -6,6 +6,7 @@ export function telemetryTopics(intake: TelemetryIntake): MqttHandler {
   return {
     routes: ALL_FORMS.map((form) => ({
       topic: form.telemetry,
+      payload: { kind: "telemetry", format: form.format },
       take: ({ text, nowMs }, unit, { device }) => {
         intake.add(device.deviceId, text, nowMs, unit.records);
         return "taken";
