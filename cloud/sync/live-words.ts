@@ -1,8 +1,8 @@
 import * as z from "zod";
 import type { Clock } from "../../shared/core/clock.ts";
 import { WakeUp } from "../../shared/core/deferred.ts";
-import { AppError } from "../../shared/core/errors.ts";
 import { isUuid, type Uuid } from "../../shared/core/ids.ts";
+import { pauseUntilWoken } from "../../shared/core/woken-pause.ts";
 import type { Log } from "../../shared/observe/log.ts";
 
 // Who watches an entity at one replica hears of what another one writes. Each replica says what is watched at it and says so again from
@@ -57,14 +57,6 @@ export function createLiveWords(deps: LiveWordsDeps): LiveWords {
     for (const id of ids) if (waiting.size < WAITING_MAX) waiting.add(id);
     if (waiting.size > 0) wakeUp.signal();
   };
-  const pause = async (signal: AbortSignal): Promise<void> => {
-    const waiting = new AbortController();
-    const both = AbortSignal.any([signal, waiting.signal]);
-    await Promise.race([
-      clock.sleep(Math.max(0, repeatMs - clock.monotonicMs()), both),
-      wakeUp.wait(both).then(() => clock.sleep(GATHER_MS, both)),
-    ]).finally(() => waiting.abort(new AppError("CANCELLED", "The pause is over")));
-  };
   const tidy = (nowMs: number): void => {
     repeatMs = nowMs + REPEAT_EVERY_MS;
     add(watching, deps.watched());
@@ -100,7 +92,8 @@ export function createLiveWords(deps: LiveWordsDeps): LiveWords {
     repeat: () => add(watching, deps.watched()),
     run: async (signal) => {
       while (!signal.aborted) {
-        await pause(signal).catch(() => undefined);
+        const atMostMs = repeatMs - clock.monotonicMs();
+        await pauseUntilWoken({ clock, wakeUp }, { atMostMs, gatherMs: GATHER_MS }, signal).catch(() => undefined);
         if (signal.aborted) return;
         if (clock.monotonicMs() >= repeatMs) tidy(clock.monotonicMs());
         await send();

@@ -1,14 +1,13 @@
-import type { Socket } from "node:net";
 import type { RestClient } from "../support/rest-client.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { withBenchSite, type BenchSite } from "./bench-site.ts";
 import { countTelemetryRows } from "./database.ts";
 import { quantile, type Measure } from "./measure.ts";
-import { connectPacket, connectSocket, publishPacket, runMqttLoad } from "./mqtt-load.ts";
+import { runMqttLoad } from "./mqtt-load.ts";
+import { PacedLoad } from "./paced-load.ts";
 
 const CLIENTS = 8;
 const FIRST_TS_MS = 1_700_000_000_000;
-const PUBACK_BYTES = 4;
 const PER_SECOND = 1_000;
 /** A device is above the limit for this part of its messages. */
 const PERIOD = 50;
@@ -27,14 +26,20 @@ export const reactP99: Measure = {
     withBenchSite(CLIENTS, async (site) => {
       await setRules(site, [alarmRule(0, 1_000)]);
       const port = portOf(site.edge.addresses.mqtt);
-      const senders = await Promise.all(site.devices.map(({ token }, index) => openSender(port, token, index)));
-      const stop = startLoad(senders);
+      const load = new PacedLoad({ port, perSecond: PER_SECOND, stepMs: STEP_MS });
+      await load.connect(
+        site.devices.map(({ token }, index) => ({ token, clientId: `device-${index}`, payload: crossingPayload })),
+      );
+      load.start();
       await Bun.sleep((quick ? 1 : WARM_UP_S) * 1000);
-      for (const sender of senders) sender.latenciesMs.length = 0;
+      load.takeAcknowledged();
       await Bun.sleep((quick ? QUICK_S : MEASURED_S) * 1000);
-      const latenciesMs = senders.flatMap((sender) => sender.latenciesMs);
-      await stop();
-      const crossings = senders.reduce((sum, { sent }) => sum + Math.floor(sent / PERIOD), 0);
+      const latenciesMs = load
+        .takeAcknowledged()
+        .filter(({ number }) => crosses(number))
+        .map(({ latencyMs }) => latencyMs);
+      const sent = await load.stop();
+      const crossings = sent.reduce((sum, count) => sum + Math.floor(count / PERIOD), 0);
       const { totalElements } = await site.edgeApi.request<{ totalElements: number }>(
         "GET",
         "/api/alarms?pageSize=1&page=0",
@@ -69,6 +74,15 @@ export const rules200: Measure = {
       return { rules_200: await measureIngest(site, { messages: quick ? 40_000 : 200_000, run: 0 }) };
     }),
 };
+
+function crosses(number: number): boolean {
+  return number % PERIOD === 0;
+}
+
+function crossingPayload(number: number): string {
+  const values = { temperature: 21.5, humidity: 40, co2: crosses(number) ? 1_500 : 500, light: 3, on: true };
+  return JSON.stringify({ ts: FIRST_TS_MS + number, values });
+}
 
 async function measureIngest(
   { devices, edge }: BenchSite,
@@ -128,59 +142,6 @@ function alarmRule(index: number, limit: number): object {
     alarmType: `Alarm ${index}`,
     createRules: { MAJOR: part("GREATER") },
     clearRule: part("LESS"),
-  };
-}
-
-interface Sender {
-  /** Of the messages that crossed the limit. */
-  readonly latenciesMs: number[];
-  readonly socket: Socket;
-  readonly waiting: { readonly sentMs: number; readonly crosses: boolean }[];
-  sent: number;
-  send(): void;
-}
-
-async function openSender(port: number, token: string, index: number): Promise<Sender> {
-  const socket = await connectSocket("127.0.0.1", port, connectPacket(token, `device-${index}`));
-  const sender: Sender = {
-    socket,
-    latenciesMs: [],
-    waiting: [],
-    sent: 0,
-    send: () => {
-      sender.sent += 1;
-      const crosses = sender.sent % PERIOD === 0;
-      const values = { temperature: 21.5, humidity: 40, co2: crosses ? 1_500 : 500, light: 3, on: true };
-      const payload = JSON.stringify({ ts: FIRST_TS_MS + sender.sent, values });
-      socket.write(publishPacket(payload, (sender.sent % 65_535) + 1));
-      sender.waiting.push({ sentMs: performance.now(), crosses });
-    },
-  };
-  let unreadBytes = 0;
-  socket.on("data", (chunk: Buffer) => {
-    for (unreadBytes += chunk.length; unreadBytes >= PUBACK_BYTES; unreadBytes -= PUBACK_BYTES) {
-      const message = sender.waiting.shift();
-      if (message?.crosses === true) sender.latenciesMs.push(performance.now() - message.sentMs);
-    }
-  });
-  return sender;
-}
-
-/** Spread evenly. @returns what ends it, when all is acknowledged */
-function startLoad(senders: readonly Sender[]): () => Promise<void> {
-  const startedMs = performance.now();
-  let turns = 0;
-  const timer = setInterval(() => {
-    const due = ((performance.now() - startedMs) / 1000) * PER_SECOND;
-    for (; turns < due; turns += 1) senders[turns % senders.length]?.send();
-  }, STEP_MS);
-  return async () => {
-    clearInterval(timer);
-    while (senders.some(({ waiting }) => waiting.length > 0)) {
-      if (senders.some(({ socket }) => socket.destroyed)) throw new Error("The edge ended a connection");
-      await Bun.sleep(STEP_MS);
-    }
-    for (const { socket } of senders) socket.destroy();
   };
 }
 

@@ -2,6 +2,7 @@ import type { Clock } from "../../core/clock.ts";
 import { WakeUp } from "../../core/deferred.ts";
 import { AppError } from "../../core/errors.ts";
 import type { Uuid } from "../../core/ids.ts";
+import { pauseUntilWoken } from "../../core/woken-pause.ts";
 import type { EntityRef } from "../../entities/change.ts";
 import type { Log } from "../../observe/log.ts";
 import type { AttributeRow } from "../../store/attribute-store.ts";
@@ -103,15 +104,6 @@ export function createDataWatch(deps: DataWatchDeps): DataWatch {
     if (woken.size > 0) wakeUp.signal();
     return [...ids];
   };
-  const pause = async (signal: AbortSignal): Promise<void> => {
-    const waiting = new AbortController();
-    const both = AbortSignal.any([signal, waiting.signal]);
-    const ended = new AppError("CANCELLED", "The pause is over");
-    await Promise.race([
-      clock.sleep(LOOK_EVERY_MS, both),
-      wakeUp.wait(both).then(() => clock.sleep(GATHER_MS, both)),
-    ]).finally(() => waiting.abort(ended));
-  };
   return {
     watch: (entity, listener) => {
       const isWatched = watched.has(entity.id);
@@ -140,7 +132,9 @@ export function createDataWatch(deps: DataWatchDeps): DataWatch {
     run: async (signal) => {
       while (!signal.aborted) {
         if (watched.size === 0) await someone.wait(signal).catch(() => undefined);
-        await pause(signal).catch(() => undefined);
+        await pauseUntilWoken({ clock, wakeUp }, { atMostMs: LOOK_EVERY_MS, gatherMs: GATHER_MS }, signal).catch(
+          () => undefined,
+        );
         if (signal.aborted) return;
         await look(nextIds()).catch((error: unknown) => log.warn("Watched entities were not looked at", { error }));
       }
