@@ -222,5 +222,14 @@ export const MIGRATIONS: readonly Migration[] = [
       "-- compatible: a new table, of which older programs know nothing\nCREATE TABLE \"thinning_state\" (\n\t\"entity_id\" uuid PRIMARY KEY NOT NULL,\n\t\"is_device\" boolean NOT NULL,\n\t\"due_ms\" bigint,\n\t\"state\" json NOT NULL\n);"
     ],
     "isCompatible": true
+  },
+  {
+    "id": "0021_rule-chain-state",
+    "hash": "09df6849b41a3ab374fc657eacaa61590f3b032c9c07ced00f7dd92757ba6152",
+    "statements": [
+      "-- compatible: new tables, of which older programs know nothing\nCREATE TABLE \"rule_call\" (\n\t\"id\" uuid PRIMARY KEY NOT NULL,\n\t\"effect\" json NOT NULL\n);",
+      "CREATE TABLE \"rule_node_state\" (\n\t\"chain_id\" uuid NOT NULL,\n\t\"node_id\" uuid NOT NULL,\n\t\"state\" json,\n\t\"wake_ms\" bigint,\n\tCONSTRAINT \"rule_node_state_chain_id_node_id_pk\" PRIMARY KEY(\"chain_id\",\"node_id\")\n);"
+    ],
+    "isCompatible": true
   }
 ];

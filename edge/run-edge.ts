@@ -18,6 +18,7 @@ import { collectGarbage } from "../shared/runtime/collect.ts";
 import { writeLine, writeLog } from "../shared/runtime/env.ts";
 import { reachableHost, serveHttp } from "../shared/runtime/http-server.ts";
 import { createPasswordHasher } from "../shared/runtime/password.ts";
+import type { OpenScriptSandbox } from "../shared/runtime/script-sandbox.ts";
 import { listenForShutdown } from "../shared/runtime/signals.ts";
 import { systemClock as clock } from "../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../shared/runtime/system-random.ts";
@@ -103,6 +104,7 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
     createHasher: createSha256,
     blobBytesMax,
     log,
+    openScriptSandbox,
     onOutbox,
   };
   const stores = stack.use(await openEdgeStores({ ...storeDeps, ...(disk === null ? {} : { disk }) }));
@@ -122,12 +124,21 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
   );
   const metrics = createMetrics();
   const rateSettings = await openRateSettings({ ...stores, log });
-  const onSettings = (settings: EdgeSettings): void => rateSettings.noteSettings(settings);
+  const onSettings = (settings: EdgeSettings): void => {
+    rateSettings.noteSettings(settings);
+    stores.ruleChains.noteSettings();
+  };
   link = createCloudLink({ config, stores, log, metrics, onChange: () => monitor.wake(), onSettings });
 
   const devices = { ...(await createDeviceDeps(stores, { watch, log, rateSettings })), log };
   const packages = createPackageAnnouncer({ ...stores, clock, log });
   stack.defer(stores.registry.watchChanges((changes) => packages.note(changes)));
+  stores.ruleChains.connect({
+    callDevice: (record) => devices.rpcs.call(record),
+    callHttp: async (call, signal) => (await import("./runtime/http-call.ts")).callHttp(call, signal),
+    publishMqtt: async (publication, signal) =>
+      (await import("./runtime/mqtt-call.ts")).publishMqtt(publication, signal),
+  });
   const mqtt = createMqttServer(devices);
   const sources = createStatusSources({
     config,
@@ -186,6 +197,7 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
       blobUpkeep: (signal) => runBlobUpkeep({ sql: stores.sql, clock, log }, signal),
       mqtt: (signal) => mqtt.run(signal),
       packages: (signal) => packages.run(signal),
+      ruleChains: (signal) => stores.ruleChains.run(stores.groupCommit, signal),
       alarmRules: (signal) => stores.alarmRules.run(stores.groupCommit, signal),
       thinning: (signal) => stores.thinning.run(stores.groupCommit, signal),
       activity: (signal) => devices.activity.run(signal),
@@ -209,6 +221,10 @@ async function listenMqttTls(
   const listener = await listenTcp({ host, port: mqttTlsPort, tls, accept });
   return { ...listener, url: `mqtts://${reachableHost(host)}:${listener.port}` };
 }
+
+/** Few sites have scripts. */
+const openScriptSandbox: OpenScriptSandbox = async (inputs) =>
+  (await import("../shared/runtime/script-sandbox.ts")).openScriptSandbox(inputs);
 
 /** The first start makes an administrator; a password made up for it is shown this once. */
 async function showFirstPassword(config: EdgeConfig, stores: EdgeStores): Promise<void> {
@@ -281,7 +297,7 @@ async function createDeviceDeps(stores: EdgeStores, { watch, log, rateSettings }
     },
     times: new ServerTimes(),
     rpcs,
-    questions: createDeviceQuestions(clock, [answerSessionLimits(rates)]),
+    questions: createDeviceQuestions(clock, [answerSessionLimits(rates), stores.ruleChains]),
     rates,
     activity,
     profiles,
@@ -340,8 +356,7 @@ function createApi(parts: ApiParts): EdgeApi {
       random,
       log,
       metrics,
-      openScriptSandbox: async (inputs) =>
-        (await import("../shared/runtime/script-sandbox.ts")).openScriptSandbox(inputs),
+      openScriptSandbox,
       passwords: createPasswordHasher(),
       jwtSecret: stores.instance.jwtSecret,
       localAuthenticator: local.authenticator,

@@ -7,6 +7,7 @@ import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { assignEntity } from "./assignment-store.ts";
 import type { EdgeEvent } from "./edge-event.ts";
+import { noteEdgeSettingsChange } from "./edge-settings.ts";
 import { getEdge, saveEdge, type EdgeKey, type EdgeSave, type SavedEdge } from "./edge-store.ts";
 import { edge } from "./schema.ts";
 
@@ -46,6 +47,7 @@ export async function setEdgeRoot(
     .update(edge)
     .set({ rootRuleChainId: ruleChainId, version: sql`${edge.version} + 1` })
     .where(eq(edge.id, key.id));
+  await noteEdgeSettingsChange(tx, key.id);
   return { result: await getEdge(tx, key), events };
 }
 

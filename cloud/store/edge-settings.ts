@@ -5,7 +5,7 @@ import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { EdgeSettings } from "../../shared/sync/edge-settings.ts";
 import { edge, edgeSync, tenant, tenantProfile } from "./schema.ts";
 
-// What the cloud sets for edges: the rate limits of the profile of their tenant. An edge is told by the Welcome of its session, and by a
+// What the cloud sets for edges: the rate limits of the profile of their tenant, and the root of their rule chains. An edge is told by the Welcome of its session, and by a
 // frame of its own when they change. Changes are counted in the row of the edge: whichever replica holds its session finds them there.
 
 /**
@@ -30,16 +30,25 @@ export async function noteSettingsChange(
   return rows.map(({ edge_id: edgeId }) => edgeId);
 }
 
+/** Counts a change for one edge: its session finds it within a second. */
+export async function noteEdgeSettingsChange(tx: Queryable, edgeId: Uuid): Promise<void> {
+  await tx
+    .update(edgeSync)
+    .set({ settingsChanged: sql`${edgeSync.settingsChanged} + 1` })
+    .where(eq(edgeSync.edgeId, edgeId));
+}
+
 /** As they are now. */
 export async function readEdgeSettings(db: Queryable, edgeId: Uuid): Promise<EdgeSettings> {
   const [row] = await db
-    .select({ profileData: tenantProfile.profileData })
+    .select({ profileData: tenantProfile.profileData, rootRuleChainId: edge.rootRuleChainId })
     .from(edge)
     .innerJoin(tenant, eq(tenant.id, edge.tenantId))
     .innerJoin(tenantProfile, eq(tenantProfile.id, tenant.profileId))
     .where(eq(edge.id, edgeId));
   const { configuration = {} } = (row?.profileData ?? {}) as { readonly configuration?: Record<string, unknown> }; // as it was checked when it was saved
-  return { rateLimits: readRateLimits(configuration) };
+  const rootRuleChainId = (row?.rootRuleChainId ?? null) as Uuid | null; // a uuid column
+  return { rateLimits: readRateLimits(configuration), ...(rootRuleChainId === null ? {} : { rootRuleChainId }) };
 }
 
 /**

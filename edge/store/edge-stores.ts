@@ -8,6 +8,7 @@ import type { Migration } from "../../shared/postgres/migrate.ts";
 import { runMigrations } from "../../shared/postgres/migrate.ts";
 import type { PoolDatabase } from "../../shared/postgres/pool.ts";
 import { openPool } from "../../shared/postgres/pool.ts";
+import type { OpenScriptSandbox } from "../../shared/runtime/script-sandbox.ts";
 import type { BlobStore } from "../../shared/store/blob-store.ts";
 import { createBlobStore } from "../../shared/store/blob-store.ts";
 import type { Instance } from "../../shared/store/instance-store.ts";
@@ -19,6 +20,8 @@ import type { UplinkLane } from "../../shared/sync/lanes.ts";
 import type { AlarmRules } from "../rules/alarm-rules.ts";
 import { openAlarmRules } from "../rules/alarm-rules.ts";
 import { openCalculatedFields } from "../rules/calculated-fields.ts";
+import { openRuleChains, type RuleChains } from "../rules/rule-chains.ts";
+import { composeRules } from "../rules/rule-stages.ts";
 import { withCalculatedFields } from "../rules/rules-in-order.ts";
 import { openUplinkThinning, type UplinkThinning } from "../rules/uplink-thinning.ts";
 import type { DeviceRegistry } from "./device-directory.ts";
@@ -46,6 +49,7 @@ export interface EdgeStores extends AsyncDisposable {
   readonly registry: DeviceRegistry;
   readonly alarmRules: AlarmRules;
   readonly thinning: UplinkThinning;
+  readonly ruleChains: RuleChains;
   readSite(): Promise<Site>;
 }
 
@@ -59,6 +63,8 @@ export interface EdgeStoresDeps {
   /** The largest content that is taken from the cloud. */
   readonly blobBytesMax: number;
   readonly log: Log;
+  /** Loads the machine that scripts of rules run in. */
+  readonly openScriptSandbox: OpenScriptSandbox;
   /** Rows were committed to the outbox. */
   readonly onOutbox: (lane: UplinkLane) => void;
   /** @default nobody watches the disk */
@@ -104,9 +110,12 @@ export async function openEdgeStores(deps: EdgeStoresDeps): Promise<EdgeStores> 
   registry.watchChanges((changes) => fields.note(changes));
   const thinning = await openUplinkThinning({ db, clock, log });
   registry.watchChanges((changes) => thinning.note(changes));
+  const ruleChains = await openRuleChains({ db, clock, random, log, openScriptSandbox: deps.openScriptSandbox });
+  registry.watchChanges((changes) => ruleChains.note(changes));
+  const stages = composeRules({ log, onUnseen: () => ruleChains.wake() }, [alarmRules, ruleChains]);
   const groupCommit = await createGroupCommit({
     uplink: thinning,
-    rules: withCalculatedFields(fields, alarmRules),
+    rules: withCalculatedFields(fields, stages),
     sql: writerSql,
     blobs,
     clock,
@@ -132,6 +141,7 @@ export async function openEdgeStores(deps: EdgeStoresDeps): Promise<EdgeStores> 
     registry,
     alarmRules,
     thinning,
+    ruleChains,
     readSite: () => readSite(db),
     [Symbol.asyncDispose]: () => closing.disposeAsync(),
   };

@@ -199,6 +199,27 @@ export const announcedPackage = pgTable(
   (table) => [primaryKey({ columns: [table.deviceId, table.type] })],
 );
 
+/** What nodes of rule chains remember (shared/rules/chain/run.ts), and when they want to be woken. */
+export const ruleNodeState = pgTable(
+  "rule_node_state",
+  {
+    chainId: uuid("chain_id").notNull(),
+    nodeId: uuid("node_id").notNull(),
+    /** As the node gave it; null: nothing. */
+    state: json("state"),
+    /** null: never. */
+    wakeMs: bigint("wake_ms", { mode: "number" }),
+  },
+  (table) => [primaryKey({ columns: [table.chainId, table.nodeId] })],
+);
+
+/** What nodes of rule chains asked for outside, until its outcome is known to them. */
+export const ruleCall = pgTable("rule_call", {
+  id: uuid("id").primaryKey(),
+  /** A CallHttp, PublishMqtt or SendRpc of shared/rules/chain/effects.ts. */
+  effect: json("effect").notNull(),
+});
+
 /** What alarm rules remember of devices: conditions that hold, but not long or often enough yet. */
 export const alarmRuleState = pgTable(
   "alarm_rule_state",

@@ -104,7 +104,11 @@ export function alarmStatus({ ackMs, clearMs }: Pick<Alarm, "ackMs" | "clearMs">
   return `${clearMs === 0 ? "ACTIVE" : "CLEARED"}_${ackMs === 0 ? "UNACK" : "ACK"}`;
 }
 
-export function alarmToRest({ alarm, tenantId, customerId }: AlarmInfo): z.input<typeof alarmSchema> {
+export function alarmToRest({
+  alarm,
+  tenantId,
+  customerId,
+}: Pick<AlarmInfo, "alarm" | "tenantId" | "customerId">): z.input<typeof alarmSchema> {
   const { id, originator, type, createdMs, startMs, endMs, ackMs, clearMs, assigneeId, assignMs } = alarm;
   return {
     id: { entityType: "ALARM", id },

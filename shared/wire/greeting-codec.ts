@@ -118,12 +118,13 @@ export function welcomeFrom(message: WelcomeMessage): Welcome {
   };
 }
 
-export function settingsMessage({ rateLimits }: EdgeSettings) {
-  return { rateLimits };
+export function settingsMessage({ rateLimits, rootRuleChainId }: EdgeSettings) {
+  return { rateLimits, rootRuleChainId: uuidBytesOrNone(rootRuleChainId) };
 }
 
-export function settingsFrom({ rateLimits }: SettingsMessage): EdgeSettings {
-  return { rateLimits: readRateLimits(rateLimits) };
+export function settingsFrom({ rateLimits, rootRuleChainId }: SettingsMessage): EdgeSettings {
+  const root = uuidFromBytesOrNone(rootRuleChainId);
+  return { rateLimits: readRateLimits(rateLimits), ...(root === null ? {} : { rootRuleChainId: root }) };
 }
 
 function courseMessage({ lane, course }: LaneCourse) {

@@ -10,6 +10,7 @@ import { deviceProfileForm } from "../../shared/entities/device-profile.ts";
 import type { Json } from "../../shared/entities/entity-record.ts";
 import { readTelemetry, readValue } from "../../shared/entities/values.ts";
 import { silentLog } from "../../shared/observe/log.ts";
+import { openScriptSandbox } from "../../shared/runtime/script-sandbox.ts";
 import { systemRandom } from "../../shared/runtime/system-random.ts";
 import { clearAlarm, deleteAlarm } from "../../shared/store/alarm-edits.ts";
 import { listAlarms } from "../../shared/store/alarm-lists.ts";
@@ -53,6 +54,7 @@ interface RunningEdge {
 
 async function startEdge(): Promise<RunningEdge> {
   const stores = await openEdgeStores({
+    openScriptSandbox,
     database: server,
     migrations: MIGRATIONS,
     clock,

@@ -8,6 +8,7 @@ import { deviceProfileForm } from "../../shared/entities/device-profile.ts";
 import type { Json } from "../../shared/entities/entity-record.ts";
 import { readTelemetry, readValue } from "../../shared/entities/values.ts";
 import { silentLog } from "../../shared/observe/log.ts";
+import { openScriptSandbox } from "../../shared/runtime/script-sandbox.ts";
 import { systemRandom } from "../../shared/runtime/system-random.ts";
 import { listAlarms } from "../../shared/store/alarm-lists.ts";
 import { saveAttributes } from "../../shared/store/attribute-store.ts";
@@ -38,6 +39,7 @@ afterAll(async () => {
 
 async function startEdge(): Promise<void> {
   stores = await openEdgeStores({
+    openScriptSandbox,
     database: server,
     migrations: MIGRATIONS,
     ...deps,

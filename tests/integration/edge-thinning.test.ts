@@ -10,6 +10,7 @@ import type { Json } from "../../shared/entities/entity-record.ts";
 import { recordsOf } from "../../shared/entities/telemetry-columns.ts";
 import { readTelemetry, splitValues } from "../../shared/entities/values.ts";
 import { silentLog } from "../../shared/observe/log.ts";
+import { openScriptSandbox } from "../../shared/runtime/script-sandbox.ts";
 import { systemRandom } from "../../shared/runtime/system-random.ts";
 import { saveDevice } from "../../shared/store/device-store.ts";
 import { saveProfile } from "../../shared/store/profile-save.ts";
@@ -47,6 +48,7 @@ interface RunningEdge {
 
 async function startEdge(): Promise<RunningEdge> {
   const stores = await openEdgeStores({
+    openScriptSandbox,
     database: server,
     migrations: MIGRATIONS,
     clock,

@@ -6,6 +6,7 @@ import { createSha256 } from "../../shared/core/hash.ts";
 import { createUuid } from "../../shared/core/ids.ts";
 import type { CanonicalJson, TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import { silentLog } from "../../shared/observe/log.ts";
+import { openScriptSandbox } from "../../shared/runtime/script-sandbox.ts";
 import { systemClock } from "../../shared/runtime/system-clock.ts";
 import { systemRandom } from "../../shared/runtime/system-random.ts";
 import { readLatest } from "../../shared/store/telemetry-store.ts";
@@ -20,6 +21,7 @@ afterAll(async () => {
 
 const open = (): Promise<EdgeStores> =>
   openEdgeStores({
+    openScriptSandbox,
     database: server,
     migrations: MIGRATIONS,
     clock: systemClock,

@@ -13,6 +13,7 @@ import { silentLog } from "../../shared/observe/log.ts";
 import type { Sql, TransactionSql } from "../../shared/postgres/connect.ts";
 import { openExternalDatabase } from "../../shared/postgres/external.ts";
 import { openPool, type Pool } from "../../shared/postgres/pool.ts";
+import { openScriptSandbox } from "../../shared/runtime/script-sandbox.ts";
 import { systemClock } from "../../shared/runtime/system-clock.ts";
 import { systemRandom } from "../../shared/runtime/system-random.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
@@ -208,6 +209,7 @@ test("createGroupCommit() goes on after each loss of the database, its sequences
   await using dir = createTestDir();
   await using server = await startServer(join(dir.path, "data"));
   await using stores = await openEdgeStores({
+    openScriptSandbox,
     database: server,
     migrations: MIGRATIONS,
     clock: systemClock,

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { AppError } from "../../shared/core/errors.ts";
-import { uuidFromBytes } from "../../shared/core/ids.ts";
+import { parseUuid, uuidFromBytes } from "../../shared/core/ids.ts";
 import { ATTRIBUTE_SCOPES } from "../../shared/entities/attributes.ts";
 import type { SentChange, SentItem } from "../../shared/entities/change.ts";
 import { ALARM_ACTIONS, COMMENT_ACTIONS, GAP_REASONS } from "../../shared/entities/change.ts";
@@ -155,6 +155,8 @@ const columns: fc.Arbitrary<TelemetryColumns> = fc
     values: records.map((one) => `{"a":${one.value}}`).join("\n"),
   }));
 
+const EDGE_CHAIN = parseUuid("0194d2a0-0000-7000-8000-000000000001", "rootRuleChainId");
+
 describe("frames", () => {
   function up(sent: Frame): Frame | null {
     const bytes = toBinary(SessionRequestSchema, create(SessionRequestSchema, encodeRequest(sent)));
@@ -221,6 +223,8 @@ describe("frames", () => {
     expect(down(sent)).toEqual(sent);
     expect(() => encodeRequest(sent)).toThrow(AppError);
     expect(down({ ...WELCOME, settings })).toEqual({ ...WELCOME, settings });
+    const rooted: Frame = { ...sent, settings: { ...settings, rootRuleChainId: EDGE_CHAIN } };
+    expect(down(rooted)).toEqual(rooted);
     expect(down({ ...WELCOME, settings: null })).toEqual({ ...WELCOME, settings: null });
     const newer = { ...sent, settings: { rateLimits: { transportMoonMsgRateLimit: "1:1" } } };
     expect(down(newer)).toEqual({ ...sent, settings: { rateLimits: {} } });

@@ -33,6 +33,8 @@ export interface ChainPorts {
   readonly random: Random;
   readonly reads: ChainReads;
   readonly tenant: EntityRef;
+  /** Why a node must not run for now; null: it may. @default all may */
+  readonly pausedBecause?: (node: NodeRef) => string | null;
   /** Hears of each node that ran, for counts and for debugging. */
   readonly observe?: (step: ChainStep) => void;
 }
@@ -138,10 +140,11 @@ class Run {
   ): Promise<void> {
     this.#steps += 1;
     const key = stateKey(node.ref);
-    const { clock, random, tenant, observe } = this.#ports;
+    const { clock, random, tenant, observe, pausedBecause } = this.#ports;
     const state = this.#state.get(key);
     const context = { node: node.ref, nowMs: clock.nowMs(), random, tenant, reads: this.#reads, state };
-    const outcome = await attempt(node, input, (run) => work(run, context));
+    const paused = pausedBecause?.(node.ref) ?? null;
+    const outcome = paused === null ? await attempt(node, input, (run) => work(run, context)) : failure(input, paused);
     if (outcome.state !== undefined) this.#state.set(key, outcome.state);
     this.#effects.push(...(outcome.effects ?? []));
     for (const { label, message } of outcome.emissions) this.#follow(node, label, message);
@@ -197,12 +200,14 @@ async function attempt(
   input: ChainMessage | null,
   work: (run: NodeRun) => NodeOutcome | Promise<NodeOutcome> | undefined,
 ): Promise<NodeOutcome> {
-  const failed = (reason: string): NodeOutcome =>
-    input === null ? { emissions: [], failure: reason } : fail(input, reason);
-  if (run === null) return failed("The node can't be run here; see the problems of its chain");
+  if (run === null) return failure(input, "The node can't be run here; see the problems of its chain");
   try {
     return (await work(run)) ?? { emissions: [] };
   } catch (thrown) {
-    return failed(AppError.from(thrown).message);
+    return failure(input, AppError.from(thrown).message);
   }
+}
+
+function failure(input: ChainMessage | null, reason: string): NodeOutcome {
+  return input === null ? { emissions: [], failure: reason } : fail(input, reason);
 }

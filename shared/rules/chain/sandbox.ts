@@ -11,6 +11,8 @@ import type { Random } from "../../core/random.ts";
 
 export const SCRIPT_LENGTH_MAX = 64 * 1024;
 const CALL_MS_MAX = 100;
+/** Why a script failed that ran into its limit of time. */
+export const SCRIPT_TOOK_LONG = `The script took more than ${CALL_MS_MAX} ms`;
 /** QuickJS asks after thousands of steps; who was asked less often did not run, but wait for a busy machine. */
 const POLLS_MIN = 10;
 const MEMORY_BYTES_MAX = 8 * 1024 * 1024;
@@ -204,7 +206,7 @@ class Sandbox implements ScriptSandbox {
 }
 
 function reasonOf(message: string): string {
-  if (message.includes("interrupted")) return `The script took more than ${CALL_MS_MAX} ms`;
+  if (message.includes("interrupted")) return SCRIPT_TOOK_LONG;
   if (message.includes("out of memory")) return `The script needs more than ${MEMORY_BYTES_MAX / 1024 / 1024} MB`;
   return message.slice(0, 500);
 }

@@ -1,53 +1,9 @@
 import * as z from "zod";
+import { MESSAGE_LABELS } from "../message-types.ts";
 import { defineNode, tell } from "../node-kind.ts";
-
-/** Labels by which types of messages are told apart; what is not here goes to Other. */
-const LABELS: Readonly<Record<string, string>> = {
-  POST_ATTRIBUTES_REQUEST: "Post attributes",
-  POST_TELEMETRY_REQUEST: "Post telemetry",
-  TO_SERVER_RPC_REQUEST: "RPC Request from Device",
-  RPC_CALL_FROM_SERVER_TO_DEVICE: "RPC Request to Device",
-  RPC_QUEUED: "RPC Queued",
-  RPC_SENT: "RPC Sent",
-  RPC_DELIVERED: "RPC Delivered",
-  RPC_SUCCESSFUL: "RPC Successful",
-  RPC_TIMEOUT: "RPC Timeout",
-  RPC_EXPIRED: "RPC Expired",
-  RPC_FAILED: "RPC Failed",
-  RPC_DELETED: "RPC Deleted",
-  ACTIVITY_EVENT: "Activity Event",
-  INACTIVITY_EVENT: "Inactivity Event",
-  CONNECT_EVENT: "Connect Event",
-  DISCONNECT_EVENT: "Disconnect Event",
-  ENTITY_CREATED: "Entity Created",
-  ENTITY_UPDATED: "Entity Updated",
-  ENTITY_DELETED: "Entity Deleted",
-  ENTITY_ASSIGNED: "Entity Assigned",
-  ENTITY_UNASSIGNED: "Entity Unassigned",
-  ENTITY_ASSIGNED_FROM_TENANT: "Entity Assigned From Tenant",
-  ENTITY_ASSIGNED_TO_TENANT: "Entity Assigned To Tenant",
-  ATTRIBUTES_UPDATED: "Attributes Updated",
-  ATTRIBUTES_DELETED: "Attributes Deleted",
-  TIMESERIES_UPDATED: "Timeseries Updated",
-  TIMESERIES_DELETED: "Timeseries Deleted",
-  ALARM: "Alarm",
-  ALARM_CREATED: "Alarm Created",
-  ALARM_UPDATED: "Alarm Updated",
-  ALARM_SEVERITY_UPDATED: "Alarm Severity Updated",
-  ALARM_ACK: "Alarm Acknowledged",
-  ALARM_CLEAR: "Alarm Cleared",
-  ALARM_ASSIGNED: "Alarm Assigned",
-  ALARM_UNASSIGNED: "Alarm Unassigned",
-  COMMENT_CREATED: "Comment Created",
-  COMMENT_UPDATED: "Comment Updated",
-  RELATION_ADD_OR_UPDATE: "Relation Added or Updated",
-  RELATION_DELETED: "Relation Deleted",
-  RELATIONS_DELETED: "All Relations Deleted",
-  REST_API_REQUEST: "REST API request",
-};
 
 export const messageTypeSwitch = defineNode({
   type: "filter.TbMsgTypeSwitchNode",
   config: z.unknown(),
-  make: () => ({ handle: (message) => tell(LABELS[message.type] ?? "Other", message) }),
+  make: () => ({ handle: (message) => tell(MESSAGE_LABELS[message.type] ?? "Other", message) }),
 });
