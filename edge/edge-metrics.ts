@@ -3,6 +3,7 @@ import { SYNC_STATE_NAMES } from "../shared/core/sync-states.ts";
 import type { Metrics } from "../shared/observe/metrics.ts";
 import { UPLINK_LANES } from "../shared/sync/lanes.ts";
 import type { StatusSources } from "./api/status.ts";
+import { CONNECT_REFUSAL_NAMES } from "./devices/mqtt-reasons.ts";
 import type { MqttServer } from "./devices/mqtt-server.ts";
 
 export interface EdgeMetricsDeps {
@@ -18,6 +19,7 @@ export function registerEdgeMetrics({ metrics, mqtt, sources, version }: EdgeMet
   const sessions = metrics.gauge("skerry_mqtt_sessions");
   const received = metrics.counter("skerry_mqtt_publishes_total");
   const rejected = metrics.counter("skerry_mqtt_publishes_rejected_total");
+  const refused = metrics.counter("skerry_mqtt_connections_refused_total", ["reason"]);
   const linkUp = metrics.gauge("skerry_link_up");
   const syncState = metrics.gauge("skerry_sync_state", ["state"]);
   const backlog = metrics.gauge("skerry_uplink_backlog_items", ["lane"]);
@@ -31,6 +33,9 @@ export function registerEdgeMetrics({ metrics, mqtt, sources, version }: EdgeMet
     sessions.set(mqtt.sessions);
     setCounter(received, mqtt.counters.publishesReceived);
     setCounter(rejected, mqtt.counters.publishesRejected);
+    refused.reset();
+    for (const reason of CONNECT_REFUSAL_NAMES)
+      refused.inc({ reason }, mqtt.counters.connectionsRefused.get(reason) ?? 0);
     linkUp.set(sources.link()?.state === "live" ? 1 : 0);
     const { state, reasons } = await sources.sync();
     const holds = new Set<SyncState>([state, ...reasons.map(({ code }) => code)]);

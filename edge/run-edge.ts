@@ -39,8 +39,9 @@ import type { MqttServer } from "./devices/mqtt-server.ts";
 import { createMqttServer } from "./devices/mqtt-server.ts";
 import { openMqttSocket } from "./devices/mqtt-websocket.ts";
 import type { DeviceDirectory } from "./devices/ports.ts";
-import { answerSessionLimits, RateLimits } from "./devices/rate-limits.ts";
+import { answerSessionLimits, parseRateLimit, RateLimits } from "./devices/rate-limits.ts";
 import { ServerTimes } from "./devices/server-times.ts";
+import { SourceLimits } from "./devices/source-limits.ts";
 import { parseDiskQuota, walMaxMb } from "./disk-quota.ts";
 import { registerEdgeMetrics } from "./edge-metrics.ts";
 import { releaseMemoryOnce } from "./release-memory.ts";
@@ -130,7 +131,7 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
   };
   link = createCloudLink({ config, stores, log, metrics, onChange: () => monitor.wake(), onSettings });
 
-  const devices = { ...(await createDeviceDeps(stores, { watch, log, rateSettings })), log };
+  const devices = { ...(await createDeviceDeps(stores, { config, watch, log, rateSettings })), log };
   const packages = createPackageAnnouncer({ ...stores, clock, log });
   stack.defer(stores.registry.watchChanges((changes) => packages.note(changes)));
   stores.ruleChains.connect({
@@ -246,12 +247,13 @@ async function showFirstPassword(config: EdgeConfig, stores: EdgeStores): Promis
 }
 
 interface DeviceParts {
+  readonly config: EdgeConfig;
   readonly watch: DiskWatch | null;
   readonly log: Log;
   readonly rateSettings: RateSettingsStore;
 }
 
-async function createDeviceDeps(stores: EdgeStores, { watch, log, rateSettings }: DeviceParts) {
+async function createDeviceDeps(stores: EdgeStores, { config, watch, log, rateSettings }: DeviceParts) {
   const { registry } = stores;
   const errors = createDeviceErrors(clock);
   const errorAnswer = (error: AppError): Response => errorResponse(error, clock.nowMs());
@@ -260,6 +262,14 @@ async function createDeviceDeps(stores: EdgeStores, { watch, log, rateSettings }
   registry.subscribeRpcs(({ body, leftMs }) => rpcs.note(parseRpcRecord(body), leftMs));
   const timeouts = await openInactivityTimeouts({ ...stores, log });
   const profiles = await openMqttProfiles({ ...stores, log });
+  const { failedLoginsPerAddress, mqttConnectionsPerAddress } = config;
+  const sources = new SourceLimits(
+    { clock, log },
+    {
+      connectionsMax: mqttConnectionsPerAddress === "off" ? undefined : mqttConnectionsPerAddress,
+      failedLogins: parseRateLimit(failedLoginsPerAddress)[0],
+    },
+  );
   registry.watchChanges((changes) => {
     for (const change of changes) {
       rateSettings.note(change);
@@ -301,6 +311,7 @@ async function createDeviceDeps(stores: EdgeStores, { watch, log, rateSettings }
     rates,
     activity,
     profiles,
+    sources,
     keptSessions: createMqttSessions(stores.db),
     errorResponse: errorAnswer,
   };

@@ -84,6 +84,23 @@ export const EDGE_SETTINGS = {
     range: PORT_RANGE,
     description: "Port of HTTP; 0 takes any free one",
   }),
+  mqttConnectionsPerAddress: switchedSetting({
+    placeholder: "NUMBER",
+    default: "off",
+    range: { min: 1, max: 100_000 },
+    description: "Connections of MQTT that one address may hold at once; further ones are refused",
+  }),
+  failedLoginsPerAddress: {
+    ...textSetting({
+      placeholder: "LIMIT",
+      default: "off",
+      description:
+        "Sign-ins of devices with wrong credentials that one address may make over MQTT and HTTP, as 10:60 (count:seconds); beyond them it is refused until there is room for one",
+    }),
+    expected: "a limit as 10:60 (count:seconds), or off",
+    read: (value: unknown) =>
+      typeof value === "string" && /^(?:off|[1-9][0-9]{0,5}:[1-9][0-9]{0,5})$/.test(value) ? value : undefined,
+  },
   coapHost: textSetting({ placeholder: "ADDRESS", default: "0.0.0.0", description: "Address that CoAP listens on" }),
   coapPort: switchedSetting({
     placeholder: "PORT",

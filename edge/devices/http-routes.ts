@@ -16,6 +16,7 @@ import type {
 import type { RateLimits } from "./rate-limits.ts";
 import type { DeviceQuestions, DeviceRpcs } from "./rpc-ports.ts";
 import type { ServerTimes } from "./server-times.ts";
+import type { SourceLimits } from "./source-limits.ts";
 import type { WaitLimits } from "./waits.ts";
 
 // What every file with routes of the device API over HTTP builds on.
@@ -32,6 +33,7 @@ export interface DeviceHttpDeps {
   readonly questions: DeviceQuestions;
   readonly rates: RateLimits;
   readonly activity: DeviceActivity;
+  readonly sources: SourceLimits;
   /** Shared with the other protocols of the edge. */
   readonly times: ServerTimes;
   /** The error object of the REST convention, with its status. */
@@ -61,7 +63,7 @@ export interface DeviceRoutes {
 }
 
 export function createDeviceRoutes(
-  { directory, errors, errorResponse, rates, activity }: DeviceHttpDeps,
+  { directory, errors, errorResponse, rates, activity, sources }: DeviceHttpDeps,
   options: DeviceHttpOptions,
 ): DeviceRoutes {
   const { waitMs = 60_000, waitMaxMs = 100_000 } = options;
@@ -69,8 +71,14 @@ export function createDeviceRoutes(
     api: new Hono(),
     readBody: createBodyReader(options),
     withDevice: async (context, serve) => {
+      // As the listener gives it; the routes are mounted below others that say so.
+      const address = (context.env as { readonly remoteAddress?: string } | undefined)?.remoteAddress ?? "";
+      sources.check(address);
       const device = await directory.findByAccessToken(context.req.param("token") ?? "");
-      if (device === null) return emptyAnswer(401);
+      if (device === null) {
+        sources.noteFailure(address);
+        return emptyAnswer(401);
+      }
       try {
         activity.note(device);
         rates.check(device, "messages");

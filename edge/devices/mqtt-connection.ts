@@ -28,10 +28,12 @@ import {
 import { CONNECT_REFUSALS, type ConnectRefusal, END_REASONS, type EndReason } from "./mqtt-reasons.ts";
 import { expectFlags, MqttSession, type MqttSessionHost } from "./mqtt-session.ts";
 import type { AuthenticatedDevice, DeviceEvent } from "./ports.ts";
+import type { SourceLimits } from "./source-limits.ts";
 
 /** What the server lends to each of its connections. */
 export interface MqttConnectionHost extends MqttSessionHost {
   readonly kept: KeptSessions;
+  readonly sources: SourceLimits;
   /** Of connections for provisioning. */
   readonly provisioningTopics: MqttTopics;
   /** Makes the connection the one of its device; a reason when it may not be. */
@@ -68,6 +70,7 @@ export class MqttConnection implements ByteStreamHandler {
   readonly #host: MqttConnectionHost;
   readonly #stream: ByteStream;
   readonly #reader: PacketReader;
+  readonly #place: ReturnType<SourceLimits["open"]>;
   #device: AuthenticatedDevice | undefined;
   #held: HeldSession | null = null;
   #session: MqttSession | undefined;
@@ -87,8 +90,10 @@ export class MqttConnection implements ByteStreamHandler {
   #endDetail = "";
   #leave: ReadDisconnect | undefined;
 
-  constructor(host: MqttConnectionHost, stream: ByteStream) {
+  /** @param place what its address may do */
+  constructor(host: MqttConnectionHost, stream: ByteStream, place: ReturnType<SourceLimits["open"]>) {
     this.#host = host;
+    this.#place = place;
     this.#stream = stream;
     this.#reader = new PacketReader(host.limits.connectBytesMax);
     this.#lastReadMs = host.clock.monotonicMs();
@@ -213,7 +218,7 @@ export class MqttConnection implements ByteStreamHandler {
     }
     this.#version = version;
     const packet = readConnect(this.#reader);
-    const refusal = refusalOf(packet, version, this.#stream.peerCertificates.length > 0);
+    const refusal = this.#refusalOfSource() ?? refusalOf(packet, version, this.#stream.peerCertificates.length > 0);
     if (refusal !== undefined) {
       this.#refuse(refusal);
       return;
@@ -224,6 +229,11 @@ export class MqttConnection implements ByteStreamHandler {
     this.#state = "authenticating";
     this.#stream.pause();
     void this.#authenticate(packet);
+  }
+
+  #refusalOfSource(): ConnectRefusal | undefined {
+    if (this.#place !== "serve") return "too-many-from-address";
+    return this.#host.sources.blockedMs(this.source) > 0 ? "address-blocked" : undefined;
   }
 
   async #authenticate(packet: IConnectPacket): Promise<void> {
@@ -239,6 +249,7 @@ export class MqttConnection implements ByteStreamHandler {
       return;
     }
     if (device === undefined || this.#state !== "authenticating") return;
+    if (device === null) this.#host.sources.noteFailure(this.source);
     if (device === null || this.#accessEnded?.has(device.deviceId) === true) {
       this.#refuse(loginOf(packet).userName === null ? "unknown-client-id" : "unknown-credentials");
       return;
@@ -327,7 +338,8 @@ export class MqttConnection implements ByteStreamHandler {
   #refuse(refusal: ConnectRefusal): void {
     if (this.#state === "closed") return;
     const { v3, v5, text } = CONNECT_REFUSALS[refusal];
-    this.#host.counters.connectionsRefused += 1;
+    const { connectionsRefused } = this.#host.counters;
+    connectionsRefused.set(refusal, (connectionsRefused.get(refusal) ?? 0) + 1);
     this.#host.log.debug("An MQTT connection was refused", { source: this.#stream.source, reason: refusal });
     this.#state = "closed";
     this.#endedMs = this.#host.clock.monotonicMs();

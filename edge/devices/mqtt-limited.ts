@@ -9,6 +9,8 @@ const GATEWAY_PREFIX = "v1/gateway/";
 
 export interface Exceeded {
   readonly exceeded: string;
+  /** The message is about devices behind a gateway. */
+  readonly isBehind: boolean;
   /** Devices behind the gateway that the message spoke of. */
   readonly names: readonly string[];
 }
@@ -27,7 +29,7 @@ export function takeLimited(
   const { device } = session;
   const isBehind = message.topic.startsWith(GATEWAY_PREFIX);
   const before = rates.take(device, "messages", { isBehind });
-  if (before !== undefined) return { exceeded: before, names: isBehind ? readNames(route, taking) : [] };
+  if (before !== undefined) return { exceeded: before, isBehind, names: isBehind ? readNames(route, taking) : [] };
   const records = unit.records.length;
   const behind = unit.behind.length;
   const taken = route.take(message, unit, session);
@@ -40,7 +42,7 @@ export function takeLimited(
   const names = unit.behind.slice(behind).flatMap(namesIn);
   unit.records.length = records;
   unit.behind.length = behind;
-  return { exceeded, names };
+  return { exceeded, isBehind, names };
 }
 
 /** Of a message that is not taken: none of one that can't be read. */

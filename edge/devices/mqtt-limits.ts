@@ -1,4 +1,5 @@
 import { PAYLOAD_BYTES_MAX } from "./device-session.ts";
+import type { ConnectRefusal } from "./mqtt-reasons.ts";
 
 export interface MqttLimits {
   /** Payload of a publish; more ends the connection. @default 65_536 */
@@ -53,7 +54,7 @@ export const UNRELEASED_MAX = 1000;
 
 export interface MqttCounters {
   connectionsOpened: number;
-  connectionsRefused: number;
+  readonly connectionsRefused: Map<ConnectRefusal, number>;
   publishesReceived: number;
   publishesRejected: number;
   publishesAcknowledged: number;
@@ -64,7 +65,7 @@ export interface MqttCounters {
 export function createMqttCounters(): MqttCounters {
   return {
     connectionsOpened: 0,
-    connectionsRefused: 0,
+    connectionsRefused: new Map(),
     publishesReceived: 0,
     publishesRejected: 0,
     publishesAcknowledged: 0,

@@ -46,10 +46,14 @@ export const CONNECT_REFUSALS = {
   "unsupported-version": { v3: 1, v5: 0x84, text: "The version of MQTT is not 3.1, 3.1.1 or 5" },
   "unsupported-authentication": { v3: 5, v5: 0x8c, text: "Enhanced authentication is not served" },
   "server-unavailable": { v3: 3, v5: 0x88, text: "The credentials can't be checked now" },
+  "too-many-from-address": { v3: 3, v5: 0x9f, text: "The address has as many connections as it may have" },
+  "address-blocked": { v3: 3, v5: 0x9f, text: "Too many sign-ins with wrong credentials came from this address" },
   "too-many-connections": { v3: 3, v5: 0x9f, text: "The edge holds as many connections as it may" },
 } as const;
 
 export type ConnectRefusal = keyof typeof CONNECT_REFUSALS;
+
+export const CONNECT_REFUSAL_NAMES = Object.keys(CONNECT_REFUSALS) as readonly ConnectRefusal[]; // its own keys, no others
 
 /** What ends the connection when a message fails with `code`. */
 export function endReasonOf(code: ErrorCode): EndReason {

@@ -26,6 +26,7 @@ import type {
 import type { RateLimits } from "./rate-limits.ts";
 import type { DeviceQuestions, DeviceRpcs } from "./rpc-ports.ts";
 import type { ServerTimes } from "./server-times.ts";
+import type { SourceLimits } from "./source-limits.ts";
 
 export interface MqttServerDeps {
   readonly clock: Clock;
@@ -43,6 +44,7 @@ export interface MqttServerDeps {
   readonly questions: DeviceQuestions;
   readonly activity: DeviceActivity;
   readonly profiles: MqttProfiles;
+  readonly sources: SourceLimits;
   /** Sessions that outlive their connection. */
   readonly keptSessions: KeptSessionStore;
 }
@@ -119,7 +121,10 @@ export function createMqttServer(deps: MqttServerDeps, options: MqttServerOption
       const deviceId = connection.device?.deviceId;
       if (deviceId !== undefined && sessions.get(deviceId) === connection) sessions.delete(deviceId);
     },
-    forget: (connection) => void connections.delete(connection),
+    forget: (connection) => {
+      connections.delete(connection);
+      deps.sources.close(connection.source);
+    },
   };
 
   function detach(connection: MqttConnection, device: AuthenticatedDevice): void {
@@ -180,8 +185,10 @@ export function createMqttServer(deps: MqttServerDeps, options: MqttServerOption
   return {
     accept: (stream) => {
       counters.connectionsOpened += 1;
-      const connection = new MqttConnection(host, stream);
+      const place = deps.sources.open(stream.source);
+      const connection = new MqttConnection(host, stream, place);
       connections.add(connection);
+      if (place === "destroy") stream.destroy();
       return connection;
     },
     run,

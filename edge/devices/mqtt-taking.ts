@@ -62,8 +62,9 @@ export function takeMessage(
       : route.take(message, unit, session);
     if (taken === "taken") return REASON.success;
     if (typeof taken === "string") return refuse(host, session, { topic, why: taken });
-    if (taking.version === 5) dropBehind(session, taken.names);
-    return failWith(host, taking, { end: "rate-limited", detail: taken.exceeded, qos, code: REASON.quotaExceeded });
+    const { exceeded: detail, isBehind, names } = taken;
+    if (taking.version === 5) dropBehind(session, names);
+    return failWith(host, taking, { end: "rate-limited", detail, isBehind, qos, code: REASON.quotaExceeded });
   } catch (thrown) {
     if (!(thrown instanceof AppError) || thrown.code !== "INVALID_PAYLOAD") throw thrown;
     const isAcknowledged = profile?.isInvalidAcknowledged;
@@ -86,16 +87,19 @@ interface Failure extends ConnectionEnd {
   readonly code: number;
   /** Whatever the version. @default false */
   readonly isAcknowledged?: boolean | undefined;
+  /** Of devices behind a gateway, which over MQTT 5 is told otherwise: then QoS 0 ends nothing. @default false */
+  readonly isBehind?: boolean;
 }
 
 /** MQTT 5 can refuse a message alone, if it is acknowledged. */
 function failWith(
   { counters, errors }: TakingHost,
   { session, version }: Taking,
-  { code, qos, isAcknowledged = false, ...ending }: Failure,
+  { code, qos, isAcknowledged = false, isBehind = false, ...ending }: Failure,
 ): number | ConnectionEnd {
   counters.publishesRejected += 1;
-  if (qos === 0 || (version !== 5 && !isAcknowledged)) return ending;
+  const isTold = qos === 0 ? version === 5 && isBehind : version === 5 || isAcknowledged;
+  if (!isTold) return ending;
   errors.note(session.device.deviceId, `${END_REASONS[ending.end].text}: ${ending.detail}`);
   return code;
 }

@@ -21,6 +21,7 @@ export const METRICS = {
   skerry_mqtt_sessions: "Devices connected by MQTT",
   skerry_mqtt_publishes_total: "MQTT publishes received",
   skerry_mqtt_publishes_rejected_total: "MQTT publishes that were refused for their content",
+  skerry_mqtt_connections_refused_total: "Connections of MQTT that were refused, by reason",
   skerry_link_up: "1 while the edge has a live session with the cloud",
   skerry_sync_state: "1 for the state of sync and for each reason beside it, else 0, by state (docs/states.md)",
   skerry_uplinks_rejected_total:

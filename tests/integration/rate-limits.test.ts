@@ -117,6 +117,22 @@ describe("over MQTT", () => {
     expect(await publish('{"A":[{"t":2}]}')).toBe(0);
     expect(edge.told.filter((one) => one === "connected A")).toHaveLength(2);
   });
+  test("a gateway of MQTT 5 stays connected when messages of QoS 0 about its devices are too many, not for its own", async () => {
+    edge.limit({
+      gatewayDevices: { ...NO_RATE_TEXTS, messages: "1:60" },
+      gateway: { ...NO_RATE_TEXTS, messages: "1:60" },
+    });
+    const gateway = await bed.login(5, "gateway");
+    gateway.send(message(BEHIND, '{"A":[{"t":1}]}', 0, 0));
+    await eventually(() => edge.told.includes("connected A"));
+    gateway.send(message(BEHIND, '{"A":[{"t":2}]}', 0, 0));
+    expect((await gateway.take("publish")).payload.toString()).toBe('{"device":"A","reason":150}');
+    expect(edge.errors.last(GATEWAY)?.reason).toContain("of all devices behind the gateway is reached");
+    expect(bed.server.counters.publishesRejected).toBe(1);
+    gateway.send(message(TELEMETRY, '{"t":3}', 0, 0), message(TELEMETRY, '{"t":4}', 0, 0));
+    expect((await gateway.take("disconnect")).reasonCode).toBe(0x96);
+    expect(edge.records.map(({ values }) => String(values))).toEqual(['{"t":1}', '{"t":3}']);
+  });
   test("a gateway of MQTT 3.1.1, which could not take it, is cut off and told nothing", async () => {
     edge.limit({ gatewayDevices: { ...NO_RATE_TEXTS, messages: "1:60" } });
     const gateway = await bed.login(4, "gateway");

@@ -20,6 +20,7 @@ import type {
 import { NO_RATE_TEXTS, RateLimits, type RateSettings } from "../../edge/devices/rate-limits.ts";
 import type { DeviceQuestion, DeviceQuestions, DeviceRpcStore } from "../../edge/devices/rpc-ports.ts";
 import { ServerTimes } from "../../edge/devices/server-times.ts";
+import { SourceLimits } from "../../edge/devices/source-limits.ts";
 /** The ports of the device protocols in memory, with commits and failures under the test's control. */
 import type { Clock } from "../../shared/core/clock.ts";
 import { AppError } from "../../shared/core/errors.ts";
@@ -62,6 +63,8 @@ export interface FakeEdge {
   /** What the protocols tell, as "connected" and the name of the device. */
   readonly activity: DeviceActivity;
   readonly told: string[];
+  /** Nothing is limited at first; set before a server is made of it. */
+  sources: SourceLimits;
   /** What the profile of each device says from now on; undefined: nothing. */
   profile: MqttProfile | undefined;
   readonly profiles: MqttProfiles;
@@ -187,6 +190,7 @@ export function createFakeEdge(): FakeEdge {
       note: (device) => void (told.at(-1) === `heard ${nameOf(device)}` || told.push(`heard ${nameOf(device)}`)),
     },
     rates: new RateLimits(clock, () => ({ profile: edgeRates.settings })),
+    sources: new SourceLimits({ clock, log: silentLog }, {}),
     profile: undefined,
     profiles: { of: () => edge.profile },
     limit: (settings) => void (edgeRates.settings = { ...NO_LIMITS, ...settings }),
