@@ -13,6 +13,9 @@ export interface EdgeMetricsDeps {
   readonly version: string;
 }
 
+/** Nodes of rule chains that are counted by their name; the others together. */
+const RULE_NODES_MAX = 50;
+
 /** What /metrics of the edge tells beside the requests: read when it is asked for, so that counting costs devices nothing. */
 export function registerEdgeMetrics({ metrics, mqtt, sources, version }: EdgeMetricsDeps): void {
   metrics.gauge("skerry_build_info", ["version"]).set({ version }, 1);
@@ -29,6 +32,8 @@ export function registerEdgeMetrics({ metrics, mqtt, sources, version }: EdgeMet
   const disk = metrics.gauge("skerry_disk_bytes", ["kind"]);
   const diskFull = metrics.gauge("skerry_disk_full");
   const removed = metrics.counter("skerry_telemetry_removed_total", ["reason"]);
+  const ruleMessages = metrics.counter("skerry_rule_node_messages_total", ["node"]);
+  const ruleFailures = metrics.counter("skerry_rule_node_failures_total", ["node"]);
   metrics.onRender(async () => {
     sessions.set(mqtt.sessions);
     setCounter(received, mqtt.counters.publishesReceived);
@@ -57,6 +62,13 @@ export function registerEdgeMetrics({ metrics, mqtt, sources, version }: EdgeMet
     };
     for (const [kind, bytes] of Object.entries(kinds)) disk.set({ kind }, bytes);
     diskFull.set(isFull ? 1 : 0);
+    ruleMessages.reset();
+    ruleFailures.reset();
+    for (const [index, { failures, messages, name }] of sources.ruleNodes().entries()) {
+      const node = index < RULE_NODES_MAX ? name : "other";
+      ruleMessages.inc({ node }, messages);
+      ruleFailures.inc({ node }, failures);
+    }
     removed.reset();
     for (const [reason, records] of Object.entries(counts)) removed.inc({ reason }, records);
   });

@@ -342,6 +342,7 @@ function createStatusSources(parts: StatusParts): StatusSources {
     },
     disk: createDiskState(config, { stores, watch, clock }),
     mqttConnections: () => mqtt.sessions,
+    ruleNodes: () => stores.ruleChains.nodes(),
   };
 }
 
@@ -373,6 +374,10 @@ function createApi(parts: ApiParts): EdgeApi {
       localAuthenticator: local.authenticator,
       events: createCloudEvents(stores.sql),
       parked: stores.parked,
+      ruleDebug: {
+        list: (id) => stores.ruleChains.debugEvents(id),
+        forget: (id) => stores.ruleChains.forgetDebugEvents(id),
+      },
       sources,
       readSite: () => stores.readSite(),
       routingKey: config.edgeKey,

@@ -35,6 +35,7 @@ import { addResourceReadRoutes } from "../../shared/rest/resources.ts";
 import { addRpcRoutes, type RpcDeps } from "../../shared/rest/rpc.ts";
 import { addRuleTestRoutes, type RuleTestDeps } from "../../shared/rest/rule-chain-tests.ts";
 import { addRuleChainRoutes } from "../../shared/rest/rule-chains.ts";
+import { addRuleDebugRoute, type RuleDebugSource } from "../../shared/rest/rule-debug.ts";
 import { addSystemInfoRoute } from "../../shared/rest/system-info.ts";
 import { addTelemetryRoutes } from "../../shared/rest/telemetry.ts";
 import { createTokens } from "../../shared/rest/tokens.ts";
@@ -67,6 +68,7 @@ export interface EdgeApiDeps extends RpcDeps {
   readonly events: CloudEvents;
   readonly parked: ParkedItems;
   readonly sources: StatusSources;
+  readonly ruleDebug: RuleDebugSource;
   readonly readSite: () => Promise<SiteIdentity>;
   readonly routingKey: string | null;
   readonly notReady: () => Promise<string | null>;
@@ -109,6 +111,7 @@ export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): EdgeApi
   addDashboardRoutes(app, deps);
   addRuleTestRoutes(app, deps);
   addRuleChainRoutes(app, deps);
+  addRuleDebugRoute(app, deps.ruleDebug);
   addProfileRoutes(app, deps);
   addEntityQueryRoutes(app, deps);
   addAlarmRoutes(app, deps);

@@ -2,6 +2,7 @@ import * as z from "zod";
 import type { Clock } from "../../shared/core/clock.ts";
 import type { ErrorCode } from "../../shared/core/errors.ts";
 import { AppError, ERROR_CODES } from "../../shared/core/errors.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
 import type { SeqRange } from "../../shared/core/seq-range.ts";
 import type { SyncState, SyncVerdict } from "../../shared/core/sync-states.ts";
 import { SYNC_STATE_NAMES, SYNC_STATES } from "../../shared/core/sync-states.ts";
@@ -88,6 +89,21 @@ export interface SyncSummary extends SyncVerdict {
   readonly nextAttemptMs: number | null;
 }
 
+export interface RuleNodeState {
+  readonly chainId: Uuid;
+  readonly nodeId: Uuid;
+  readonly name: string;
+  readonly messages: number;
+  readonly failures: number;
+  /** Why a message failed last; null: none did. */
+  readonly lastFailure: string | null;
+  /** Why it does not run for now; null: it runs. */
+  readonly paused: string | null;
+}
+
+/** Nodes that are shown, those that fail first. */
+const RULE_NODES_MAX = 50;
+
 /** Each function may fail by itself; the others are shown all the same. */
 export interface StatusSources {
   /** Null: this edge works without a cloud. */
@@ -97,6 +113,8 @@ export interface StatusSources {
   readonly database: () => DatabaseState;
   readonly disk: () => Promise<DiskState>;
   readonly mqttConnections: () => number;
+  /** Nodes of rule chains that worked since the chains were changed last. */
+  readonly ruleNodes: () => readonly RuleNodeState[];
 }
 
 export interface StatusDeps {
@@ -124,6 +142,16 @@ const laneStatusSchema = z.object({
   backlogBytes: z.int().meta({ description: "What they take in the outbox, most of it compressed" }),
   oldestUnsentTime: z.int().nullable(),
   parkedItems: z.int().meta({ description: "Items that the cloud refused for good and nobody has decided about" }),
+});
+
+const ruleNodeSchema = z.object({
+  ruleChainId: z.uuid(),
+  ruleNodeId: z.uuid(),
+  name: z.string(),
+  messages: z.int(),
+  failures: z.int(),
+  lastFailure: z.string().nullable(),
+  paused: z.string().nullable().meta({ description: "Why it does not run for now" }),
 });
 
 /** The answer of GET /status; times in ms since 1970. */
@@ -180,6 +208,16 @@ export const edgeStatusSchema = z
       })
       .nullable(),
     mqttConnections: z.int().nullable(),
+    rules: z
+      .object({
+        messages: z
+          .int()
+          .meta({ description: "Messages that nodes of rule chains worked on since the chains changed" }),
+        failures: z.int(),
+        pausedNodes: z.int(),
+        nodes: z.array(ruleNodeSchema).meta({ description: "At most 50, those that fail first; for administrators" }),
+      })
+      .nullable(),
   })
   .meta({ id: "EdgeStatus" });
 
@@ -221,13 +259,14 @@ async function isAdministrator(request: Request, authenticators: readonly Authen
 
 async function readStatus({ sources, clock }: StatusDeps, options: StatusOptions): Promise<EdgeStatus> {
   const problems: string[] = [];
-  const [link, sync, outbox, database, disk, mqttConnections] = await Promise.all([
+  const [link, sync, outbox, database, disk, mqttConnections, ruleNodes] = await Promise.all([
     ask("link", sources.link, problems),
     ask("sync", sources.sync, problems),
     ask("outbox", sources.outbox, problems),
     ask("database", sources.database, problems),
     ask("disk", sources.disk, problems),
     ask("MQTT", sources.mqttConnections, problems),
+    ask("rule chains", sources.ruleNodes, problems),
   ]);
   const lanes = outbox === undefined ? null : laneStatuses(outbox, link?.sentSeq);
   const status: EdgeStatus = {
@@ -244,6 +283,7 @@ async function readStatus({ sources, clock }: StatusDeps, options: StatusOptions
     database: database ?? null,
     disk: disk ?? null,
     mqttConnections: mqttConnections ?? null,
+    rules: ruleNodes === undefined ? null : ruleStatus(ruleNodes),
   };
   problems.push(...findProblems(status));
   const isFailing = database?.state === "down" || database?.state === "starting" || disk?.isFull === true;
@@ -299,6 +339,25 @@ function laneStatuses(outbox: OutboxState, sentSeq: LinkState["sentSeq"] | undef
   return { config: laneStatus("config"), telemetry: laneStatus("telemetry") };
 }
 
+function ruleStatus(nodes: readonly RuleNodeState[]): EdgeStatus["rules"] {
+  const sum = (count: (node: RuleNodeState) => number): number => nodes.reduce((total, node) => total + count(node), 0);
+  const shown = nodes.toSorted((one, other) => other.failures - one.failures).slice(0, RULE_NODES_MAX);
+  return {
+    messages: sum(({ messages }) => messages),
+    failures: sum(({ failures }) => failures),
+    pausedNodes: sum(({ paused }) => (paused === null ? 0 : 1)),
+    nodes: shown.map(({ chainId, failures, lastFailure, messages, name, nodeId, paused }) => ({
+      ruleChainId: chainId,
+      ruleNodeId: nodeId,
+      name,
+      messages,
+      failures,
+      lastFailure,
+      paused,
+    })),
+  };
+}
+
 /** States that need nobody, and those that database and disk tell of by themselves. */
 const EXPECTED: ReadonlySet<SyncState> = new Set<SyncState>([
   "IN_SYNC",
@@ -308,7 +367,7 @@ const EXPECTED: ReadonlySet<SyncState> = new Set<SyncState>([
   "QUOTA",
 ]);
 
-function findProblems({ database, disk, sync }: EdgeStatus): readonly string[] {
+function findProblems({ database, disk, rules, sync }: EdgeStatus): readonly string[] {
   const problems: string[] = [];
   if (database !== null && database.state !== "ready") problems.push(ERROR_CODES.DATABASE_UNAVAILABLE);
   for (const { code, text } of sync?.reasons ?? []) {
@@ -317,6 +376,8 @@ function findProblems({ database, disk, sync }: EdgeStatus): readonly string[] {
   if (disk?.isFull === true) problems.push(ERROR_CODES.DISK_FULL);
   else if (disk !== null && disk.freeBytes < FREE_BYTES_MIN)
     problems.push(`Only ${Math.floor(disk.freeBytes / 1e6)} MB are free on the disk`);
+  const paused = rules?.pausedNodes ?? 0;
+  if (paused > 0) problems.push(`${paused} nodes of rule chains took too long again and again, and are paused`);
   const removed = (disk?.removed.thinned ?? 0) + (disk?.removed.dropped ?? 0);
   if (removed > 0)
     problems.push(`${removed} records were removed unsent because the disk quota was reached; see the list of gaps`);
@@ -327,9 +388,10 @@ function findProblems({ database, disk, sync }: EdgeStatus): readonly string[] {
 function withoutNames(status: EdgeStatus): EdgeStatus {
   const anonymous = (reason: Reason | null): Reason | null =>
     reason === null ? null : { code: reason.code, text: adviceFor(reason.code) };
-  const { link, database, sync } = status;
+  const { link, database, rules, sync } = status;
   return {
     ...status,
+    rules: rules === null ? null : { ...rules, nodes: [] },
     sync: sync === null ? null : { ...sync, reasons: sync.reasons.map((reason) => ({ ...reason, detail: null })) },
     link: link === null ? null : { ...link, reason: anonymous(link.reason), cloudUrl: null },
     database: database === null ? null : { ...database, reason: anonymous(database.reason) },

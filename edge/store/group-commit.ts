@@ -7,6 +7,7 @@ import { databaseError, isDataError } from "../../shared/postgres/connect.ts";
 import type { Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
 import type { UplinkLane } from "../../shared/sync/lanes.ts";
 import { CommitPace } from "./commit-pace.ts";
+import { GroupSize } from "./group-size.ts";
 import { GroupWriter, type EdgeOutcome, type GroupWriterDeps, type Work } from "./group-writer.ts";
 import { LatestWriter } from "./latest-writer.ts";
 import { ROW_ITEMS_MAX } from "./outbox.ts";
@@ -69,6 +70,7 @@ class GroupCollector implements GroupCommit {
   readonly #latest: LatestWriter;
   readonly #writer: GroupWriter;
   readonly #pace = new CommitPace();
+  readonly #size = new GroupSize(GROUP_RECORDS_MAX);
   /** Ends the wait of the next commit for others. */
   #hurry: AbortController | null = null;
   /** Tells the submitters of the group that was committed last. */
@@ -142,6 +144,7 @@ class GroupCollector implements GroupCommit {
       const committing = this.#commit(group);
       this.#answerCommitted();
       await committing;
+      this.#size.note(group.records, this.#writer.rulesMs);
       this.#lastCommit = {
         expected: countOf(group) + countOf(this.#queue[0]),
         tookMs: this.#deps.clock.monotonicMs() - startedMs,
@@ -218,7 +221,7 @@ class GroupCollector implements GroupCommit {
 
   #fillingGroup(records: number): Group {
     const newest = this.#queue.at(-1);
-    if (newest !== undefined && (newest.records === 0 || newest.records + records <= GROUP_RECORDS_MAX)) return newest;
+    if (newest !== undefined && (newest.records === 0 || newest.records + records <= this.#size.records)) return newest;
     const group: Group = { submissions: [], works: [], records: 0, isUrgent: false, done: createDeferred<void>() };
     // Who submits waits for it; a group without telemetry has nobody, and a rejection must not count as unhandled.
     group.done.promise.catch(() => undefined);

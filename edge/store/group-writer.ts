@@ -1,6 +1,7 @@
 import type { Clock } from "../../shared/core/clock.ts";
 import type { Deferred } from "../../shared/core/deferred.ts";
 import { AppError } from "../../shared/core/errors.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
 import type { Change } from "../../shared/entities/change.ts";
 import type { TelemetryColumns } from "../../shared/entities/telemetry-columns.ts";
 import { conflictFreeRounds, recordsOf, TelemetryColumnsBuilder } from "../../shared/entities/telemetry-columns.ts";
@@ -95,6 +96,7 @@ export class GroupWriter {
   readonly #partitionsUpTo: Record<UplinkLane, number> = { config: 0, telemetry: 0 };
   #mergingCommits = 0;
   #sequencesKnown = false;
+  #rulesMs = 0;
 
   constructor(deps: GroupWriterDeps) {
     this.#deps = deps;
@@ -102,6 +104,11 @@ export class GroupWriter {
 
   nextSeq(lane: UplinkLane): number {
     return this.#next[lane];
+  }
+
+  /** How long rules took for the last commit. */
+  get rulesMs(): number {
+    return this.#rulesMs;
   }
 
   async readSequences(): Promise<void> {
@@ -131,6 +138,7 @@ export class GroupWriter {
    * @throws what the database says; nothing of the group may be taken for stored then
    */
   async write(group: WritableGroup): Promise<() => void> {
+    this.#rulesMs = 0;
     try {
       if (!this.#sequencesKnown) await this.readSequences();
       return await this.#writeGroup(group);
@@ -273,7 +281,18 @@ export class GroupWriter {
   #decide(db: Queryable, { changes, submissions }: DecidedUpon): Promise<Decision> | null {
     const { latest, rules } = this.#deps;
     if (rules === undefined || rules.isIdle) return null;
-    return rules.decide(db, { records: submissions.flat(), changes, unsettled: (ids) => latest.waiting(ids) });
+    const stored = { records: submissions.flat(), changes, unsettled: (ids: ReadonlySet<Uuid>) => latest.waiting(ids) };
+    return this.#timed(() => rules.decide(db, stored));
+  }
+
+  async #timed<T>(work: () => Promise<T>): Promise<T> {
+    const { clock } = this.#deps;
+    const startedMs = clock.monotonicMs();
+    try {
+      return await work();
+    } finally {
+      this.#rulesMs += clock.monotonicMs() - startedMs;
+    }
   }
 
   /** As `#decide`, beside the works of people: what can't be written of it is left out. */
@@ -294,7 +313,7 @@ export class GroupWriter {
   /** What rules decided, its records aside, with its outbox rows. */
   async #writeDecision(tx: Queryable, decision: Decision, next: LanePlaces): Promise<Decided> {
     if (decision.isEmpty) return { ...undecided(next), decision, records: decision.records };
-    const { changes, records } = await decision.write(tx, []);
+    const { changes, records } = await this.#timed(() => decision.write(tx, []));
     const behind = await this.#insertEvents(tx, { changes }, next);
     return {
       decision,

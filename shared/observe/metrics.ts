@@ -34,6 +34,9 @@ export const METRICS = {
   skerry_downlinks_failed: "Downlinks that an edge refused for good and nobody has decided about, by tenant",
   skerry_disk_bytes:
     "Room on the disk of the edge, by kind: used by the data directory, free, its quota, held in reserve",
+  skerry_rule_node_messages_total:
+    "Messages that nodes of rule chains worked on since the chains were changed last, by name; of many nodes the rest as other",
+  skerry_rule_node_failures_total: "Messages that failed at nodes of rule chains, likewise",
   skerry_disk_full: "1 while devices are refused because the disk is full",
   skerry_telemetry_removed_total: "Records that were removed unsent because the disk quota was reached, by reason",
   skerry_build_info: "Always 1; the labels carry the version and the runtime",

@@ -8,6 +8,7 @@ import { mapPage, timePageQuery, toPageRequest } from "./pages.ts";
 import type { Principal } from "./principal.ts";
 import { readableRef, type ResourceDeps } from "./resource.ts";
 import { TENANT_ADMIN, validate, type Call, type RouteTable } from "./route.ts";
+import { ruleDebugEventSchema, ruleDebugEventToRest, type RuleDebugSource } from "./rule-debug.ts";
 
 /** The sessions of edges, on the side that keeps them. */
 export interface LifecycleSource {
@@ -20,6 +21,8 @@ export interface LifecycleSource {
 export interface EntityEventDeps extends Pick<ResourceDeps, "clock" | "db"> {
   /** @default none are kept */
   readonly lifecycle?: LifecycleSource;
+  /** @default no nodes run here */
+  readonly ruleDebug?: RuleDebugSource;
 }
 
 const lifecycleEventSchema = z
@@ -63,9 +66,12 @@ const tag = "Events";
 /** All that are kept of one. */
 const ALL: PageRequest = { pageSize: 1_000, page: 0 };
 
-/** Events of entities: of an edge when it connected and disconnected, in its newest 500 sessions; of others none are kept. */
+/**
+ * Events of entities: of an edge when it connected and disconnected, in its newest 500 sessions; of a node of a rule chain that is debugged
+ * what came and went, where it runs; of others none are kept.
+ */
 export function addEntityEventRoutes(routes: RouteTable, deps: EntityEventDeps): void {
-  const answer = pageSchema(lifecycleEventSchema);
+  const answer = pageSchema(z.union([lifecycleEventSchema, ruleDebugEventSchema]));
   routes.add(
     {
       method: "get",
@@ -103,6 +109,7 @@ export function addEntityEventRoutes(routes: RouteTable, deps: EntityEventDeps):
     },
     async (call) => {
       const ref = await readRef(deps, call);
+      if (isOfRules(ref)) deps.ruleDebug?.forget(ref.id);
       if (ref.type !== "EDGE" || (call.body.eventType ?? "LC_EVENT") !== "LC_EVENT") return;
       const { startTime = 0, endTime = Math.round(deps.clock.nowMs()) } = call.query;
       await deps.lifecycle?.clear(ref.id, { startTime, endTime });
@@ -110,8 +117,17 @@ export function addEntityEventRoutes(routes: RouteTable, deps: EntityEventDeps):
   );
 }
 
-async function readRef({ db, lifecycle }: EntityEventDeps, call: Call<unknown, unknown>): Promise<EntityRef> {
+/** Where nodes run there is one tenant. */
+function isOfRules({ type }: EntityRef): boolean {
+  return type === "RULE_NODE" || type === "RULE_CHAIN";
+}
+
+async function readRef(
+  { db, lifecycle, ruleDebug }: EntityEventDeps,
+  call: Call<unknown, unknown>,
+): Promise<EntityRef> {
   const ref = { type: call.param("entityType"), id: call.uuid("entityId") };
+  if (ruleDebug !== undefined && isOfRules(ref)) return ref;
   if (ref.type === "EDGE" && lifecycle !== undefined) await lifecycle.check(call.principal, ref.id);
   else await readableRef(db, call.principal, ref);
   return ref;
@@ -123,7 +139,17 @@ async function eventPage(deps: EntityEventDeps, call: Call<z.output<typeof query
     ...toPageRequest(call.query),
     sortOrder: call.query.sortOrder?.toUpperCase() === "ASC" ? "ASC" : "DESC",
   };
-  const { lifecycle } = deps;
+  const { lifecycle, ruleDebug } = deps;
+  if (ruleDebug !== undefined && isOfRules(ref)) {
+    const { startTime = 0, endTime = Infinity } = page;
+    const isAsked = filter.eventType === "DEBUG_RULE_NODE" || filter.eventType === "DEBUG_RULE_CHAIN";
+    const events = isAsked ? ruleDebug.list(ref.id) : [];
+    const within = events.filter(({ createdMs }) => createdMs >= startTime && createdMs <= endTime);
+    const ordered = page.sortOrder === "ASC" ? within.toReversed() : within;
+    const first = page.pageSize * page.page;
+    const some = toPage(ordered.slice(first, first + page.pageSize), ordered.length, page);
+    return mapPage(some, (event) => ruleDebugEventToRest(event, call.principal.tenantId));
+  }
   if (ref.type !== "EDGE" || filter.eventType !== "LC_EVENT" || lifecycle === undefined) return toPage([], 0, page);
   const { startTime, endTime, sortOrder } = page;
   const { data } = await lifecycle.list(ref.id, { ...ALL, startTime, endTime, sortOrder });

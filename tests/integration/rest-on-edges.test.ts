@@ -46,6 +46,50 @@ test("the phone of a user is remembered, and forgotten", async () => {
   expect(edge.changes).toEqual([]);
 });
 
+test("messages at a node that is debugged are listed, its newest input is there for its script", async () => {
+  const nodeId = createUuid(clock, random);
+  const originator = { type: "DEVICE", id: createUuid(clock, random) };
+  const message = {
+    id: createUuid(clock, random),
+    type: "POST_TELEMETRY_REQUEST",
+    originator,
+    data: '{"t":1}',
+    metadata: { ts: "5" },
+  };
+  const event = { createdMs: clock.nowMs(), nodeId, message, relation: null, error: null };
+  const out = {
+    ...event,
+    id: createUuid(clock, random),
+    direction: "OUT",
+    relation: "Failure",
+    error: "no good",
+  } as const;
+  edge.debugEvents.push(out, { ...event, id: createUuid(clock, random), direction: "IN" });
+  const path = `/api/events/RULE_NODE/${nodeId}`;
+  const body = {
+    type: "IN",
+    entityId: originator.id,
+    msgType: "POST_TELEMETRY_REQUEST",
+    data: '{"t":1}',
+    metadata: '{"ts":"5"}',
+  };
+  expect((await call("GET", `${path}/DEBUG_RULE_NODE?pageSize=1&page=0`)).json).toMatchObject({
+    totalElements: 2,
+    hasNext: true,
+    data: [
+      {
+        entityId: { entityType: "RULE_NODE", id: nodeId },
+        type: "DEBUG_RULE_NODE",
+        body: { ...body, type: "OUT", relationType: "Failure", error: "no good" },
+      },
+    ],
+  });
+  expect((await call("GET", `${path}/ERROR?pageSize=1&page=0`)).json).toMatchObject({ totalElements: 0 });
+  expect((await call("GET", `/api/ruleNode/${nodeId}/debugIn`)).json).toMatchObject({ ...body, error: null });
+  await call("POST", `${path}/clear`, { body: { eventType: "DEBUG_RULE_NODE" } });
+  expect((await call("GET", `/api/ruleNode/${nodeId}/debugIn`)).json).toEqual({});
+});
+
 describe("events", () => {
   const page = "pageSize=10&page=0";
 

@@ -16,6 +16,7 @@ import { createMetrics } from "../../shared/observe/metrics.ts";
 import { databaseError } from "../../shared/postgres/connect.ts";
 import type { RestApp } from "../../shared/rest/app.ts";
 import { authenticationFailed } from "../../shared/rest/principal.ts";
+import type { RuleDebugEvent } from "../../shared/rest/rule-debug.ts";
 import { openScriptSandbox } from "../../shared/runtime/script-sandbox.ts";
 import { systemRandom } from "../../shared/runtime/system-random.ts";
 import { createContents } from "../../shared/store/blob-upload.ts";
@@ -34,6 +35,8 @@ export interface TestEdge {
   readonly hear: (committed: readonly Change[]) => void;
   /** What was made for the cloud, in order. */
   readonly changes: Change[];
+  /** Of nodes that are debugged, the newest first; for a test to fill. */
+  readonly debugEvents: RuleDebugEvent[];
   request(method: string, path: string, options?: RequestOptions): Promise<Answer>;
 }
 
@@ -42,6 +45,7 @@ export async function startTestEdge(database: TestDatabase, clock: Clock): Promi
   await openSite(db);
   await ensurePartitions(sql, "config", 1, 1);
   const changes: Change[] = [];
+  const debugEvents: RuleDebugEvent[] = [];
   const unitOfWork: UnitOfWork = {
     run: (work) =>
       db
@@ -78,6 +82,10 @@ export async function startTestEdge(database: TestDatabase, clock: Clock): Promi
       jwtSecret: () => secret,
       localAuthenticator: { scheme: "local", authenticate: () => Promise.reject(authenticationFailed()) },
       saveTelemetry: () => Promise.resolve(),
+      ruleDebug: {
+        list: (id) => debugEvents.filter(({ nodeId }) => nodeId === id),
+        forget: () => void debugEvents.splice(0),
+      },
       settleLatest: () => Promise.resolve(),
       events: createCloudEvents(sql),
       parked: createParkedItems({ db, groupCommit: unitOfWork, blobs: createTestBlobs(database), clock }),
@@ -88,6 +96,7 @@ export async function startTestEdge(database: TestDatabase, clock: Clock): Promi
         database: () => ({ kind: "embedded", state: "ready", reason: null, version: null }),
         disk: () => Promise.reject(new Error("No disk in this test")),
         mqttConnections: () => 0,
+        ruleNodes: () => [],
       },
       readSite: () => readSite(db),
       routingKey: null,
@@ -109,5 +118,5 @@ export async function startTestEdge(database: TestDatabase, clock: Clock): Promi
     },
     { version: "0.0.0", runtime: "test", startedMs: 0, cloudUrl: null },
   );
-  return { api, database, unitOfWork, rpcs, hear, changes, request: createRequest(api, () => null) };
+  return { api, database, unitOfWork, rpcs, hear, changes, debugEvents, request: createRequest(api, () => null) };
 }

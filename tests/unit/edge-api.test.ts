@@ -60,6 +60,16 @@ async function get(app: App, path: string, authorization = "Bearer TENANT_ADMIN"
   return { status: response.status, body: (await response.json()) as Record<string, unknown> };
 }
 
+const RULE_NODE = {
+  chainId: NULL_UUID,
+  nodeId: NULL_UUID,
+  name: "Secret name",
+  messages: 7,
+  failures: 2,
+  lastFailure: "no good",
+  paused: null,
+};
+
 const SOURCES: StatusSources = {
   link: () => ({
     state: "waiting",
@@ -93,6 +103,7 @@ const SOURCES: StatusSources = {
   database: () => ({ kind: "embedded", state: "ready", reason: null, version: "18.4" }),
   disk: async () => ({ ...DISK, usedBytes: 1e8, freeBytes: 1e10 }),
   mqttConnections: () => 3,
+  ruleNodes: () => [RULE_NODE],
 };
 
 function createStatusApp(sources: Partial<StatusSources> = {}): App {
@@ -127,6 +138,7 @@ describe("GET /status", () => {
       parked: 0,
       database: { state: "ready" },
       mqttConnections: 3,
+      rules: { messages: 7, failures: 2, pausedNodes: 0, nodes: [] },
     });
   });
 
@@ -150,6 +162,17 @@ describe("GET /status", () => {
       });
     },
   );
+
+  test("shows nodes of rule chains to administrators, and that one is paused to everybody", async () => {
+    const app = createStatusApp({ ruleNodes: () => [RULE_NODE, { ...RULE_NODE, paused: "too slow" }] });
+    const { body } = await get(app, "/status", "Bearer TENANT_ADMIN");
+    expect(body).toMatchObject({
+      rules: { pausedNodes: 1, nodes: [{ name: "Secret name", paused: null }, { paused: "too slow" }] },
+    });
+    const shown = await get(app, "/status", "");
+    expect(shown.body["problems"]).toContain("1 nodes of rule chains took too long again and again, and are paused");
+    expect(JSON.stringify(shown.body)).not.toContain("Secret name");
+  });
 
   test("is ok without a cloud", async () => {
     const { body } = await get(createStatusApp({ link: () => null, sync: standing("NOT_CONFIGURED") }), "/status");

@@ -1,0 +1,28 @@
+/** A commit should take no longer because of rules: whoever waits for it waits for all of it. */
+const RULES_MS_MAX = 100;
+const RECORDS_MIN = 16;
+/** Before anything is known of the rules. */
+const RECORDS_FIRST = 1_000;
+
+/** How many records go into one commit: fewer where rules are slow, so that they slow down what comes and nothing waits for long. */
+export class GroupSize {
+  readonly #recordsMax: number;
+  #records: number;
+
+  constructor(recordsMax: number) {
+    this.#recordsMax = recordsMax;
+    this.#records = Math.min(RECORDS_FIRST, recordsMax);
+  }
+
+  get records(): number {
+    return this.#records;
+  }
+
+  /** @param rulesMs what rules took for a commit of so many records */
+  note(records: number, rulesMs: number): void {
+    if (records === 0) return;
+    if (rulesMs > RULES_MS_MAX) this.#records = (records * RULES_MS_MAX) / rulesMs;
+    else if (rulesMs < RULES_MS_MAX / 2) this.#records *= 2;
+    this.#records = Math.min(this.#recordsMax, Math.max(RECORDS_MIN, Math.floor(this.#records)));
+  }
+}
