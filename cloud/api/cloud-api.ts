@@ -75,6 +75,7 @@ import type { EdgeSessions } from "./edge-sessions.ts";
 import { addEdgeListRoutes, addEdgeReadRoutes, addEdgeWriteRoutes } from "./edges.ts";
 import { addGapRoutes } from "./gaps.ts";
 import { addCloudHomeDashboardRoutes } from "./home-dashboard.ts";
+import { importFiles } from "./imported-files.ts";
 import { createLifecycleSource } from "./lifecycle-source.ts";
 import { addParkedRoutes } from "./parked.ts";
 import { addSyncRoutes } from "./sync.ts";
@@ -168,7 +169,7 @@ export function createCloudApi(given: CloudApiDeps): CloudApi {
   });
   addEntityViewRoutes(app, deps);
   addCloudHomeDashboardRoutes(app, deps);
-  addDashboardRoutes(app, deps);
+  addDashboardRoutes(app, { ...deps, importFiles: (tenantId, given) => importFiles(deps, tenantId, given) });
   addTenantDashboardsRoute(app, deps);
   addRuleTestRoutes(app, deps);
   addChainTestRoute(app, deps);

@@ -2,6 +2,7 @@ import * as z from "zod";
 import { isUuid, type Uuid } from "../core/ids.ts";
 import type { EntityForm, EntityKind } from "./entity-kind.ts";
 import type { EntityRecord } from "./entity-record.ts";
+import { exportedFileSchema } from "./exported-file.ts";
 import { entityIdSchema, idInput, nameInput, restId, versionInput, withoutNulls } from "./fields.ts";
 
 // The configuration of a dashboard is never looked into: it is the record's content, the very text that came.
@@ -48,7 +49,7 @@ export const dashboardInfoSchema = z
     mobileHide: z.boolean(),
     mobileOrder: z.int().nullable(),
     externalId: entityIdSchema.nullable(),
-    resources: z.null(),
+    resources: z.array(exportedFileSchema).nullable(),
     version: z.int(),
   })
   .meta({ id: "DashboardInfo" });

@@ -18,8 +18,11 @@ import { saveForm } from "../store/entity-save.ts";
 import { findCustomers, getEntity } from "../store/entity-store.ts";
 import type { Outcome, Queryable } from "../store/unit-of-work.ts";
 import { createResource, listQuery, showOne, type View } from "./entity-resource.ts";
-import { addByIdsRoute, addDeleteRoute, addReadRoute, showPage } from "./entity-routes.ts";
+import { addByIdsRoute, addDeleteRoute, showPage } from "./entity-routes.ts";
 import { JSON_TYPE } from "./errors.ts";
+import { exportNamedFiles, inlineImagesQuery, withInlineImages } from "./named-files.ts";
+import type { OtaReadDeps } from "./ota-packages.ts";
+import { booleanQuery } from "./pages.ts";
 import { readableEntity, type ResourceDeps } from "./resource.ts";
 import { EVERY_ROLE, parseJson, TENANT_ADMIN, TENANT_ROLES, validate, type Call, type RouteTable } from "./route.ts";
 
@@ -68,14 +71,48 @@ function rawDashboard({ content }: EntityRecord, info: object): Response {
   return new Response(new Blob(parts), { headers: { "content-type": JSON_TYPE } });
 }
 
-export function addDashboardRoutes(routes: RouteTable, deps: ResourceDeps): void {
+export interface DashboardDeps extends ResourceDeps, OtaReadDeps {
+  /**
+   * Stores files that came with a dashboard; gives their links by what they are called in it.
+   *
+   * @default they are passed over
+   */
+  readonly importFiles?: (tenantId: Uuid, given: unknown) => Promise<ReadonlyMap<string, string>>;
+}
+
+export function addDashboardRoutes(routes: RouteTable, deps: DashboardDeps): void {
   addSettingRoutes(routes, deps);
   addDashboardInfoRoute(routes, deps);
-  addReadRoute(routes, deps, dashboardResource);
+  addWholeRoute(routes, deps);
   addListRoutes(routes, deps);
   addSaveRoute(routes, deps);
   addDeleteRoute(routes, deps, dashboardResource);
   addSharingRoutes(routes, deps);
+}
+
+const wholeQuery = inlineImagesQuery.extend({ includeResources: booleanQuery.optional() });
+
+function addWholeRoute(routes: RouteTable, deps: DashboardDeps): void {
+  const { db } = deps;
+  routes.add(
+    {
+      method: "get",
+      path: "/api/dashboard/{dashboardId}",
+      tag,
+      summary: "Dashboard by id; includeResources: with the files that it names, inlineImages: with images in place of links",
+      access: dashboardResource.readers,
+      query: wholeQuery,
+      answer: whole.schema,
+    },
+    async (call) => {
+      const { principal } = call;
+      const { includeResources = false, inlineImages = false } = call.query;
+      const record = await readableEntity(db, principal, { type: "DASHBOARD", id: call.uuid("dashboardId") });
+      const resources = includeResources ? await exportNamedFiles(deps, principal, record) : null;
+      const shown = inlineImages ? await withInlineImages(deps, principal, record) : record;
+      return wholeDashboard(db, shown, { resources });
+    },
+  );
 }
 
 /** The system administrator, too, sees what dashboards are called. */
@@ -169,7 +206,7 @@ function addListRoutes(routes: RouteTable, deps: ResourceDeps): void {
 
 const BODY_EXAMPLE = '{"title":"Pumps","configuration":{"widgets":{}}}';
 
-function addSaveRoute(routes: RouteTable, deps: ResourceDeps): void {
+function addSaveRoute(routes: RouteTable, deps: DashboardDeps): void {
   routes.add(
     {
       method: "post",
@@ -181,8 +218,14 @@ function addSaveRoute(routes: RouteTable, deps: ResourceDeps): void {
       answer: whole.schema,
     },
     async (call) => {
-      const input = parseDashboard(await call.text());
       const { tenantId } = call.principal;
+      const { input, resources } = parseDashboard(await call.text());
+      const links = resources.length === 0 ? undefined : await deps.importFiles?.(tenantId, resources);
+      for (const [exported, link] of links ?? []) {
+        if (exported === link) continue;
+        input.configuration = input.configuration?.replaceAll(exported, link);
+        input.image = input.image?.replaceAll(exported, link);
+      }
       return showOne(
         deps.db,
         whole,
@@ -195,10 +238,12 @@ function addSaveRoute(routes: RouteTable, deps: ResourceDeps): void {
 /** @throws AppError INVALID_PAYLOAD, INVALID_ARGUMENT */
 function parseDashboard(text: string) {
   const json = parseJson(text);
-  if (typeof json !== "object" || json === null || Array.isArray(json)) return validate(dashboardInput, json);
-  const { configuration: _parsed, ...fields } = json as Record<string, unknown>;
+  if (typeof json !== "object" || json === null || Array.isArray(json))
+    return { input: validate(dashboardInput, json), resources: [] };
+  const { configuration: _parsed, resources, ...fields } = json as Record<string, unknown>;
   const configuration = rawMember(text, "configuration");
-  return validate(dashboardInput, configuration === undefined ? fields : { ...fields, configuration });
+  const input = validate(dashboardInput, configuration === undefined ? fields : { ...fields, configuration });
+  return { input, resources: Array.isArray(resources) ? resources : [] };
 }
 
 /** Who sees a dashboard. */

@@ -15,10 +15,12 @@ import {
   type EntityResource,
   type View,
 } from "./entity-resource.ts";
-import { addByIdsRoute, addDeleteRoute, addReadRoute, addSaveRoute, showByIds, showPage } from "./entity-routes.ts";
+import { addByIdsRoute, addDeleteRoute, addSaveRoute, showByIds, showPage } from "./entity-routes.ts";
+import { inlineImagesQuery, withInlineImages } from "./named-files.ts";
+import type { OtaReadDeps } from "./ota-packages.ts";
 import { booleanQuery } from "./pages.ts";
 import { permissionDenied } from "./principal.ts";
-import type { ResourceDeps } from "./resource.ts";
+import { readableEntity, type ResourceDeps } from "./resource.ts";
 import { TENANT_ADMIN, TENANT_ROLES, validate, type RouteTable } from "./route.ts";
 
 interface ProfileResource<Input extends EntityInput> {
@@ -67,24 +69,51 @@ const assetProfiles: ProfileResource<z.output<typeof assetProfileForm.input>> = 
   hasTransport: false,
 };
 
+type ProfileDeps = ResourceDeps & OtaReadDeps;
+
 /** Device and asset profiles. */
-export function addProfileRoutes(routes: RouteTable, deps: ResourceDeps): void {
+export function addProfileRoutes(routes: RouteTable, deps: ProfileDeps): void {
   addKind(routes, deps, deviceProfiles);
   addKind(routes, deps, assetProfiles);
 }
 
 function addKind<Input extends EntityInput>(
   routes: RouteTable,
-  deps: ResourceDeps,
+  deps: ProfileDeps,
   profile: ProfileResource<Input>,
 ): void {
   addNameRoutes(routes, deps, profile);
   addKeyRoutes(routes, deps, profile);
-  addReadRoute(routes, deps, profile.resource);
+  addProfileRoute(routes, deps, profile);
   addListRoutes(routes, deps, profile);
   addSaveRoute(routes, deps, profile.resource);
   addDeleteRoute(routes, deps, profile.resource);
   addDefaultRoutes(routes, deps, profile);
+}
+
+function addProfileRoute<Input extends EntityInput>(
+  routes: RouteTable,
+  deps: ProfileDeps,
+  { resource: { form, readers, tag, whole }, type }: ProfileResource<Input>,
+): void {
+  const parameter = `${form.kind.word}Id`;
+  routes.add(
+    {
+      method: "get",
+      path: `/api/${form.kind.word}/{${parameter}}`,
+      tag,
+      summary: `${form.kind.title} by id; inlineImages: with its image in place of the link to it`,
+      access: readers,
+      query: inlineImagesQuery,
+      answer: whole.schema,
+    },
+    async (call) => {
+      const { principal, query } = call;
+      const record = await readableEntity(deps.db, principal, { type, id: call.uuid(parameter) });
+      const shown = query.inlineImages === true ? await withInlineImages(deps, principal, record) : record;
+      return showOne(deps.db, whole, shown);
+    },
+  );
 }
 
 const nameSchema = z.object({ id: entityIdSchema, name: z.string() }).meta({ id: "EntityName" });

@@ -173,3 +173,72 @@ test("an image is answered by its link, also to users of customers", async () =>
   }
   expect((await cloud.request("GET", made.link, { token: cloud.second.token })).status).toBe(404);
 });
+
+describe("files that a dashboard names", () => {
+  const image = () => make({ resourceType: "IMAGE", resourceSubType: "IMAGE", fileName: "plan of site.png" });
+  const configurationOf = (file: Info) => `{ "a": "tb-image;${file.link}", "n": 1.0, "b":"${file.link}?x" }`;
+  const save = async (configuration: string, more = "") => {
+    const body = `{"title":"With files"${more},"configuration":${configuration}}`;
+    return (await cloud.request("POST", "/api/dashboard", { body })).json as unknown as Info;
+  };
+
+  test("are in the answer when it is asked for with them, and come in with it again", async () => {
+    const [picture, script] = [await image(), await make()];
+    const dashboard = await save(`["tb-image;${picture.link}","${script.link}","/api/images/tenant/none"]`);
+    const path = `/api/dashboard/${dashboard.id.id}`;
+    expect(dashboard["resources"]).toBeNull();
+    expect((await cloud.call<Info>("GET", path))["resources"]).toBeNull();
+    const whole = await cloud.call<Info>("GET", `${path}?includeResources=true`);
+    expect(whole["resources"]).toEqual([
+      {
+        link: picture.link,
+        title: String(picture["title"]),
+        type: "IMAGE",
+        subType: "IMAGE",
+        resourceKey: String(picture["resourceKey"]),
+        fileName: "plan of site.png",
+        publicResourceKey: null,
+        public: false,
+        mediaType: "application/octet-stream",
+        data: DATA,
+      },
+      expect.objectContaining({ link: script.link, type: "JS_MODULE", data: DATA }),
+    ] as never);
+
+    const { id: _id, ...exported } = whole;
+    const again = await cloud.call<Info>("POST", "/api/dashboard", { ...exported, title: "Same tenant" });
+    expect(again["configuration"]).toEqual(whole["configuration"]);
+    await cloud.request("DELETE", `/api/resource/${picture.id.id}?force=true`);
+    const other = { ...exported, title: "Elsewhere" };
+    const { token } = cloud.second;
+    const answer = await cloud.request("POST", "/api/dashboard", { token, body: other });
+    expect(answer).toMatchObject({ status: 200, json: { configuration: whole["configuration"] } });
+    const mine = await cloud.request("GET", `${picture.link}`, { token });
+    expect(mine).toMatchObject({ status: 200, text: TEXT });
+    // The name is taken by another file: its link changes, and with it the configuration.
+    const data = Buffer.from("another").toString("base64");
+    const [first] = exported["resources"] as unknown as Info[];
+    const changed = { ...other, resources: [{ ...first, data }] };
+    const renamed = await cloud.request("POST", "/api/dashboard", { token, body: changed });
+    const [link] = (renamed.json as unknown as { configuration: string[] }).configuration;
+    expect(link).toStartWith("tb-image;/api/images/tenant/plan%20of%20site");
+    expect(link).not.toBe(`tb-image;${picture.link}`);
+    const bad = await cloud.request("POST", "/api/dashboard", { body: { ...other, resources: [{ ...first, data: "#" }] } });
+    expect(bad).toMatchObject({ status: 400, json: { errorCode: 31, field: "resources.0.data" } });
+  });
+
+  test("are in its texts in place of links when images are asked for inline", async () => {
+    const picture = await image();
+    const dashboard = await save(configurationOf(picture), `,"image":"tb-image;${picture.link}"`);
+    const inline = `data:application/octet-stream;base64,${DATA}`;
+    const answer = await cloud.request("GET", `/api/dashboard/${dashboard.id.id}?inlineImages=true`);
+    expect(answer.json).toMatchObject({ image: inline });
+    expect(answer.text).toContain(`{ "a": "${inline}", "n": 1.0, "b":"${picture.link}?x" }`);
+    const profile = { name: "Pictured", image: `tb-image;${picture.link}` };
+    for (const kind of ["deviceProfile", "assetProfile"]) {
+      const saved = await cloud.call<Info>("POST", `/api/${kind}`, profile);
+      expect(await cloud.call("GET", `/api/${kind}/${saved.id.id}?inlineImages=true`)).toMatchObject({ image: inline });
+      expect(await cloud.call("GET", `/api/${kind}/${saved.id.id}?inlineImages=false`)).toMatchObject(profile);
+    }
+  });
+});
