@@ -145,6 +145,8 @@ export async function listAudit(db: Queryable, filter: AuditFilter, page: PageRe
     entityName: auditLog.entityName,
     userName: auditLog.userName,
     actionType: auditLog.actionType,
+    actionStatus: auditLog.actionStatus,
+    actionFailureDetails: auditLog.actionFailure,
   };
   return await readTablePage(db, { table: auditLog, where, key: auditLog.seq, sortable, toItem: toEntry }, page);
 }

@@ -40,6 +40,8 @@ export interface TelemetryShortcut {
 export type ValueKind = "boolean" | "long" | "double" | "string" | "json";
 
 export const KEY_LENGTH_MAX = 255;
+/** The text of the REST convention. */
+export const BLANK_KEY = "Key cannot be blank";
 /** From 0001-01-01 to 9999-12-31: what every database and calendar can hold; catches times in s, us and ns by name. */
 export const TS_MIN_MS = -62_135_596_800_000;
 export const TS_MAX_MS = 253_402_300_799_999;
@@ -192,7 +194,8 @@ function readTs(cursor: JsonCursor): number {
 function readMembers(cursor: JsonCursor, nulls: NullPolicy): Map<string, CanonicalJson> {
   const members = new Map<string, CanonicalJson>();
   cursor.eachMember((key) => {
-    if (key.length === 0 || key.length > KEY_LENGTH_MAX) {
+    if (key.length === 0) throw new AppError("INVALID_PAYLOAD", BLANK_KEY);
+    if (key.length > KEY_LENGTH_MAX) {
       throw cursor.error(`a key of 1 to ${KEY_LENGTH_MAX} characters (this one has ${key.length})`);
     }
     const value = readMemberValue(cursor);

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { AppError } from "../core/errors.ts";
 import { isAttributeScope, type AttributeScope } from "../entities/attributes.ts";
-import { readAttributes } from "../entities/values.ts";
+import { BLANK_KEY, readAttributes } from "../entities/values.ts";
 import { deleteAttributes, listAttributeKeys, saveAttributes, type AttributeRow } from "../store/attribute-store.ts";
 import type { Outcome, Queryable } from "../store/unit-of-work.ts";
 import {
@@ -143,7 +143,7 @@ function addAttributeWriteRoutes(routes: RouteTable, deps: DataDeps): void {
 function parseAttributes(text: string) {
   const readings = readPayload(text, "Invalid JSON", () => readAttributes(text, { nulls: "reject" }));
   if (readings.length === 0) throw new AppError("INVALID_PAYLOAD", "No attributes data found in request body!");
-  if (readings.some(({ key }) => key.trim() === "")) throw new AppError("INVALID_PAYLOAD", "Key cannot be blank");
+  if (readings.some(({ key }) => key.trim() === "")) throw new AppError("INVALID_PAYLOAD", BLANK_KEY);
   return readings;
 }
 

@@ -203,11 +203,40 @@ export function addAuthRoutes(routes: RouteTable, deps: AuthDeps): void {
       tag,
       summary: "What a password has to be like",
       access: "anyone",
-      answer: z.object({ minimumLength: z.int(), maximumLength: z.int().nullable() }),
+      answer: passwordPolicySchema,
     },
-    () => Promise.resolve({ minimumLength: PASSWORD_LENGTH_MIN, maximumLength: PASSWORD_LENGTH_MAX }),
+    () => Promise.resolve(PASSWORD_POLICY),
   );
 }
+
+const passwordPolicySchema = z
+  .object({
+    minimumLength: z.int(),
+    maximumLength: z.int().nullable(),
+    minimumUppercaseLetters: z.int().nullable(),
+    minimumLowercaseLetters: z.int().nullable(),
+    minimumDigits: z.int().nullable(),
+    minimumSpecialCharacters: z.int().nullable(),
+    allowWhitespaces: z.boolean(),
+    forceUserToResetPasswordIfNotValid: z.boolean(),
+    passwordExpirationPeriodDays: z.int().nullable(),
+    passwordReuseFrequencyDays: z.int().nullable(),
+  })
+  .meta({ id: "UserPasswordPolicy" });
+
+/** null: no such rule. What no person types is refused as too long for a request, not by a rule. */
+const PASSWORD_POLICY: z.output<typeof passwordPolicySchema> = {
+  minimumLength: PASSWORD_LENGTH_MIN,
+  maximumLength: null,
+  minimumUppercaseLetters: null,
+  minimumLowercaseLetters: null,
+  minimumDigits: null,
+  minimumSpecialCharacters: null,
+  allowWhitespaces: true,
+  forceUserToResetPasswordIfNotValid: false,
+  passwordExpirationPeriodDays: null,
+  passwordReuseFrequencyDays: null,
+};
 
 /** @throws AppError INVALID_ARGUMENT */
 export function checkPassword(password: string, field: string): void {

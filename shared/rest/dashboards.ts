@@ -99,7 +99,8 @@ function addWholeRoute(routes: RouteTable, deps: DashboardDeps): void {
       method: "get",
       path: "/api/dashboard/{dashboardId}",
       tag,
-      summary: "Dashboard by id; includeResources: with the files that it names, inlineImages: with images in place of links",
+      summary:
+        "Dashboard by id; includeResources: with the files that it names, inlineImages: with images in place of links",
       access: dashboardResource.readers,
       query: wholeQuery,
       answer: whole.schema,

@@ -4,6 +4,7 @@ import type { Uuid } from "../core/ids.ts";
 import type { AttributeScope } from "../entities/attributes.ts";
 import type { EntityRef } from "../entities/change.ts";
 import { isEntityType } from "../entities/entity-types.ts";
+import { BLANK_KEY } from "../entities/values.ts";
 import {
   readAttributeRows,
   type AttributeQuery,
@@ -122,7 +123,7 @@ export function readPayload<T>(text: string, prefixText: string, read: () => T):
   try {
     return read();
   } catch (error) {
-    if (!(error instanceof AppError) || error.code !== "INVALID_PAYLOAD") throw error;
+    if (!(error instanceof AppError) || error.code !== "INVALID_PAYLOAD" || error.message === BLANK_KEY) throw error;
     const isObject = /^\s*[[{]/.test(text);
     throw new AppError(
       "INVALID_PAYLOAD",

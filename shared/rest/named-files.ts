@@ -39,7 +39,10 @@ export async function exportNamedFiles(
     if (content === null) continue;
     bytesLeft -= content.bytes;
     if (bytesLeft < 0)
-      throw new AppError("PAYLOAD_TOO_LARGE", `The files have more than ${FILES_BYTES_MAX} bytes: download them by link`);
+      throw new AppError(
+        "PAYLOAD_TOO_LARGE",
+        `The files have more than ${FILES_BYTES_MAX} bytes: download them by link`,
+      );
     const bytes = await readWhole(deps.contents.read(file.tenantId, content), content.bytes);
     const { link, title, resourceType, resourceSubType, resourceKey, fileName } = resourceToRest(file);
     files.push({

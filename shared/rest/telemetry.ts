@@ -224,8 +224,19 @@ function addTelemetryWriteRoutes(routes: RouteTable, deps: TelemetryDeps): void 
   const spec = { method: "post", tag: DATA_TAG, access: EVERY_ROLE, textBody: TELEMETRY_EXAMPLE } as const;
   routes.add({ ...spec, path: `${series}/{scope}`, summary: "Save telemetry" }, save);
   routes.add(
-    { ...spec, path: `${series}/{scope}/{ttl}`, summary: "Save telemetry; the time to live is not used" },
-    save,
+    {
+      ...spec,
+      path: `${series}/{scope}/{ttl}`,
+      summary:
+        "Save telemetry; the time to live, in seconds, is checked only: points stay as long as all of their retention",
+    },
+    async (call) => {
+      if (!/^\d{1,15}$/.test(call.param("ttl")))
+        throw new AppError("INVALID_ARGUMENT", "Incorrect ttl: a whole number of seconds is expected", {
+          field: "ttl",
+        });
+      await save(call);
+    },
   );
   routes.add(
     {

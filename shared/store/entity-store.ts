@@ -200,7 +200,7 @@ export async function listEntities(
   // the same direction, as the indexes are.
   const ids = isByOwner
     ? pageByOwner({ where, direction: page.sortOrder === "DESC" ? "desc" : "asc", offset, limit: page.pageSize })
-    : pageByColumn({ where, key: sortKey(page.sortProperty), direction, offset, limit: page.pageSize });
+    : pageByColumn({ where, key: sortKey(page.sortProperty, filter.type), direction, offset, limit: page.pageSize });
   // Contents may be large, and lists show none.
   const { content: _content, ...columns } = getTableColumns(entity);
   const [rows, totals] = await Promise.all([
@@ -264,7 +264,10 @@ function pageByColumn({ where, key, direction, offset, limit }: ColumnPage): SQL
     order by ${direction(key)}, ${direction(entity.id)} limit ${limit} offset ${offset}`;
 }
 
-/** Members of bodies that lists are sorted by, of whatever kind has them; what lacks one comes last. No index has them. */
+/**
+ * Members of bodies that lists are sorted by, of whatever kind has them; what lacks one comes last. No index has them: tenants have few of
+ * what is sorted by them.
+ */
 const SORTED_MEMBERS: ReadonlySet<string> = new Set([
   "email",
   "phone",
@@ -284,7 +287,11 @@ const SORTED_MEMBERS: ReadonlySet<string> = new Set([
   "checksumAlgorithm",
 ]);
 
-function sortKey(property: string | undefined): PgColumn | SQL {
+const SORTED_NUMBERS: ReadonlySet<string> = new Set(["dataSize", "mobileOrder"]);
+/** What lacks one has it not, and comes first. */
+const SORTED_FLAGS: ReadonlySet<string> = new Set(["root", "default", "mobileHide", "debugMode"]);
+
+function sortKey(property: string | undefined, type: EntityFilter["type"]): PgColumn | SQL {
   switch (property) {
     case undefined:
     case "":
@@ -297,6 +304,11 @@ function sortKey(property: string | undefined): PgColumn | SQL {
       return entity.name;
     case "label":
       return entity.label;
+    case "tenantId":
+      return entity.tenantId;
+    case "version":
+      // Of a package it is the text that people gave it.
+      return type === "OTA_PACKAGE" ? sql`(${entity.body} ->> 'version')` : entity.version;
     case "type":
     case "deviceProfileName":
     case "assetProfileName":
@@ -304,6 +316,8 @@ function sortKey(property: string | undefined): PgColumn | SQL {
       return entity.subtype;
     default:
       if (SORTED_MEMBERS.has(property)) return sql`(${entity.body} ->> ${property})`;
+      if (SORTED_NUMBERS.has(property)) return sql`(${entity.body} ->> ${property})::numeric`;
+      if (SORTED_FLAGS.has(property)) return sql`coalesce((${entity.body} ->> ${property})::boolean, false)`;
       throw new AppError("INVALID_ARGUMENT", `Unsupported sort property '${property.slice(0, 64)}'!`, {
         field: "sortProperty",
       });

@@ -11,7 +11,7 @@ export interface TableList<Table extends PgTable, Item> {
   /** Unique; settles ties, and sorts where nothing else is asked for. */
   readonly key: PgColumn;
   /** What it can be sorted by, by the names of REST. `""`: when nothing is asked for. */
-  readonly sortable: Readonly<Record<string, PgColumn>>;
+  readonly sortable: Readonly<Record<string, PgColumn | SQL>>;
   readonly toItem: (row: InferSelectModel<Table>) => Item;
 }
 
@@ -40,7 +40,7 @@ export async function readTablePage<Table extends PgTable, Item>(
 function sortColumn(
   { key, sortable }: Pick<TableList<PgTable, unknown>, "key" | "sortable">,
   property: string,
-): PgColumn {
+): PgColumn | SQL {
   if (Object.hasOwn(sortable, property)) return sortable[property] ?? key;
   if (property === "" || property === "id") return key;
   throw new AppError("INVALID_ARGUMENT", `Unsupported sort property '${property.slice(0, 64)}'!`, {

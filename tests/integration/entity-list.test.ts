@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { NULL_UUID } from "../../shared/core/ids.ts";
 import { startTestCloud, type TestCloud } from "../support/test-cloud.ts";
 
 let cloud: TestCloud;
@@ -68,3 +69,50 @@ test("a search finds a name after it was changed, and no longer the old one", as
   expect(namesOf(await list("pageSize=10&page=0&textSearch=before"))).toEqual([]);
   expect(namesOf(await list("pageSize=10&page=0&textSearch=after"))).toEqual(["After"]);
 });
+
+test.each([
+  ["/api/ruleChains", "root", ["false", "true"]],
+  ["/api/deviceProfiles", "default", ["false", "true"]],
+  ["/api/assetProfiles", "default", ["false", "true"]],
+  ["/api/otaPackages", "version", ["1.10", "1.9"]],
+  ["/api/otaPackages", "dataSize", ["9", "10"]],
+  ["/api/tenant/dashboards", "mobileOrder", ["9", "10"]],
+  ["/api/resource", "tenantId", null],
+  ["/api/audit/logs", "actionStatus", ["FAILURE", "SUCCESS"]],
+] as const)("%s is sorted by %s", async (path, property, ends) => {
+  const read = async (order: string) => {
+    const answer = await cloud.call<{ data: Record<string, unknown>[] }>(
+      "GET",
+      `${path}?pageSize=100&page=0&sortProperty=${property}&sortOrder=${order}`,
+    );
+    return answer.data.map((row) => String(row[property]));
+  };
+  await makeSorted();
+  const up = await read("ASC");
+  expect(await read("DESC")).toEqual(up.toReversed());
+  if (ends !== null) expect([up[0], up.at(-1)]).toEqual([...ends]);
+});
+
+let isMade = false;
+async function makeSorted(): Promise<void> {
+  if (isMade) return;
+  isMade = true;
+  await cloud.request("DELETE", `/api/device/${NULL_UUID}`);
+  await cloud.call("POST", "/api/ruleChain", { name: "Not the root" });
+  for (const kind of ["deviceProfile", "assetProfile"])
+    await cloud.call("POST", `/api/${kind}`, { name: "Not default" });
+  for (const mobileOrder of [10, 9]) await cloud.call("POST", "/api/dashboard", { title: "D", mobileOrder });
+  const { id } = await cloud.call<{ id: unknown }>("GET", "/api/deviceProfileInfo/default");
+  for (const [version, length] of [
+    ["1.9", 10],
+    ["1.10", 9],
+  ] as const) {
+    const info = { title: "fw", version, type: "FIRMWARE", deviceProfileId: id };
+    const made = await cloud.call<{ id: { id: string } }>("POST", "/api/otaPackage", info);
+    const form = new FormData();
+    form.set("file", new File(["x".repeat(length)], "a.bin"));
+    const headers = { "x-authorization": `Bearer ${cloud.first.token}` };
+    const url = `http://cloud.test/api/otaPackage/${made.id.id}?checksumAlgorithm=SHA256`;
+    await cloud.api.fetch(new Request(url, { method: "POST", headers, body: form }));
+  }
+}

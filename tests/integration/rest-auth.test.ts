@@ -161,3 +161,11 @@ test("a tenant that calls too often gets 429/33 until its bucket fills again, an
   limited.clock.advance(2_000);
   expect((await call()).status).toBe(200);
 });
+
+test("GET /api/noauth/userPasswordPolicy answers anyone with all rules of the convention", async () => {
+  const answer = await cloud.request("GET", "/api/noauth/userPasswordPolicy", { token: null });
+  expect(answer).toMatchObject({
+    status: 200,
+    json: { minimumLength: 6, maximumLength: null, allowWhitespaces: true },
+  });
+});

@@ -213,17 +213,19 @@ describe("files that a dashboard names", () => {
     const { token } = cloud.second;
     const answer = await cloud.request("POST", "/api/dashboard", { token, body: other });
     expect(answer).toMatchObject({ status: 200, json: { configuration: whole["configuration"] } });
-    const mine = await cloud.request("GET", `${picture.link}`, { token });
+    const mine = await cloud.request("GET", (picture.link), { token });
     expect(mine).toMatchObject({ status: 200, text: TEXT });
     // The name is taken by another file: its link changes, and with it the configuration.
     const data = Buffer.from("another").toString("base64");
-    const [first] = exported["resources"] as unknown as Info[];
+    const [first] = exported["resources"] as Info[];
     const changed = { ...other, resources: [{ ...first, data }] };
     const renamed = await cloud.request("POST", "/api/dashboard", { token, body: changed });
     const [link] = (renamed.json as unknown as { configuration: string[] }).configuration;
     expect(link).toStartWith("tb-image;/api/images/tenant/plan%20of%20site");
     expect(link).not.toBe(`tb-image;${picture.link}`);
-    const bad = await cloud.request("POST", "/api/dashboard", { body: { ...other, resources: [{ ...first, data: "#" }] } });
+    const bad = await cloud.request("POST", "/api/dashboard", {
+      body: { ...other, resources: [{ ...first, data: "#" }] },
+    });
     expect(bad).toMatchObject({ status: 400, json: { errorCode: 31, field: "resources.0.data" } });
   });
 

@@ -148,6 +148,8 @@ describe("/api/rpc/persistent", () => {
     await cloud.unitOfWork.run((tx) => expireRpcs(tx, cloud.clock.nowMs()));
     const ids = async (query: string) => (await list(query)).data.map(({ id }) => (id as { id: Uuid }).id);
     expect(await ids("&sortProperty=createdTime")).toEqual([first, second]);
+    expect(await ids("&sortProperty=request&sortOrder=DESC")).toEqual([second, first]);
+    expect(await ids("&sortProperty=response")).toHaveLength(2);
     expect(await ids("&rpcStatus=EXPIRED")).toEqual([first]);
     expect(await ids("&rpcStatus=QUEUED")).toEqual([second]);
     expect(await ids("&textSearch=OTHER")).toEqual([second]);

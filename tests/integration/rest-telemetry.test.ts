@@ -34,6 +34,7 @@ describe("attributes", () => {
     ["5", "Request is not a JSON object"],
     ["{}", "No attributes data found in request body!"],
     ['{" ":1}', "Key cannot be blank"],
+    ['{"":1}', "Key cannot be blank"],
     ['{"a":null}', 'Invalid JSON: Expected a value for key "a", got null'],
   ])("refuse the body %s", async (body, message) => {
     const device = await newDevice();
@@ -348,4 +349,12 @@ describe("telemetry of an entity view", () => {
     expect(await textOf(`${later.path}/values/timeseries`)).toBe("{}");
     expect(await textOf(`${later.path}/values/timeseries?keys=a&startTs=0&endTs=9000`)).toBe("{}");
   });
+});
+
+test("a time to live that is no number of seconds is refused, any other taken", async () => {
+  const device = await newDevice();
+  const send = (ttl: string) => cloud.request("POST", `${device}/timeseries/ANY/${ttl}`, { body: { a: 1 } });
+  for (const ttl of ["soon", "-1", "1.5"])
+    expect(await send(ttl)).toMatchObject({ status: 400, json: { errorCode: 31, field: "ttl" } });
+  expect(await send("0")).toMatchObject({ status: 200, text: "" });
 });

@@ -185,7 +185,7 @@ describe("readTelemetry() refuses", () => {
     ['{"a":{"b":"\\u0000"}}', "without \\u0000"],
     ['{"a":"\\ud800"}', "half surrogate"],
     ['{"a":"\ud800"}', "half surrogate"],
-    ['{"":1}', "a key of 1 to 255"],
+    ['{"":1}', "Key cannot be blank"],
     [`{"${"k".repeat(256)}":1}`, "a key of 1 to 255"],
     ['{"a\\nb":1}', "without line feed"],
     ['{"ts":"5","values":{"t":1}}', 'a whole number of ms in "ts"'],
