@@ -213,7 +213,7 @@ describe("files that a dashboard names", () => {
     const { token } = cloud.second;
     const answer = await cloud.request("POST", "/api/dashboard", { token, body: other });
     expect(answer).toMatchObject({ status: 200, json: { configuration: whole["configuration"] } });
-    const mine = await cloud.request("GET", (picture.link), { token });
+    const mine = await cloud.request("GET", picture.link, { token });
     expect(mine).toMatchObject({ status: 200, text: TEXT });
     // The name is taken by another file: its link changes, and with it the configuration.
     const data = Buffer.from("another").toString("base64");
