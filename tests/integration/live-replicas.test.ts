@@ -5,6 +5,7 @@ import { createLiveWords } from "../../cloud/sync/live-words.ts";
 import type { Clock } from "../../shared/core/clock.ts";
 import { createUuid, type Uuid } from "../../shared/core/ids.ts";
 import { silentLog as log } from "../../shared/observe/log.ts";
+import { ALARMS } from "../../shared/rest/live/alarm-watch.ts";
 import { serveHttp } from "../../shared/runtime/http-server.ts";
 import { systemClock } from "../../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../../shared/runtime/system-random.ts";
@@ -103,4 +104,29 @@ test("values and attributes written through one replica reach who watches at ano
   await write("POST", `/api/plugins/telemetry/DEVICE/${watched}/SERVER_SCOPE`, { body: { b: true } });
   expect(await client.next()).toMatchObject({ subscriptionId: 8, data: { b: [[expect.any(Number), "true"]] } });
   expect(here.heard.filter((payload) => payload.includes(unwatched))).toEqual([]);
+});
+
+test("alarms raised through one replica, and values beside them, reach who looks at alarms at another without a look", async () => {
+  const [here, there] = [opened.use(await startReplica()), opened.use(await startReplica())];
+  const write = createRequest(there.api, () => cloud.first.token);
+  const device = await cloud.call<{ id: { id: Uuid } }>("POST", "/api/device", { name: "Alarmed" });
+  await using client = await connectLive(`${here.url}/api/ws`);
+  const entityFilter = { type: "singleEntity", singleEntity: device.id };
+  const latestValues = [{ type: "TIME_SERIES", key: "a" }];
+  const query = { entityFilter, pageLink: { pageSize: 10, page: 0 }, latestValues };
+  client.send({
+    authCmd: { cmdId: 0, token: cloud.first.token },
+    cmds: [{ type: "ALARM_DATA", cmdId: 9, query }],
+  });
+  expect(await client.next()).toMatchObject({ cmdId: 9, data: { totalElements: 0 } });
+  await waitFor("the other replica to know", () => there.heard.some((payload) => payload.includes(ALARMS)));
+  const raised = await write("POST", "/api/alarm", { body: { originator: device.id, type: "T", severity: "MAJOR" } });
+  expect(await client.next()).toMatchObject({ cmdId: 9, data: { totalElements: 1 } });
+  await waitFor("the other replica to know of the device", () => there.heard.some((p) => p.includes(device.id.id)));
+  await write("POST", `/api/plugins/telemetry/DEVICE/${device.id.id}/timeseries/ANY`, { body: { a: 1 } });
+  expect(await client.next()).toMatchObject({ cmdId: 9, update: [{ latest: { TIME_SERIES: { a: { value: "1" } } } }] });
+  // Nothing else is looked at now.
+  const { id } = raised.json?.["id"] as { id: string };
+  await write("POST", `/api/alarm/${id}/ack`);
+  expect(await client.next()).toMatchObject({ cmdId: 9, update: [{ status: "ACTIVE_ACK" }] });
 });

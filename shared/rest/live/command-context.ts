@@ -6,6 +6,7 @@ import type { Metrics } from "../../observe/metrics.ts";
 import type { EntityQueryDeps } from "../entity-queries.ts";
 import type { Authenticator } from "../principal.ts";
 import type { TelemetryDeps } from "../telemetry.ts";
+import type { AlarmWatch } from "./alarm-watch.ts";
 import type { AnyCommand, Command } from "./commands.ts";
 import type { DataWatch } from "./data-watch.ts";
 import type { LiveSession } from "./live-session.ts";
@@ -38,6 +39,7 @@ export interface EntitySubscription {
 export interface CommandContext {
   readonly deps: LiveDeps;
   readonly watch: DataWatch;
+  readonly alarms: AlarmWatch;
   /** The entity queries of each connection, by number. */
   readonly queries: WeakMap<LiveSession, Map<number, EntitySubscription>>;
 }

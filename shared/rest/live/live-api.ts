@@ -7,6 +7,7 @@ import type { UnitOfWork } from "../../store/unit-of-work.ts";
 import { withMade } from "../data-target.ts";
 import { authenticationFailed } from "../principal.ts";
 import { alarmCommands } from "./alarm-commands.ts";
+import { ALARMS, AlarmWatch } from "./alarm-watch.ts";
 import type { CommandContext, CommandHandler, LiveDeps } from "./command-context.ts";
 import type { AnyCommand, ClientMessage } from "./commands.ts";
 import { createDataWatch, type DataWatch } from "./data-watch.ts";
@@ -46,11 +47,16 @@ export function createLiveApi(deps: LiveDeps): LiveApi {
   const connections = metrics.gauge("skerry_websockets");
   metrics.onRender(() => connections.set(sessions.size));
   const watch = createWatch(deps);
-  const wake = (ids: readonly Uuid[]): void => {
+  const alarms = new AlarmWatch(() => deps.elsewhere?.watch(ALARMS));
+  const hear = (ids: readonly Uuid[]): void => {
     watch.wake(ids);
+    alarms.wake(ids);
+  };
+  const wake = (ids: readonly Uuid[]): void => {
+    hear(ids);
     deps.elsewhere?.wake(ids);
   };
-  const context: CommandContext = { deps, watch, queries: new WeakMap() };
+  const context: CommandContext = { deps, watch, alarms, queries: new WeakMap() };
   const authenticate = (credentials: NonNullable<ClientMessage["credentials"]>) => {
     const authenticator = deps.authenticators.find(({ scheme }) => scheme === credentials.scheme);
     return authenticator === undefined
@@ -64,9 +70,13 @@ export function createLiveApi(deps: LiveDeps): LiveApi {
   };
   return {
     wake,
-    note: (changes) => wake(changes.flatMap((change) => (isOfAttributes(change) ? change.entity.id : []))),
-    hear: (ids) => watch.wake(ids),
-    watched: () => watch.watched(),
+    note: (changes) => {
+      const ids = changes.flatMap((change) => (isOfAttributes(change) ? change.entity.id : []));
+      if (changes.some(({ kind }) => kind === "alarm-saved" || kind === "alarm-removed")) ids.push(ALARMS);
+      if (ids.length > 0) wake(ids);
+    },
+    hear,
+    watched: () => [...watch.watched(), ...alarms.watched()],
     openSocket: (request) => {
       const url = new URL(request.url);
       if (!PATHS.has(url.pathname)) return null;
