@@ -126,7 +126,7 @@ test("alarms raised through one replica, and values beside them, reach who looks
   await write("POST", `/api/plugins/telemetry/DEVICE/${device.id.id}/timeseries/ANY`, { body: { a: 1 } });
   expect(await client.next()).toMatchObject({ cmdId: 9, update: [{ latest: { TIME_SERIES: { a: { value: "1" } } } }] });
   // Nothing else is looked at now.
-  const { id } = raised.json?.["id"] as { id: string };
+  const { id } = (raised.json as unknown as { id: { id: string } }).id;
   await write("POST", `/api/alarm/${id}/ack`);
   expect(await client.next()).toMatchObject({ cmdId: 9, update: [{ status: "ACTIVE_ACK" }] });
 });

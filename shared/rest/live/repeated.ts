@@ -58,8 +58,10 @@ export async function tellRepeated<T>(
       const text = toText(now, told);
       if (text !== null) session.send(text);
       told = now;
-      deafen?.();
+      // In this order, or it would look as if somebody new came.
+      const before = deafen;
       deafen = listen?.(told, wake);
+      before?.();
     }
   };
   void repeat();
