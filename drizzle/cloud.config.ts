@@ -8,6 +8,7 @@ export default {
     "./shared/store/alarm-tables.ts",
     "./shared/store/relation-tables.ts",
     "./shared/store/rpc-tables.ts",
+    "./shared/store/backfill-tables.ts",
     "./cloud/store/schema.ts",
   ],
   // The check for drift lets drizzle-kit write into a copy of the history.

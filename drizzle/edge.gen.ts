@@ -231,5 +231,15 @@ export const MIGRATIONS: readonly Migration[] = [
       "CREATE TABLE \"rule_node_state\" (\n\t\"chain_id\" uuid NOT NULL,\n\t\"node_id\" uuid NOT NULL,\n\t\"state\" json,\n\t\"wake_ms\" bigint,\n\tCONSTRAINT \"rule_node_state_chain_id_node_id_pk\" PRIMARY KEY(\"chain_id\",\"node_id\")\n);"
     ],
     "isCompatible": true
+  },
+  {
+    "id": "0022_backfill",
+    "hash": "28995798fd5b7ccfba392b5f992c953ba5aa88ba9cfb31a75f1a6b0c5b762fa2",
+    "statements": [
+      "-- compatible: a new table, of which older programs know nothing\nCREATE TABLE \"backfill\" (\n\t\"id\" uuid PRIMARY KEY NOT NULL,\n\t\"edge_id\" uuid,\n\t\"is_open\" boolean NOT NULL,\n\t\"created_ms\" bigint NOT NULL,\n\t\"updated_ms\" bigint NOT NULL,\n\t\"body\" json NOT NULL\n);",
+      "CREATE INDEX \"backfill_by_edge\" ON \"backfill\" USING btree (\"edge_id\",\"created_ms\");",
+      "CREATE INDEX \"backfill_open\" ON \"backfill\" USING btree (\"created_ms\") WHERE \"backfill\".\"is_open\";"
+    ],
+    "isCompatible": true
   }
 ];

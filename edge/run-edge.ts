@@ -69,6 +69,7 @@ import { createMqttSessions } from "./store/mqtt-sessions.ts";
 import { createPackageAnnouncer } from "./store/package-announcer.ts";
 import { createProvisioning } from "./store/provisioning.ts";
 import { openRateSettings, type RateSettingsStore } from "./store/rate-settings.ts";
+import { createBackfill } from "./sync/backfill.ts";
 import { createLinkStore } from "./sync/link-store.ts";
 import type { Link, LinkStatus } from "./sync/link.ts";
 import { createLink } from "./sync/link.ts";
@@ -140,6 +141,8 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
     publishMqtt: async (publication, signal) =>
       (await import("./runtime/mqtt-call.ts")).publishMqtt(publication, signal),
   });
+  const backfill = createBackfill({ ...stores, clock, log });
+  stack.defer(stores.registry.watchChanges((changes) => backfill.note(changes)));
   const mqtt = createMqttServer(devices);
   const sources = createStatusSources({
     config,
@@ -200,6 +203,7 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
       packages: (signal) => packages.run(signal),
       ruleChains: (signal) => stores.ruleChains.run(stores.groupCommit, signal),
       alarmRules: (signal) => stores.alarmRules.run(stores.groupCommit, signal),
+      backfill: (signal) => backfill.run(signal),
       thinning: (signal) => stores.thinning.run(stores.groupCommit, signal),
       activity: (signal) => devices.activity.run(signal),
       rpcs: (signal) => devices.rpcs.run(signal),

@@ -61,6 +61,7 @@ import { createUserWork, deleteCustomerUsers } from "../store/user-downlinks.ts"
 import { addAssignmentRoutes } from "./assignments.ts";
 import { createFailureAudit } from "./audit-failures.ts";
 import { addAuditRoutes } from "./audit.ts";
+import { addBackfillRoutes } from "./backfill.ts";
 import { addClaimCodeRoutes } from "./claim-codes.ts";
 import { createDataSubjects } from "./data-subjects.ts";
 import { addDeviceMoveRoute } from "./device-moves.ts";
@@ -151,6 +152,7 @@ export function createCloudApi(given: CloudApiDeps): CloudApi {
   addEdgeInstructionRoutes(app, deps);
   addDownlinkRoutes(app, deps);
   addGapRoutes(app, deps);
+  addBackfillRoutes(app, deps);
   addParkedRoutes(app, deps);
   addEntityEventRoutes(app, { ...deps, lifecycle: createLifecycleSource(deps) });
   addSyncRoutes(app, deps);

@@ -8,6 +8,7 @@ import { isAlarmEvent, loadAlarmChanges } from "./alarm-downlinks.ts";
 import { isAssigned } from "./assignment-store.ts";
 import { isOfEdgeItself, loadEdgeAttributes } from "./edge-attributes.ts";
 import type { AlarmEventAction, EdgeEvent } from "./edge-event.ts";
+import { loadBackfillChanges } from "./backfill-downlinks.ts";
 import { loadRelationChanges, loadRelationsOnEdge } from "./relation-downlinks.ts";
 import { loadOpenRpcs, loadRpcChanges } from "./rpc-downlinks.ts";
 import { loadUserChanges } from "./user-downlinks.ts";
@@ -19,6 +20,7 @@ import { loadUserChanges } from "./user-downlinks.ts";
  * - UPDATED: the record; the profile comes by a row of its own before it
  * - CREDENTIALS_UPDATED, ATTRIBUTES_UPDATED: just these
  * - RPC_CALL: a request to the device, with what is known of it
+ * - BACKFILL: a request for history, with what is known of it
  * - ENTITY_MERGE_REQUEST: the question for an entity that only the edge has
  *
  * Empty when the entity is gone or no longer on the edge: the row that removes it there follows, or was sent before.
@@ -28,6 +30,7 @@ export async function loadEntityChanges(db: Queryable, event: EdgeEvent, nowMs: 
   if (event.type === "RELATION") return loadRelationChanges(db, event);
   if (event.type === "USER") return loadUserChanges(db, event);
   if (event.action === "RPC_CALL") return loadRpcChanges(db, event, nowMs);
+  if (event.action === "BACKFILL") return loadBackfillChanges(db, event);
   const ref: EntityRef = { type: event.type, id: event.entityId };
   switch (event.action) {
     case "DELETED":
@@ -75,6 +78,7 @@ async function loadState(db: Queryable, event: EdgeEvent, nowMs: number): Promis
         | "RELATION_ADD_OR_UPDATE"
         | "RELATION_DELETED"
         | "RPC_CALL"
+        | "BACKFILL"
         | AlarmEventAction;
       return [];
   }

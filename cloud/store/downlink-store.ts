@@ -9,6 +9,7 @@ import { toPage, type Page, type PageRequest } from "../../shared/store/entity-s
 import type { Outcome, Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
 import { alarmEvent, isAlarmEvent, isWithoutAssignment, knowsOriginator } from "./alarm-downlinks.ts";
 import { edgesThemselves, edgeWithAttributes, isOfEdgeItself } from "./edge-attributes.ts";
+import { backfillEvent } from "./backfill-downlinks.ts";
 import { type EdgeEventAction, type EntityEvent, type EdgeEvent } from "./edge-event.ts";
 import { addNeededBy, addProvisioning, dropUnneeded, lockHolders, rankOfType, settleEdge } from "./edge-holdings.ts";
 import { readLinkNeeds } from "./link-needs.ts";
@@ -158,6 +159,8 @@ export function toEvent(change: Change): EntityEvent {
       return relationEvent(change);
     case "rpc-saved":
       return rpcEvent(change);
+    case "backfill-saved":
+      return backfillEvent(change);
     default:
       return change satisfies never;
   }

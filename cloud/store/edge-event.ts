@@ -27,6 +27,7 @@ export const EDGE_EVENT_ACTIONS = [
   "RELATION_ADD_OR_UPDATE",
   "RELATION_DELETED",
   "RPC_CALL",
+  "BACKFILL",
 ] as const;
 export type EdgeEventAction = (typeof EDGE_EVENT_ACTIONS)[number];
 
@@ -35,7 +36,7 @@ export interface EntityEvent {
   readonly type: string;
   readonly action: EdgeEventAction;
   readonly entityId: Uuid;
-  /** Attributes: `{ scope, keys }`; alarms: `{ originatorType, originatorId }`; requests to devices: `{ rpcId }`. */
+  /** Attributes: `{ scope, keys }`; alarms: `{ originatorType, originatorId }`; requests to devices: `{ rpcId }`; for history: `{ backfillId }`. */
   readonly body: { readonly [key: string]: Json } | null;
   /** Whoever has this entity hears of it. @default entityId */
   readonly subjectId?: Uuid;

@@ -1,3 +1,4 @@
+import { backfill } from "../../shared/store/backfill-tables.ts";
 import { and, asc, eq, ilike, inArray, lt, or, sql } from "drizzle-orm";
 import { AppError } from "../../shared/core/errors.ts";
 import { sha256Hex } from "../../shared/core/hash.ts";
@@ -333,6 +334,7 @@ export async function deleteEdge(tx: Queryable, { clock }: Pick<StoreDeps, "cloc
     edgeEventRejection,
     edgeEventAck,
     telemetryGap,
+    backfill,
     edgeReport,
     edgeSession,
     claimCode,

@@ -1,8 +1,10 @@
 import { and, eq, gt, inArray } from "drizzle-orm";
 import type { Uuid } from "../../shared/core/ids.ts";
-import { subjectOf, type Change, type EntityRef, type RelationSaved } from "../../shared/entities/change.ts";
+import { readBackfillRecord } from "../../shared/entities/backfill.ts";
+import { subjectOf, type BackfillSaved, type Change, type EntityRef, type RelationSaved } from "../../shared/entities/change.ts";
 import { isAssignableType } from "../../shared/entities/entity-kinds.ts";
 import type { ApplyResult } from "../../shared/store/apply-result.ts";
+import { findBackfill } from "../../shared/store/backfill-store.ts";
 import { entity } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { isOriginatorOn, isWithoutAssignment } from "./alarm-downlinks.ts";
@@ -20,6 +22,7 @@ export async function guardUplinkChange(
   change: Change,
 ): Promise<ApplyResult | null> {
   if (change.kind === "relation-saved") return guardRelation(tx, edgeId, change);
+  if (change.kind === "backfill-saved") return guardBackfill(tx, edgeId, change);
   const subject = subjectOf(change);
   const { type, id } = subject;
   if ("originator" in change && isWithoutAssignment(type)) {
@@ -34,6 +37,13 @@ export async function guardUplinkChange(
     if (!isAssignableType(type)) return { kind: "applied", effects: [], followUps: [] };
   }
   return notAssigned({ type, id });
+}
+
+/** Its own requests, whether or not their entities are still there; of others nothing is taken. */
+async function guardBackfill(tx: Queryable, edgeId: Uuid, { body }: BackfillSaved): Promise<ApplyResult | null> {
+  const record = readBackfillRecord(body);
+  const stored = record === null ? null : await findBackfill(tx, record.id);
+  return stored?.edgeId === edgeId ? null : { kind: "applied", effects: [], followUps: [] };
 }
 
 /** Both ends have to be on the edge. */

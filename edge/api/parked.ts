@@ -207,6 +207,8 @@ function changeToBody(change: SentChange): Record<string, unknown> {
       return { kind, relation: JSON.parse(change.body) };
     case "rpc-saved":
       return { kind, rpc: JSON.parse(change.body) };
+    case "backfill-saved":
+      return { kind, backfill: JSON.parse(change.body) };
     case "telemetry-gap":
       return { kind, startTs: change.fromMs, endTs: change.toMs, records: change.records, reason: change.reason };
   }

@@ -210,6 +210,7 @@ function toEvent(change: Change): DeviceEvent | null {
     case "alarm-comment-saved":
     case "relation-saved":
     case "rpc-saved":
+    case "backfill-saved":
       return null;
   }
 }

@@ -29,6 +29,8 @@ export function eventAction(change: Change): string {
       return relationAction(change);
     case "rpc-saved":
       return "RPC_CALL";
+    case "backfill-saved":
+      return "BACKFILL";
   }
 }
 

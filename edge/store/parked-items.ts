@@ -232,6 +232,7 @@ async function findCurrent(tx: Queryable, change: Change): Promise<Change | null
     case "telemetry-gap":
     case "entity-wanted":
     case "user-saved":
+    case "backfill-saved":
       return change;
     case "alarm-saved":
     case "alarm-removed":

@@ -153,6 +153,15 @@ export interface RpcSaved {
   readonly leftMs: number;
 }
 
+/** The cloud asks for history of an entity, or an edge tells how far it came. */
+export interface BackfillSaved {
+  readonly kind: "backfill-saved";
+  /** Whose telemetry. */
+  readonly entity: EntityRef;
+  /** A BackfillRecord (shared/entities/backfill.ts) as JSON. */
+  readonly body: string;
+}
+
 export type AlarmChange = AlarmSaved | AlarmRemoved | AlarmCommentSaved;
 
 /**
@@ -170,7 +179,8 @@ export type Change =
   | EntityWanted
   | AlarmChange
   | RelationSaved
-  | RpcSaved;
+  | RpcSaved
+  | BackfillSaved;
 
 /**
  * The entity that a change hangs on: who has it is concerned. Of an alarm its originator, of a relation an end that goes to edges, else

@@ -13,6 +13,7 @@ import { titleOf } from "../entities/entity-kinds.ts";
 import { isEntityType } from "../entities/entity-types.ts";
 import { loadWholeAlarm } from "./alarm-state.ts";
 import { applyAlarmChange } from "./apply-alarm.ts";
+import { applyBackfillSaved } from "./apply-backfill.ts";
 import { isCredentialsType, isValidAttribute, ownerOf } from "./apply-checks.ts";
 import { applyEntitySaved } from "./apply-entity.ts";
 import { applyRelationSaved } from "./apply-relation.ts";
@@ -70,6 +71,8 @@ export async function applyChange(
       return applyRelationSaved(tx, change, context);
     case "rpc-saved":
       return applyRpcSaved(tx, deps, { change, context });
+    case "backfill-saved":
+      return applyBackfillSaved(tx, deps, { change, context });
     default:
       return change satisfies never;
   }

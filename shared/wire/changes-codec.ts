@@ -113,6 +113,8 @@ function changeMessage(change: SentChange): MessageInitShape<typeof ChangeSchema
     }
     case "rpc-saved":
       return { kind: { case: "rpcSaved", value: { entity, body: change.body, leftMs: BigInt(change.leftMs) } } };
+    case "backfill-saved":
+      return { kind: { case: "backfillSaved", value: { entity, body: change.body } } };
   }
 }
 
@@ -186,6 +188,8 @@ function changeFromMessage({ kind }: ChangeMessage): SentChange | null {
       const { body, entity, leftMs } = kind.value;
       return { kind: "rpc-saved", entity: refFrom(entity), body, leftMs: numberFromWire(leftMs) };
     }
+    case "backfillSaved":
+      return { kind: "backfill-saved", entity: refFrom(kind.value.entity), body: kind.value.body };
     case undefined:
       return null;
   }

@@ -79,6 +79,7 @@ function lengthOf(change: Change): number {
     case "alarm-comment-saved":
     case "relation-saved":
     case "rpc-saved":
+    case "backfill-saved":
       return change.body.length;
     case "attributes-saved":
       return change.attributes.reduce((sum, { value }) => sum + value.length, 0);
