@@ -63,7 +63,8 @@ export function addBackfillRoutes(routes: RouteTable, deps: BackfillDeps): void 
       ...common,
       method: "post",
       path,
-      summary: "Have an edge send history of a device, which it has and did not send; an edge that is offline does it later",
+      summary:
+        "Have an edge send history of a device, which it has and did not send; an edge that is offline does it later",
       body: backfillInput,
       answer: backfillSchema,
     },

@@ -39,7 +39,10 @@ export async function requestBackfill(
     await keepNewest(tx, edgeId);
     const open = await tx.$count(backfill, and(eq(backfill.edgeId, edgeId), backfill.isOpen));
     if (open >= OPEN_MAX)
-      throw new AppError("TOO_MANY_REQUESTS", `${OPEN_MAX} requests for history of this edge are open; wait for one to end`);
+      throw new AppError(
+        "TOO_MANY_REQUESTS",
+        `${OPEN_MAX} requests for history of this edge are open; wait for one to end`,
+      );
     const createdMs = Math.round(deps.clock.nowMs());
     const id = createUuid(deps.clock, deps.random);
     const progress = { createdMs, state: "QUEUED", reason: null, nextMs: startMs, records: 0 } as const;
@@ -109,7 +112,10 @@ async function withRefusals(
   const refusals = await db
     .select({ id, code: edgeEventRejection.code, reason: edgeEventRejection.reason })
     .from(edgeEventRejection)
-    .innerJoin(edgeEvent, and(eq(edgeEvent.edgeId, edgeEventRejection.edgeId), eq(edgeEvent.seq, edgeEventRejection.seq)))
+    .innerJoin(
+      edgeEvent,
+      and(eq(edgeEvent.edgeId, edgeEventRejection.edgeId), eq(edgeEvent.seq, edgeEventRejection.seq)),
+    )
     .where(
       and(
         eq(edgeEventRejection.edgeId, edgeId),

@@ -6,9 +6,9 @@ import { loadAttributes, loadCredentials, loadEntity, loadRecord } from "../../s
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { isAlarmEvent, loadAlarmChanges } from "./alarm-downlinks.ts";
 import { isAssigned } from "./assignment-store.ts";
+import { loadBackfillChanges } from "./backfill-downlinks.ts";
 import { isOfEdgeItself, loadEdgeAttributes } from "./edge-attributes.ts";
 import type { AlarmEventAction, EdgeEvent } from "./edge-event.ts";
-import { loadBackfillChanges } from "./backfill-downlinks.ts";
 import { loadRelationChanges, loadRelationsOnEdge } from "./relation-downlinks.ts";
 import { loadOpenRpcs, loadRpcChanges } from "./rpc-downlinks.ts";
 import { loadUserChanges } from "./user-downlinks.ts";

@@ -1,4 +1,3 @@
-import { backfill } from "../../shared/store/backfill-tables.ts";
 import { and, asc, eq, ilike, inArray, lt, or, sql } from "drizzle-orm";
 import { AppError } from "../../shared/core/errors.ts";
 import { sha256Hex } from "../../shared/core/hash.ts";
@@ -6,6 +5,7 @@ import { createUuid, type Uuid } from "../../shared/core/ids.ts";
 import { createToken } from "../../shared/core/random.ts";
 import type { Json } from "../../shared/entities/entity-record.ts";
 import { eraseOtherAlarmsOf } from "../../shared/store/alarm-store.ts";
+import { backfill } from "../../shared/store/backfill-tables.ts";
 import { containsPattern, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
 import { eraseRelationsOf } from "../../shared/store/relation-store.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";

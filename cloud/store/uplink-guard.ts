@@ -1,7 +1,13 @@
 import { and, eq, gt, inArray } from "drizzle-orm";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { readBackfillRecord } from "../../shared/entities/backfill.ts";
-import { subjectOf, type BackfillSaved, type Change, type EntityRef, type RelationSaved } from "../../shared/entities/change.ts";
+import {
+  subjectOf,
+  type BackfillSaved,
+  type Change,
+  type EntityRef,
+  type RelationSaved,
+} from "../../shared/entities/change.ts";
 import { isAssignableType } from "../../shared/entities/entity-kinds.ts";
 import type { ApplyResult } from "../../shared/store/apply-result.ts";
 import { findBackfill } from "../../shared/store/backfill-store.ts";

@@ -63,6 +63,7 @@ export function occurrencesOf(change: Change, context: OccurrenceContext): reado
     case "alarm-comment-saved":
     case "relation-saved":
     case "rpc-saved":
+    case "backfill-saved":
       return [];
     default:
       return change satisfies never;

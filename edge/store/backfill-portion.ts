@@ -35,7 +35,11 @@ export async function takePortion(
   const { record } = stored;
   const { id: entityId, type } = record.entity;
   if (!isEntityType(type) || (await findEntity(tx, { type, id: entityId })) === null)
-    return end(tx, { ...record, state: "FAILED", reason: `${type} with id [${entityId}] is not on this edge any more` });
+    return end(tx, {
+      ...record,
+      state: "FAILED",
+      reason: `${type} with id [${entityId}] is not on this edge any more`,
+    });
   const rows = await readHistory(tx, record);
   const lastMs = rows.at(-1)?.tsMs;
   const builder = new TelemetryColumnsBuilder();

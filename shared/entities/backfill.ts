@@ -67,7 +67,9 @@ export function isBackfillOpen({ state }: Pick<BackfillRecord, "state">): boolea
 /** What both sides know of one request. Commutative, associative and idempotent: of two ends the later of BACKFILL_STATES counts. */
 export function mergeBackfills(one: BackfillRecord, other: BackfillRecord): BackfillRecord {
   const further = BACKFILL_STATES.indexOf(one.state) >= BACKFILL_STATES.indexOf(other.state) ? one : other;
-  const reasons = [one, other].flatMap(({ reason, state }) => (state === further.state && reason !== null ? [reason] : []));
+  const reasons = [one, other].flatMap(({ reason, state }) =>
+    state === further.state && reason !== null ? [reason] : [],
+  );
   return {
     ...one,
     state: further.state,

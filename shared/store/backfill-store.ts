@@ -34,10 +34,7 @@ export async function findOpenBackfill(db: Queryable): Promise<BackfillRecord | 
   return row === undefined ? null : toStoredBackfill(row).record;
 }
 
-export async function putBackfill(
-  tx: Queryable,
-  { record, edgeId, updatedMs }: StoredBackfill,
-): Promise<void> {
+export async function putBackfill(tx: Queryable, { record, edgeId, updatedMs }: StoredBackfill): Promise<void> {
   const { createdMs, id } = record;
   const row = { edgeId, isOpen: isBackfillOpen(record), updatedMs: Math.round(updatedMs), body: record };
   await tx

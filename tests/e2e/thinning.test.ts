@@ -49,5 +49,8 @@ test("a thinned key is whole on the edge and thin in the cloud, until its histor
     await done(await ask());
     expect((await cloudApi.readHistory(id)).map(withNumbers)).toEqual(readings);
     const events = await cloudApi.edgeEvents(edgeId);
-    expect(events.filter(({ action }) => action === "BACKFILL").map(({ state }) => state)).toEqual(["applied", "applied"]);
+    expect(events.filter(({ action }) => action === "BACKFILL").map(({ state }) => state)).toEqual([
+      "applied",
+      "applied",
+    ]);
   }));
