@@ -113,7 +113,7 @@ export interface StatusSources {
   readonly database: () => DatabaseState;
   readonly disk: () => Promise<DiskState>;
   readonly mqttConnections: () => number;
-  /** Nodes of rule chains that worked since the chains were changed last. */
+  /** Nodes of the rule chains that run; none where no chain does more than store and send. */
   readonly ruleNodes: () => readonly RuleNodeState[];
 }
 

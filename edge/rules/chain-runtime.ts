@@ -181,6 +181,8 @@ export class ChainRuntime {
     const [chains, tenantId] = [this.#chains, this.#tenantId];
     if (chains === null || tenantId === null) return this.#forgetting();
     await this.#loadSpeakers(db, stored);
+    // What is decided while it is written is read within the transaction: the writer has one connection.
+    const reading = { db };
     const overlay = new Map<Uuid, TelemetryRecord[]>();
     const { clock, log, random } = this.#deps;
     const unsettled = (id: Uuid): readonly TelemetryRecord[] => [
@@ -192,7 +194,7 @@ export class ChainRuntime {
       random,
       tenantId,
       chains,
-      reads: createChainReads({ db, tenantId, unsettled }),
+      reads: createChainReads({ db: () => reading.db, tenantId, unsettled }),
       memory: this.#memory,
       callsLeft: CALLS_MAX - this.#open.size,
       pausedBecause: (node) => this.watch.pausedBecause(node),
@@ -213,10 +215,10 @@ export class ChainRuntime {
         speaker,
       );
     }
-    return this.#decision(round, tenantId);
+    return this.#decision(round, { tenantId, reading });
   }
 
-  #decision(round: ChainRound, tenantId: Uuid): Decision {
+  #decision(round: ChainRound, { reading, tenantId }: Deciding): Decision {
     const over = this.#taken.flatMap(({ callId }) => (callId === undefined ? [] : [callId]));
     const answers: Waiting[] = [];
     const decided = round.records;
@@ -227,6 +229,7 @@ export class ChainRuntime {
       isEmpty,
       write: async (tx, earlier) => {
         round.records = [];
+        reading.db = tx;
         await this.#runChanges(round, earlier, { tenantId, isByRules: true });
         return this.#write(tx, { round, tenantId, over, answers });
       },
@@ -384,6 +387,12 @@ export class ChainRuntime {
       this.#memory.delete(key);
     }
   }
+}
+
+interface Deciding {
+  readonly tenantId: Uuid;
+  /** What the reads of the round go to. */
+  readonly reading: { db: Queryable };
 }
 
 interface Writing {

@@ -50,6 +50,7 @@ export interface ChainWatchDeps {
 export class ChainWatch {
   readonly #deps: ChainWatchDeps;
   #counts = new NodeCounts();
+  #known: (NodeRef & Pick<NodeCount, "name" | "type">)[] = [];
   #debugged: ReadonlyMap<string, Debugging> = new Map();
   readonly #overtimes = new Map<string, number>();
   readonly #pauses = new Map<string, Pause>();
@@ -63,10 +64,12 @@ export class ChainWatch {
   use(sources: Iterable<ChainSource>): void {
     const debugged = new Map<string, Debugging>();
     this.#counts = new NodeCounts();
+    this.#known = [];
     this.#overtimes.clear();
     this.#pauses.clear();
     for (const { id: chainId, metadata } of sources) {
-      for (const { debugSettings, id: nodeId } of metadata.nodes) {
+      for (const { debugSettings, id: nodeId, name, type } of metadata.nodes) {
+        this.#known.push({ chainId, nodeId, name, type });
         if (debugSettings === null) continue;
         const isAll = debugSettings["allEnabled"] === true || untilOf(debugSettings) > this.#deps.nowMs();
         if (isAll && isDebugged({ debugSettings })) debugged.set(stateKey({ chainId, nodeId }), "all");
@@ -96,7 +99,11 @@ export class ChainWatch {
   }
 
   nodes(): readonly NodeStatus[] {
-    return this.#counts.list().map((count) => ({ ...count, paused: this.pausedBecause(count) }));
+    const counts = new Map(this.#counts.list().map((count) => [stateKey(count), count]));
+    return this.#known.map((node) => ({
+      ...(counts.get(stateKey(node)) ?? { ...node, messages: 0, failures: 0, lastFailure: null }),
+      paused: this.pausedBecause(node),
+    }));
   }
 
   /** Of a node or of all nodes of a chain, the newest first. */

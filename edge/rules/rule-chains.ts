@@ -42,7 +42,7 @@ export interface RuleChains extends CommitRules, QuestionAnswerer {
   connect(ports: CallPorts): void;
   /** Has what waits done in commits, until `signal` aborts. */
   run(unitOfWork: UnitOfWork, signal: AbortSignal): Promise<void>;
-  /** Of the nodes that worked since the chains were changed last. */
+  /** The nodes that run, and what they did since the chains were changed last. */
   nodes(): readonly NodeStatus[];
   /** Messages at a node that is debugged, or at all nodes of a chain, the newest first. */
   debugEvents(id: Uuid): readonly DebugEvent[];

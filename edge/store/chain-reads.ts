@@ -15,7 +15,7 @@ const RELATIONS_MAX = 1_000;
 const LEVELS_MAX = 10;
 
 export interface ChainReadsDeps {
-  readonly db: Queryable;
+  readonly db: () => Queryable;
   readonly tenantId: Uuid;
   /** Newest values that are not in telemetry_latest yet, the oldest first. */
   readonly unsettled: (entityId: Uuid) => readonly TelemetryRecord[];
@@ -25,30 +25,30 @@ export interface ChainReadsDeps {
 export function createChainReads({ db, tenantId, unsettled }: ChainReadsDeps): ChainReads {
   return {
     attributes: async ({ id }, scope, keys) => {
-      const rows = await readAttributeRows(db, { entityId: id, scopes: [scope], keys: storable(keys) });
+      const rows = await readAttributeRows(db(), { entityId: id, scopes: [scope], keys: storable(keys) });
       return new Map(rows.map(({ key, value }) => [key, JSON.parse(value) as Json])); // canonical JSON
     },
     latest: async ({ id }, keys) => {
       const values = new Map<string, LatestValue>();
-      for (const [key, { tsMs, value }] of await readLatest(db, { entityId: id, keys: storable(keys) }))
+      for (const [key, { tsMs, value }] of await readLatest(db(), { entityId: id, keys: storable(keys) }))
         values.set(key, { tsMs, value: JSON.parse(value) as Json }); // canonical JSON
       for (const record of unsettled(id)) noteNewer(values, record, keys);
       return values;
     },
     entity: async ({ type, id }) => {
       if (!isKindType(type)) return null;
-      const record = await findEntity(db, { type, id, tenantId });
-      return record === null ? null : await factsOf(db, record);
+      const record = await findEntity(db(), { type, id, tenantId });
+      return record === null ? null : await factsOf(db(), record);
     },
     entityByName: async (type, name) => {
       if (!isKindType(type) || storable([name]).length === 0) return null;
-      const record = await findEntityByName(db, { type, tenantId, name });
+      const record = await findEntityByName(db(), { type, tenantId, name });
       return record === null ? null : { type, id: record.id };
     },
-    related: (start, query, limit) => findRelated({ db, tenantId }, { start, query, limit }),
+    related: (start, query, limit) => findRelated({ db: db(), tenantId }, { start, query, limit }),
     activeAlarm: async ({ id }, type) => {
       if (storable([type]).length === 0) return null;
-      return findActiveAlarm(db, { originatorId: id, type });
+      return findActiveAlarm(db(), { originatorId: id, type });
     },
   };
 }
@@ -92,7 +92,7 @@ interface RelatedQuery {
 
 /** Breadth first, each entity once. */
 async function findRelated(
-  { db, tenantId }: Pick<ChainReadsDeps, "db" | "tenantId">,
+  { db, tenantId }: { readonly db: Queryable; readonly tenantId: Uuid },
   { start, query, limit }: RelatedQuery,
 ): Promise<readonly EntityRef[]> {
   const { direction, filters, maxLevel } = query;

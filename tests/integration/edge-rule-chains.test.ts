@@ -322,8 +322,10 @@ describe("a chain on the edge", () => {
     const first = types("ALARM");
     const raised = script('return metadata.isNewAlarm === "true";');
     const open = transform(
-      'return { msg: { method: "open", params: { alarm: msg.type } }, metadata: metadata, msgType: "RPC_CALL_FROM_SERVER_TO_DEVICE" };',
+      'return { msg: { method: "open", params: { alarm: msg.type, co2: metadata.co2 } }, metadata: metadata, msgType: "RPC_CALL_FROM_SERVER_TO_DEVICE" };',
     );
+    // Read while the alarm is written.
+    const enriched = node("metadata.TbGetAttributesNode", { latestTsKeyNames: ["co2"], tellFailureIfAbsent: true });
     const call = node("rpc.TbSendRPCRequestNode", { timeoutInSeconds: 5 });
     const answered = transform(
       "return { msg: { window: msg.state }, metadata: metadata, msgType: 'POST_TELEMETRY_REQUEST' };",
@@ -334,7 +336,8 @@ describe("a chain on the edge", () => {
     });
     await putRoot([
       [first, "True", raised],
-      [raised, "True", open],
+      [raised, "True", enriched],
+      [enriched, "Success", open],
       [open, "Success", call],
       [call, "Success", answered],
       [answered, "Success", save()],
@@ -342,7 +345,7 @@ describe("a chain on the edge", () => {
     const id = await createDevice([rule]);
     await send(id, { co2: 1_200 });
     await waitFor("the answer", async () => (await latest(id))["window"] === "open");
-    expect(edge.requests).toMatchObject([{ deviceId: id, method: "open", params: '{"alarm":"Bad air"}' }]);
+    expect(edge.requests).toMatchObject([{ deviceId: id, method: "open", params: '{"alarm":"Bad air","co2":"1200"}' }]);
     expect(await edge.stores.sql`select id from rule_call`).toHaveLength(0);
   });
 
