@@ -114,6 +114,8 @@ async function makeOneOfEach(): Promise<void> {
   for (const word of ["device", "asset", "entityView", "dashboard", "ruleChain"]) {
     await cloud.call("POST", `${edge}/${word}/${params[`${word}Id`]}`);
   }
+  const asked = await make(`edge/${params["edgeId"]}/backfill`, { entityId: device.id, startTs: 0, endTs: 1 });
+  params["backfillId"] = asked.id.id;
   const data = `/api/plugins/telemetry/DEVICE/${device.id.id}`;
   await cloud.call("POST", `${data}/SERVER_SCOPE`, { active: true, site: { a: 1 } });
   await cloud.call("POST", `${data}/timeseries/ANY`, { ts: 1000, values: { level: 1.5, on: true } });
