@@ -43,6 +43,8 @@ const CALLS_MAX = 1_000;
 const EVENTS_MAX = 10_000;
 /** Commits that may fail with an event before it is given up. */
 const ATTEMPTS_MAX = 3;
+/** A node whose commit failed is woken again then. */
+const RETRY_MS = 1_000;
 const SPEAKERS_MAX = 20_000;
 const LOG_LENGTH_MAX = 1_000;
 
@@ -89,6 +91,8 @@ export class ChainRuntime {
   /** Nodes that went with their chain, of which something is stored. */
   #gone = new Map<string, NodeRef>();
   readonly #open = new Set<Uuid>();
+  /** Calls whose outcome could not be committed. */
+  readonly #givenUp = new Set<Uuid>();
   #waiting: Waiting[] = [];
   /** Taken by a round of which nothing is known yet. */
   #taken: Waiting[] = [];
@@ -179,7 +183,10 @@ export class ChainRuntime {
   async decide(db: Queryable, stored: Stored): Promise<Decision> {
     this.#takeBack();
     const [chains, tenantId] = [this.#chains, this.#tenantId];
-    if (chains === null || tenantId === null) return this.#forgetting();
+    if (chains === null || tenantId === null) {
+      this.#waiting.length = 0;
+      return this.#forgetting();
+    }
     await this.#loadSpeakers(db, stored);
     // What is decided while it is written is read within the transaction: the writer has one connection.
     const reading = { db };
@@ -219,7 +226,7 @@ export class ChainRuntime {
   }
 
   #decision(round: ChainRound, { reading, tenantId }: Deciding): Decision {
-    const over = this.#taken.flatMap(({ callId }) => (callId === undefined ? [] : [callId]));
+    const over = [...this.#givenUp, ...this.#taken.flatMap(({ callId }) => (callId === undefined ? [] : [callId]))];
     const answers: Waiting[] = [];
     const decided = round.records;
     const isEmpty =
@@ -236,6 +243,7 @@ export class ChainRuntime {
       committed: () => {
         for (const [key, memory] of round.changed) this.#memory.set(key, memory);
         for (const id of over) this.#open.delete(id);
+        this.#givenUp.clear();
         this.#gone.clear();
         this.#taken = [];
         this.#waiting.push(...answers);
@@ -370,12 +378,22 @@ export class ChainRuntime {
 
   /** The round before was not committed. */
   #takeBack(): void {
-    const again = this.#taken.filter((waiting) => {
+    const again: Waiting[] = [];
+    for (const waiting of this.#taken) {
       waiting.attempts += 1;
-      return waiting.attempts <= ATTEMPTS_MAX;
-    });
+      const { attempts, callId, event } = waiting;
+      if (event.kind === "woken") this.#putOff(stateKey(event.node));
+      else if (attempts <= ATTEMPTS_MAX) again.push(waiting);
+      else if (callId !== undefined) this.#givenUp.add(callId);
+    }
     this.#taken = [];
     this.#waiting.unshift(...again);
+  }
+
+  /** Whatever keeps its commits from the disk may do so the next time, too. */
+  #putOff(key: string): void {
+    const memory = this.#memory.get(key);
+    if (memory !== undefined) this.#memory.set(key, { ...memory, wakeMs: this.#deps.clock.nowMs() + RETRY_MS });
   }
 
   #forgetGone(): void {
