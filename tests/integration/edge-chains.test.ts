@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { readEdgeSettings } from "../../cloud/store/edge-settings.ts";
 import { ensureRootChainsOfAll } from "../../cloud/store/tenant-store.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
 import { systemRandom } from "../../shared/runtime/system-random.ts";
 import { addCustomerUser, startTestCloud, type TestCloud, withoutChains } from "../support/test-cloud.ts";
 
@@ -136,6 +138,21 @@ describe("rule chains of an edge", () => {
     await cloud.call("POST", `/api/edge/${edge.id.id}/${two.id.id}/root`);
     await cloud.call("DELETE", `${path}/${one.id.id}`);
     expect((await told(edge)).at(-1)).toBe(`UNASSIGNED_FROM_EDGE ${one.id.id}`);
+  });
+
+  test("the edge is told which one is its root, and again when that changes", async () => {
+    const [edge, one] = [await create("edge"), await create("ruleChain", { type: "EDGE" })];
+    const id = edge.id.id as Uuid;
+    const told = async () => {
+      const { db, sql } = cloud.database;
+      const [row] = await sql<
+        { changed: number }[]
+      >`select settings_changed as changed from edge_sync where edge_id = ${id}`;
+      return { root: (await readEdgeSettings(db, id)).rootRuleChainId, changed: row?.changed };
+    };
+    expect(await told()).toMatchObject({ root: edge.rootRuleChainId.id, changed: 0 });
+    await cloud.call("POST", `/api/edge/${id}/${one.id.id}/root`);
+    expect(await told()).toMatchObject({ root: one.id.id, changed: 1 });
   });
 
   test("chains that one hands messages to come along, and what is missing is told", async () => {
