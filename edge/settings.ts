@@ -95,7 +95,7 @@ export const EDGE_SETTINGS = {
       placeholder: "LIMIT",
       default: "off",
       description:
-        "Sign-ins of devices with wrong credentials that one address may make over MQTT and HTTP, as 10:60 (count:seconds); beyond them it is refused until there is room for one",
+        "Sign-ins of devices with wrong credentials that one address may make over MQTT and HTTP, as 10:60 (count:seconds); beyond them it is refused until these seconds are over",
     }),
     expected: "a limit as 10:60 (count:seconds), or off",
     read: (value: unknown) =>

@@ -1,6 +1,5 @@
+import { type AttemptLimiter, createAttemptLimiter } from "../../shared/core/attempt-limiter.ts";
 import type { Clock } from "../../shared/core/clock.ts";
-import { AppError } from "../../shared/core/errors.ts";
-import { TokenBuckets } from "../../shared/core/token-buckets.ts";
 import type { Log } from "../../shared/observe/log.ts";
 
 /** What one address may do, whatever device it says to be. */
@@ -13,8 +12,6 @@ export interface SourceLimitSettings {
 
 /** Beyond its limit an address is told so, by this many times its limit of connections; further ones end unheard. */
 const TOLD_FACTOR = 2;
-/** Addresses with failures that are remembered; the one that failed longest ago is forgotten first. */
-const ADDRESSES_MAX = 10_000;
 /** An address is named in the log so often at most, all of them together. */
 const LOG_EVERY_MS = 10_000;
 
@@ -23,7 +20,7 @@ export class SourceLimits {
   readonly #log: Log;
   readonly #settings: SourceLimitSettings;
   readonly #connections = new Map<string, number>();
-  readonly #failures: TokenBuckets | null;
+  readonly #logins: AttemptLimiter | null;
   #loggedMs = -Infinity;
 
   constructor(
@@ -34,13 +31,12 @@ export class SourceLimits {
     this.#log = log;
     this.#settings = settings;
     const { failedLogins } = settings;
-    this.#failures =
+    this.#logins =
       failedLogins === undefined
         ? null
-        : new TokenBuckets(clock, {
-            perS: failedLogins.count / failedLogins.seconds,
-            burst: failedLogins.count - 1,
-            keysMax: ADDRESSES_MAX,
+        : createAttemptLimiter(clock, "to sign in from this address", {
+            failuresMax: failedLogins.count,
+            windowMs: failedLogins.seconds * 1000,
           });
   }
 
@@ -66,23 +62,21 @@ export class SourceLimits {
 
   /** @returns for how many ms nobody signs in from there; 0: anybody may */
   blockedMs(address: string): number {
-    return this.#failures?.take(address, 0) ?? 0;
+    return this.#logins?.waitMs(address) ?? 0;
   }
 
   /** @throws AppError TOO_MANY_REQUESTS */
   check(address: string): void {
-    const waitMs = this.blockedMs(address);
-    if (waitMs > 0)
-      throw new AppError(
-        "TOO_MANY_REQUESTS",
-        `Too many sign-ins with wrong credentials came from this address; wait ${Math.ceil(waitMs / 1000)} s`,
-      );
+    this.#logins?.check(address);
   }
 
   /** Somebody showed credentials that no device has. */
   noteFailure(address: string): void {
-    const waitMs = this.#failures?.charge(address, 1) ?? 0;
-    if (waitMs > 0) this.#warn("An address is refused for sign-ins with wrong credentials", { address, waitMs });
+    if (this.#logins?.fail(address) === true)
+      this.#warn("An address is refused for sign-ins with wrong credentials", {
+        address,
+        waitMs: this.blockedMs(address),
+      });
   }
 
   #warn(message: string, fields: Record<string, unknown>): void {
