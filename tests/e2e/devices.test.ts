@@ -27,9 +27,13 @@ function scenario(name: string, body: (bed: TestBed) => Promise<void>): void {
 /** A device of the cloud that has arrived on the edge. */
 async function assignNewDevice(name: string): Promise<TestDevice> {
   const device = await site.cloudApi.createDevice(name);
-  await site.cloudApi.assignDevice(site.edgeId, device.id);
-  await waitFor(`${name} to be on the edge`, async () => (await site.edgeApi.getDevice(device.id)) !== undefined);
+  await assign(device);
   return device;
+}
+
+async function assign({ id, name }: TestDevice): Promise<void> {
+  await site.cloudApi.assignDevice(site.edgeId, id);
+  await waitFor(`${name} to be on the edge`, async () => (await site.edgeApi.getDevice(id)) !== undefined);
 }
 
 describe("telemetry", () => {
@@ -67,6 +71,28 @@ describe("telemetry", () => {
     expect(new Set(statuses)).toEqual(new Set([200]));
     await expectHistory(site.cloudApi, device.id, readings);
   });
+});
+
+test("a stock client speaks protobuf, as the profile from the cloud says", async () => {
+  const deviceTelemetryProtoSchema =
+    'syntax = "proto3"; package a; message Reading { int64 ts = 1; Values values = 2; message Values { optional double t = 1; } }';
+  const device = await site.cloudApi.createMqttDevice("Protobuf", {
+    deviceTelemetryTopic: "plant/+/values",
+    transportPayloadTypeConfiguration: { transportPayloadType: "PROTOBUF", deviceTelemetryProtoSchema },
+  });
+  await assign(device);
+  const client = await mqtt.connectAsync(site.edge.addresses.mqtt, { username: device.token });
+  try {
+    const pushed = new Promise<Buffer>((resolve) => client.once("message", (_topic, payload) => resolve(payload)));
+    await client.subscribeAsync("v1/devices/me/attributes", { qos: 1 });
+    // 1700000000000 and 21.
+    await client.publishAsync("plant/7/values", Buffer.from("0880d095ffbc311209090000000000003540", "hex"), { qos: 1 });
+    await expectHistory(site.cloudApi, device.id, [{ ts: 1_700_000_000_000, values: { t: 21 } }]);
+    await site.cloudApi.saveAttributes(device.id, "SHARED_SCOPE", { limit: 30 });
+    expect((await pushed).toString("hex")).toBe("0a0d120b0a056c696d69741001201e");
+  } finally {
+    await client.endAsync();
+  }
 });
 
 describe("attributes", () => {

@@ -72,6 +72,8 @@ export interface RestClient {
   download(path: string): Promise<string>;
   /** A new device with its access token. */
   createDevice(name: string): Promise<TestDevice>;
+  /** A device of a new profile of transport type MQTT, both of the name. */
+  createMqttDevice(name: string, transportConfiguration: object): Promise<TestDevice>;
   findDevice(name: string): Promise<TestDevice | undefined>;
   /** @returns undefined when there is none */
   getDevice(deviceId: string): Promise<DeviceRecord | undefined>;
@@ -142,6 +144,19 @@ function createRestClient(baseUrl: string, username: string): RestClient {
     },
     getToken,
     createDevice: async (name) => await toTestDevice(await request<DeviceRecord>("POST", "/api/device", { name })),
+    async createMqttDevice(name, transportConfiguration) {
+      const { id } = await request<{ readonly id: unknown }>("POST", "/api/deviceProfile", {
+        name,
+        type: "DEFAULT",
+        transportType: "MQTT",
+        profileData: {
+          configuration: { type: "DEFAULT" },
+          transportConfiguration: { type: "MQTT", ...transportConfiguration },
+          provisionConfiguration: { type: "DISABLED" },
+        },
+      });
+      return await toTestDevice(await request<DeviceRecord>("POST", "/api/device", { name, deviceProfileId: id }));
+    },
     async findDevice(name) {
       const device = await unlessMissing(
         request<DeviceRecord>("GET", `/api/tenant/device?deviceName=${encodeURIComponent(name)}`),
