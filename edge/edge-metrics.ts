@@ -32,6 +32,8 @@ export function registerEdgeMetrics({ metrics, mqtt, sources, version }: EdgeMet
   const disk = metrics.gauge("skerry_disk_bytes", ["kind"]);
   const diskFull = metrics.gauge("skerry_disk_full");
   const removed = metrics.counter("skerry_telemetry_removed_total", ["reason"]);
+  const thinningValues = metrics.counter("skerry_thinning_values_total", ["key", "what"]);
+  const thinningBytes = metrics.counter("skerry_thinning_bytes_total", ["key", "what"]);
   const ruleMessages = metrics.counter("skerry_rule_node_messages_total", ["node"]);
   const ruleFailures = metrics.counter("skerry_rule_node_failures_total", ["node"]);
   metrics.onRender(async () => {
@@ -68,6 +70,14 @@ export function registerEdgeMetrics({ metrics, mqtt, sources, version }: EdgeMet
       const node = index < RULE_NODES_MAX ? name : "other";
       ruleMessages.inc({ node }, messages);
       ruleFailures.inc({ node }, failures);
+    }
+    thinningValues.reset();
+    thinningBytes.reset();
+    for (const { came, cameBytes, key, sent, sentBytes } of sources.thinned()) {
+      thinningValues.inc({ key, what: "came" }, came);
+      thinningValues.inc({ key, what: "sent" }, sent);
+      thinningBytes.inc({ key, what: "came" }, cameBytes);
+      thinningBytes.inc({ key, what: "sent" }, sentBytes);
     }
     removed.reset();
     for (const [reason, records] of Object.entries(counts)) removed.inc({ reason }, records);

@@ -119,6 +119,7 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
       written: () => UPLINK_LANES.map((lane) => stores.groupCommit.nextSeq(lane)).join(" "),
       isDatabaseReady: () => database.status().state === "ready",
       report: (report) => link?.report(report),
+      thinned: () => stores.thinning.counts(),
       quota: () => (watch?.guard.isFull === true ? "full" : "ok"),
       clock,
     },
@@ -347,6 +348,7 @@ function createStatusSources(parts: StatusParts): StatusSources {
     disk: createDiskState(config, { stores, watch, clock }),
     mqttConnections: () => mqtt.sessions,
     ruleNodes: () => stores.ruleChains.nodes(),
+    thinned: () => stores.thinning.counts(),
   };
 }
 

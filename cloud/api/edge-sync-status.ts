@@ -6,6 +6,7 @@ import {
   SYNC_STATES,
   type SyncFacts,
 } from "../../shared/core/sync-states.ts";
+import { thinnedKeySchema } from "../../shared/rest/thinned-keys.ts";
 import { backlogAgeMs } from "../../shared/sync/edge-report.ts";
 import type { EdgeStatus } from "../store/edge-store.ts";
 
@@ -30,6 +31,9 @@ export const edgeSyncSchema = z
     lagMs: z.int().nullable().meta({ description: "Age of its oldest unsent item when it reported; null: none" }),
     parkedItems: z.int(),
     quota: z.enum(["ok", "thinning", "full"]),
+    thinned: z.array(thinnedKeySchema).meta({
+      description: "Keys of which less goes up than the edge stores, those that save most first; since it was started",
+    }),
     edgeState: z.string().nullable().meta({ description: "The state in the edge's own words" }),
   })
   .meta({ id: "EdgeSync" });
@@ -92,6 +96,7 @@ export function edgeSyncToRest(status: EdgeStatus | undefined, nowMs: number): z
     lagMs: report === null ? null : backlogAgeMs(report),
     parkedItems: report?.parkedItems ?? 0,
     quota: report?.quota ?? "ok",
+    thinned: [...(report?.thinned ?? [])],
     edgeState: report?.state ?? null,
   };
 }

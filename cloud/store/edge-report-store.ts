@@ -54,6 +54,17 @@ const bodySchema = z.object({
   quota: z.enum(["ok", "thinning", "full"]).default("ok"),
   state: z.string(),
   stateForMs: z.number(),
+  thinned: z
+    .array(
+      z.object({
+        key: z.string(),
+        came: z.number(),
+        sent: z.number(),
+        cameBytes: z.number(),
+        sentBytes: z.number(),
+      }),
+    )
+    .default([]),
 });
 
 export function parseReport(

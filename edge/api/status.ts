@@ -8,6 +8,8 @@ import type { SyncState, SyncVerdict } from "../../shared/core/sync-states.ts";
 import { SYNC_STATE_NAMES, SYNC_STATES } from "../../shared/core/sync-states.ts";
 import type { Authenticator } from "../../shared/rest/principal.ts";
 import type { RouteTable } from "../../shared/rest/route.ts";
+import { thinnedKeySchema } from "../../shared/rest/thinned-keys.ts";
+import type { ThinnedKey } from "../../shared/sync/edge-report.ts";
 import type { UplinkLane } from "../../shared/sync/lanes.ts";
 
 // GET /status: how the edge is, from every component that has something to tell. Open to everybody who reaches the port, therefore
@@ -115,6 +117,8 @@ export interface StatusSources {
   readonly mqttConnections: () => number;
   /** Nodes of the rule chains that run; none where no chain does more than store and send. */
   readonly ruleNodes: () => readonly RuleNodeState[];
+  /** Keys of which less goes up than is stored. */
+  readonly thinned: () => readonly ThinnedKey[];
 }
 
 export interface StatusDeps {
@@ -208,6 +212,9 @@ export const edgeStatusSchema = z
       })
       .nullable(),
     mqttConnections: z.int().nullable(),
+    thinned: z
+      .array(thinnedKeySchema)
+      .meta({ description: "Keys of which less goes up than is stored, since the start; for administrators" }),
     rules: z
       .object({
         messages: z
@@ -259,7 +266,7 @@ async function isAdministrator(request: Request, authenticators: readonly Authen
 
 async function readStatus({ sources, clock }: StatusDeps, options: StatusOptions): Promise<EdgeStatus> {
   const problems: string[] = [];
-  const [link, sync, outbox, database, disk, mqttConnections, ruleNodes] = await Promise.all([
+  const [link, sync, outbox, database, disk, mqttConnections, ruleNodes, thinned] = await Promise.all([
     ask("link", sources.link, problems),
     ask("sync", sources.sync, problems),
     ask("outbox", sources.outbox, problems),
@@ -267,6 +274,7 @@ async function readStatus({ sources, clock }: StatusDeps, options: StatusOptions
     ask("disk", sources.disk, problems),
     ask("MQTT", sources.mqttConnections, problems),
     ask("rule chains", sources.ruleNodes, problems),
+    ask("thinning", sources.thinned, problems),
   ]);
   const lanes = outbox === undefined ? null : laneStatuses(outbox, link?.sentSeq);
   const status: EdgeStatus = {
@@ -283,6 +291,7 @@ async function readStatus({ sources, clock }: StatusDeps, options: StatusOptions
     database: database ?? null,
     disk: disk ?? null,
     mqttConnections: mqttConnections ?? null,
+    thinned: [...(thinned ?? [])],
     rules: ruleNodes === undefined ? null : ruleStatus(ruleNodes),
   };
   problems.push(...findProblems(status));
@@ -392,6 +401,7 @@ function withoutNames(status: EdgeStatus): EdgeStatus {
   return {
     ...status,
     rules: rules === null ? null : { ...rules, nodes: [] },
+    thinned: [],
     sync: sync === null ? null : { ...sync, reasons: sync.reasons.map((reason) => ({ ...reason, detail: null })) },
     link: link === null ? null : { ...link, reason: anonymous(link.reason), cloudUrl: null },
     database: database === null ? null : { ...database, reason: anonymous(database.reason) },

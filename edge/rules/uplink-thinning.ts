@@ -6,8 +6,10 @@ import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { databaseError } from "../../shared/postgres/connect.ts";
 import type { UplinkPolicy } from "../../shared/rules/thinning/compile-policy.ts";
-import type { DeviceThinner, Purse, ThinningCounts } from "../../shared/rules/thinning/device-thinner.ts";
+import { addCounts, type ThinningCounts } from "../../shared/rules/thinning/counts.ts";
+import type { DeviceThinner, Purse } from "../../shared/rules/thinning/device-thinner.ts";
 import type { Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
+import { THINNED_KEYS_MAX, type ThinnedKey } from "../../shared/sync/edge-report.ts";
 import {
   forgetThinningOfGone,
   keepThinning,
@@ -34,6 +36,7 @@ const DEVICES_MAX = 20_000;
 const DUE_PER_COMMIT_MAX = 500;
 const SENT_PER_COMMIT_MAX = 5_000;
 const RETRY_MS = 1_000;
+const COUNTED_KEYS_MAX = 1_000;
 
 export interface UplinkThinningDeps {
   readonly db: Queryable;
@@ -46,8 +49,8 @@ export interface UplinkThinning extends UplinkFilter {
   note(changes: readonly Change[]): void;
   /** Lets what waits go without a message; until `signal` aborts. */
   run(unitOfWork: UnitOfWork, signal: AbortSignal): Promise<void>;
-  /** Since the start, of what profiles with a policy have. */
-  counts(): ThinningCounts;
+  /** Keys that are thinned, and what came of them since the start; those that save most first, at most THINNED_KEYS_MAX. */
+  counts(): readonly ThinnedKey[];
 }
 
 export async function openUplinkThinning(deps: UplinkThinningDeps): Promise<UplinkThinning> {
@@ -73,7 +76,7 @@ class CommittedThinning implements UplinkThinning {
   #isUnknown = false;
   /** Looked at in it. */
   readonly #uncommitted = new Map<Uuid, DeviceThinner>();
-  #counts: ThinningCounts = { came: 0, sent: 0, cameBytes: 0, sentBytes: 0 };
+  readonly #counts = new Map<string, ThinningCounts>();
 
   constructor(deps: UplinkThinningDeps) {
     this.#deps = deps;
@@ -98,8 +101,10 @@ class CommittedThinning implements UplinkThinning {
     }
   }
 
-  counts(): ThinningCounts {
-    return this.#counts;
+  counts(): readonly ThinnedKey[] {
+    const saved = ({ cameBytes, sentBytes }: ThinningCounts): number => cameBytes - sentBytes;
+    const keys = Array.from(this.#counts, ([key, counts]) => ({ key, ...counts }));
+    return keys.toSorted((left, right) => saved(right) - saved(left)).slice(0, THINNED_KEYS_MAX);
   }
 
   async sift(tx: Queryable, records: readonly TelemetryRecord[]): Promise<readonly TelemetryRecord[]> {
@@ -129,14 +134,7 @@ class CommittedThinning implements UplinkThinning {
 
   committed(): void {
     for (const [id, device] of this.#uncommitted) {
-      const { came, cameBytes, sent, sentBytes } = device.takeCounts();
-      const before = this.#counts;
-      this.#counts = {
-        came: before.came + came,
-        sent: before.sent + sent,
-        cameBytes: before.cameBytes + cameBytes,
-        sentBytes: before.sentBytes + sentBytes,
-      };
+      for (const [key, counts] of device.takeCounts()) this.#count(key, counts);
       if (device.isEmpty && !device.isThinned) this.#devices.set(id, null);
     }
     this.#uncommitted.clear();
@@ -191,6 +189,12 @@ class CommittedThinning implements UplinkThinning {
     // What waits for the policy that it had must not wait for a message: a commit looks at it soon.
     if (!this.isIdle) this.#timers.set(id, { inMs: 0, seenMs: -Infinity });
     this.#isStale = true;
+  }
+
+  #count(key: string, counts: ThinningCounts): void {
+    const before = this.#counts.get(key);
+    if (before === undefined && this.#counts.size >= COUNTED_KEYS_MAX) return;
+    this.#counts.set(key, before === undefined ? counts : addCounts(before, counts));
   }
 
   /** The commit before may have been rolled back. */

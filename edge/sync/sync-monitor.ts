@@ -2,7 +2,7 @@ import type { Clock } from "../../shared/core/clock.ts";
 import { WakeUp } from "../../shared/core/deferred.ts";
 import type { QuotaState, SyncFacts, SyncVerdict } from "../../shared/core/sync-states.ts";
 import { judgeSync, SENDING_AFTER_MS } from "../../shared/core/sync-states.ts";
-import type { EdgeReport } from "../../shared/sync/edge-report.ts";
+import type { EdgeReport, ThinnedKey } from "../../shared/sync/edge-report.ts";
 import { backlogAgeMs } from "../../shared/sync/edge-report.ts";
 import type { UplinkLane } from "../../shared/sync/lanes.ts";
 import { UPLINK_LANES } from "../../shared/sync/lanes.ts";
@@ -49,6 +49,8 @@ export interface SyncMonitorDeps {
   /** To the cloud, if there is a session. */
   readonly report: (report: EdgeReport) => void;
   readonly clock: Clock;
+  /** Keys of which less goes up than is stored. @default none */
+  readonly thinned?: () => readonly ThinnedKey[];
   /** @default always ok */
   readonly quota?: () => QuotaState;
 }
@@ -60,6 +62,7 @@ export interface SyncMonitorOptions {
 
 /** Between two reports, and between two looks at the backlog. */
 const INTERVAL_MS = 10_000;
+const COUNT_EVERY_MS = 60_000;
 
 export function createSyncMonitor(deps: SyncMonitorDeps, options: SyncMonitorOptions): SyncMonitor {
   return new EdgeSyncMonitor(deps, options);
@@ -72,6 +75,7 @@ class EdgeSyncMonitor implements SyncMonitor {
   #since: Pick<SyncStatus, "state" | "sinceMs"> | null = null;
   #lastInSyncMs: number | null = null;
   #reported = { session: null as number | null, text: "" };
+  #counted: { readonly atMs: number; readonly keys: readonly ThinnedKey[] } = { atMs: -Infinity, keys: [] };
   /** The last look at the backlog, if nothing waited then. */
   #settled: { readonly written: string; readonly backlog: Backlog } | null = null;
 
@@ -132,11 +136,21 @@ class EdgeSyncMonitor implements SyncMonitor {
       parkedItems: parkedIn(backlog),
       quota: quota?.() ?? "ok",
       state,
+      ...this.#thinned(),
     };
     const text = JSON.stringify(news);
     if (this.#reported.session === current.session && this.#reported.text === text) return;
     report({ ...news, wallClockMs: nowMs, stateForMs: nowMs - sinceMs });
     this.#reported = { session: current.session, text };
+  }
+
+  /** Counted anew once a minute: each count would make a report. */
+  #thinned(): Pick<EdgeReport, "thinned"> {
+    const nowMs = this.#deps.clock.monotonicMs();
+    if (nowMs - this.#counted.atMs >= COUNT_EVERY_MS)
+      this.#counted = { atMs: nowMs, keys: this.#deps.thinned?.() ?? [] };
+    const { keys } = this.#counted;
+    return keys.length === 0 ? {} : { thinned: keys };
   }
 
   /** Null: it can't be told now. */

@@ -39,6 +39,9 @@ export const METRICS = {
   skerry_rule_node_failures_total: "Messages that failed at nodes of rule chains, likewise",
   skerry_disk_full: "1 while devices are refused because the disk is full",
   skerry_telemetry_removed_total: "Records that were removed unsent because the disk quota was reached, by reason",
+  skerry_thinning_values_total:
+    "Values of thinned keys: what came of devices, and what was sent to the cloud in its place; the 50 keys that save most",
+  skerry_thinning_bytes_total: "The same in bytes before compression",
   skerry_build_info: "Always 1; the labels carry the version and the runtime",
 } as const;
 

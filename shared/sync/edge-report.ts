@@ -12,6 +12,20 @@ export interface EdgeReport {
   /** A code of shared/core/sync-states.ts; text, because a newer edge may know more of them. */
   readonly state: string;
   readonly stateForMs: number;
+  /** Keys of which less goes up than is stored, those that save most first. @default none */
+  readonly thinned?: readonly ThinnedKey[];
+}
+
+export const THINNED_KEYS_MAX = 50;
+
+/** Values of a key of telemetry, of all devices together, since the program was started. */
+export interface ThinnedKey {
+  readonly key: string;
+  readonly came: number;
+  readonly sent: number;
+  /** Before compression. */
+  readonly cameBytes: number;
+  readonly sentBytes: number;
 }
 
 export interface LaneBacklog {

@@ -1,8 +1,13 @@
 import { AppError } from "../core/errors.ts";
 import type { QuotaState } from "../core/sync-states.ts";
-import type { EdgeReport, LaneBacklog } from "../sync/edge-report.ts";
+import { KEY_LENGTH_MAX } from "../entities/values.ts";
+import { THINNED_KEYS_MAX, type EdgeReport, type LaneBacklog, type ThinnedKey } from "../sync/edge-report.ts";
 import { numberFromWire } from "./checked.ts";
-import type { LaneBacklog as LaneBacklogMessage, Status } from "./gen/skerry/sync/v1/sync_pb.ts";
+import type {
+  LaneBacklog as LaneBacklogMessage,
+  Status,
+  ThinnedKey as ThinnedKeyMessage,
+} from "./gen/skerry/sync/v1/sync_pb.ts";
 import { Lane as WireLane, Quota } from "./gen/skerry/sync/v1/sync_pb.ts";
 
 const QUOTA_TO_WIRE = {
@@ -26,6 +31,13 @@ export function statusMessage(report: EdgeReport) {
     quota: QUOTA_TO_WIRE[report.quota],
     state: report.state,
     stateForMs: BigInt(Math.max(0, Math.round(report.stateForMs))),
+    thinned: (report.thinned ?? []).map(({ key, ...counts }) => ({
+      key,
+      came: BigInt(counts.came),
+      sent: BigInt(counts.sent),
+      cameBytes: BigInt(counts.cameBytes),
+      sentBytes: BigInt(counts.sentBytes),
+    })),
   };
 }
 
@@ -39,6 +51,17 @@ export function statusFrom(message: Status): EdgeReport {
     quota: QUOTA_FROM_WIRE[message.quota] ?? "ok",
     state: message.state.slice(0, STATE_CHARACTERS_MAX),
     stateForMs: numberFromWire(message.stateForMs),
+    ...(message.thinned.length === 0 ? {} : { thinned: message.thinned.slice(0, THINNED_KEYS_MAX).map(thinnedFrom) }),
+  };
+}
+
+function thinnedFrom({ key, came, cameBytes, sent, sentBytes }: ThinnedKeyMessage): ThinnedKey {
+  return {
+    key: key.slice(0, KEY_LENGTH_MAX),
+    came: numberFromWire(came),
+    sent: numberFromWire(sent),
+    cameBytes: numberFromWire(cameBytes),
+    sentBytes: numberFromWire(sentBytes),
   };
 }
 

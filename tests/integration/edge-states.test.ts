@@ -66,6 +66,7 @@ interface RestStatus {
     readonly reportedTime: number | null;
     readonly backlog: readonly object[];
     readonly lagMs: number | null;
+    readonly thinned: readonly object[];
   };
 }
 
@@ -82,6 +83,16 @@ const report = ({ edgeId }: TestEdge, session: number, change: Partial<EdgeRepor
   saveReports(cloud.database.db, [{ edgeId, session, report: reportOf(change), nowMs: cloud.clock.nowMs() }]);
 
 describe("the record of an edge", () => {
+  test("shows which keys the edge thins", async () => {
+    const edge = await newEdge();
+    await open(edge);
+    const thinned = [{ key: "t", came: 10, sent: 1, cameBytes: 100, sentBytes: 10 }];
+    await report(edge, 1, { thinned });
+    expect((await statusOf(edge)).sync.thinned).toEqual(thinned);
+    await report(edge, 1);
+    expect((await statusOf(edge)).sync.thinned).toEqual([]);
+  });
+
   test("says why it is not in sync, from before its first session to after its last", async () => {
     const edge = await newEdge();
     expect(await stateOf(edge)).toBe("NEVER_CONNECTED");

@@ -97,6 +97,7 @@ export async function startTestEdge(database: TestDatabase, clock: Clock): Promi
         disk: () => Promise.reject(new Error("No disk in this test")),
         mqttConnections: () => 0,
         ruleNodes: () => [],
+        thinned: () => [],
       },
       readSite: () => readSite(db),
       routingKey: null,

@@ -104,6 +104,7 @@ const SOURCES: StatusSources = {
   disk: async () => ({ ...DISK, usedBytes: 1e8, freeBytes: 1e10 }),
   mqttConnections: () => 3,
   ruleNodes: () => [RULE_NODE],
+  thinned: () => [],
 };
 
 function createStatusApp(sources: Partial<StatusSources> = {}): App {

@@ -239,6 +239,7 @@ const STATUS = {
     removed: { thinned: 2, dropped: 1 },
   },
   mqttConnections: 3,
+  thinned: [],
   rules: null,
 };
 

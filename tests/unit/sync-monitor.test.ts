@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { LinkStatus } from "../../edge/sync/link.ts";
 import { createSyncMonitor, type Backlog } from "../../edge/sync/sync-monitor.ts";
-import type { EdgeReport } from "../../shared/sync/edge-report.ts";
+import type { EdgeReport, ThinnedKey } from "../../shared/sync/edge-report.ts";
 import { createVirtualClock, settle } from "./virtual-clock.ts";
 
 const LIVE: LinkStatus = {
@@ -24,6 +24,7 @@ function createMonitor() {
     backlog: { lanes: { config: EMPTY, telemetry: EMPTY }, parked: { config: 0, telemetry: 0 } } as Backlog,
     isDatabaseReady: true,
     looks: 0,
+    thinned: [] as readonly ThinnedKey[],
   };
   const reports: EdgeReport[] = [];
   const monitor = createSyncMonitor(
@@ -36,6 +37,7 @@ function createMonitor() {
       written: () => JSON.stringify(world.backlog),
       isDatabaseReady: () => world.isDatabaseReady,
       report: (report) => void reports.push(report),
+      thinned: () => world.thinned,
       clock,
     },
     { clockSkewMaxMs: 5_000 },
@@ -55,6 +57,20 @@ async function withRunning(body: (running: ReturnType<typeof createMonitor>) => 
 }
 
 describe("createSyncMonitor()", () => {
+  test("tells of thinned keys, and of new counts once a minute", () =>
+    withRunning(async ({ clock, reports, world }) => {
+      const key = { key: "t", came: 10, sent: 1, cameBytes: 100, sentBytes: 10 };
+      world.thinned = [key];
+      for (let second = 0; second < 75; second += 1) await clock.advance(1_000);
+      expect(reports.at(-1)?.thinned).toEqual([key]);
+      const before = reports.length;
+      world.thinned = [{ ...key, came: 20 }];
+      for (let second = 0; second < 30; second += 1) await clock.advance(1_000);
+      expect(reports.length).toBe(before);
+      for (let second = 0; second < 40; second += 1) await clock.advance(1_000);
+      expect(reports.at(-1)?.thinned).toMatchObject([{ came: 20 }]);
+    }));
+
   test("tells since when a state holds, and when all was well last", async () => {
     const { clock, monitor, world } = createMonitor();
     const startMs = clock.nowMs();

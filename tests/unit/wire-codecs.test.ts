@@ -248,6 +248,10 @@ describe("frames", () => {
         quota: fc.constantFrom("ok" as const, "thinning" as const, "full" as const),
         state: text,
         stateForMs: seq,
+        thinned: fc.array(fc.record({ key: text, came: seq, sent: seq, cameBytes: seq, sentBytes: seq }), {
+          minLength: 1,
+          maxLength: 3,
+        }),
       }),
     });
     fc.assert(

@@ -2,6 +2,7 @@ import type { Uuid } from "../../core/ids.ts";
 import type { CanonicalJson, TelemetryPoint, TelemetryRecord } from "../../entities/telemetry.ts";
 import { joinValues, keySetOf, splitValues } from "../../entities/values.ts";
 import { dayAfter, dayOf, type UplinkPolicy } from "./compile-policy.ts";
+import { addCounts, NOTHING_COUNTED, type ThinningCounts } from "./counts.ts";
 import {
   dueByChange,
   dueByWindow,
@@ -47,14 +48,6 @@ export interface Purse {
   used: UsedBytes;
 }
 
-export interface ThinningCounts {
-  /** Values that came, and that were sent in place of them. */
-  readonly came: number;
-  readonly sent: number;
-  readonly cameBytes: number;
-  readonly sentBytes: number;
-}
-
 /** The newest value or another always goes. */
 const EVERY: ChangeRule = { type: "change", deadband: null, minIntervalMs: 0, maxIntervalMs: 0 };
 
@@ -63,7 +56,8 @@ export class DeviceThinner {
   readonly #policy: UplinkPolicy;
   readonly #purse: Purse;
   readonly #keys: Map<string, KeyState>;
-  #counts: ThinningCounts = NOTHING_COUNTED;
+  /** By key, of what is thinned. */
+  #counts = new Map<string, ThinningCounts>();
 
   constructor(id: Uuid, policy: UplinkPolicy, from: { readonly keys: DeviceThinning["keys"]; readonly purse: Purse }) {
     this.#id = id;
@@ -88,8 +82,8 @@ export class DeviceThinner {
       const [only] = results;
       isWhole &&= results.length === 1 && only?.tsMs === record.tsMs && only.values[0]?.[1] === value;
       sends.push(...results);
+      if (!this.#isFree(rule)) this.#count(key, { came: [[key, value]], sends: results });
     }
-    this.#count({ came: members.size, cameBytes: bytesOf([...members]) }, sends);
     return isWhole ? [record] : this.#records(sends);
   }
 
@@ -104,8 +98,8 @@ export class DeviceThinner {
       if (this.#isFree(rule)) this.#keys.delete(key);
       else this.#keys.set(key, step.state);
       sends.push(...step.sends);
+      if (step.sends.length > 0) this.#count(key, { came: [], sends: step.sends });
     }
-    this.#count({ came: 0, cameBytes: 0 }, sends);
     return this.#records(sends);
   }
 
@@ -134,10 +128,10 @@ export class DeviceThinner {
     return { keys: Object.fromEntries(this.#keys), used: this.#purse.used };
   }
 
-  /** Since the last time. */
-  takeCounts(): ThinningCounts {
+  /** By key, of keys whose values may be kept back; since the last time. */
+  takeCounts(): ReadonlyMap<string, ThinningCounts> {
     const counts = this.#counts;
-    this.#counts = NOTHING_COUNTED;
+    this.#counts = new Map();
     return counts;
   }
 
@@ -195,14 +189,10 @@ export class DeviceThinner {
     return true;
   }
 
-  #count({ came, cameBytes }: Pick<ThinningCounts, "came" | "cameBytes">, sends: readonly Results[]): void {
-    const before = this.#counts;
-    this.#counts = {
-      came: before.came + came,
-      cameBytes: before.cameBytes + cameBytes,
-      sent: before.sent + sends.reduce((sum, { values }) => sum + values.length, 0),
-      sentBytes: before.sentBytes + sends.reduce((sum, { values }) => sum + bytesOf(values), 0),
-    };
+  #count(key: string, { came, sends }: { readonly came: Results["values"]; readonly sends: readonly Results[] }): void {
+    const values = sends.flatMap((results) => results.values);
+    const counted = { came: came.length, cameBytes: bytesOf(came), sent: values.length, sentBytes: bytesOf(values) };
+    this.#counts.set(key, addCounts(this.#counts.get(key) ?? NOTHING_COUNTED, counted));
   }
 
   /** What is of one time is one record; of a key that is there twice the later value wins. */
@@ -221,8 +211,6 @@ export class DeviceThinner {
     }));
   }
 }
-
-const NOTHING_COUNTED: ThinningCounts = { came: 0, sent: 0, cameBytes: 0, sentBytes: 0 };
 
 /** State that was kept for another rule is judged by the one of now. */
 function changeOf(rule: Exclude<KeyRule, { type: "window" }>): ChangeRule {

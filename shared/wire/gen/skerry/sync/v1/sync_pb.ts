@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file skerry/sync/v1/sync.proto.
  */
 export const file_skerry_sync_v1_sync: GenFile = /*@__PURE__*/
-  fileDesc("Chlza2Vycnkvc3luYy92MS9zeW5jLnByb3RvEg5za2Vycnkuc3luYy52MSIzCg1FbnJvbGxSZXF1ZXN0EhIKCmNsYWltX2NvZGUYASABKAkSDgoGc2VjcmV0GAIgASgJIjUKDkVucm9sbFJlc3BvbnNlEhAKCGVkZ2Vfa2V5GAEgASgJEhEKCWVkZ2VfbmFtZRgCIAEoCSKVBAoOU2Vzc2lvblJlcXVlc3QSJgoFaGVsbG8YASABKAsyFS5za2Vycnkuc3luYy52MS5IZWxsb0gAEiYKBWJhdGNoGAIgASgLMhUuc2tlcnJ5LnN5bmMudjEuQmF0Y2hIABIiCgNhY2sYAyABKAsyEy5za2Vycnkuc3luYy52MS5BY2tIABIkCgRwaW5nGAQgASgLMhQuc2tlcnJ5LnN5bmMudjEuUGluZ0gAEiQKBHBvbmcYBSABKAsyFC5za2Vycnkuc3luYy52MS5Qb25nSAASKQoHZ29fYXdheRgGIAEoCzIWLnNrZXJyeS5zeW5jLnYxLkdvQXdheUgAEigKBnN0YXR1cxgUIAEoCzIWLnNrZXJyeS5zeW5jLnYxLlN0YXR1c0gAEjEKC2RpZ2VzdF9kaWZmGBUgASgLMhouc2tlcnJ5LnN5bmMudjEuRGlnZXN0RGlmZkgAEioKB2VudHJpZXMYFiABKAsyFy5za2Vycnkuc3luYy52MS5FbnRyaWVzSAASLwoKYmxvYl9vZmZlchgeIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkJsb2JPZmZlckgAEiYKBWNodW5rGB8gASgLMhUuc2tlcnJ5LnN5bmMudjEuQ2h1bmtIABItCgljaHVua19hY2sYICABKAsyGC5za2Vycnkuc3luYy52MS5DaHVua0Fja0gAQgcKBWZyYW1lIqIECg9TZXNzaW9uUmVzcG9uc2USKgoHd2VsY29tZRgBIAEoCzIXLnNrZXJyeS5zeW5jLnYxLldlbGNvbWVIABImCgViYXRjaBgCIAEoCzIVLnNrZXJyeS5zeW5jLnYxLkJhdGNoSAASIgoDYWNrGAMgASgLMhMuc2tlcnJ5LnN5bmMudjEuQWNrSAASJAoEcGluZxgEIAEoCzIULnNrZXJyeS5zeW5jLnYxLlBpbmdIABIkCgRwb25nGAUgASgLMhQuc2tlcnJ5LnN5bmMudjEuUG9uZ0gAEikKB2dvX2F3YXkYBiABKAsyFi5za2Vycnkuc3luYy52MS5Hb0F3YXlIABIoCgZkaWdlc3QYFCABKAsyFi5za2Vycnkuc3luYy52MS5EaWdlc3RIABI3Cg5lbnRyaWVzX3dhbnRlZBgVIAEoCzIdLnNrZXJyeS5zeW5jLnYxLkVudHJpZXNXYW50ZWRIABIsCghzZXR0aW5ncxgWIAEoCzIYLnNrZXJyeS5zeW5jLnYxLlNldHRpbmdzSAASLwoKYmxvYl9vZmZlchgeIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkJsb2JPZmZlckgAEiYKBWNodW5rGB8gASgLMhUuc2tlcnJ5LnN5bmMudjEuQ2h1bmtIABItCgljaHVua19hY2sYICABKAsyGC5za2Vycnkuc3luYy52MS5DaHVua0Fja0gAQgcKBWZyYW1lItoCCgVIZWxsbxIUCgxwcm90b2NvbF9taW4YASABKA0SFAoMcHJvdG9jb2xfbWF4GAIgASgNEhQKDGVkZ2VfdmVyc2lvbhgDIAEoCRIQCghzdG9yZV9pZBgEIAEoDBIoCgVsYW5lcxgFIAMoCzIZLnNrZXJyeS5zeW5jLnYxLkxhbmVPZmZlchIQCghjbG91ZF9pZBgGIAEoDBIYChBkb3dubGlua19hcHBsaWVkGAcgASgEEhUKDXdhbGxfY2xvY2tfbXMYCCABKAMSMQoMY29tcHJlc3Npb25zGAkgAygOMhsuc2tlcnJ5LnN5bmMudjEuQ29tcHJlc3Npb24SMwoNYmFja2xvZ19vcmRlchgKIAEoDjIcLnNrZXJyeS5zeW5jLnYxLkJhY2tsb2dPcmRlchISCgptYWNoaW5lX2lkGBQgASgMEhQKDGRvd25saW5rX3RhZxgVIAEoDCJ7CglMYW5lT2ZmZXISIgoEbGFuZRgBIAEoDjIULnNrZXJyeS5zeW5jLnYxLkxhbmUSEAoIbmV4dF9zZXEYAiABKAQSEgoKb2xkZXN0X3NlcRgDIAEoBBIRCglhY2tlZF9zZXEYBCABKAQSEQoJZmlyc3Rfc2VxGBQgASgEIvcCCgdXZWxjb21lEhAKCHByb3RvY29sGAEgASgNEg8KB3Nlc3Npb24YAiABKAQSKgoEZWRnZRgDIAEoCzIcLnNrZXJyeS5zeW5jLnYxLkVkZ2VJZGVudGl0eRIQCghjbG91ZF9pZBgEIAEoDBIxCgp3YXRlcm1hcmtzGAUgAygLMh0uc2tlcnJ5LnN5bmMudjEuTGFuZVdhdGVybWFyaxImCgZ3aW5kb3cYBiABKAsyFi5za2Vycnkuc3luYy52MS5XaW5kb3cSFQoNd2FsbF9jbG9ja19tcxgHIAEoAxIVCg1jbG91ZF92ZXJzaW9uGAggASgJEhcKD2Rvd25saW5rX3Jlc3VtZRgJIAEoBBIWCg5kb3dubGlua19hY2tlZBgKIAEoBBIlCgR0YWdzGBQgAygLMhcuc2tlcnJ5LnN5bmMudjEuTGFuZVRhZxIqCghzZXR0aW5ncxgVIAEoCzIYLnNrZXJyeS5zeW5jLnYxLlNldHRpbmdzIpgBCghTZXR0aW5ncxI9CgtyYXRlX2xpbWl0cxgBIAMoCzIoLnNrZXJyeS5zeW5jLnYxLlNldHRpbmdzLlJhdGVMaW1pdHNFbnRyeRIaChJyb290X3J1bGVfY2hhaW5faWQYAiABKAwaMQoPUmF0ZUxpbWl0c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiTgoMRWRnZUlkZW50aXR5Eg8KB2VkZ2VfaWQYASABKAwSEQoJdGVuYW50X2lkGAIgASgMEgwKBG5hbWUYAyABKAkSDAoEdHlwZRgEIAEoCSJqCg1MYW5lV2F0ZXJtYXJrEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEgsKA3NlcRgCIAEoBBIoCgZjb3Vyc2UYAyADKAsyGC5za2Vycnkuc3luYy52MS5TZXFSYW5nZSJHCgdMYW5lVGFnEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEgsKA3NlcRgCIAEoBBILCgN0YWcYAyABKAkiJwoIU2VxUmFuZ2USDQoFZmlyc3QYASABKAQSDAoEbGFzdBgCIAEoBCImCgZXaW5kb3cSDQoFYnl0ZXMYASABKA0SDQoFaXRlbXMYAiABKA0iwwEKBUJhdGNoEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEhEKCWZpcnN0X3NlcRgCIAEoBBINCgVjb3VudBgDIAEoDRIwCgtjb21wcmVzc2lvbhgEIAEoDjIbLnNrZXJyeS5zeW5jLnYxLkNvbXByZXNzaW9uEg8KB3BheWxvYWQYBSABKAwSCwoDdGFnGBQgASgMEhYKCWhlYXJkX3NlcRgVIAEoBEgAiAEBQgwKCl9oZWFyZF9zZXEiZQoDQWNrEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEgsKA3NlcRgCIAEoBBItCgpyZWplY3Rpb25zGAMgAygLMhkuc2tlcnJ5LnN5bmMudjEuUmVqZWN0aW9uIkUKCVJlamVjdGlvbhILCgNzZXEYASABKAQSDAoEY29kZRgCIAEoCRIMCgR0ZXh0GAMgASgJEg8KB3ZlcnNpb24YBCABKAkiKAoHQmxvYlJlZhIOCgZzaGEyNTYYASABKAwSDQoFYnl0ZXMYAiABKAQiMgoJQmxvYk9mZmVyEiUKBGJsb2IYASABKAsyFy5za2Vycnkuc3luYy52MS5CbG9iUmVmImoKBUNodW5rEg4KBnNoYTI1NhgBIAEoDBIOCgZvZmZzZXQYAiABKAQSMAoLY29tcHJlc3Npb24YAyABKA4yGy5za2Vycnkuc3luYy52MS5Db21wcmVzc2lvbhIPCgdjb250ZW50GAQgASgMIjgKCENodW5rQWNrEg4KBnNoYTI1NhgBIAEoDBIOCgZvZmZzZXQYAiABKAQSDAoEZG9uZRgDIAEoCCIVCgRQaW5nEg0KBW5vbmNlGAEgASgEIhUKBFBvbmcSDQoFbm9uY2UYASABKAQirAEKBlN0YXR1cxIVCg13YWxsX2Nsb2NrX21zGAEgASgDEioKBWxhbmVzGAIgAygLMhsuc2tlcnJ5LnN5bmMudjEuTGFuZUJhY2tsb2cSFAoMcGFya2VkX2l0ZW1zGAMgASgEEiQKBXF1b3RhGAQgASgOMhUuc2tlcnJ5LnN5bmMudjEuUXVvdGESDQoFc3RhdGUYBSABKAkSFAoMc3RhdGVfZm9yX21zGAYgASgEIoQBCgtMYW5lQmFja2xvZxIiCgRsYW5lGAEgASgOMhQuc2tlcnJ5LnN5bmMudjEuTGFuZRINCgVpdGVtcxgCIAEoBBISCgVieXRlcxgDIAEoBEgAiAEBEhYKCW9sZGVzdF9tcxgEIAEoA0gBiAEBQggKBl9ieXRlc0IMCgpfb2xkZXN0X21zIjwKBkdvQXdheRIMCgRjb2RlGAEgASgJEgwKBHRleHQYAiABKAkSFgoOcmV0cnlfYWZ0ZXJfbXMYAyABKA0iQgoGRGlnZXN0Eg0KBXJvdW5kGAEgASgEEikKBXR5cGVzGAIgAygLMhouc2tlcnJ5LnN5bmMudjEuVHlwZURpZ2VzdCIrCgpUeXBlRGlnZXN0EgwKBHR5cGUYASABKAkSDwoHYnVja2V0cxgCIAMoECJHCgpEaWdlc3REaWZmEg0KBXJvdW5kGAEgASgEEioKBXR5cGVzGAIgAygLMhsuc2tlcnJ5LnN5bmMudjEuVHlwZUJ1Y2tldHMiQgoLVHlwZUJ1Y2tldHMSDAoEdHlwZRgBIAEoCRIUCgxidWNrZXRfY291bnQYAiABKA0SDwoHYnVja2V0cxgDIAMoDSJMCg1FbnRyaWVzV2FudGVkEg0KBXJvdW5kGAEgASgEEiwKB2J1Y2tldHMYAiABKAsyGy5za2Vycnkuc3luYy52MS5UeXBlQnVja2V0cyKPAQoHRW50cmllcxINCgVyb3VuZBgBIAEoBBIsCgdidWNrZXRzGAIgASgLMhsuc2tlcnJ5LnN5bmMudjEuVHlwZUJ1Y2tldHMSGAoQZG93bmxpbmtfYXBwbGllZBgDIAEoBBILCgNpZHMYBCADKAwSDgoGaGFzaGVzGAUgAygQEhAKCGJ1c3lfaWRzGAYgAygMIpoBChBUZWxlbWV0cnlSZWNvcmRzEhIKCmVudGl0eV9pZHMYASADKAwSFAoMZW50aXR5X2luZGV4GAIgAygNEhMKC3RzX2RlbHRhX21zGAMgAygSEg8KB2tleV9zZXQYBCADKA0SDgoGdmFsdWVzGAUgASgJEhEKCXNlcV9jb3VudBgGIAEoDRITCgtzZXFfc2tpcHBlZBgHIAMoDSIsCgVJdGVtcxIjCgVpdGVtcxgBIAMoCzIULnNrZXJyeS5zeW5jLnYxLkl0ZW0iUwoESXRlbRISCgpjaGFuZ2VkX21zGAEgASgDEicKB2NoYW5nZXMYAiADKAsyFi5za2Vycnkuc3luYy52MS5DaGFuZ2USDgoGcmVwYWlyGBQgASgIItwGCgZDaGFuZ2USMwoMZW50aXR5X3NhdmVkGAEgASgLMhsuc2tlcnJ5LnN5bmMudjEuRW50aXR5U2F2ZWRIABI3Cg5lbnRpdHlfcmVtb3ZlZBgCIAEoCzIdLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlbW92ZWRIABI7ChBhdHRyaWJ1dGVzX3NhdmVkGAMgASgLMh8uc2tlcnJ5LnN5bmMudjEuQXR0cmlidXRlc1NhdmVkSAASPwoSYXR0cmlidXRlc19kZWxldGVkGAQgASgLMiEuc2tlcnJ5LnN5bmMudjEuQXR0cmlidXRlc0RlbGV0ZWRIABI9ChFjcmVkZW50aWFsc19zYXZlZBgFIAEoCzIgLnNrZXJyeS5zeW5jLnYxLkNyZWRlbnRpYWxzU2F2ZWRIABI1Cg10ZWxlbWV0cnlfZ2FwGAYgASgLMhwuc2tlcnJ5LnN5bmMudjEuVGVsZW1ldHJ5R2FwSAASNQoNZW50aXR5X3dhbnRlZBgUIAEoCzIcLnNrZXJyeS5zeW5jLnYxLkVudGl0eVdhbnRlZEgAEjMKDGxhcmdlX2NoYW5nZRgeIAEoCzIbLnNrZXJyeS5zeW5jLnYxLkxhcmdlQ2hhbmdlSAASLwoKdXNlcl9zYXZlZBgjIAEoCzIZLnNrZXJyeS5zeW5jLnYxLlVzZXJTYXZlZEgAEjEKC2FsYXJtX3NhdmVkGCggASgLMhouc2tlcnJ5LnN5bmMudjEuQWxhcm1TYXZlZEgAEjUKDWFsYXJtX3JlbW92ZWQYKSABKAsyHC5za2Vycnkuc3luYy52MS5BbGFybVJlbW92ZWRIABJAChNhbGFybV9jb21tZW50X3NhdmVkGCogASgLMiEuc2tlcnJ5LnN5bmMudjEuQWxhcm1Db21tZW50U2F2ZWRIABI3Cg5yZWxhdGlvbl9zYXZlZBgrIAEoCzIdLnNrZXJyeS5zeW5jLnYxLlJlbGF0aW9uU2F2ZWRIABItCglycGNfc2F2ZWQYLCABKAsyGC5za2Vycnkuc3luYy52MS5ScGNTYXZlZEgAEjcKDmJhY2tmaWxsX3NhdmVkGC0gASgLMh0uc2tlcnJ5LnN5bmMudjEuQmFja2ZpbGxTYXZlZEgAQgYKBGtpbmQiYgoLTGFyZ2VDaGFuZ2USKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEigKB2NvbnRlbnQYAiABKAsyFy5za2Vycnkuc3luYy52MS5CbG9iUmVmIiUKCUVudGl0eVJlZhIMCgR0eXBlGAEgASgJEgoKAmlkGAIgASgMIqgBCgtFbnRpdHlTYXZlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDAoEYm9keRgCIAEoCRIzCgRiYXNlGAMgAygLMiUuc2tlcnJ5LnN5bmMudjEuRW50aXR5U2F2ZWQuQmFzZUVudHJ5GisKCUJhc2VFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkQKCVVzZXJTYXZlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDAoEYm9keRgCIAEoCSJLCg1FbnRpdHlSZW1vdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIPCgdkZWxldGVkGAIgASgIIjkKDEVudGl0eVdhbnRlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYihAEKCkFsYXJtU2F2ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEi0KCm9yaWdpbmF0b3IYAiABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDgoGYWN0aW9uGAMgASgJEgwKBGJvZHkYBCABKAkiaAoMQWxhcm1SZW1vdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhItCgpvcmlnaW5hdG9yGAIgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmIosBChFBbGFybUNvbW1lbnRTYXZlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSLQoKb3JpZ2luYXRvchgCIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIOCgZhY3Rpb24YAyABKAkSDAoEYm9keRgEIAEoCSKYAQoNUmVsYXRpb25TYXZlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSJwoEZnJvbRgCIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIlCgJ0bxgDIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIMCgRib2R5GAQgASgJIlQKCFJwY1NhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIMCgRib2R5GAIgASgJEg8KB2xlZnRfbXMYAyABKAQiSAoNQmFja2ZpbGxTYXZlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDAoEYm9keRgCIAEoCSJ6Cg9BdHRyaWJ1dGVzU2F2ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEg0KBXNjb3BlGAIgASgJEi0KCmF0dHJpYnV0ZXMYAyADKAsyGS5za2Vycnkuc3luYy52MS5BdHRyaWJ1dGUiOwoJQXR0cmlidXRlEgsKA2tleRgBIAEoCRISCgp1cGRhdGVkX21zGAIgASgDEg0KBXZhbHVlGAMgASgJIlsKEUF0dHJpYnV0ZXNEZWxldGVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhINCgVzY29wZRgCIAEoCRIMCgRrZXlzGAMgAygJIn4KEENyZWRlbnRpYWxzU2F2ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEgwKBHR5cGUYAiABKAkSFgoOY3JlZGVudGlhbHNfaWQYAyABKAkSGQoRY3JlZGVudGlhbHNfdmFsdWUYBCABKAkiegoMVGVsZW1ldHJ5R2FwEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIPCgdmcm9tX21zGAIgASgDEg0KBXRvX21zGAMgASgDEg8KB3JlY29yZHMYBCABKAQSDgoGcmVhc29uGAUgASgJKmMKBExhbmUSFAoQTEFORV9VTlNQRUNJRklFRBAAEg8KC0xBTkVfQ09ORklHEAESEgoOTEFORV9URUxFTUVUUlkQAhIRCg1MQU5FX0RPV05MSU5LEAMSDQoJTEFORV9MSVZFEAQqjAEKDEJhY2tsb2dPcmRlchIdChlCQUNLTE9HX09SREVSX1VOU1BFQ0lGSUVEEAASHQoZQkFDS0xPR19PUkRFUl9JTlRFUkxFQVZFRBABEh4KGkJBQ0tMT0dfT1JERVJfT0xERVNUX0ZJUlNUEAISHgoaQkFDS0xPR19PUkRFUl9ORVdFU1RfRklSU1QQAypWCgtDb21wcmVzc2lvbhIbChdDT01QUkVTU0lPTl9VTlNQRUNJRklFRBAAEhQKEENPTVBSRVNTSU9OX05PTkUQARIUChBDT01QUkVTU0lPTl9aU1REEAIqUAoFUXVvdGESFQoRUVVPVEFfVU5TUEVDSUZJRUQQABIMCghRVU9UQV9PSxABEhIKDlFVT1RBX1RISU5OSU5HEAISDgoKUVVPVEFfRlVMTBADMqoBCg9FZGdlU3luY1NlcnZpY2USTgoHU2Vzc2lvbhIeLnNrZXJyeS5zeW5jLnYxLlNlc3Npb25SZXF1ZXN0Gh8uc2tlcnJ5LnN5bmMudjEuU2Vzc2lvblJlc3BvbnNlKAEwARJHCgZFbnJvbGwSHS5za2Vycnkuc3luYy52MS5FbnJvbGxSZXF1ZXN0Gh4uc2tlcnJ5LnN5bmMudjEuRW5yb2xsUmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("Chlza2Vycnkvc3luYy92MS9zeW5jLnByb3RvEg5za2Vycnkuc3luYy52MSIzCg1FbnJvbGxSZXF1ZXN0EhIKCmNsYWltX2NvZGUYASABKAkSDgoGc2VjcmV0GAIgASgJIjUKDkVucm9sbFJlc3BvbnNlEhAKCGVkZ2Vfa2V5GAEgASgJEhEKCWVkZ2VfbmFtZRgCIAEoCSKVBAoOU2Vzc2lvblJlcXVlc3QSJgoFaGVsbG8YASABKAsyFS5za2Vycnkuc3luYy52MS5IZWxsb0gAEiYKBWJhdGNoGAIgASgLMhUuc2tlcnJ5LnN5bmMudjEuQmF0Y2hIABIiCgNhY2sYAyABKAsyEy5za2Vycnkuc3luYy52MS5BY2tIABIkCgRwaW5nGAQgASgLMhQuc2tlcnJ5LnN5bmMudjEuUGluZ0gAEiQKBHBvbmcYBSABKAsyFC5za2Vycnkuc3luYy52MS5Qb25nSAASKQoHZ29fYXdheRgGIAEoCzIWLnNrZXJyeS5zeW5jLnYxLkdvQXdheUgAEigKBnN0YXR1cxgUIAEoCzIWLnNrZXJyeS5zeW5jLnYxLlN0YXR1c0gAEjEKC2RpZ2VzdF9kaWZmGBUgASgLMhouc2tlcnJ5LnN5bmMudjEuRGlnZXN0RGlmZkgAEioKB2VudHJpZXMYFiABKAsyFy5za2Vycnkuc3luYy52MS5FbnRyaWVzSAASLwoKYmxvYl9vZmZlchgeIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkJsb2JPZmZlckgAEiYKBWNodW5rGB8gASgLMhUuc2tlcnJ5LnN5bmMudjEuQ2h1bmtIABItCgljaHVua19hY2sYICABKAsyGC5za2Vycnkuc3luYy52MS5DaHVua0Fja0gAQgcKBWZyYW1lIqIECg9TZXNzaW9uUmVzcG9uc2USKgoHd2VsY29tZRgBIAEoCzIXLnNrZXJyeS5zeW5jLnYxLldlbGNvbWVIABImCgViYXRjaBgCIAEoCzIVLnNrZXJyeS5zeW5jLnYxLkJhdGNoSAASIgoDYWNrGAMgASgLMhMuc2tlcnJ5LnN5bmMudjEuQWNrSAASJAoEcGluZxgEIAEoCzIULnNrZXJyeS5zeW5jLnYxLlBpbmdIABIkCgRwb25nGAUgASgLMhQuc2tlcnJ5LnN5bmMudjEuUG9uZ0gAEikKB2dvX2F3YXkYBiABKAsyFi5za2Vycnkuc3luYy52MS5Hb0F3YXlIABIoCgZkaWdlc3QYFCABKAsyFi5za2Vycnkuc3luYy52MS5EaWdlc3RIABI3Cg5lbnRyaWVzX3dhbnRlZBgVIAEoCzIdLnNrZXJyeS5zeW5jLnYxLkVudHJpZXNXYW50ZWRIABIsCghzZXR0aW5ncxgWIAEoCzIYLnNrZXJyeS5zeW5jLnYxLlNldHRpbmdzSAASLwoKYmxvYl9vZmZlchgeIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkJsb2JPZmZlckgAEiYKBWNodW5rGB8gASgLMhUuc2tlcnJ5LnN5bmMudjEuQ2h1bmtIABItCgljaHVua19hY2sYICABKAsyGC5za2Vycnkuc3luYy52MS5DaHVua0Fja0gAQgcKBWZyYW1lItoCCgVIZWxsbxIUCgxwcm90b2NvbF9taW4YASABKA0SFAoMcHJvdG9jb2xfbWF4GAIgASgNEhQKDGVkZ2VfdmVyc2lvbhgDIAEoCRIQCghzdG9yZV9pZBgEIAEoDBIoCgVsYW5lcxgFIAMoCzIZLnNrZXJyeS5zeW5jLnYxLkxhbmVPZmZlchIQCghjbG91ZF9pZBgGIAEoDBIYChBkb3dubGlua19hcHBsaWVkGAcgASgEEhUKDXdhbGxfY2xvY2tfbXMYCCABKAMSMQoMY29tcHJlc3Npb25zGAkgAygOMhsuc2tlcnJ5LnN5bmMudjEuQ29tcHJlc3Npb24SMwoNYmFja2xvZ19vcmRlchgKIAEoDjIcLnNrZXJyeS5zeW5jLnYxLkJhY2tsb2dPcmRlchISCgptYWNoaW5lX2lkGBQgASgMEhQKDGRvd25saW5rX3RhZxgVIAEoDCJ7CglMYW5lT2ZmZXISIgoEbGFuZRgBIAEoDjIULnNrZXJyeS5zeW5jLnYxLkxhbmUSEAoIbmV4dF9zZXEYAiABKAQSEgoKb2xkZXN0X3NlcRgDIAEoBBIRCglhY2tlZF9zZXEYBCABKAQSEQoJZmlyc3Rfc2VxGBQgASgEIvcCCgdXZWxjb21lEhAKCHByb3RvY29sGAEgASgNEg8KB3Nlc3Npb24YAiABKAQSKgoEZWRnZRgDIAEoCzIcLnNrZXJyeS5zeW5jLnYxLkVkZ2VJZGVudGl0eRIQCghjbG91ZF9pZBgEIAEoDBIxCgp3YXRlcm1hcmtzGAUgAygLMh0uc2tlcnJ5LnN5bmMudjEuTGFuZVdhdGVybWFyaxImCgZ3aW5kb3cYBiABKAsyFi5za2Vycnkuc3luYy52MS5XaW5kb3cSFQoNd2FsbF9jbG9ja19tcxgHIAEoAxIVCg1jbG91ZF92ZXJzaW9uGAggASgJEhcKD2Rvd25saW5rX3Jlc3VtZRgJIAEoBBIWCg5kb3dubGlua19hY2tlZBgKIAEoBBIlCgR0YWdzGBQgAygLMhcuc2tlcnJ5LnN5bmMudjEuTGFuZVRhZxIqCghzZXR0aW5ncxgVIAEoCzIYLnNrZXJyeS5zeW5jLnYxLlNldHRpbmdzIpgBCghTZXR0aW5ncxI9CgtyYXRlX2xpbWl0cxgBIAMoCzIoLnNrZXJyeS5zeW5jLnYxLlNldHRpbmdzLlJhdGVMaW1pdHNFbnRyeRIaChJyb290X3J1bGVfY2hhaW5faWQYAiABKAwaMQoPUmF0ZUxpbWl0c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiTgoMRWRnZUlkZW50aXR5Eg8KB2VkZ2VfaWQYASABKAwSEQoJdGVuYW50X2lkGAIgASgMEgwKBG5hbWUYAyABKAkSDAoEdHlwZRgEIAEoCSJqCg1MYW5lV2F0ZXJtYXJrEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEgsKA3NlcRgCIAEoBBIoCgZjb3Vyc2UYAyADKAsyGC5za2Vycnkuc3luYy52MS5TZXFSYW5nZSJHCgdMYW5lVGFnEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEgsKA3NlcRgCIAEoBBILCgN0YWcYAyABKAkiJwoIU2VxUmFuZ2USDQoFZmlyc3QYASABKAQSDAoEbGFzdBgCIAEoBCImCgZXaW5kb3cSDQoFYnl0ZXMYASABKA0SDQoFaXRlbXMYAiABKA0iwwEKBUJhdGNoEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEhEKCWZpcnN0X3NlcRgCIAEoBBINCgVjb3VudBgDIAEoDRIwCgtjb21wcmVzc2lvbhgEIAEoDjIbLnNrZXJyeS5zeW5jLnYxLkNvbXByZXNzaW9uEg8KB3BheWxvYWQYBSABKAwSCwoDdGFnGBQgASgMEhYKCWhlYXJkX3NlcRgVIAEoBEgAiAEBQgwKCl9oZWFyZF9zZXEiZQoDQWNrEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEgsKA3NlcRgCIAEoBBItCgpyZWplY3Rpb25zGAMgAygLMhkuc2tlcnJ5LnN5bmMudjEuUmVqZWN0aW9uIkUKCVJlamVjdGlvbhILCgNzZXEYASABKAQSDAoEY29kZRgCIAEoCRIMCgR0ZXh0GAMgASgJEg8KB3ZlcnNpb24YBCABKAkiKAoHQmxvYlJlZhIOCgZzaGEyNTYYASABKAwSDQoFYnl0ZXMYAiABKAQiMgoJQmxvYk9mZmVyEiUKBGJsb2IYASABKAsyFy5za2Vycnkuc3luYy52MS5CbG9iUmVmImoKBUNodW5rEg4KBnNoYTI1NhgBIAEoDBIOCgZvZmZzZXQYAiABKAQSMAoLY29tcHJlc3Npb24YAyABKA4yGy5za2Vycnkuc3luYy52MS5Db21wcmVzc2lvbhIPCgdjb250ZW50GAQgASgMIjgKCENodW5rQWNrEg4KBnNoYTI1NhgBIAEoDBIOCgZvZmZzZXQYAiABKAQSDAoEZG9uZRgDIAEoCCIVCgRQaW5nEg0KBW5vbmNlGAEgASgEIhUKBFBvbmcSDQoFbm9uY2UYASABKAQi2QEKBlN0YXR1cxIVCg13YWxsX2Nsb2NrX21zGAEgASgDEioKBWxhbmVzGAIgAygLMhsuc2tlcnJ5LnN5bmMudjEuTGFuZUJhY2tsb2cSFAoMcGFya2VkX2l0ZW1zGAMgASgEEiQKBXF1b3RhGAQgASgOMhUuc2tlcnJ5LnN5bmMudjEuUXVvdGESDQoFc3RhdGUYBSABKAkSFAoMc3RhdGVfZm9yX21zGAYgASgEEisKB3RoaW5uZWQYByADKAsyGi5za2Vycnkuc3luYy52MS5UaGlubmVkS2V5Il0KClRoaW5uZWRLZXkSCwoDa2V5GAEgASgJEgwKBGNhbWUYAiABKAQSDAoEc2VudBgDIAEoBBISCgpjYW1lX2J5dGVzGAQgASgEEhIKCnNlbnRfYnl0ZXMYBSABKAQihAEKC0xhbmVCYWNrbG9nEiIKBGxhbmUYASABKA4yFC5za2Vycnkuc3luYy52MS5MYW5lEg0KBWl0ZW1zGAIgASgEEhIKBWJ5dGVzGAMgASgESACIAQESFgoJb2xkZXN0X21zGAQgASgDSAGIAQFCCAoGX2J5dGVzQgwKCl9vbGRlc3RfbXMiPAoGR29Bd2F5EgwKBGNvZGUYASABKAkSDAoEdGV4dBgCIAEoCRIWCg5yZXRyeV9hZnRlcl9tcxgDIAEoDSJCCgZEaWdlc3QSDQoFcm91bmQYASABKAQSKQoFdHlwZXMYAiADKAsyGi5za2Vycnkuc3luYy52MS5UeXBlRGlnZXN0IisKClR5cGVEaWdlc3QSDAoEdHlwZRgBIAEoCRIPCgdidWNrZXRzGAIgAygQIkcKCkRpZ2VzdERpZmYSDQoFcm91bmQYASABKAQSKgoFdHlwZXMYAiADKAsyGy5za2Vycnkuc3luYy52MS5UeXBlQnVja2V0cyJCCgtUeXBlQnVja2V0cxIMCgR0eXBlGAEgASgJEhQKDGJ1Y2tldF9jb3VudBgCIAEoDRIPCgdidWNrZXRzGAMgAygNIkwKDUVudHJpZXNXYW50ZWQSDQoFcm91bmQYASABKAQSLAoHYnVja2V0cxgCIAEoCzIbLnNrZXJyeS5zeW5jLnYxLlR5cGVCdWNrZXRzIo8BCgdFbnRyaWVzEg0KBXJvdW5kGAEgASgEEiwKB2J1Y2tldHMYAiABKAsyGy5za2Vycnkuc3luYy52MS5UeXBlQnVja2V0cxIYChBkb3dubGlua19hcHBsaWVkGAMgASgEEgsKA2lkcxgEIAMoDBIOCgZoYXNoZXMYBSADKBASEAoIYnVzeV9pZHMYBiADKAwimgEKEFRlbGVtZXRyeVJlY29yZHMSEgoKZW50aXR5X2lkcxgBIAMoDBIUCgxlbnRpdHlfaW5kZXgYAiADKA0SEwoLdHNfZGVsdGFfbXMYAyADKBISDwoHa2V5X3NldBgEIAMoDRIOCgZ2YWx1ZXMYBSABKAkSEQoJc2VxX2NvdW50GAYgASgNEhMKC3NlcV9za2lwcGVkGAcgAygNIiwKBUl0ZW1zEiMKBWl0ZW1zGAEgAygLMhQuc2tlcnJ5LnN5bmMudjEuSXRlbSJTCgRJdGVtEhIKCmNoYW5nZWRfbXMYASABKAMSJwoHY2hhbmdlcxgCIAMoCzIWLnNrZXJyeS5zeW5jLnYxLkNoYW5nZRIOCgZyZXBhaXIYFCABKAgi3AYKBkNoYW5nZRIzCgxlbnRpdHlfc2F2ZWQYASABKAsyGy5za2Vycnkuc3luYy52MS5FbnRpdHlTYXZlZEgAEjcKDmVudGl0eV9yZW1vdmVkGAIgASgLMh0uc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVtb3ZlZEgAEjsKEGF0dHJpYnV0ZXNfc2F2ZWQYAyABKAsyHy5za2Vycnkuc3luYy52MS5BdHRyaWJ1dGVzU2F2ZWRIABI/ChJhdHRyaWJ1dGVzX2RlbGV0ZWQYBCABKAsyIS5za2Vycnkuc3luYy52MS5BdHRyaWJ1dGVzRGVsZXRlZEgAEj0KEWNyZWRlbnRpYWxzX3NhdmVkGAUgASgLMiAuc2tlcnJ5LnN5bmMudjEuQ3JlZGVudGlhbHNTYXZlZEgAEjUKDXRlbGVtZXRyeV9nYXAYBiABKAsyHC5za2Vycnkuc3luYy52MS5UZWxlbWV0cnlHYXBIABI1Cg1lbnRpdHlfd2FudGVkGBQgASgLMhwuc2tlcnJ5LnN5bmMudjEuRW50aXR5V2FudGVkSAASMwoMbGFyZ2VfY2hhbmdlGB4gASgLMhsuc2tlcnJ5LnN5bmMudjEuTGFyZ2VDaGFuZ2VIABIvCgp1c2VyX3NhdmVkGCMgASgLMhkuc2tlcnJ5LnN5bmMudjEuVXNlclNhdmVkSAASMQoLYWxhcm1fc2F2ZWQYKCABKAsyGi5za2Vycnkuc3luYy52MS5BbGFybVNhdmVkSAASNQoNYWxhcm1fcmVtb3ZlZBgpIAEoCzIcLnNrZXJyeS5zeW5jLnYxLkFsYXJtUmVtb3ZlZEgAEkAKE2FsYXJtX2NvbW1lbnRfc2F2ZWQYKiABKAsyIS5za2Vycnkuc3luYy52MS5BbGFybUNvbW1lbnRTYXZlZEgAEjcKDnJlbGF0aW9uX3NhdmVkGCsgASgLMh0uc2tlcnJ5LnN5bmMudjEuUmVsYXRpb25TYXZlZEgAEi0KCXJwY19zYXZlZBgsIAEoCzIYLnNrZXJyeS5zeW5jLnYxLlJwY1NhdmVkSAASNwoOYmFja2ZpbGxfc2F2ZWQYLSABKAsyHS5za2Vycnkuc3luYy52MS5CYWNrZmlsbFNhdmVkSABCBgoEa2luZCJiCgtMYXJnZUNoYW5nZRIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSKAoHY29udGVudBgCIAEoCzIXLnNrZXJyeS5zeW5jLnYxLkJsb2JSZWYiJQoJRW50aXR5UmVmEgwKBHR5cGUYASABKAkSCgoCaWQYAiABKAwiqAEKC0VudGl0eVNhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIMCgRib2R5GAIgASgJEjMKBGJhc2UYAyADKAsyJS5za2Vycnkuc3luYy52MS5FbnRpdHlTYXZlZC5CYXNlRW50cnkaKwoJQmFzZUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiRAoJVXNlclNhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIMCgRib2R5GAIgASgJIksKDUVudGl0eVJlbW92ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEg8KB2RlbGV0ZWQYAiABKAgiOQoMRW50aXR5V2FudGVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZiKEAQoKQWxhcm1TYXZlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSLQoKb3JpZ2luYXRvchgCIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIOCgZhY3Rpb24YAyABKAkSDAoEYm9keRgEIAEoCSJoCgxBbGFybVJlbW92ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEi0KCm9yaWdpbmF0b3IYAiABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYiiwEKEUFsYXJtQ29tbWVudFNhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhItCgpvcmlnaW5hdG9yGAIgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEg4KBmFjdGlvbhgDIAEoCRIMCgRib2R5GAQgASgJIpgBCg1SZWxhdGlvblNhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhInCgRmcm9tGAIgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEiUKAnRvGAMgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEgwKBGJvZHkYBCABKAkiVAoIUnBjU2F2ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEgwKBGJvZHkYAiABKAkSDwoHbGVmdF9tcxgDIAEoBCJICg1CYWNrZmlsbFNhdmVkEikKBmVudGl0eRgBIAEoCzIZLnNrZXJyeS5zeW5jLnYxLkVudGl0eVJlZhIMCgRib2R5GAIgASgJInoKD0F0dHJpYnV0ZXNTYXZlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDQoFc2NvcGUYAiABKAkSLQoKYXR0cmlidXRlcxgDIAMoCzIZLnNrZXJyeS5zeW5jLnYxLkF0dHJpYnV0ZSI7CglBdHRyaWJ1dGUSCwoDa2V5GAEgASgJEhIKCnVwZGF0ZWRfbXMYAiABKAMSDQoFdmFsdWUYAyABKAkiWwoRQXR0cmlidXRlc0RlbGV0ZWQSKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEg0KBXNjb3BlGAIgASgJEgwKBGtleXMYAyADKAkifgoQQ3JlZGVudGlhbHNTYXZlZBIpCgZlbnRpdHkYASABKAsyGS5za2Vycnkuc3luYy52MS5FbnRpdHlSZWYSDAoEdHlwZRgCIAEoCRIWCg5jcmVkZW50aWFsc19pZBgDIAEoCRIZChFjcmVkZW50aWFsc192YWx1ZRgEIAEoCSJ6CgxUZWxlbWV0cnlHYXASKQoGZW50aXR5GAEgASgLMhkuc2tlcnJ5LnN5bmMudjEuRW50aXR5UmVmEg8KB2Zyb21fbXMYAiABKAMSDQoFdG9fbXMYAyABKAMSDwoHcmVjb3JkcxgEIAEoBBIOCgZyZWFzb24YBSABKAkqYwoETGFuZRIUChBMQU5FX1VOU1BFQ0lGSUVEEAASDwoLTEFORV9DT05GSUcQARISCg5MQU5FX1RFTEVNRVRSWRACEhEKDUxBTkVfRE9XTkxJTksQAxINCglMQU5FX0xJVkUQBCqMAQoMQmFja2xvZ09yZGVyEh0KGUJBQ0tMT0dfT1JERVJfVU5TUEVDSUZJRUQQABIdChlCQUNLTE9HX09SREVSX0lOVEVSTEVBVkVEEAESHgoaQkFDS0xPR19PUkRFUl9PTERFU1RfRklSU1QQAhIeChpCQUNLTE9HX09SREVSX05FV0VTVF9GSVJTVBADKlYKC0NvbXByZXNzaW9uEhsKF0NPTVBSRVNTSU9OX1VOU1BFQ0lGSUVEEAASFAoQQ09NUFJFU1NJT05fTk9ORRABEhQKEENPTVBSRVNTSU9OX1pTVEQQAipQCgVRdW90YRIVChFRVU9UQV9VTlNQRUNJRklFRBAAEgwKCFFVT1RBX09LEAESEgoOUVVPVEFfVEhJTk5JTkcQAhIOCgpRVU9UQV9GVUxMEAMyqgEKD0VkZ2VTeW5jU2VydmljZRJOCgdTZXNzaW9uEh4uc2tlcnJ5LnN5bmMudjEuU2Vzc2lvblJlcXVlc3QaHy5za2Vycnkuc3luYy52MS5TZXNzaW9uUmVzcG9uc2UoATABEkcKBkVucm9sbBIdLnNrZXJyeS5zeW5jLnYxLkVucm9sbFJlcXVlc3QaHi5za2Vycnkuc3luYy52MS5FbnJvbGxSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * @generated from message skerry.sync.v1.EnrollRequest
@@ -935,6 +935,13 @@ export type Status = Message<"skerry.sync.v1.Status"> & {
    * @generated from field: uint64 state_for_ms = 6;
    */
   stateForMs: bigint;
+
+  /**
+   * Keys of telemetry of which less goes up than is stored, those that save most first; at most 50.
+   *
+   * @generated from field: repeated skerry.sync.v1.ThinnedKey thinned = 7;
+   */
+  thinned: ThinnedKey[];
 };
 
 /**
@@ -943,6 +950,45 @@ export type Status = Message<"skerry.sync.v1.Status"> & {
  */
 export const StatusSchema: GenMessage<Status> = /*@__PURE__*/
   messageDesc(file_skerry_sync_v1_sync, 22);
+
+/**
+ * Values of a key, of all devices together, since the edge was started; bytes before compression.
+ *
+ * @generated from message skerry.sync.v1.ThinnedKey
+ */
+export type ThinnedKey = Message<"skerry.sync.v1.ThinnedKey"> & {
+  /**
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * @generated from field: uint64 came = 2;
+   */
+  came: bigint;
+
+  /**
+   * @generated from field: uint64 sent = 3;
+   */
+  sent: bigint;
+
+  /**
+   * @generated from field: uint64 came_bytes = 4;
+   */
+  cameBytes: bigint;
+
+  /**
+   * @generated from field: uint64 sent_bytes = 5;
+   */
+  sentBytes: bigint;
+};
+
+/**
+ * Describes the message skerry.sync.v1.ThinnedKey.
+ * Use `create(ThinnedKeySchema)` to create a new message.
+ */
+export const ThinnedKeySchema: GenMessage<ThinnedKey> = /*@__PURE__*/
+  messageDesc(file_skerry_sync_v1_sync, 23);
 
 /**
  * @generated from message skerry.sync.v1.LaneBacklog
@@ -980,7 +1026,7 @@ export type LaneBacklog = Message<"skerry.sync.v1.LaneBacklog"> & {
  * Use `create(LaneBacklogSchema)` to create a new message.
  */
 export const LaneBacklogSchema: GenMessage<LaneBacklog> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 23);
+  messageDesc(file_skerry_sync_v1_sync, 24);
 
 /**
  * The sender closes the session after this frame.
@@ -1011,7 +1057,7 @@ export type GoAway = Message<"skerry.sync.v1.GoAway"> & {
  * Use `create(GoAwaySchema)` to create a new message.
  */
 export const GoAwaySchema: GenMessage<GoAway> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 24);
+  messageDesc(file_skerry_sync_v1_sync, 25);
 
 /**
  * What the cloud wants on the edge: per type the hashes of its entities, joined by XOR in buckets.
@@ -1035,7 +1081,7 @@ export type Digest = Message<"skerry.sync.v1.Digest"> & {
  * Use `create(DigestSchema)` to create a new message.
  */
 export const DigestSchema: GenMessage<Digest> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 25);
+  messageDesc(file_skerry_sync_v1_sync, 26);
 
 /**
  * @generated from message skerry.sync.v1.TypeDigest
@@ -1061,7 +1107,7 @@ export type TypeDigest = Message<"skerry.sync.v1.TypeDigest"> & {
  * Use `create(TypeDigestSchema)` to create a new message.
  */
 export const TypeDigestSchema: GenMessage<TypeDigest> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 26);
+  messageDesc(file_skerry_sync_v1_sync, 27);
 
 /**
  * Where the edge holds something else; no types: nowhere.
@@ -1085,7 +1131,7 @@ export type DigestDiff = Message<"skerry.sync.v1.DigestDiff"> & {
  * Use `create(DigestDiffSchema)` to create a new message.
  */
 export const DigestDiffSchema: GenMessage<DigestDiff> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 27);
+  messageDesc(file_skerry_sync_v1_sync, 28);
 
 /**
  * @generated from message skerry.sync.v1.TypeBuckets
@@ -1114,7 +1160,7 @@ export type TypeBuckets = Message<"skerry.sync.v1.TypeBuckets"> & {
  * Use `create(TypeBucketsSchema)` to create a new message.
  */
 export const TypeBucketsSchema: GenMessage<TypeBuckets> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 28);
+  messageDesc(file_skerry_sync_v1_sync, 29);
 
 /**
  * @generated from message skerry.sync.v1.EntriesWanted
@@ -1136,7 +1182,7 @@ export type EntriesWanted = Message<"skerry.sync.v1.EntriesWanted"> & {
  * Use `create(EntriesWantedSchema)` to create a new message.
  */
 export const EntriesWantedSchema: GenMessage<EntriesWanted> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 29);
+  messageDesc(file_skerry_sync_v1_sync, 30);
 
 /**
  * Everything of one type that the edge holds in some buckets.
@@ -1186,7 +1232,7 @@ export type Entries = Message<"skerry.sync.v1.Entries"> & {
  * Use `create(EntriesSchema)` to create a new message.
  */
 export const EntriesSchema: GenMessage<Entries> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 30);
+  messageDesc(file_skerry_sync_v1_sync, 31);
 
 /**
  * Telemetry in columns: record i is (entity_ids[entity_index[i]], ts, the i-th line of values).
@@ -1247,7 +1293,7 @@ export type TelemetryRecords = Message<"skerry.sync.v1.TelemetryRecords"> & {
  * Use `create(TelemetryRecordsSchema)` to create a new message.
  */
 export const TelemetryRecordsSchema: GenMessage<TelemetryRecords> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 31);
+  messageDesc(file_skerry_sync_v1_sync, 32);
 
 /**
  * Encoded messages of this type can be joined end to end: the result holds the items of all.
@@ -1266,7 +1312,7 @@ export type Items = Message<"skerry.sync.v1.Items"> & {
  * Use `create(ItemsSchema)` to create a new message.
  */
 export const ItemsSchema: GenMessage<Items> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 32);
+  messageDesc(file_skerry_sync_v1_sync, 33);
 
 /**
  * One sequence number. Its changes are applied together; none at all is allowed.
@@ -1299,7 +1345,7 @@ export type Item = Message<"skerry.sync.v1.Item"> & {
  * Use `create(ItemSchema)` to create a new message.
  */
 export const ItemSchema: GenMessage<Item> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 33);
+  messageDesc(file_skerry_sync_v1_sync, 34);
 
 /**
  * @generated from message skerry.sync.v1.Change
@@ -1406,7 +1452,7 @@ export type Change = Message<"skerry.sync.v1.Change"> & {
  * Use `create(ChangeSchema)` to create a new message.
  */
 export const ChangeSchema: GenMessage<Change> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 34);
+  messageDesc(file_skerry_sync_v1_sync, 35);
 
 /**
  * A change that is too large for a batch.
@@ -1432,7 +1478,7 @@ export type LargeChange = Message<"skerry.sync.v1.LargeChange"> & {
  * Use `create(LargeChangeSchema)` to create a new message.
  */
 export const LargeChangeSchema: GenMessage<LargeChange> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 35);
+  messageDesc(file_skerry_sync_v1_sync, 36);
 
 /**
  * @generated from message skerry.sync.v1.EntityRef
@@ -1458,7 +1504,7 @@ export type EntityRef = Message<"skerry.sync.v1.EntityRef"> & {
  * Use `create(EntityRefSchema)` to create a new message.
  */
 export const EntityRefSchema: GenMessage<EntityRef> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 36);
+  messageDesc(file_skerry_sync_v1_sync, 37);
 
 /**
  * @generated from message skerry.sync.v1.EntitySaved
@@ -1489,7 +1535,7 @@ export type EntitySaved = Message<"skerry.sync.v1.EntitySaved"> & {
  * Use `create(EntitySavedSchema)` to create a new message.
  */
 export const EntitySavedSchema: GenMessage<EntitySaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 37);
+  messageDesc(file_skerry_sync_v1_sync, 38);
 
 /**
  * A user who signs in on the edge, with or without a link.
@@ -1515,7 +1561,7 @@ export type UserSaved = Message<"skerry.sync.v1.UserSaved"> & {
  * Use `create(UserSavedSchema)` to create a new message.
  */
 export const UserSavedSchema: GenMessage<UserSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 38);
+  messageDesc(file_skerry_sync_v1_sync, 39);
 
 /**
  * @generated from message skerry.sync.v1.EntityRemoved
@@ -1539,7 +1585,7 @@ export type EntityRemoved = Message<"skerry.sync.v1.EntityRemoved"> & {
  * Use `create(EntityRemovedSchema)` to create a new message.
  */
 export const EntityRemovedSchema: GenMessage<EntityRemoved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 39);
+  messageDesc(file_skerry_sync_v1_sync, 40);
 
 /**
  * The cloud does not know this entity, and asks for all of it.
@@ -1558,7 +1604,7 @@ export type EntityWanted = Message<"skerry.sync.v1.EntityWanted"> & {
  * Use `create(EntityWantedSchema)` to create a new message.
  */
 export const EntityWantedSchema: GenMessage<EntityWanted> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 40);
+  messageDesc(file_skerry_sync_v1_sync, 41);
 
 /**
  * All that is known of an alarm; what both sides know of it is joined.
@@ -1598,7 +1644,7 @@ export type AlarmSaved = Message<"skerry.sync.v1.AlarmSaved"> & {
  * Use `create(AlarmSavedSchema)` to create a new message.
  */
 export const AlarmSavedSchema: GenMessage<AlarmSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 41);
+  messageDesc(file_skerry_sync_v1_sync, 42);
 
 /**
  * @generated from message skerry.sync.v1.AlarmRemoved
@@ -1620,7 +1666,7 @@ export type AlarmRemoved = Message<"skerry.sync.v1.AlarmRemoved"> & {
  * Use `create(AlarmRemovedSchema)` to create a new message.
  */
 export const AlarmRemovedSchema: GenMessage<AlarmRemoved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 42);
+  messageDesc(file_skerry_sync_v1_sync, 43);
 
 /**
  * @generated from message skerry.sync.v1.AlarmCommentSaved
@@ -1660,7 +1706,7 @@ export type AlarmCommentSaved = Message<"skerry.sync.v1.AlarmCommentSaved"> & {
  * Use `create(AlarmCommentSavedSchema)` to create a new message.
  */
 export const AlarmCommentSavedSchema: GenMessage<AlarmCommentSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 43);
+  messageDesc(file_skerry_sync_v1_sync, 44);
 
 /**
  * A relation was made, changed or removed.
@@ -1698,7 +1744,7 @@ export type RelationSaved = Message<"skerry.sync.v1.RelationSaved"> & {
  * Use `create(RelationSavedSchema)` to create a new message.
  */
 export const RelationSavedSchema: GenMessage<RelationSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 44);
+  messageDesc(file_skerry_sync_v1_sync, 45);
 
 /**
  * A request to a device, or what happened to one; what both sides know of it is joined.
@@ -1733,7 +1779,7 @@ export type RpcSaved = Message<"skerry.sync.v1.RpcSaved"> & {
  * Use `create(RpcSavedSchema)` to create a new message.
  */
 export const RpcSavedSchema: GenMessage<RpcSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 45);
+  messageDesc(file_skerry_sync_v1_sync, 46);
 
 /**
  * The cloud asks for history that an edge has and did not send, or the edge tells how far it came. Either side joins what both know.
@@ -1761,7 +1807,7 @@ export type BackfillSaved = Message<"skerry.sync.v1.BackfillSaved"> & {
  * Use `create(BackfillSavedSchema)` to create a new message.
  */
 export const BackfillSavedSchema: GenMessage<BackfillSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 46);
+  messageDesc(file_skerry_sync_v1_sync, 47);
 
 /**
  * @generated from message skerry.sync.v1.AttributesSaved
@@ -1790,7 +1836,7 @@ export type AttributesSaved = Message<"skerry.sync.v1.AttributesSaved"> & {
  * Use `create(AttributesSavedSchema)` to create a new message.
  */
 export const AttributesSavedSchema: GenMessage<AttributesSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 47);
+  messageDesc(file_skerry_sync_v1_sync, 48);
 
 /**
  * @generated from message skerry.sync.v1.Attribute
@@ -1819,7 +1865,7 @@ export type Attribute = Message<"skerry.sync.v1.Attribute"> & {
  * Use `create(AttributeSchema)` to create a new message.
  */
 export const AttributeSchema: GenMessage<Attribute> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 48);
+  messageDesc(file_skerry_sync_v1_sync, 49);
 
 /**
  * @generated from message skerry.sync.v1.AttributesDeleted
@@ -1846,7 +1892,7 @@ export type AttributesDeleted = Message<"skerry.sync.v1.AttributesDeleted"> & {
  * Use `create(AttributesDeletedSchema)` to create a new message.
  */
 export const AttributesDeletedSchema: GenMessage<AttributesDeleted> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 49);
+  messageDesc(file_skerry_sync_v1_sync, 50);
 
 /**
  * @generated from message skerry.sync.v1.CredentialsSaved
@@ -1880,7 +1926,7 @@ export type CredentialsSaved = Message<"skerry.sync.v1.CredentialsSaved"> & {
  * Use `create(CredentialsSavedSchema)` to create a new message.
  */
 export const CredentialsSavedSchema: GenMessage<CredentialsSaved> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 50);
+  messageDesc(file_skerry_sync_v1_sync, 51);
 
 /**
  * Telemetry of an entity that the edge removed before it was sent, because its disk was full.
@@ -1923,7 +1969,7 @@ export type TelemetryGap = Message<"skerry.sync.v1.TelemetryGap"> & {
  * Use `create(TelemetryGapSchema)` to create a new message.
  */
 export const TelemetryGapSchema: GenMessage<TelemetryGap> = /*@__PURE__*/
-  messageDesc(file_skerry_sync_v1_sync, 51);
+  messageDesc(file_skerry_sync_v1_sync, 52);
 
 /**
  * A lane is an ordered stream of items. LANE_TELEMETRY and LANE_LIVE share one numbering, the others have their own; each is from 1
