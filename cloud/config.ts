@@ -48,6 +48,9 @@ export interface CloudConfig {
   readonly secretGraceMs: number;
   /** How long a claim code is good. */
   readonly claimCodeLifeMs: number;
+  /** Sends mails; null: none is set. */
+  readonly smtpUrl: Secret | null;
+  readonly mailFrom: string;
   readonly logLevel: LogLevel;
 }
 
@@ -95,6 +98,8 @@ export function readCloudConfig({ argv, env, readFile }: CloudConfigInput): Clou
     edgeLimits: toLimits(values.edgeItemsPerS),
     secretGraceMs: values.secretGraceH * HOUR_MS,
     claimCodeLifeMs: values.claimCodeH * HOUR_MS,
+    smtpUrl: values.smtpUrl,
+    mailFrom: values.mailFrom,
     logLevel: values.logLevel,
   };
   throwProblems([...problems, ...findContradictions(config, { isInsecure: values.insecure })]);

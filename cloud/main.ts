@@ -8,6 +8,7 @@ import { createToken } from "../shared/core/random.ts";
 import { TokenBuckets } from "../shared/core/token-buckets.ts";
 import { Turns } from "../shared/core/turns.ts";
 import type { Change } from "../shared/entities/change.ts";
+import { createNotificationSender } from "../shared/notifications/sender.ts";
 import { createLog, type Log } from "../shared/observe/log.ts";
 import { createMetrics, type Metrics } from "../shared/observe/metrics.ts";
 import { databaseError } from "../shared/postgres/connect.ts";
@@ -19,10 +20,12 @@ import { createChecksum } from "../shared/runtime/checksum.ts";
 import { collectGarbage } from "../shared/runtime/collect.ts";
 import { readArguments, readEnv, readTextFile, writeLine, writeLog } from "../shared/runtime/env.ts";
 import { serveHttp } from "../shared/runtime/http-server.ts";
+import { createMailer } from "../shared/runtime/mail.ts";
 import { createPasswordHasher } from "../shared/runtime/password.ts";
 import { listenForShutdown } from "../shared/runtime/signals.ts";
 import { systemClock as clock } from "../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../shared/runtime/system-random.ts";
+import { postWebhook } from "../shared/runtime/webhook.ts";
 import { keepBlobs, removeUnusedBlobs } from "../shared/store/blob-store.ts";
 import { createContents, readNamedContents } from "../shared/store/blob-upload.ts";
 import { expireRpcs, removeOldRpcs } from "../shared/store/rpc-store.ts";
@@ -31,6 +34,7 @@ import { createCloudApi } from "./api/cloud-api.ts";
 import { describeSettings, readCloudConfig, type CloudConfig, type CloudConfigResult } from "./config.ts";
 import { runAuditUpkeep } from "./jobs/audit-upkeep.ts";
 import { runBlobUpkeep } from "./jobs/blob-upkeep.ts";
+import { createNotificationJob, type NotificationJob } from "./jobs/notifications.ts";
 import { createRpcCalls } from "./jobs/rpc-calls.ts";
 import { runRpcUpkeep } from "./jobs/rpc-upkeep.ts";
 import { runSecretGrace } from "./jobs/secret-grace.ts";
@@ -42,6 +46,7 @@ import { removeOldAudit } from "./store/audit-store.ts";
 import { openCloudStores, type CloudStores } from "./store/cloud-stores.ts";
 import { countFailedDownlinks } from "./store/downlink-replay.ts";
 import { hashEdgeSecret } from "./store/edge-store.ts";
+import { createNotificationJobStore } from "./store/notification-store.ts";
 import { createRpcCallStore } from "./store/rpc-call-store.ts";
 import { endSessionsOfOldSecrets } from "./store/secret-grace.ts";
 import {
@@ -211,7 +216,9 @@ async function runCloud({ config, warnings }: CloudConfigResult): Promise<void> 
   const endSessions = (nowMs: number) => endSessionsOfOldSecrets(db, nowMs);
   const secretGrace = (signal: AbortSignal): Promise<void> =>
     runSecretGrace({ endSessions, signals, clock, log }, signal);
+  const notifications = createNotifications(config, { ...stores, log });
   const upkeep = {
+    notifications: (signal: AbortSignal) => notifications.run(signal),
     liveData,
     blobUpkeep,
     auditUpkeep,
@@ -230,6 +237,16 @@ async function runCloud({ config, warnings }: CloudConfigResult): Promise<void> 
   };
   await runTasks({ ...replica.tasks, ...watch.tasks, ...upkeep }, shutdown.drain);
   log.info("Cloud stops: requests under way may end");
+}
+
+function createNotifications(
+  { mailFrom, smtpUrl }: CloudConfig,
+  { db, log }: Pick<CloudStores, "db"> & { readonly log: Log },
+): NotificationJob {
+  const mail = smtpUrl === null ? null : createMailer({ url: smtpUrl, from: mailFrom });
+  const transports = { post: postWebhook, mail, mailDomain: mailFrom.slice(mailFrom.indexOf("@") + 1) };
+  const send = createNotificationSender(transports, { clock });
+  return createNotificationJob({ store: createNotificationJobStore(db), send, clock, random, log });
 }
 
 function describeProcess(metrics: Metrics, live: LiveSessions, replica: Replica): void {

@@ -1,4 +1,5 @@
 import type { SettingList, SettingsForm } from "../shared/config/read-settings.ts";
+import { Secret } from "../shared/config/secret.ts";
 import {
   booleanSetting,
   choiceSetting,
@@ -7,6 +8,7 @@ import {
   integerSetting,
   passwordSetting,
   PORT_RANGE,
+  secretSetting,
   switchedSetting,
   textSetting,
 } from "../shared/config/setting.ts";
@@ -134,6 +136,21 @@ export const CLOUD_SETTINGS = {
     range: { min: 1, max: HOURS_MAX },
     description: "How long a claim code is good, with which a new gateway becomes an edge",
   }),
+  smtpUrl: {
+    ...secretSetting({
+      placeholder: "URL",
+      variable: "SKERRY_SMTP_URL",
+      description:
+        "Mail server for notifications: smtps://user:password@host, or smtp://…:587 with STARTTLS, which is not asked for on loopback",
+    }),
+    expected: "an address as smtps://user:password@host:465",
+    read: (value) => (typeof value === "string" && isSmtpUrl(value) ? new Secret(value) : undefined),
+  },
+  mailFrom: emailSetting({
+    placeholder: "EMAIL",
+    default: "skerry@localhost",
+    description: "Sender of notifications",
+  }),
   logLevel: choiceSetting<LogLevel>({
     placeholder: "LEVEL",
     variable: "SKERRY_LOG_LEVEL",
@@ -148,3 +165,9 @@ export const CLOUD_FORM = {
   variablePrefix: "SKERRY_CLOUD_",
   file: { flag: "config", variable: "SKERRY_CLOUD_CONFIG", placeholder: "FILE" },
 } as const satisfies SettingsForm<SettingList>;
+
+function isSmtpUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { hostname, pathname, protocol, search } = new URL(text);
+  return /^smtps?:$/.test(protocol) && hostname !== "" && /^\/?$/.test(pathname) && search === "";
+}

@@ -78,6 +78,7 @@ import { addGapRoutes } from "./gaps.ts";
 import { addCloudHomeDashboardRoutes } from "./home-dashboard.ts";
 import { importFiles } from "./imported-files.ts";
 import { createLifecycleSource } from "./lifecycle-source.ts";
+import { addNotificationRoutes } from "./notifications.ts";
 import { addParkedRoutes } from "./parked.ts";
 import { addSyncRoutes } from "./sync.ts";
 import { addTenantProfileRoutes } from "./tenant-profiles.ts";
@@ -181,6 +182,7 @@ export function createCloudApi(given: CloudApiDeps): CloudApi {
   const entitySources = { EDGE: EDGE_ENTITIES };
   addEntityQueryRoutes(app, { ...deps, entitySources });
   addAlarmRoutes(app, deps);
+  addNotificationRoutes(app, deps);
   addRpcRoutes(app, { ...deps, auditRpc });
   addResourceWriteRoutes(app, deps);
   addResourceReadRoutes(app, deps);

@@ -10,3 +10,10 @@ export function parseTime(text: string): number | undefined {
   const parsed = day === undefined ? Number.NaN : Date.parse(`${day}T${time}${offset}`);
   return Number.isNaN(parsed) ? undefined : parsed;
 }
+
+/** The reverse, in UTC; what no calendar holds stays a number. @example formatTime(0) // 1970-01-01T00:00:00.000Z */
+export function formatTime(timeMs: number): string {
+  return Math.abs(timeMs) > CALENDAR_MS_MAX ? String(timeMs) : new Date(timeMs).toISOString();
+}
+
+const CALENDAR_MS_MAX = 8.64e15;

@@ -39,7 +39,7 @@ export interface RouteSpec<Query = unknown, Body = unknown> {
 
 /** POSTs that only ask. */
 const QUESTIONS =
-  /^\/api\/(auth\/|entitiesQuery\/|alarmsQuery\/|(devices|assets|edges|entityViews|relations)(\/info)?$|ruleChain\/(testScript|\{ruleChainId\}\/test)$|events\/.*\{entityId\}$)/;
+  /^\/api\/(auth\/|entitiesQuery\/|alarmsQuery\/|(devices|assets|edges|entityViews|relations)(\/info)?$|ruleChain\/(testScript|\{ruleChainId\}\/test)$|deviceProfile\/\{deviceProfileId\}\/test$|events\/.*\{entityId\}$)/;
 
 export function changesSomething({ method, path }: Pick<RouteSpec, "method" | "path">): boolean {
   return method !== "get" && !(method === "post" && QUESTIONS.test(path));

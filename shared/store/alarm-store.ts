@@ -122,14 +122,16 @@ export async function joinAlarms(
 ): Promise<void> {
   const gone = parts.map(({ id }) => id).filter((id) => id !== whole.id);
   if (gone.length > 0) await tx.delete(alarm).where(inArray(alarm.id, gone));
+  if (whole.formerIds.length > 0) {
+    await tx
+      .update(alarmComment)
+      .set({ alarmId: whole.id })
+      .where(inArray(alarmComment.alarmId, [...whole.formerIds]));
+    await tx.delete(alarmFormerId).where(eq(alarmFormerId.id, whole.id));
+    await keepFormerIds(tx, whole.formerIds, { originatorId: whole.originator.id, alarmId: whole.id, nowMs });
+  }
+  // Last: what the cloud queues by it looks at the former ids.
   await putAlarm(tx, whole);
-  if (whole.formerIds.length === 0) return;
-  await tx
-    .update(alarmComment)
-    .set({ alarmId: whole.id })
-    .where(inArray(alarmComment.alarmId, [...whole.formerIds]));
-  await tx.delete(alarmFormerId).where(eq(alarmFormerId.id, whole.id));
-  await keepFormerIds(tx, whole.formerIds, { originatorId: whole.originator.id, alarmId: whole.id, nowMs });
 }
 
 /** Deletes an alarm with its comments, and remembers that it was there. */

@@ -78,6 +78,9 @@ async function makeOneOfEach(): Promise<void> {
   params["tenantId"] = user.tenantId.id;
   query["tenantIds"] = user.tenantId.id;
   params["entityId"] = device.id.id;
+  const target = { type: "WEBHOOK", url: "https://a.example/b", secret: "a secret of 16 letters" };
+  const rule = { name: "Rule", transitions: ["CREATED"], target };
+  params["notificationRuleId"] = (await make("notification/rule", rule)).id.id;
   const alarm = await make("alarm", { type: "High", originator: device.id, severity: "MAJOR" });
   params["alarmId"] = alarm.id.id;
   await cloud.call("POST", `/api/alarm/${alarm.id.id}/comment`, { comment: { text: "Seen" } });
