@@ -4,7 +4,7 @@ import { SourceLimits, type SourceLimitSettings } from "../../edge/devices/sourc
 import type { AppError } from "../../shared/core/errors.ts";
 import { type Log, silentLog } from "../../shared/observe/log.ts";
 import { createFakeEdge } from "../support/fake-edge.ts";
-import { eventually, message, type MqttBed, openMqttBed } from "../support/mqtt-bed.ts";
+import { message, type MqttBed, openMqttBed } from "../support/mqtt-bed.ts";
 import { RawMqttClient } from "../support/raw-mqtt-client.ts";
 
 let bed: MqttBed;
