@@ -9,6 +9,7 @@ export default {
     "./shared/store/relation-tables.ts",
     "./shared/store/rpc-tables.ts",
     "./shared/store/backfill-tables.ts",
+    "./shared/store/audit-tables.ts",
     "./edge/store/schema.ts",
   ],
   // The check for drift lets drizzle-kit write into a copy of the history.

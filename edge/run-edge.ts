@@ -14,6 +14,7 @@ import type { Database } from "../shared/postgres/database.ts";
 import { openExternalDatabase } from "../shared/postgres/external.ts";
 import { startPostgresServer } from "../shared/postgres/server.ts";
 import { errorResponse } from "../shared/rest/errors.ts";
+import { createCallerScope } from "../shared/runtime/caller-scope.ts";
 import { collectGarbage } from "../shared/runtime/collect.ts";
 import { writeLine, writeLog } from "../shared/runtime/env.ts";
 import { reachableHost, serveHttp } from "../shared/runtime/http-server.ts";
@@ -22,6 +23,7 @@ import type { OpenScriptSandbox } from "../shared/runtime/script-sandbox.ts";
 import { listenForShutdown } from "../shared/runtime/signals.ts";
 import { systemClock as clock } from "../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../shared/runtime/system-random.ts";
+import { withCaller, withCallerWork } from "../shared/store/audit-store.ts";
 import { createContents } from "../shared/store/blob-upload.ts";
 import type { EdgeSettings } from "../shared/sync/edge-settings.ts";
 import { UPLINK_LANES, type UplinkLane } from "../shared/sync/lanes.ts";
@@ -364,10 +366,13 @@ interface ApiParts extends Omit<StatusParts, "link" | "monitor" | "readOutbox"> 
 function createApi(parts: ApiParts): EdgeApi {
   const { config, database, stores, log, metrics, devices, mqtt, sources, local, startedMs } = parts;
   registerEdgeMetrics({ metrics, mqtt, sources, version: EDGE_VERSION });
+  const callers = createCallerScope();
+  const calling = { clock, current: () => callers.current() };
   return createEdgeApi(
     {
-      db: stores.db,
-      unitOfWork: stores.groupCommit,
+      db: withCaller(stores.db, calling),
+      unitOfWork: withCallerWork(stores.groupCommit, calling),
+      asCaller: (caller, work) => callers.run(caller, work),
       saveTelemetry: (records) => stores.groupCommit.saveTelemetry(records),
       settleLatest: () => stores.groupCommit.settleLatest(),
       clock,

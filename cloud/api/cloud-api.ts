@@ -13,6 +13,8 @@ import { addApiKeyRoutes } from "../../shared/rest/api-keys.ts";
 import { createRestApp, type RestApp, type RestAppDeps } from "../../shared/rest/app.ts";
 import { addAssetRoutes } from "../../shared/rest/assets.ts";
 import { addAttributeRoutes } from "../../shared/rest/attributes.ts";
+import { createFailureAudit } from "../../shared/rest/audit-failures.ts";
+import { addAuditRoutes } from "../../shared/rest/audit.ts";
 import {
   addAuthRoutes,
   createApiKeyAuthenticator,
@@ -49,9 +51,9 @@ import { addSystemInfoRoute } from "../../shared/rest/system-info.ts";
 import { addTelemetryRoutes, type DeletedSeries } from "../../shared/rest/telemetry.ts";
 import { createTokens } from "../../shared/rest/tokens.ts";
 import { addUserReadRoutes, addUserSettingsRoutes } from "../../shared/rest/users.ts";
+import { auditTelemetry, writeAudit, type AuditEntry } from "../../shared/store/audit-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { PasswordHasher } from "../../shared/store/user-store.ts";
-import { auditTelemetry, writeAudit, type AuditEntry } from "../store/audit-store.ts";
 import { findAssignmentRelations, readCloudNames } from "../store/cloud-refs.ts";
 import type { CloudUnitOfWork } from "../store/downlink-store.ts";
 import { checkRootOfNone } from "../store/edge-chains.ts";
@@ -59,8 +61,6 @@ import { EDGE_ENTITIES, releaseEdges } from "../store/edge-store.ts";
 import { auditRpc } from "../store/rpc-call-store.ts";
 import { createUserWork, deleteCustomerUsers } from "../store/user-downlinks.ts";
 import { addAssignmentRoutes } from "./assignments.ts";
-import { createFailureAudit } from "./audit-failures.ts";
-import { addAuditRoutes } from "./audit.ts";
 import { addBackfillRoutes } from "./backfill.ts";
 import { addClaimCodeRoutes } from "./claim-codes.ts";
 import { createDataSubjects } from "./data-subjects.ts";

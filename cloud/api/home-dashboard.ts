@@ -3,12 +3,7 @@ import type { Uuid } from "../../shared/core/ids.ts";
 import type { Json } from "../../shared/entities/entity-record.ts";
 import { idInput } from "../../shared/entities/fields.ts";
 import { dashboardResource } from "../../shared/rest/dashboards.ts";
-import {
-  addHomeDashboardRoutes,
-  homeDashboardInfoSchema,
-  homeToRest,
-  readHome,
-} from "../../shared/rest/home-dashboard.ts";
+import { addHomeDashboardRoutes } from "../../shared/rest/home-dashboard.ts";
 import type { ResourceDeps } from "../../shared/rest/resource.ts";
 import { TENANT_ADMIN, type RouteTable } from "../../shared/rest/route.ts";
 import { keepEntity, notFound } from "../../shared/store/entity-store.ts";
@@ -24,20 +19,12 @@ export function addCloudHomeDashboardRoutes(routes: RouteTable, { db }: Pick<Res
   const tenantInfo = async (tenantId: Uuid): Promise<Json> =>
     (await getTenant(db, tenantId)).body["additionalInfo"] ?? null;
   addHomeDashboardRoutes(routes, { db, tenantInfo });
-  const common = { path: "/api/tenant/dashboard/home/info", tag: dashboardResource.tag, access: TENANT_ADMIN } as const;
   routes.add(
     {
-      ...common,
-      method: "get",
-      summary: "The dashboard that users of the tenant begin with",
-      answer: homeDashboardInfoSchema,
-    },
-    async ({ principal: { tenantId } }) => homeToRest(readHome(await tenantInfo(tenantId))),
-  );
-  routes.add(
-    {
-      ...common,
       method: "post",
+      path: "/api/tenant/dashboard/home/info",
+      tag: dashboardResource.tag,
+      access: TENANT_ADMIN,
       summary: "Set the dashboard that users of the tenant begin with; without an id: none",
       body: homeInput,
     },

@@ -16,9 +16,9 @@ import { mapPage, pageQuery, parseIdList, toPageRequest } from "../../shared/res
 import { permissionDenied, type Principal } from "../../shared/rest/principal.ts";
 import type { ResourceDeps } from "../../shared/rest/resource.ts";
 import { TENANT_ADMIN, validate, type RouteTable } from "../../shared/rest/route.ts";
+import { writeAudit } from "../../shared/store/audit-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { findUser } from "../../shared/store/user-store.ts";
-import { writeAudit } from "../store/audit-store.ts";
 import { runTransaction, type CloudUnitOfWork } from "../store/downlink-store.ts";
 import { noteSettingsChange } from "../store/edge-settings.ts";
 import { findTenantProfiles, LIMITS, readLimits } from "../store/tenant-profile-store.ts";

@@ -8,12 +8,12 @@ import type { Migration } from "../../shared/postgres/migrate.ts";
 import { runMigrations } from "../../shared/postgres/migrate.ts";
 import type { PoolDatabase } from "../../shared/postgres/pool.ts";
 import { openPool } from "../../shared/postgres/pool.ts";
+import { auditTelemetry, withCaller, type AuditCaller } from "../../shared/store/audit-store.ts";
 import { ensureInstance, type Instance } from "../../shared/store/instance-store.ts";
 import { openDb } from "../../shared/store/open-db.ts";
 import { runStatementIn } from "../../shared/store/statement.ts";
 import { writeTelemetry } from "../../shared/store/telemetry-writer.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import { auditTelemetry, withCaller, type AuditCaller } from "./audit-store.ts";
 import { createCloudUnitOfWork, type CloudUnitOfWork } from "./downlink-store.ts";
 import { keepTelemetryPartitions, type TelemetryRound, type TelemetryUpkeep } from "./telemetry-partitions.ts";
 

@@ -3,12 +3,12 @@ import { AppError } from "../../shared/core/errors.ts";
 import { NULL_UUID, type Uuid } from "../../shared/core/ids.ts";
 import type { EntityRecord } from "../../shared/entities/entity-record.ts";
 import { eraseAlarmsOf } from "../../shared/store/alarm-store.ts";
+import { endAudit, writeAudit } from "../../shared/store/audit-store.ts";
 import { findEntityByName, findUserOf, lockEntity, replaceEntity } from "../../shared/store/entity-store.ts";
 import { getDefaultProfile } from "../../shared/store/profile-store.ts";
 import { eraseRelationsOf } from "../../shared/store/relation-store.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import type { Outcome, Queryable } from "../../shared/store/unit-of-work.ts";
-import { endAudit, writeAudit } from "./audit-store.ts";
 import { edgeAssignment, edgePastAssignment } from "./schema.ts";
 import { keepTenant, tenantNotFound } from "./tenant-store.ts";
 

@@ -1,10 +1,10 @@
 import type { Clock } from "../../shared/core/clock.ts";
 import { AppError } from "../../shared/core/errors.ts";
 import type { RpcRecord } from "../../shared/entities/rpc.ts";
+import { auditTelemetry } from "../../shared/store/audit-store.ts";
 import { eraseRpc, findRpcs, lockRpc, putRpc, rpcSaved } from "../../shared/store/rpc-store.ts";
 import type { Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
 import type { RpcCallStore } from "../jobs/rpc-calls.ts";
-import { auditTelemetry } from "./audit-store.ts";
 
 /** Notes for the transaction's caller that it asks a device for something, or deletes such a request. */
 export function auditRpc(tx: Queryable, record: RpcRecord, action: "RPC_CALL" | "DELETED" = "RPC_CALL"): Promise<void> {

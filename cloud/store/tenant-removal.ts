@@ -1,7 +1,7 @@
 import { eq, sql } from "drizzle-orm";
 import type { Uuid } from "../../shared/core/ids.ts";
+import { endAudit } from "../../shared/store/audit-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import { endAudit } from "./audit-store.ts";
 import { deletedEdge, edge, tenant } from "./schema.ts";
 import { tenantNotFound } from "./tenant-store.ts";
 

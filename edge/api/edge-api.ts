@@ -6,10 +6,12 @@ import type { Log } from "../../shared/observe/log.ts";
 import type { Metrics } from "../../shared/observe/metrics.ts";
 import { addAlarmRoutes } from "../../shared/rest/alarms.ts";
 import { addApiKeyRoutes } from "../../shared/rest/api-keys.ts";
-import type { RestApp } from "../../shared/rest/app.ts";
+import type { RestApp, RestAppDeps } from "../../shared/rest/app.ts";
 import { createRestApp } from "../../shared/rest/app.ts";
 import { addAssetRoutes } from "../../shared/rest/assets.ts";
 import { addAttributeRoutes } from "../../shared/rest/attributes.ts";
+import { createFailureAudit } from "../../shared/rest/audit-failures.ts";
+import { addAuditRoutes } from "../../shared/rest/audit.ts";
 import { addAuthRoutes, createApiKeyAuthenticator, createBearerAuthenticator } from "../../shared/rest/auth.ts";
 import { addCustomerReadRoutes } from "../../shared/rest/customers.ts";
 import { addDashboardRoutes } from "../../shared/rest/dashboards.ts";
@@ -63,6 +65,8 @@ export interface EdgeApiDeps extends RpcDeps {
   readonly jwtSecret: () => Uint8Array;
   /** Lets the commands of this machine in. */
   readonly localAuthenticator: Authenticator;
+  /** For whom a handler works, so that what it changes is in the audit log. */
+  readonly asCaller: NonNullable<RestAppDeps["asCaller"]>;
   readonly saveTelemetry: (records: readonly TelemetryRecord[]) => Promise<void>;
   readonly settleLatest: () => Promise<void>;
   readonly events: CloudEvents;
@@ -84,7 +88,7 @@ export interface EdgeApi extends RestApp {
   readonly live: LiveApi;
 }
 
-/** Tenants, audit log, edges, and changes of users, customers, packages and resources are the cloud's alone. */
+/** Tenants, edges, and changes of users, customers, packages and resources are the cloud's alone. */
 const NO_ROUTE = "No such route on an edge: what it does not hold is asked for in the cloud";
 
 /** The whole HTTP side of the edge: the device API, the REST of the convention for what the edge holds, and its own resources. */
@@ -92,7 +96,7 @@ export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): EdgeApi
   const tokens = createTokens({ clock: deps.clock, random: deps.random, secret: deps.jwtSecret });
   const bearer = createBearerAuthenticator({ db: deps.db, tokens });
   const authenticators = [bearer, createApiKeyAuthenticator(deps), deps.localAuthenticator];
-  const app = createRestApp({ ...deps, authenticators, noRoute: NO_ROUTE });
+  const app = createRestApp({ ...deps, authenticators, noRoute: NO_ROUTE, onFailure: createFailureAudit(deps) });
   const readTenantId = async (): Promise<Uuid> => (await deps.readSite()).tenantId;
   app.hono.route("/api/v1", deps.deviceApi);
   addAuthRoutes(app, { ...deps, tokens, users: createLocalUserWork(deps.unitOfWork) });
@@ -129,6 +133,7 @@ export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): EdgeApi
   addEntityEventRoutes(app, deps);
   addGapRoutes(app, deps);
   addParkedRoutes(app, deps);
+  addAuditRoutes(app, deps);
   addStatusRoutes(app, { ...deps, authenticators }, status);
   addSystemInfoRoute(app, { version: status.version, artifact: "skerry-edge" });
   addOpenApiRoutes(app, { title: "Skerry edge", version: status.version });

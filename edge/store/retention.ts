@@ -1,6 +1,8 @@
 import type { Clock } from "../../shared/core/clock.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import type { Sql } from "../../shared/postgres/connect.ts";
+import { keepNewestAudit } from "../../shared/store/audit-store.ts";
+import { openDb } from "../../shared/store/open-db.ts";
 import type { UplinkLane } from "../../shared/sync/lanes.ts";
 import { UPLINK_LANES } from "../../shared/sync/lanes.ts";
 import { chooseWidthMs, ensureHistory, HISTORY_WIDTHS_MS, pruneHistory, readHistory } from "./history.ts";
@@ -8,7 +10,7 @@ import { pruneOutbox } from "./outbox-partitions.ts";
 import type { Outbox } from "./outbox.ts";
 import { createRetentionMarks } from "./retention-marks.ts";
 
-// What goes by age and size while there is room: rows of the outbox that the cloud has committed, and local history. Nothing unsent is
+// What goes by age and size while there is room: rows of the outbox that the cloud has committed, local history, the audit log. Nothing unsent is
 // touched here; disk-relief.ts does that when the disk is full.
 
 export interface RetentionLimits {
@@ -36,8 +38,12 @@ const DAY_MS = 86_400_000;
 /** A partition of the history holds about this part of what may be kept. */
 const PARTITION_SHARE = 1 / 16;
 
+/** Some ten MB: what people change on a site in years. */
+const AUDIT_ENTRIES = 10_000;
+
 export function createRetention(deps: RetentionDeps, limits: RetentionLimits): Retention {
   const { clock, log, nextSeq, outbox, sql } = deps;
+  const db = openDb(sql);
   const historyMs = limits.historyDays * DAY_MS;
   const transferredMs = limits.transferredDays * DAY_MS;
   const marks = createRetentionMarks(sql, clock, Math.max(historyMs, transferredMs));
@@ -70,6 +76,7 @@ export function createRetention(deps: RetentionDeps, limits: RetentionLimits): R
         const dropped = await pruneOutbox(sql, lane, { ackedSeq, oldSeq, bytesMax: limits.transferredBytesMax });
         if (dropped.length > 0) log.info("Dropped transferred events", { lane, partitions: dropped.length });
       }
+      await keepNewestAudit(db, AUDIT_ENTRIES);
       await marks.set({ nextSeq: { config: nextSeq("config"), telemetry: nextSeq("telemetry") }, history });
     },
   };

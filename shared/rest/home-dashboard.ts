@@ -8,7 +8,7 @@ import { findUser } from "../store/user-store.ts";
 import { wholeDashboard, dashboardResource } from "./dashboards.ts";
 import type { Principal } from "./principal.ts";
 import { isVisible, type ResourceDeps } from "./resource.ts";
-import { EVERY_ROLE, type RouteTable } from "./route.ts";
+import { EVERY_ROLE, TENANT_ADMIN, type RouteTable } from "./route.ts";
 
 // The dashboard that a user interface begins with: the user's, else that of its customer, else that of its tenant. Each is named in
 // `additionalInfo`, as homeDashboardId and homeDashboardHideToolbar.
@@ -23,7 +23,7 @@ export interface HomeDashboardDeps extends Pick<ResourceDeps, "db"> {
   readonly tenantInfo?: (tenantId: Uuid) => Promise<Json>;
 }
 
-export const homeDashboardInfoSchema = z
+const homeDashboardInfoSchema = z
   .object({ dashboardId: entityIdSchema.nullable(), hideDashboardToolbar: z.boolean() })
   .meta({ id: "HomeDashboardInfo" });
 
@@ -60,9 +60,19 @@ export function addHomeDashboardRoutes(routes: RouteTable, deps: HomeDashboardDe
       return homeToRest(home);
     },
   );
+  routes.add(
+    {
+      ...common,
+      path: "/api/tenant/dashboard/home/info",
+      summary: "The dashboard that users of the tenant begin with",
+      access: TENANT_ADMIN,
+      answer: homeDashboardInfoSchema,
+    },
+    async ({ principal: { tenantId } }) => homeToRest(readHome(await deps.tenantInfo?.(tenantId))),
+  );
 }
 
-export function homeToRest(home: HomeDashboard | null): z.input<typeof homeDashboardInfoSchema> {
+function homeToRest(home: HomeDashboard | null): z.input<typeof homeDashboardInfoSchema> {
   if (home === null) return { dashboardId: null, hideDashboardToolbar: true };
   return { dashboardId: restId("DASHBOARD", home.id), hideDashboardToolbar: home.hideToolbar };
 }
@@ -84,7 +94,7 @@ async function findHome({ db, tenantInfo }: HomeDashboardDeps, principal: Princi
 }
 
 /** null: it names none. */
-export function readHome(additionalInfo: Json | undefined): HomeDashboard | null {
+function readHome(additionalInfo: Json | undefined): HomeDashboard | null {
   if (typeof additionalInfo !== "object" || additionalInfo === null || !("homeDashboardId" in additionalInfo))
     return null;
   const { homeDashboardHideToolbar, homeDashboardId: id } = additionalInfo;

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { subjectOf } from "../../cloud/api/audit-failures.ts";
-import { removeOldAudit } from "../../cloud/store/audit-store.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
+import { subjectOf } from "../../shared/rest/audit-failures.ts";
 import { changesSomething } from "../../shared/rest/route.ts";
 import { systemRandom as random } from "../../shared/runtime/system-random.ts";
+import { removeOldAudit } from "../../shared/store/audit-store.ts";
 import { saveDevice } from "../../shared/store/device-store.ts";
 import { addCustomerUser, PASSWORD, signIn, startTestCloud, type TestCloud } from "../support/test-cloud.ts";
 

@@ -1,8 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { sql } from "drizzle-orm";
 import { ensureLocalAdmin } from "../../edge/store/first-start.ts";
-import { saveSite } from "../../edge/store/site-store.ts";
+import { readSite, saveSite } from "../../edge/store/site-store.ts";
 import { createUuid, NULL_UUID, type Uuid } from "../../shared/core/ids.ts";
+import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
 import { systemRandom as random } from "../../shared/runtime/system-random.ts";
+import { saveAttributes } from "../../shared/store/attribute-store.ts";
+import { keepNewestAudit, withCallerWork } from "../../shared/store/audit-store.ts";
+import { saveDevice } from "../../shared/store/device-store.ts";
+import type { Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
 import { startTestPostgres, type TestPostgres } from "../support/postgres.ts";
 import { createTestClock } from "../support/test-clock.ts";
 import { PASSWORD, plainPasswords, signIn, type Answer } from "../support/test-cloud.ts";
@@ -44,6 +50,72 @@ test("the phone of a user is remembered, and forgotten", async () => {
   expect((await call("DELETE", path, { phone: "a", body: {} })).status).toBe(200);
   expect(await call("GET", path, { phone: "a" })).toMatchObject({ status: 200, text: "" });
   expect(edge.changes).toEqual([]);
+});
+
+test("who changed what on the edge is in its audit log, with what failed, and what nobody asked for is not", async () => {
+  const page = "pageSize=100&page=0&sortOrder=DESC";
+  const read = async (path: string): Promise<readonly Record<string, unknown>[]> =>
+    ((await call("GET", `/api/audit/logs${path}?${page}`)).json as { data: Record<string, unknown>[] }).data;
+  expect((await call("GET", "/api/tenant/dashboard/home/info")).json).toEqual({
+    dashboardId: null,
+    hideDashboardToolbar: true,
+  });
+  // The profile that comes with the first device.
+  await call("POST", "/api/device", { body: { name: "Before" } });
+  const before = await read("");
+  const made = await call("POST", "/api/device", { body: { name: "Audited" } });
+  const device = made.json as unknown as { id: { id: Uuid }; name: string };
+  const { id } = device.id;
+  await call("POST", "/api/device", { body: { ...device, label: "L" } });
+  await call("POST", `/api/plugins/telemetry/DEVICE/${id}/SHARED_SCOPE`, { body: { limit: 3 } });
+  await call("POST", "/api/device", { body: { name: "Audited" } });
+  await edge.unitOfWork.run(async (tx) => {
+    const entity = { type: "DEVICE", id };
+    const readings = [{ key: "own", value: "1" as CanonicalJson }];
+    return saveAttributes(tx, { entity, scope: "CLIENT_SCOPE", readings, nowMs: clock.nowMs() });
+  });
+  const entries = await read("");
+  expect(entries.slice(0, -before.length).map(({ actionType, actionStatus }) => [actionType, actionStatus])).toEqual([
+    ["ADDED", "FAILURE"],
+    ["ATTRIBUTES_UPDATED", "SUCCESS"],
+    ["UPDATED", "SUCCESS"],
+    ["CREDENTIALS_UPDATED", "SUCCESS"],
+    ["ADDED", "SUCCESS"],
+  ]);
+  expect(entries[1]).toMatchObject({
+    entityId: device.id,
+    entityName: "Audited",
+    userName: "local@example.com",
+    actionData: { after: { key: "limit", value: 3 } },
+  });
+  expect(await read(`/entity/DEVICE/${id}`)).toHaveLength(4);
+  const { userId } = entries[1] as { userId: { id: Uuid } };
+  expect((await read(`/user/${userId.id}`)).length).toBe(entries.length);
+  expect(await keepNewestAudit(edge.database.db, 2)).toBe(entries.length - 2);
+  expect(await read("")).toEqual(entries.slice(0, 2));
+  expect(await keepNewestAudit(edge.database.db, 2)).toBe(0);
+  await call("DELETE", `/api/device/${id}`);
+  edge.changes.splice(0);
+});
+
+test("withCallerWork() leaves what follows in the same transaction to nobody", async () => {
+  const { db } = edge.database;
+  const [entry] = (
+    (await call("GET", "/api/audit/logs?pageSize=1&page=0")).json as { data: { userId: { id: Uuid } }[] }
+  ).data;
+  const { tenantId } = await readSite(db);
+  const caller = { userId: entry?.userId.id ?? NULL_UUID, tenantId };
+  const names = await db.transaction(async (tx) => {
+    const grouped: UnitOfWork = { run: async (work) => (await work(tx)).result };
+    const save = (name: string) => (inner: Queryable) =>
+      saveDevice(inner, { clock, random }, { tenantId, input: { name } });
+    await withCallerWork(grouped, { clock, current: () => caller }).run(save("Of a caller"));
+    await grouped.run(save("Of nobody"));
+    const rows = await tx.execute<{ entity_name: string }>(sql`
+      select distinct entity_name from audit_log where entity_name like 'Of %'`);
+    return rows.map((row) => row.entity_name);
+  });
+  expect(names).toEqual(["Of a caller"]);
 });
 
 test("messages at a node that is debugged are listed, its newest input is there for its script", async () => {
@@ -117,7 +189,7 @@ test("/api/system/info names the edge", async () => {
   expect(json).toEqual({ version: "0.0.0", artifact: "skerry-edge", name: "Skerry", type: "CE" });
 });
 
-test.each(["/api/audit/logs?pageSize=1&page=0", "/api/tenants?pageSize=1&page=0", "/api/edges?pageSize=1&page=0"])(
+test.each(["/api/tenants?pageSize=1&page=0", "/api/edges?pageSize=1&page=0"])(
   "%s is asked for in the cloud, and the answer says so",
   async (path) => {
     const { json } = await call("GET", path);

@@ -17,8 +17,10 @@ import { databaseError } from "../../shared/postgres/connect.ts";
 import type { RestApp } from "../../shared/rest/app.ts";
 import { authenticationFailed } from "../../shared/rest/principal.ts";
 import type { RuleDebugEvent } from "../../shared/rest/rule-debug.ts";
+import { createCallerScope } from "../../shared/runtime/caller-scope.ts";
 import { openScriptSandbox } from "../../shared/runtime/script-sandbox.ts";
 import { systemRandom } from "../../shared/runtime/system-random.ts";
+import { withCaller, withCallerWork } from "../../shared/store/audit-store.ts";
 import { createContents } from "../../shared/store/blob-upload.ts";
 import type { UnitOfWork } from "../../shared/store/unit-of-work.ts";
 import { createTestBlobs, type TestDatabase } from "./postgres.ts";
@@ -69,10 +71,13 @@ export async function startTestEdge(database: TestDatabase, clock: Clock): Promi
       if (change.kind === "rpc-saved") rpcs.note(parseRpcRecord(change.body), change.leftMs);
   };
   const secret = systemRandom.bytes(64);
+  const callers = createCallerScope();
+  const calling = { clock, current: () => callers.current() };
   const api = createEdgeApi(
     {
-      db,
-      unitOfWork,
+      db: withCaller(db, calling),
+      unitOfWork: withCallerWork(unitOfWork, calling),
+      asCaller: (caller, work) => callers.run(caller, work),
       clock,
       random: systemRandom,
       log: silentLog,

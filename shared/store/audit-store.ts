@@ -1,13 +1,13 @@
 import { and, eq, gte, ilike, inArray, lte, sql, type SQL } from "drizzle-orm";
-import type { Clock } from "../../shared/core/clock.ts";
-import { NULL_UUID, type Uuid } from "../../shared/core/ids.ts";
-import type { EntityRef } from "../../shared/entities/change.ts";
-import type { Json } from "../../shared/entities/entity-record.ts";
-import { containsPattern, type Page, type PageRequest } from "../../shared/store/entity-store.ts";
-import { readTablePage } from "../../shared/store/table-page.ts";
-import { appUser } from "../../shared/store/tables.ts";
-import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import { auditLog } from "./schema.ts";
+import type { Clock } from "../core/clock.ts";
+import { NULL_UUID, type Uuid } from "../core/ids.ts";
+import type { EntityRef } from "../entities/change.ts";
+import type { Json } from "../entities/entity-record.ts";
+import { auditLog } from "./audit-tables.ts";
+import { containsPattern, type Page, type PageRequest } from "./entity-store.ts";
+import { readTablePage } from "./table-page.ts";
+import { appUser } from "./tables.ts";
+import type { Queryable, UnitOfWork } from "./unit-of-work.ts";
 
 // Who changed what. A transaction that works for a caller says so to the database (`withCaller`); triggers on the tables write what was
 // before and after beside the change. What a table has that nobody may read is left out there (audit_shown in the migration).
@@ -25,8 +25,7 @@ export function withCaller(
   const begin: Queryable["transaction"] = (work, config) => {
     const caller = current();
     if (caller === null || config?.accessMode === "read only") return db.transaction(work, config);
-    const { userId, tenantId } = caller;
-    const setting = JSON.stringify({ userId, tenantId, nowMs: Math.round(clock.nowMs()) });
+    const setting = settingOf(caller, clock);
     return db.transaction(async (tx) => {
       await tx.execute(sql`select set_config('skerry.caller', ${setting}, true)`);
       return work(tx);
@@ -34,6 +33,30 @@ export function withCaller(
   };
   // Everything else is the database's own.
   return Object.create(db, { transaction: { value: begin } }) as Queryable;
+}
+
+/** The same for works that share transactions with those of others. */
+export function withCallerWork(
+  unitOfWork: UnitOfWork,
+  { clock, current }: { readonly clock: Clock; readonly current: () => AuditCaller | null },
+): UnitOfWork {
+  return {
+    run: (work) => {
+      const caller = current();
+      if (caller === null) return unitOfWork.run(work);
+      const setting = settingOf(caller, clock);
+      return unitOfWork.run(async (tx) => {
+        await tx.execute(sql`select set_config('skerry.caller', ${setting}, true)`);
+        const outcome = await work(tx);
+        await endAudit(tx);
+        return outcome;
+      });
+    },
+  };
+}
+
+function settingOf({ userId, tenantId }: AuditCaller, clock: Clock): string {
+  return JSON.stringify({ userId, tenantId, nowMs: Math.round(clock.nowMs()) });
 }
 
 /** From here to its end the transaction is nobody's: for what would be a row for each of a thousand rows. */
@@ -110,9 +133,8 @@ export interface FailedAttempt {
 export async function writeFailure(db: Queryable, attempt: FailedAttempt): Promise<void> {
   const { entityId, entityName, tenantId, userId, ...fields } = attempt;
   const [found] = await db.execute<{ name: string; customer_id: Uuid | null }>(sql`
-    select name, customer_id from entity where id = ${entityId}::uuid and tenant_id = ${tenantId}::uuid
-    union all select name, customer_id from edge where id = ${entityId}::uuid and tenant_id = ${tenantId}::uuid
-    union all select email, customer_id from app_user where id = ${entityId}::uuid and tenant_id = ${tenantId}::uuid`);
+    select name, customer_id from alarm_originator
+    where id = ${entityId}::uuid and tenant_id = ${tenantId}::uuid and type <> 'TENANT'`);
   const [user] = await db.select({ email: appUser.email }).from(appUser).where(eq(appUser.id, userId));
   await writeAudit(db, {
     ...fields,
@@ -179,6 +201,13 @@ export async function removeOldAudit(db: Queryable, beforeMs: number): Promise<n
     removed += rows.length;
     if (rows.length < REMOVED_AT_ONCE) return removed;
   }
+}
+
+/** @returns how many entries were removed, so that the newest `kept` stay */
+export async function keepNewestAudit(db: Queryable, kept: number): Promise<number> {
+  const rows = await db.execute(sql`
+    delete from audit_log where seq <= (select max(seq) from audit_log) - ${kept}::bigint returning 1`);
+  return rows.length;
 }
 
 function toEntry(row: typeof auditLog.$inferSelect): AuditEntry {

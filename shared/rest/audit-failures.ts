@@ -1,14 +1,14 @@
-import type { Clock } from "../../shared/core/clock.ts";
-import type { ErrorCode } from "../../shared/core/errors.ts";
-import { isUuid, type Uuid } from "../../shared/core/ids.ts";
-import { TokenBuckets } from "../../shared/core/token-buckets.ts";
-import { ENTITY_KINDS } from "../../shared/entities/entity-kinds.ts";
-import { KIND_TYPES } from "../../shared/entities/entity-types.ts";
-import type { Log } from "../../shared/observe/log.ts";
-import type { FailedCall } from "../../shared/rest/app.ts";
-import { changesSomething, pathParameters } from "../../shared/rest/route.ts";
-import type { Queryable } from "../../shared/store/unit-of-work.ts";
+import type { Clock } from "../core/clock.ts";
+import type { ErrorCode } from "../core/errors.ts";
+import { isUuid, type Uuid } from "../core/ids.ts";
+import { TokenBuckets } from "../core/token-buckets.ts";
+import { ENTITY_KINDS } from "../entities/entity-kinds.ts";
+import { KIND_TYPES } from "../entities/entity-types.ts";
+import type { Log } from "../observe/log.ts";
 import { writeFailure } from "../store/audit-store.ts";
+import type { Queryable } from "../store/unit-of-work.ts";
+import type { FailedCall } from "./app.ts";
+import { changesSomething, pathParameters } from "./route.ts";
 
 // Calls that would have changed something and failed. What they were about is read off the route, so that a new one is audited by itself;
 // what was sent is not kept: it may hold secrets.

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import type { Principal } from "../../shared/rest/principal.ts";
+import type { Principal } from "../rest/principal.ts";
 
 /** For whom the program works at the moment; followed through everything that is awaited. */
 export interface CallerScope {

@@ -1,9 +1,9 @@
 import * as z from "zod";
-import { entityIdSchema, pageSchema, restCustomerId, restId } from "../../shared/entities/fields.ts";
-import { mapPage, timePageQuery, toPageRequest } from "../../shared/rest/pages.ts";
-import type { ResourceDeps } from "../../shared/rest/resource.ts";
-import { TENANT_ADMIN, type Call, type RouteTable } from "../../shared/rest/route.ts";
+import { entityIdSchema, pageSchema, restCustomerId, restId } from "../entities/fields.ts";
 import { listAudit, type AuditEntry, type AuditFilter } from "../store/audit-store.ts";
+import { mapPage, timePageQuery, toPageRequest } from "./pages.ts";
+import type { ResourceDeps } from "./resource.ts";
+import { TENANT_ADMIN, type Call, type RouteTable } from "./route.ts";
 
 const tag = "Audit log";
 const ADMINS = ["SYS_ADMIN", "TENANT_ADMIN"] as const;
