@@ -75,7 +75,7 @@ export class SourceLimits {
     if (this.#logins?.fail(address) === true)
       this.#warn("An address is refused for sign-ins with wrong credentials", {
         address,
-        waitMs: this.blockedMs(address),
+        waitMs: Math.round(this.blockedMs(address)),
       });
   }
 
