@@ -159,7 +159,7 @@ test("devices publish to topics of their profile beside those of everybody, and 
   bed.edge.profile = {
     ...PROFILE,
     telemetryFilter: "plant/+/values",
-    attributesFilter: "plant/#",
+    attributesFilter: "plant/+",
     pushTopic: "plant/changes",
   };
   const client = await bed.login(5);
@@ -172,9 +172,8 @@ test("devices publish to topics of their profile beside those of everybody, and 
     [4, 0x90],
   ] as const)
     expect(await client.take("puback")).toMatchObject({ messageId, reasonCode });
-  // The filter of attributes is looked at first.
-  expect(stored()).toEqual(['{"t":2}']);
-  expect([...bed.edge.client.keys()]).toEqual(["t", "fw"]);
+  expect(stored()).toEqual(['{"t":1}', '{"t":2}']);
+  expect([...bed.edge.client.keys()]).toEqual(["fw"]);
   client.send({
     cmd: "subscribe",
     messageId: 5,
@@ -186,6 +185,15 @@ test("devices publish to topics of their profile beside those of everybody, and 
   expect((await client.take("suback")).granted).toEqual([1, 0x8f]);
   push(30);
   expect(await client.take("publish")).toMatchObject({ topic: "plant/changes", payload: Buffer.from('{"limit":30}') });
+});
+
+test("of two filters of a profile that match, that of attributes counts", async () => {
+  bed.edge.profile = { ...PROFILE, telemetryFilter: "#", attributesFilter: "plant/#" };
+  const client = await bed.login(5);
+  client.send(message("plant/7/values", '{"fw":"1"}', 1), message("other/7", '{"t":1}', 2));
+  for (let id = 1; id <= 2; id++) expect(await client.take("puback")).toMatchObject({ messageId: id, reasonCode: 0 });
+  expect(stored()).toEqual(['{"t":1}']);
+  expect([...bed.edge.client.keys()]).toEqual(["fw"]);
 });
 
 test("what can't be read is acknowledged and left out where the profile says so, of QoS 0 it ends the connection", async () => {
