@@ -53,6 +53,16 @@ describe("readCloudConfig()", () => {
     expect(problemsOf(["--telemetry-days", "0"])[0]).toStartWith("telemetryDays (flag --telemetry-days)");
   });
 
+  test("takes the address of a mail server as a secret", () => {
+    expect(read([]).smtpUrl).toBeNull();
+    const { smtpUrl } = read([], { SKERRY_SMTP_URL: "smtps://me:mail-secret@mail.example.com:465" });
+    expect(smtpUrl?.reveal()).toBe("smtps://me:mail-secret@mail.example.com:465");
+    expect(JSON.stringify(smtpUrl)).not.toContain("mail-secret");
+    const [problem] = problemsOf([], { SKERRY_SMTP_URL: "https://me:mail-secret@mail.example.com" });
+    expect(problem).toStartWith("smtpUrl (");
+    expect(problem).not.toContain("mail-secret");
+  });
+
   test("names every fault at once", () => {
     const problems = problemsOf(
       ["--http-port", "70000", "--nonsense", "--log-level=loud", "--tls-key-file", "key.pem", "--rpc-port"],
