@@ -111,12 +111,19 @@ export async function* readThinnedValues(sql: Sql): AsyncGenerator<readonly Tele
     if (last === undefined) return;
     after = last.id;
     yield rows.flatMap(({ id: entityId, state }) =>
-      Object.entries(state.keys).map(([key, { newest }]) => ({
-        entityId,
-        tsMs: newest.tsMs,
-        values: joinValues([[key, newest.value]]),
-        keySet: key,
-      })),
+      Object.entries(state.keys).map(
+        ([
+          key,
+          {
+            newest: [tsMs, value],
+          },
+        ]) => ({
+          entityId,
+          tsMs,
+          values: joinValues([[key, value]]),
+          keySet: key,
+        }),
+      ),
     );
   }
 }

@@ -31,9 +31,9 @@ export function bedOf(uplink: unknown, nowMs = 0): ThinningBed {
   const { form, problem } = readUplinkPolicy({ profileData: { uplink } });
   if (form === null) throw new Error(problem ?? "No policy");
   const policy = compileUplinkPolicy(form);
-  const open = ({ keys, used }: DeviceThinning): DeviceThinner =>
+  const open = ({ keys, used = NOTHING_USED }: DeviceThinning): DeviceThinner =>
     new DeviceThinner(DEVICE, policy, { keys, purse: { used } });
-  let thinner = open({ keys: {}, used: NOTHING_USED });
+  let thinner = open({ keys: {} });
   const sent: SentPoint[] = [];
   const note = (records: readonly TelemetryRecord[]): void => {
     for (const { tsMs, values } of records)

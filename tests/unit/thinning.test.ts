@@ -156,6 +156,16 @@ describe("DeviceThinner by window", () => {
     expect(bed.sent).toEqual([{ key: "t", tsMs: 0, value: "20.0" }]);
   });
 
+  test("holds back what comes for a window that the clock has closed", () => {
+    const bed = bedOf({ keys: { t: { window: { ms: MINUTE_MS, functions: ["count"] } } } });
+    bed.take(1_000, { t: 1 });
+    bed.pass(2 * MINUTE_MS);
+    bed.restart();
+    bed.take(2_000, { t: 2 });
+    bed.pass(2 * MINUTE_MS);
+    expect(bed.sent).toEqual([{ key: "t", tsMs: 0, value: "1" }]);
+  });
+
   test("takes what comes out of order while the window is open, and holds it back when it is closed", () => {
     const bed = bedOf({ keys: { t: { window: { ms: MINUTE_MS, functions: ["max", "last"] } } } });
     for (const [tsMs, t] of [[30_000, 1], [10_000, 7], [70_000, 2], [20_000, 99], [130_000, 0]] as const) bed.take(tsMs, { t }); // prettier-ignore

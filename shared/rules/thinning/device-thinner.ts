@@ -19,6 +19,7 @@ import {
   type Step,
 } from "./key-thinner.ts";
 import type { ChangeRule, KeyRule } from "./policy.ts";
+import { readKey, storeKey, type StoredKey } from "./stored-keys.ts";
 import { takesPart } from "./window.ts";
 
 // Thins the telemetry of one device. Modes: none; its state is what was taken since it was made. The caller writes `state()` with what is
@@ -31,8 +32,9 @@ const POINT_BYTES = 12;
 
 /** JSON. */
 export interface DeviceThinning {
-  readonly keys: Readonly<Record<string, KeyState>>;
-  readonly used: UsedBytes;
+  readonly keys: Readonly<Record<string, StoredKey>>;
+  /** Absent: nothing was used, or the budget is shared. */
+  readonly used?: UsedBytes;
 }
 
 /** What went of a budget on a day. */
@@ -66,7 +68,7 @@ export class DeviceThinner {
     this.#keys = new Map(
       Object.entries(from.keys).map(([key, state]) => [
         key,
-        policy.ruleOf(key).type === "window" ? state : withoutWindows(state),
+        policy.ruleOf(key).type === "window" ? readKey(state) : withoutWindows(readKey(state)),
       ]),
     );
   }
@@ -125,7 +127,8 @@ export class DeviceThinner {
   }
 
   state(): DeviceThinning {
-    return { keys: Object.fromEntries(this.#keys), used: this.#purse.used };
+    const keys = Object.fromEntries(Array.from(this.#keys, ([key, state]) => [key, storeKey(state)]));
+    return this.#policy.budget?.per === "DEVICE" ? { keys, used: this.#purse.used } : { keys };
   }
 
   /** By key, of keys whose values may be kept back; since the last time. */
