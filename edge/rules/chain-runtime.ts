@@ -61,6 +61,8 @@ export interface ChainRuntimeDeps extends StoreDeps {
 /** Which chain gets what. */
 export interface ChainRouting {
   matters(rootId: Uuid, type: string): boolean;
+  /** Whether any chain has something to do with it. */
+  mattersAnywhere(type: string): boolean;
   /** null: none. */
   rootOf(speaker: Speaker | null): Uuid | null;
 }
@@ -85,8 +87,9 @@ export class ChainRuntime {
   readonly #calls: ChainCalls;
   #chains: CompiledChains | null = null;
   #tenantId: Uuid | null = null;
-  #routing: ChainRouting = { matters: () => false, rootOf: () => null };
+  #routing: ChainRouting = { matters: () => false, mattersAnywhere: () => false, rootOf: () => null };
   #sandbox: Promise<ScriptSandbox> | undefined;
+  readonly #outdated: Promise<ScriptSandbox>[] = [];
   #memory = new Map<string, NodeMemory>();
   /** Nodes that went with their chain, of which something is stored. */
   #gone = new Map<string, NodeRef>();
@@ -125,7 +128,8 @@ export class ChainRuntime {
 
   /** These chains run from the next commit on. */
   async use({ rootId, sources, tenantId }: EdgeChains, routing: ChainRouting): Promise<void> {
-    const before = this.#sandbox;
+    // The round under way may still use it.
+    if (this.#sandbox !== undefined) this.#outdated.push(this.#sandbox);
     this.#sandbox = undefined;
     const { clock, log, openScriptSandbox, random } = this.#deps;
     const nowMs = (): number => clock.nowMs();
@@ -142,7 +146,6 @@ export class ChainRuntime {
     this.#tenantId = tenantId;
     this.#routing = routing;
     this.watch.use(sources.values());
-    (await before?.catch(() => undefined))?.[Symbol.dispose]();
     this.#forgetGone();
     this.#waiting.unshift({ event: { kind: "started" }, attempts: 0 });
     this.#deps.onDue();
@@ -150,7 +153,8 @@ export class ChainRuntime {
 
   close(): void {
     this.#calls.stop();
-    void this.#sandbox?.then((sandbox) => sandbox[Symbol.dispose]()).catch(() => undefined);
+    for (const sandbox of this.#outdated.splice(0)) disposeOf(sandbox);
+    if (this.#sandbox !== undefined) disposeOf(this.#sandbox);
   }
 
   /** Changes were committed. */
@@ -182,16 +186,21 @@ export class ChainRuntime {
 
   async decide(db: Queryable, stored: Stored): Promise<Decision> {
     this.#takeBack();
+    for (const sandbox of this.#outdated.splice(0)) disposeOf(sandbox);
     const [chains, tenantId] = [this.#chains, this.#tenantId];
     if (chains === null || tenantId === null) {
       this.#waiting.length = 0;
       return this.#forgetting();
     }
-    await this.#loadSpeakers(db, stored);
+    const records = this.#routing.mattersAnywhere("POST_TELEMETRY_REQUEST") ? stored.records : [];
+    await this.#loadSpeakers(db, { changes: stored.changes, records });
     // What is decided while it is written is read within the transaction: the writer has one connection.
     const reading = { db };
     const overlay = new Map<Uuid, TelemetryRecord[]>();
     const { clock, log, random } = this.#deps;
+    const see = (record: TelemetryRecord): void => {
+      overlay.set(record.entityId, [...(overlay.get(record.entityId) ?? []).slice(-20), record]);
+    };
     const unsettled = (id: Uuid): readonly TelemetryRecord[] => [
       ...stored.unsettled(new Set([id])),
       ...(overlay.get(id) ?? []),
@@ -212,39 +221,46 @@ export class ChainRuntime {
     this.#taken = this.#takeWaiting();
     for (const { event, rootId } of this.#taken) await round.run(event, rootId);
     await this.#runChanges(round, stored.changes, { tenantId, isByRules: false });
-    for (const record of stored.records) {
+    for (const record of records) {
       const speaker = this.#speakers.get(record.entityId) ?? null;
       if (speaker === null) continue;
-      overlay.set(record.entityId, [...(overlay.get(record.entityId) ?? []).slice(-20), record]);
+      see(record);
       await this.#runOccurrence(
         round,
         telemetryOccurrence(record, { type: speaker.type, id: record.entityId }),
         speaker,
       );
     }
-    return this.#decision(round, { tenantId, reading });
+    const seeAll = (): void => {
+      if (records.length === 0) stored.records.forEach(see);
+    };
+    return this.#decision(round, { tenantId, reading, seeAll });
   }
 
-  #decision(round: ChainRound, { reading, tenantId }: Deciding): Decision {
+  #decision(round: ChainRound, { reading, seeAll, tenantId }: Deciding): Decision {
     const over = [...this.#givenUp, ...this.#taken.flatMap(({ callId }) => (callId === undefined ? [] : [callId]))];
     const answers: Waiting[] = [];
+    const gone = [...this.#gone];
     const decided = round.records;
-    const isEmpty =
-      round.effects.length + round.calls.length + round.changed.size + over.length + this.#gone.size === 0;
+    const isEmpty = round.effects.length + round.calls.length + round.changed.size + over.length + gone.length === 0;
     return {
       records: decided,
       isEmpty,
       write: async (tx, earlier) => {
         round.records = [];
         reading.db = tx;
+        if (earlier.length > 0) {
+          seeAll();
+          await this.#loadSpeakers(tx, { changes: earlier, records: [] });
+        }
         await this.#runChanges(round, earlier, { tenantId, isByRules: true });
-        return this.#write(tx, { round, tenantId, over, answers });
+        return this.#write(tx, { round, tenantId, over, answers, gone });
       },
       committed: () => {
-        for (const [key, memory] of round.changed) this.#memory.set(key, memory);
+        for (const [key] of gone) this.#gone.delete(key);
+        for (const [key, memory] of round.changed) this.#remember(key, memory);
         for (const id of over) this.#open.delete(id);
         this.#givenUp.clear();
-        this.#gone.clear();
         this.#taken = [];
         this.#waiting.push(...answers);
         for (const { node, text } of round.logs)
@@ -260,11 +276,11 @@ export class ChainRuntime {
     };
   }
 
-  async #write(tx: Queryable, { answers, over, round, tenantId }: Writing): Promise<Written> {
+  async #write(tx: Queryable, { answers, gone, over, round, tenantId }: Writing): Promise<Written> {
     const changes: Change[] = [];
     for (const effect of round.effects)
       changes.push(...(await writeStoredEffect(tx, { ...this.#deps, tenantId }, effect)));
-    for (const ref of this.#gone.values()) await forgetNode(tx, ref);
+    for (const [, ref] of gone) await forgetNode(tx, ref);
     for (const [key, memory] of round.changed) {
       const ref = refOf(key);
       if (memory.state === undefined && memory.wakeMs === null) await forgetNode(tx, ref);
@@ -291,15 +307,17 @@ export class ChainRuntime {
 
   /** No chain runs any more; what nodes remembered goes. */
   #forgetting(): Decision {
-    const gone = [...this.#gone.values()];
+    const gone = [...this.#gone];
     return {
       records: [],
       isEmpty: gone.length === 0,
       write: async (tx) => {
-        for (const ref of gone) await forgetNode(tx, ref);
+        for (const [, ref] of gone) await forgetNode(tx, ref);
         return { changes: [], records: [] };
       },
-      committed: () => this.#gone.clear(),
+      committed: () => {
+        for (const [key] of gone) this.#gone.delete(key);
+      },
     };
   }
 
@@ -344,7 +362,7 @@ export class ChainRuntime {
     return this.speakerOf(id);
   }
 
-  async #loadSpeakers(db: Queryable, { changes, records }: Stored): Promise<void> {
+  async #loadSpeakers(db: Queryable, { changes, records }: Pick<Stored, "changes" | "records">): Promise<void> {
     const ids = new Set<Uuid>();
     for (const { entityId } of records) if (!this.#speakers.has(entityId)) ids.add(entityId);
     for (const change of changes) {
@@ -397,13 +415,16 @@ export class ChainRuntime {
   }
 
   #forgetGone(): void {
-    const chains = this.#chains?.chains;
-    for (const key of this.#memory.keys()) {
-      const ref = refOf(key);
-      if (chains?.get(ref.chainId)?.nodes.has(ref.nodeId) === true) continue;
-      this.#gone.set(key, ref);
-      this.#memory.delete(key);
-    }
+    const before = this.#memory;
+    this.#memory = new Map();
+    for (const [key, memory] of before) this.#remember(key, memory);
+  }
+
+  /** Its chain may have changed while the commit was under way. */
+  #remember(key: string, memory: NodeMemory): void {
+    const ref = refOf(key);
+    if (this.#chains?.chains.get(ref.chainId)?.nodes.has(ref.nodeId) === true) this.#memory.set(key, memory);
+    else this.#gone.set(key, ref);
   }
 }
 
@@ -411,6 +432,8 @@ interface Deciding {
   readonly tenantId: Uuid;
   /** What the reads of the round go to. */
   readonly reading: { db: Queryable };
+  /** Has them find what came, where no chain gets it as messages. */
+  readonly seeAll: () => void;
 }
 
 interface Writing {
@@ -419,6 +442,15 @@ interface Writing {
   /** Calls that are over. */
   readonly over: readonly Uuid[];
   readonly answers: Waiting[];
+  readonly gone: readonly (readonly [key: string, ref: NodeRef])[];
+}
+
+/** One that could not be opened needs no end. */
+function disposeOf(sandbox: Promise<ScriptSandbox>): void {
+  sandbox.then(
+    (opened) => opened[Symbol.dispose](),
+    () => undefined,
+  );
 }
 
 /** Of a `stateKey`. */

@@ -203,6 +203,7 @@ class EdgeRuleChains implements RuleChains {
     });
     await this.#runtime.use(chains, {
       matters: (rootId, type) => this.#reach(rootId, type).matters,
+      mattersAnywhere: (type) => this.#roots().some((rootId) => this.#reach(rootId, type).matters),
       rootOf: (speaker) => this.#rootOf(speaker),
     });
   }
@@ -212,10 +213,14 @@ class EdgeRuleChains implements RuleChains {
     this.#replies.delete(key);
   }
 
-  #needsEngine({ rootId, rootOfProfile, sources }: EdgeChains): boolean {
+  #needsEngine({ sources }: EdgeChains): boolean {
     if (sources.values().some(worksAlone)) return true;
-    const roots = new Set([...(rootId === null ? [] : [rootId]), ...rootOfProfile.values()]);
-    return roots.values().some((root) => OCCURRENCE_TYPES.some((type) => this.#reach(root, type).matters));
+    return this.#roots().some((root) => OCCURRENCE_TYPES.some((type) => this.#reach(root, type).matters));
+  }
+
+  #roots(): readonly Uuid[] {
+    const { rootId, rootOfProfile } = this.#chains ?? NO_CHAINS;
+    return [...new Set([...(rootId === null ? [] : [rootId]), ...rootOfProfile.values()])];
   }
 
   #reach(rootId: Uuid, type: string): Reach {
