@@ -118,7 +118,9 @@ class CommittedFields implements CalculatedFields {
     const { readDevicesWithFields } = await import("../store/calculated-store.ts");
     const compiled = new Map(Array.from(profiles, ([id, profile]) => [id, profile.compiled] as const));
     const query = { ids, profiles: compiled, unsettled: unsettled(new Set(ids)) };
-    const found = await readDevicesWithFields(db, { ...query, nowMs: this.#deps.clock.nowMs() });
+    const nowMs = this.#deps.clock.nowMs();
+    // In a transaction of its own, or a savepoint: what fails in it must not end the commit.
+    const found = await db.transaction((tx) => readDevicesWithFields(tx, { ...query, nowMs }));
     for (const id of ids) {
       const device = found.get(id);
       const profile = device === undefined ? undefined : profiles.get(device.profileId);

@@ -115,7 +115,7 @@ export async function openEdgeStores(deps: EdgeStoresDeps): Promise<EdgeStores> 
   const stages = composeRules({ log, onUnseen: () => ruleChains.wake() }, [alarmRules, ruleChains]);
   const groupCommit = await createGroupCommit({
     uplink: thinning,
-    rules: withCalculatedFields(fields, stages),
+    rules: withCalculatedFields({ log }, fields, stages),
     sql: writerSql,
     blobs,
     clock,

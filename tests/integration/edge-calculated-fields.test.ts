@@ -160,3 +160,16 @@ test("openCalculatedFields() follows changes of attributes and of the profile", 
     [2_000, "15"],
   ]);
 });
+
+test("withCalculatedFields() stores what devices send though the fields of theirs fail", async () => {
+  const id = await createRoom("failing", { calculatedFields: [MEAN] });
+  await stores.sql`alter table telemetry_latest rename to telemetry_elsewhere`;
+  try {
+    await send(id, [{ ts: 1_000, values: { CO2: 5 } }]);
+  } finally {
+    await stores.sql`alter table telemetry_elsewhere rename to telemetry_latest`;
+  }
+  await send(id, [{ ts: 2_000, values: { CO2: 7 } }]);
+  expect((await stored(id, "CO2")).map(([ts]) => ts)).toEqual([1_000, 2_000]);
+  expect((await stored(id, "meanCO2")).map(([ts]) => ts)).toEqual([2_000]);
+});
