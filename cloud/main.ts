@@ -43,6 +43,7 @@ import { runSecretGrace } from "./jobs/secret-grace.ts";
 import { createTelemetryUpkeep } from "./jobs/telemetry-upkeep.ts";
 import { startReplica, type Replica } from "./replica.ts";
 import { remoteAddressOf, startRpcServer } from "./runtime/rpc-server.ts";
+import { createWebPages } from "./runtime/web-pages.ts";
 import { openCloudStores, type CloudStores } from "./store/cloud-stores.ts";
 import { countFailedDownlinks } from "./store/downlink-replay.ts";
 import { hashEdgeSecret } from "./store/edge-store.ts";
@@ -146,6 +147,7 @@ async function runCloud({ config, warnings }: CloudConfigResult): Promise<void> 
     notReady: () => (shutdown.drain.aborted ? Promise.resolve("The cloud stops") : stores.notReady()),
     toAppError: databaseError,
     version: CLOUD_VERSION,
+    pages: createWebPages(),
   });
   const replica = stack.use(
     await startReplica(

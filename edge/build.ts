@@ -8,6 +8,8 @@ import { cp, mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { packDistribution } from "../shared/postgres/distribution.ts";
+import { bundlePages } from "../shared/runtime/page-bundle.ts";
+import { packPages } from "../shared/runtime/page-pack.ts";
 import type { EmbeddedArchive } from "./runtime/embedded-archive.ts";
 
 interface Archive {
@@ -27,17 +29,24 @@ async function main(): Promise<void> {
     options: { target: { type: "string", multiple: true, default: [...ARCHITECTURES] } },
   });
   await mkdir(CACHE, { recursive: true });
+  const pages = packPages(await bundlePages("edge"));
   for (const target of values.target) {
     const architecture = ARCHITECTURES.find((known) => known === target);
     if (architecture === undefined) throw new Error(`Expected --target ${ARCHITECTURES.join(" or ")}, got ${target}`);
     const outfile = join(DIST, `skerry-edge-linux-${architecture}`);
-    await compile(architecture, await preparePostgres(architecture), outfile);
+    await compile(outfile, { architecture, archive: await preparePostgres(architecture), pages });
     console.log(`${outfile.slice(ROOT.length + 1)}  ${(Bun.file(outfile).size / 1e6).toFixed(1)} MB`);
   }
   await writeChecksums();
 }
 
-async function compile(architecture: Architecture, archive: Archive, outfile: string): Promise<void> {
+interface Parts {
+  readonly architecture: Architecture;
+  readonly archive: Archive;
+  readonly pages: Uint8Array;
+}
+
+async function compile(outfile: string, { architecture, archive, pages }: Parts): Promise<void> {
   const program = `${outfile}.program`;
   const result = await Bun.build({
     entrypoints: [join(ROOT, "edge/main.ts")],
@@ -52,16 +61,16 @@ async function compile(architecture: Architecture, archive: Archive, outfile: st
     bytecode: true,
     minify: true,
     define: { "process.env.NODE_ENV": '"production"' },
-    plugins: [announceArchive({ version: archive.version, bytes: Bun.file(archive.path).size })],
+    plugins: [announceArchive({ version: archive.version, bytes: Bun.file(archive.path).size }, pages.length)],
   });
   for (const message of result.logs) console.error(message);
-  await concatenate([program, archive.path], outfile);
+  await concatenate([Bun.file(program), new Blob([new Uint8Array(pages)]), Bun.file(archive.path)], outfile);
   await rm(program);
 }
 
-/** Puts a module that tells of the archive in the place of edge/runtime/embedded-archive.ts. */
-function announceArchive(archive: EmbeddedArchive): Bun.BunPlugin {
-  const contents = `export const EMBEDDED_ARCHIVE = ${JSON.stringify(archive)};`;
+/** Puts a module that tells of what lies behind the program in the place of edge/runtime/embedded-archive.ts. */
+function announceArchive(archive: EmbeddedArchive, pagesBytes: number): Bun.BunPlugin {
+  const contents = `export const EMBEDDED_ARCHIVE = ${JSON.stringify(archive)};\nexport const EMBEDDED_PAGES_BYTES = ${pagesBytes};`;
   return {
     name: "announce-archive",
     setup(build) {
@@ -77,14 +86,14 @@ function announceArchive(archive: EmbeddedArchive): Bun.BunPlugin {
 const SLICE_BYTES = 16 * 1024;
 
 /**
- * Program and archive in one file. The archive lies behind what the system loads: embedded by the compiler it would be mapped
- * into the program's memory, and stay there once it was read.
+ * Program, pages and archive in one file. The latter two lie behind what the system loads: embedded by the compiler they would be mapped
+ * into the program's memory, and stay there once they were read.
  */
-async function concatenate(paths: readonly string[], outfile: string): Promise<void> {
+async function concatenate(parts: readonly Blob[], outfile: string): Promise<void> {
   // Beside the result, so that a running program is replaced and never written into.
   const file = await open(`${outfile}.new`, "w", 0o755);
-  for (const path of paths) {
-    const bytes = await Bun.file(path).bytes();
+  for (const part of parts) {
+    const bytes = await part.bytes();
     for (let offset = 0; offset < bytes.length; offset += SLICE_BYTES)
       await file.write(bytes.subarray(offset, offset + SLICE_BYTES));
   }

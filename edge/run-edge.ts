@@ -55,6 +55,7 @@ import { findPostgresDistribution } from "./runtime/postgres-distribution.ts";
 import { privateFiles } from "./runtime/private-files.ts";
 import { RUNTIME_NAME } from "./runtime/runtime-name.ts";
 import { listenTcp, type TcpServer } from "./runtime/tcp-server.ts";
+import { findWebPages } from "./runtime/web-pages.ts";
 import { createActivityStore, openInactivityTimeouts } from "./store/activity-store.ts";
 import { runBlobUpkeep } from "./store/blob-upkeep.ts";
 import { createCertificateDevices } from "./store/certificate-devices.ts";
@@ -396,6 +397,7 @@ function createApi(parts: ApiParts): EdgeApi {
       toAppError: databaseError,
       callDevice: (record) => devices.rpcs.call(record),
       deviceApi: createDeviceHttpApi(devices),
+      pages: findWebPages(),
       deviceAccess: ({ hostname: host, origin: httpOrigin }) => ({
         host,
         httpOrigin,

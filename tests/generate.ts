@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import { PROJECT_ROOT, runTool } from "./support/tools.ts";
 
 const MESSAGES = "shared/wire/gen";
-const GENERATORS = ["shared/postgres/generate-migrations.ts", "tests/generate-docs.ts"];
+const GENERATORS = ["shared/postgres/generate-migrations.ts", "tests/generate-docs.ts", "tests/generate-api-types.ts"];
 
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { check: { type: "boolean", default: false }, name: { type: "string" } } });

@@ -32,6 +32,7 @@ const GROUPS: readonly Group[] = [
   { name: "sim", testTimeoutMs: 90_000, groupTimeoutMs: 120_000, filesAtOnce: 2, needsBinary: false },
   { name: "integration", testTimeoutMs: 60_000, groupTimeoutMs: 300_000, filesAtOnce: 2, needsBinary: false },
   { name: "e2e", testTimeoutMs: 120_000, groupTimeoutMs: 480_000, filesAtOnce: 2, needsBinary: true },
+  { name: "browser", testTimeoutMs: 40_000, groupTimeoutMs: 90_000, filesAtOnce: 2, needsBinary: true },
   { name: "timing", testTimeoutMs: 120_000, groupTimeoutMs: 130_000, filesAtOnce: 1, needsBinary: true },
   { name: "chaos", testTimeoutMs: 120_000, groupTimeoutMs: 240_000, filesAtOnce: 1, needsBinary: true },
 ];

@@ -51,6 +51,7 @@ import { addSystemInfoRoute } from "../../shared/rest/system-info.ts";
 import { addTelemetryRoutes, type DeletedSeries } from "../../shared/rest/telemetry.ts";
 import { createTokens } from "../../shared/rest/tokens.ts";
 import { addUserReadRoutes, addUserSettingsRoutes } from "../../shared/rest/users.ts";
+import { addWebPages, type WebPagesDeps } from "../../shared/rest/web-pages.ts";
 import { auditTelemetry, writeAudit, type AuditEntry } from "../../shared/store/audit-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { PasswordHasher } from "../../shared/store/user-store.ts";
@@ -69,6 +70,7 @@ import { addDownlinkRoutes } from "./downlinks.ts";
 import { addEdgeChainRoutes } from "./edge-chains.ts";
 import { addEdgeCustomerRoutes } from "./edge-customers.ts";
 import { addEdgeEditRoutes } from "./edge-edits.ts";
+import { addEdgeFleetRoute } from "./edge-fleet.ts";
 import { addEdgeImportRoute } from "./edge-import.ts";
 import { addEdgeInstructionRoutes, type EdgeInstructionDeps } from "./edge-instructions.ts";
 import { addEdgeSearchRoute } from "./edge-searches.ts";
@@ -106,6 +108,8 @@ export interface CloudApiDeps extends OtaDeps, Pick<RpcDeps, "callDevice"> {
   readonly asCaller: NonNullable<RestAppDeps["asCaller"]>;
   /** How other replicas hear of what is watched and written here. */
   readonly elsewhere: Elsewhere;
+  /** @default the API alone */
+  readonly pages?: WebPagesDeps;
 }
 
 export interface CloudApi extends RestApp {
@@ -143,6 +147,7 @@ export function createCloudApi(given: CloudApiDeps): CloudApi {
   addUserLinkRoutes(app, { ...deps, tokens, users });
   addUserReadRoutes(app, deps);
   addUserWriteRoutes(app, { ...deps, tokens, users });
+  addEdgeFleetRoute(app, deps);
   addEdgeReadRoutes(app, deps);
   addEdgeListRoutes(app, deps);
   addEdgeWriteRoutes(app, deps);
@@ -209,6 +214,7 @@ export function createCloudApi(given: CloudApiDeps): CloudApi {
   addOpenApiRoutes(app, { title: "Skerry cloud", version: deps.version });
   addHealthRoutes(app, deps);
   addMetricsRoute(app, deps.metrics);
+  if (deps.pages !== undefined) addWebPages(app, deps.pages);
   return Object.assign(app, { live });
 }
 

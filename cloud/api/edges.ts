@@ -10,6 +10,7 @@ import { runTransaction, type CloudUnitOfWork } from "../store/downlink-store.ts
 import { saveEdgeWithChains } from "../store/edge-chains.ts";
 import {
   deleteEdge,
+  EDGE_PRESENCES,
   edgeNotFound,
   findEdgeByName,
   findEdges,
@@ -143,7 +144,8 @@ export function addEdgeReadRoutes(routes: RouteTable, deps: EdgeDeps): void {
   );
 }
 
-const listQuery = pageQuery.extend({ type: z.string().optional() });
+const presenceQuery = z.enum(EDGE_PRESENCES).optional().meta({ description: "By the connection" });
+const listQuery = pageQuery.extend({ type: z.string().optional(), presence: presenceQuery });
 /** For lists that answer something else when another parameter is given. */
 const optionalPageQuery = z.object({
   pageSize: z.string().optional(),
@@ -152,10 +154,11 @@ const optionalPageQuery = z.object({
   sortProperty: z.string().optional(),
   sortOrder: z.string().optional(),
   type: z.string().optional(),
+  presence: z.string().optional(),
 });
 
-async function edgePage(deps: EdgeDeps, tenantId: Uuid, { type, ...page }: z.output<typeof listQuery>) {
-  const found = await listEdges(deps.db, { tenantId, type }, toPageRequest(page));
+async function edgePage(deps: EdgeDeps, tenantId: Uuid, { type, presence, ...page }: z.output<typeof listQuery>) {
+  const found = await listEdges(deps.db, { tenantId, type, presence }, toPageRequest(page));
   return mapPage(found, await edgesWithStatus(deps, found.data));
 }
 
@@ -203,8 +206,8 @@ export function addEdgeListRoutes(routes: RouteTable, deps: EdgeDeps): void {
       query: listQuery,
       answer: pageSchema(edgeInfoSchema),
     },
-    async ({ principal: { tenantId }, query: { type, ...page } }) => {
-      const found = await listEdges(db, { tenantId, type }, toPageRequest(page));
+    async ({ principal: { tenantId }, query: { type, presence, ...page } }) => {
+      const found = await listEdges(db, { tenantId, type, presence }, toPageRequest(page));
       return mapPage(found, await edgeInfos(deps, found.data));
     },
   );

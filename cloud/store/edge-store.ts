@@ -1,4 +1,4 @@
-import { and, asc, eq, ilike, inArray, lt, or, sql } from "drizzle-orm";
+import { and, asc, eq, exists, ilike, inArray, isNotNull, isNull, lt, not, or, sql, type SQL } from "drizzle-orm";
 import { AppError } from "../../shared/core/errors.ts";
 import { sha256Hex } from "../../shared/core/hash.ts";
 import { createUuid, type Uuid } from "../../shared/core/ids.ts";
@@ -279,11 +279,34 @@ export interface EdgeFilter {
   /** Only edges of this customer. */
   readonly customerId?: Uuid | undefined;
   readonly type?: string | undefined;
+  readonly presence?: EdgePresence | undefined;
+}
+
+export const EDGE_PRESENCES = ["new", "connected", "disconnected"] as const;
+/** new: was never connected. */
+export type EdgePresence = (typeof EDGE_PRESENCES)[number];
+
+function hasPresence(db: Queryable, presence: EdgePresence): SQL {
+  const synced = (condition: SQL | undefined): SQL =>
+    exists(
+      db
+        .select({ one: sql`1` })
+        .from(edgeSync)
+        .where(and(eq(edgeSync.edgeId, edge.id), condition)),
+    );
+  switch (presence) {
+    case "connected":
+      return synced(isNotNull(edgeSync.replicaId));
+    case "disconnected":
+      return synced(and(isNull(edgeSync.replicaId), isNotNull(edgeSync.connectedMs)));
+    case "new":
+      return not(synced(or(isNotNull(edgeSync.replicaId), isNotNull(edgeSync.connectedMs))));
+  }
 }
 
 export async function listEdges(
   db: Queryable,
-  { tenantId, customerId, type }: EdgeFilter,
+  { tenantId, customerId, presence, type }: EdgeFilter,
   page: PageRequest,
 ): Promise<Page<Edge>> {
   const search = page.textSearch === undefined || page.textSearch === "" ? undefined : containsPattern(page.textSearch);
@@ -291,6 +314,7 @@ export async function listEdges(
     eq(edge.tenantId, tenantId),
     customerId === undefined ? undefined : eq(edge.customerId, customerId),
     type === undefined ? undefined : eq(edge.type, type),
+    presence === undefined ? undefined : hasPresence(db, presence),
     search === undefined ? undefined : or(ilike(edge.name, search), ilike(edge.label, search)),
   );
   const sortable = {
@@ -389,6 +413,12 @@ export async function readEdgeStatuses(db: Queryable, edgeIds: readonly Uuid[]):
   if (edgeIds.length === 0) return new Map();
   const rows = await selectStatuses(db).where(inArray(edgeSync.edgeId, [...edgeIds]));
   return new Map(rows.map((row) => [row.sync.edgeId as Uuid, toStatus(row)]));
+}
+
+/** Of the edges of one tenant that have ever had one, in no order. */
+export async function readTenantEdgeStatuses(db: Queryable, tenantId: Uuid, limit: number): Promise<EdgeStatus[]> {
+  const ids = db.select({ id: edge.id }).from(edge).where(eq(edge.tenantId, tenantId));
+  return (await selectStatuses(db).where(inArray(edgeSync.edgeId, ids)).limit(limit)).map(toStatus);
 }
 
 /** Of all tenants, for the metrics of the process. */

@@ -42,6 +42,7 @@ import { addSystemInfoRoute } from "../../shared/rest/system-info.ts";
 import { addTelemetryRoutes } from "../../shared/rest/telemetry.ts";
 import { createTokens } from "../../shared/rest/tokens.ts";
 import { addUserReadRoutes, addUserSettingsRoutes } from "../../shared/rest/users.ts";
+import { addWebPages, type WebPagesDeps } from "../../shared/rest/web-pages.ts";
 import type { Contents } from "../../shared/store/blob-upload.ts";
 import type { PasswordHasher } from "../../shared/store/user-store.ts";
 import { createLocalUserWork } from "../store/local-users.ts";
@@ -81,6 +82,8 @@ export interface EdgeApiDeps extends RpcDeps {
   readonly deviceAccess: (asked: URL) => DeviceAccess;
   /** Mounted under /api/v1. */
   readonly deviceApi: Hono;
+  /** @default the API alone */
+  readonly pages?: WebPagesDeps;
 }
 
 export interface EdgeApi extends RestApp {
@@ -139,5 +142,6 @@ export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): EdgeApi
   addOpenApiRoutes(app, { title: "Skerry edge", version: status.version });
   addHealthRoutes(app, deps);
   addMetricsRoute(app, deps.metrics);
+  if (deps.pages !== undefined) addWebPages(app, deps.pages);
   return Object.assign(app, { live });
 }

@@ -8,3 +8,6 @@ export interface EmbeddedArchive {
 
 /** None when the edge runs from source; edge/build.ts puts a module with the archive in the place of this one. */
 export const EMBEDDED_ARCHIVE: EmbeddedArchive | undefined = undefined;
+
+/** Size of the web pages, which lie before the archive. */
+export const EMBEDDED_PAGES_BYTES: number | undefined = undefined;

@@ -99,6 +99,35 @@ export const BOUNDARIES: readonly Boundary[] = [
     typesAreFree: true,
   },
   {
+    message:
+      "ui/ runs in browsers: it imports itself, Preact and nothing of the server; what the API is like says ui/api/*.gen.ts",
+    from: /^ui\//,
+    forbidden: /./,
+    allowed: /^ui\/|^preact(\/hooks)?$/,
+  },
+  {
+    message:
+      "pages of the cloud and of the edge share what is in ui/kit, ui/api and ui/text, and never import each other",
+    from: /^ui\/cloud\//,
+    forbidden: /^ui\/edge\//,
+  },
+  {
+    message:
+      "pages of the cloud and of the edge share what is in ui/kit, ui/api and ui/text, and never import each other",
+    from: /^ui\/edge\//,
+    forbidden: /^ui\/cloud\//,
+  },
+  {
+    message: "ui/kit, ui/api and ui/text know no page of either end",
+    from: /^ui\/(kit|api|text)\//,
+    forbidden: /^ui\/(cloud|edge)\//,
+  },
+  {
+    message: "the program serves pages that are bundled: it imports nothing of ui/",
+    from: /^(shared|edge|cloud)\//,
+    forbidden: /^ui\//,
+  },
+  {
     message: "an import inside the project is relative and ends in .ts",
     from: /./,
     forbidden: /^\//,
@@ -163,7 +192,7 @@ async function main(): Promise<void> {
   const root = resolve(import.meta.dir, "../..");
   const violations: Violation[] = [];
   let modules = 0;
-  for await (const path of new Bun.Glob("{shared,edge,cloud,tests,drizzle}/**/*.{ts,tsx}").scan({ cwd: root })) {
+  for await (const path of new Bun.Glob("{shared,edge,cloud,tests,drizzle,ui}/**/*.{ts,tsx}").scan({ cwd: root })) {
     if (path.startsWith("shared/wire/gen/")) continue;
     modules += 1;
     violations.push(...findViolations(relative(root, resolve(root, path)), await Bun.file(join(root, path)).text()));

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { PROJECT_ROOT, runTool } from "./tools.ts";
 
 /** What the binary is made of. */
-const SOURCES = "{edge,shared,proto}/**/*";
+const SOURCES = "{edge,shared,proto,ui}/**/*";
 const SOURCE_FILES = ["package.json", "bun.lock"];
 
 /**
