@@ -47,6 +47,7 @@ import { addResourceReadRoutes, addResourceWriteRoutes } from "../../shared/rest
 import { addRpcRoutes, type RpcDeps } from "../../shared/rest/rpc.ts";
 import { addChainTestRoute, addRuleTestRoutes, type RuleTestDeps } from "../../shared/rest/rule-chain-tests.ts";
 import { addRuleChainRoutes } from "../../shared/rest/rule-chains.ts";
+import { addRuleDebugRoute, type RuleDebugSource } from "../../shared/rest/rule-debug.ts";
 import { addSystemInfoRoute } from "../../shared/rest/system-info.ts";
 import { addTelemetryRoutes, type DeletedSeries } from "../../shared/rest/telemetry.ts";
 import { createTokens } from "../../shared/rest/tokens.ts";
@@ -160,7 +161,8 @@ export function createCloudApi(given: CloudApiDeps): CloudApi {
   addGapRoutes(app, deps);
   addBackfillRoutes(app, deps);
   addParkedRoutes(app, deps);
-  addEntityEventRoutes(app, { ...deps, lifecycle: createLifecycleSource(deps) });
+  addEntityEventRoutes(app, { ...deps, ruleDebug: NO_NODES, lifecycle: createLifecycleSource(deps) });
+  addRuleDebugRoute(app, NO_NODES);
   addSyncRoutes(app, deps);
   addAssignmentRoutes(app, deps);
   addEdgeImportRoute(app, deps);
@@ -231,6 +233,9 @@ function createTenantLimit({ clock, tenantLimits = null }: CloudApiDeps): Pick<R
     },
   };
 }
+
+/** Nodes of rule chains run on edges. */
+const NO_NODES: RuleDebugSource = { list: () => [], forget: () => undefined };
 
 interface SignInEvent extends SignInNote {
   readonly action: SignInAction;

@@ -196,3 +196,10 @@ describe("export and import", () => {
     expect((JSON.parse(again.text) as typeof results).every(({ updated }) => updated)).toBeTrue();
   });
 });
+
+test("nothing came to a node in the cloud, where none runs", async () => {
+  const id = "784f394c-42b6-435a-983c-b7beff2784f9";
+  expect(await cloud.call("GET", `/api/ruleNode/${id}/debugIn`)).toEqual({});
+  const events = await cloud.call("GET", `/api/events/RULE_NODE/${id}/DEBUG_RULE_NODE?pageSize=10&page=0`);
+  expect(events).toMatchObject({ data: [], totalElements: 0 });
+});

@@ -1880,6 +1880,20 @@ export type RuleDebugEvent = {
   };
 };
 
+export type RuleNodeDebugInput = {
+  readonly server?: string;
+  readonly type?: "IN" | "OUT";
+  readonly entityId?: string | null;
+  readonly entityType?: string | null;
+  readonly msgId?: string | null;
+  readonly msgType?: string | null;
+  readonly dataType?: "JSON";
+  readonly relationType?: string | null;
+  readonly data?: string | null;
+  readonly metadata?: string | null;
+  readonly error?: string | null;
+};
+
 export type Tenant = {
   readonly id: EntityId;
   readonly createdTime: number;
@@ -3393,6 +3407,10 @@ export interface Operations {
   "GET /api/ruleChains/list": {
     readonly query: { readonly ruleChainIds: string | number | boolean };
     readonly answer: readonly RuleChain[];
+  };
+  "GET /api/ruleNode/{ruleNodeId}/debugIn": {
+    readonly path: { readonly ruleNodeId: string };
+    readonly answer: RuleNodeDebugInput;
   };
   "GET /api/system/info": {
     readonly answer: {
