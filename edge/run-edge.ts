@@ -72,6 +72,7 @@ import { createMqttSessions } from "./store/mqtt-sessions.ts";
 import { createPackageAnnouncer } from "./store/package-announcer.ts";
 import { createProvisioning } from "./store/provisioning.ts";
 import { openRateSettings, type RateSettingsStore } from "./store/rate-settings.ts";
+import { readRootChainId } from "./store/rule-chain-store.ts";
 import { createBackfill } from "./sync/backfill.ts";
 import { createLinkStore } from "./sync/link-store.ts";
 import type { Link, LinkStatus } from "./sync/link.ts";
@@ -392,6 +393,7 @@ function createApi(parts: ApiParts): EdgeApi {
       },
       sources,
       readSite: () => stores.readSite(),
+      readRootChainId: () => readRootChainId(stores.db),
       routingKey: config.edgeKey,
       notReady: () => Promise.resolve(database.status().state === "ready" ? null : "The database does not answer"),
       toAppError: databaseError,

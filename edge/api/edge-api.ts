@@ -75,6 +75,7 @@ export interface EdgeApiDeps extends RpcDeps {
   readonly sources: StatusSources;
   readonly ruleDebug: RuleDebugSource;
   readonly readSite: () => Promise<SiteIdentity>;
+  readonly readRootChainId: () => Promise<Uuid | null>;
   readonly routingKey: string | null;
   readonly notReady: () => Promise<string | null>;
   readonly toAppError: (thrown: unknown) => AppError;

@@ -15,6 +15,8 @@ export interface SiteIdentity {
 
 export interface EdgeSettingsDeps {
   readonly readSite: () => Promise<SiteIdentity>;
+  /** Null: there is none. */
+  readonly readRootChainId: () => Promise<Uuid | null>;
   /** Null: this edge works without a cloud. */
   readonly routingKey: string | null;
 }
@@ -26,11 +28,12 @@ const edgeSettingsSchema = z
     name: z.string(),
     type: z.string(),
     routingKey: z.string(),
+    rootRuleChainId: z.uuid().nullable().meta({ description: "The chain that messages go through first" }),
     fullSyncRequired: z.boolean(),
   })
   .meta({ id: "EdgeSettings" });
 
-export function addEdgeSettingsRoutes(routes: RouteTable, { readSite, routingKey }: EdgeSettingsDeps): void {
+export function addEdgeSettingsRoutes(routes: RouteTable, deps: EdgeSettingsDeps): void {
   routes.add(
     {
       method: "get",
@@ -41,10 +44,18 @@ export function addEdgeSettingsRoutes(routes: RouteTable, { readSite, routingKey
       answer: edgeSettingsSchema,
     },
     async (): Promise<z.output<typeof edgeSettingsSchema>> => {
-      const { edgeId, tenantId, name, type } = await readSite();
+      const { edgeId, tenantId, name, type } = await deps.readSite();
       if (edgeId === null) throw new AppError("NOT_FOUND", "Edge has not had a session with a cloud yet");
       // Digests find and repair what differs; the cloud never has to send everything again.
-      return { edgeId, tenantId, name, type, routingKey: routingKey ?? "", fullSyncRequired: false };
+      return {
+        edgeId,
+        tenantId,
+        name,
+        type,
+        routingKey: deps.routingKey ?? "",
+        rootRuleChainId: await deps.readRootChainId(),
+        fullSyncRequired: false,
+      };
     },
   );
 }

@@ -27,9 +27,17 @@ export interface EdgeChains {
   readonly sources: ReadonlyMap<Uuid, ChainSource>;
 }
 
+/** That which the cloud set for this edge, else the root of the chains that were made here. */
+export async function readRootChainId(db: Queryable): Promise<Uuid | null> {
+  const set = (await readSettings(db))?.rootRuleChainId;
+  if (set !== undefined) return set;
+  const { tenantId } = await readSite(db);
+  return (await findRootChain(db, tenantId, "EDGE"))?.id ?? null;
+}
+
 export async function readEdgeChains(db: Queryable): Promise<EdgeChains> {
   const { tenantId } = await readSite(db);
-  const rootId = (await readSettings(db))?.rootRuleChainId ?? (await findRootChain(db, tenantId, "EDGE"))?.id ?? null;
+  const rootId = await readRootChainId(db);
   const rootOfProfile = await readProfileRoots(db);
   const sources = new Map<Uuid, ChainSource>();
   const waiting = [...(rootId === null ? [] : [rootId]), ...new Set(rootOfProfile.values())];

@@ -92,6 +92,7 @@ export async function startTestEdge(database: TestDatabase, clock: Clock): Promi
         forget: () => void debugEvents.splice(0),
       },
       settleLatest: () => Promise.resolve(),
+      readRootChainId: () => Promise.resolve(null),
       events: createCloudEvents(sql),
       parked: createParkedItems({ db, groupCommit: unitOfWork, blobs: createTestBlobs(database), clock }),
       sources: {

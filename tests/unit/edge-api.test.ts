@@ -375,7 +375,8 @@ describe("GET /api/edge/settings", () => {
   const createSettingsApp = (edgeId: Uuid | null): App => {
     const app = createApp();
     const readSite = async () => ({ edgeId, tenantId: TENANT_ID, name: "Pump 4", type: "default" });
-    addEdgeSettingsRoutes(app, { readSite, routingKey: "key" });
+    const readRootChainId = () => Promise.resolve(EDGE_ID);
+    addEdgeSettingsRoutes(app, { readSite, readRootChainId, routingKey: "key" });
     return app;
   };
 
@@ -386,6 +387,7 @@ describe("GET /api/edge/settings", () => {
       name: "Pump 4",
       type: "default",
       routingKey: "key",
+      rootRuleChainId: EDGE_ID,
       fullSyncRequired: false,
     };
     expect(await get(createSettingsApp(EDGE_ID), "/api/edge/settings")).toEqual({ status: 200, body: expected });
@@ -427,6 +429,7 @@ describe("createLocalAccess()", () => {
     const app = createApp([access.authenticator]);
     addEdgeSettingsRoutes(app, {
       readSite: async () => ({ edgeId: EDGE_ID, tenantId: TENANT_ID, name: "", type: "" }),
+      readRootChainId: () => Promise.resolve(null),
       routingKey: null,
     });
     expect(await get(app, "/api/edge/settings", `local ${token}`)).toMatchObject({ status: 200 });
@@ -434,7 +437,8 @@ describe("createLocalAccess()", () => {
 
   test.each(["", "x", "A".repeat(43)])("refuses the token %j with 401/10", async (token) => {
     const app = createApp([create(createFakeFiles()).authenticator]);
-    addEdgeSettingsRoutes(app, { readSite: () => Promise.reject(new Error("must not be reached")), routingKey: null });
+    const unreached = () => Promise.reject(new Error("must not be reached"));
+    addEdgeSettingsRoutes(app, { readSite: unreached, readRootChainId: unreached, routingKey: null });
     const answer = await get(app, "/api/edge/settings", `local ${token}`);
     expect(answer).toMatchObject({ status: 401, body: { errorCode: 10 } });
   });
