@@ -1,9 +1,8 @@
 import type { Socket } from "node:net";
+import { generate, parser } from "mqtt-packet";
 import { connectPacket, connectSocket, publishPacket } from "./mqtt-load.ts";
 
 // Devices that publish at a steady rate, whether or not they were answered; the acknowledgements are timed.
-
-const PUBACK_BYTES = 4;
 
 export interface PacedDevice {
   readonly token: string;
@@ -11,6 +10,8 @@ export interface PacedDevice {
   readonly clientId: string;
   /** Of the message with this number, from 1. */
   readonly payload: (number: number) => string;
+  /** What the device subscribes to, at QoS 0. @default nothing */
+  readonly subscription?: { readonly topic: string; readonly onMessage: (payload: string) => void };
 }
 
 export interface PacedLoadOptions {
@@ -55,15 +56,21 @@ export class PacedLoad {
     return this.#senders.flatMap(({ acknowledged }) => acknowledged.splice(0));
   }
 
+  /** Nothing more is sent. @returns how many messages each device sent */
+  pause(): readonly number[] {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    return this.#senders.map(({ sent }) => sent);
+  }
+
   /** Resolves when all is acknowledged. @returns how many messages each device sent */
   async stop(): Promise<readonly number[]> {
-    if (this.#timer !== null) clearInterval(this.#timer);
+    const sent = this.pause();
     while (this.#senders.some(({ waiting }) => waiting.length > 0)) {
       if (this.#senders.some(({ socket }) => socket.destroyed)) throw new Error("The edge ended a connection");
       await Bun.sleep(this.#options.stepMs);
     }
     for (const { socket } of this.#senders) socket.destroy();
-    return this.#senders.map(({ sent }) => sent);
+    return sent;
   }
 }
 
@@ -76,7 +83,7 @@ interface Sender {
   send(): void;
 }
 
-async function openSender(port: number, { clientId, payload, token }: PacedDevice): Promise<Sender> {
+async function openSender(port: number, { clientId, payload, subscription, token }: PacedDevice): Promise<Sender> {
   const socket = await connectSocket("127.0.0.1", port, connectPacket(token, clientId));
   const sender: Sender = {
     socket,
@@ -89,13 +96,18 @@ async function openSender(port: number, { clientId, payload, token }: PacedDevic
       sender.waiting.push({ number: sender.sent, sentMs: performance.now() });
     },
   };
-  let unreadBytes = 0;
-  socket.on("data", (chunk: Buffer) => {
-    for (unreadBytes += chunk.length; unreadBytes >= PUBACK_BYTES; unreadBytes -= PUBACK_BYTES) {
-      const message = sender.waiting.shift();
-      if (message === undefined) throw new Error(`${clientId}: more was acknowledged than sent`);
-      sender.acknowledged.push({ number: message.number, latencyMs: performance.now() - message.sentMs });
-    }
+  const reader = parser();
+  reader.on("packet", (packet) => {
+    if (packet.cmd === "publish") subscription?.onMessage(packet.payload.toString());
+    if (packet.cmd !== "puback") return;
+    const message = sender.waiting.shift();
+    if (message === undefined) throw new Error(`${clientId}: more was acknowledged than sent`);
+    sender.acknowledged.push({ number: message.number, latencyMs: performance.now() - message.sentMs });
   });
+  socket.on("data", (chunk: Buffer) => void reader.parse(chunk));
+  if (subscription !== undefined) {
+    const subscriptions = [{ topic: subscription.topic, qos: 0 as const }];
+    socket.write(generate({ cmd: "subscribe", messageId: 65_535, subscriptions }));
+  }
   return sender;
 }

@@ -1,4 +1,3 @@
-import { connectAsync, type MqttClient } from "mqtt";
 import { waitFor } from "../support/wait-for.ts";
 import { alarmRule, setRules } from "./alarm-rules.ts";
 import { withBenchSite, type BenchSite } from "./bench-site.ts";
@@ -21,7 +20,7 @@ const LIMIT = 1_000;
 /**
  * 1,000 messages a second from eight devices, each acknowledged after the commit. Every fiftieth crosses the limit of an alarm rule, and
  * the next one is below it. A chain with a script sends a command for each new alarm. Measured is the time from sending a value that
- * crosses until the actuator of the device, a connection of its own, has the command; the alarm is on the disk then.
+ * crosses until the device has the command; the alarm is on the disk then.
  */
 export const reactP99: Measure = {
   figures: { react_p99: "ms", react_p50: "ms" },
@@ -34,12 +33,13 @@ export const reactP99: Measure = {
         perSecond: PER_SECOND,
         stepMs: STEP_MS,
       });
-      const circuits = await Promise.all(site.devices.map(({ token }) => openCircuit(site, token)));
+      const circuits = site.devices.map(() => new Circuit());
       await load.connect(
-        site.devices.map(({ token }, index) => ({
-          token,
+        circuits.map((circuit, index) => ({
+          token: site.devices[index]?.token ?? "",
           clientId: `device-${index}`,
-          payload: (number) => circuits[index]?.payload(number) ?? "{}",
+          payload: (number) => circuit.send(number),
+          subscription: { topic: COMMAND_TOPIC, onMessage: (payload) => circuit.noteCommand(payload) },
         })),
       );
       load.start();
@@ -47,12 +47,11 @@ export const reactP99: Measure = {
       for (const { latenciesMs } of circuits) latenciesMs.length = 0;
       await Bun.sleep((quick ? QUICK_S : MEASURED_S) * 1000);
       const latenciesMs = circuits.flatMap((circuit) => circuit.latenciesMs);
-      const sent = await load.stop();
-      const crossings = sent.map((count) => Math.floor(count / PERIOD));
+      const crossings = load.pause().map((count) => Math.floor(count / PERIOD));
       await waitFor("a command for each alarm", () =>
         Promise.resolve(circuits.every(({ commands }, index) => commands.size === crossings[index])),
       );
-      await Promise.all(circuits.map(({ actuator }) => actuator.endAsync()));
+      await load.stop();
       const { totalElements } = await site.edgeApi.request<{ totalElements: number }>(
         "GET",
         "/api/alarms?pageSize=1&page=0",
@@ -63,39 +62,28 @@ export const reactP99: Measure = {
     }),
 };
 
-/** A device with what acts upon its values. */
-interface Circuit {
-  readonly actuator: MqttClient;
+/** A device that measures and acts. */
+class Circuit {
   /** The messages for which a command came. */
-  readonly commands: Set<number>;
-  readonly latenciesMs: number[];
-  readonly payload: (number: number) => string;
-}
+  readonly commands = new Set<number>();
+  readonly latenciesMs: number[] = [];
+  readonly #sentMs = new Map<number, number>();
 
-async function openCircuit({ edge }: BenchSite, token: string): Promise<Circuit> {
-  const sentMs = new Map<number, number>();
-  const commands = new Set<number>();
-  const latenciesMs: number[] = [];
-  const actuator = await connectAsync(edge.addresses.mqtt, { username: token });
-  actuator.on("message", (_topic, payload) => {
-    const { params } = JSON.parse(payload.toString()) as { readonly params: number };
+  /** @returns the payload of the message */
+  send(number: number): string {
+    const crosses = number % PERIOD === 0;
+    if (crosses) this.#sentMs.set(number, performance.now());
+    const values = { temperature: 21.5, humidity: 40, co2: crosses ? LIMIT + 500 : LIMIT - 500, light: 3, on: true };
+    return JSON.stringify({ ts: FIRST_TS_MS + number, values });
+  }
+
+  noteCommand(payload: string): void {
+    const { params } = JSON.parse(payload) as { readonly params: number };
     const number = params - FIRST_TS_MS;
-    if (commands.has(number)) throw new Error(`A second command for message ${number}`);
-    commands.add(number);
-    latenciesMs.push(performance.now() - (sentMs.get(number) ?? Number.NaN));
-  });
-  await actuator.subscribeAsync(COMMAND_TOPIC);
-  return {
-    actuator,
-    commands,
-    latenciesMs,
-    payload: (number) => {
-      const crosses = number % PERIOD === 0;
-      if (crosses) sentMs.set(number, performance.now());
-      const values = { temperature: 21.5, humidity: 40, co2: crosses ? LIMIT + 500 : LIMIT - 500, light: 3, on: true };
-      return JSON.stringify({ ts: FIRST_TS_MS + number, values });
-    },
-  };
+    if (this.commands.has(number)) throw new Error(`A second command for message ${number}`);
+    this.commands.add(number);
+    this.latenciesMs.push(performance.now() - (this.#sentMs.get(number) ?? Number.NaN));
+  }
 }
 
 /** A chain that asks the originator of a new alarm to close; resolves when the edge has it. */
