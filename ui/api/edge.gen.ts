@@ -554,6 +554,7 @@ export type EdgeSettings = {
   readonly name: string;
   readonly type: string;
   readonly routingKey: string;
+  readonly rootRuleChainId: string | null;
   readonly fullSyncRequired: boolean;
 };
 
