@@ -22,7 +22,7 @@ export function EdgeActions({ edge, onChange, onSecret }: EdgeActionsProps): JSX
   const t = text.edge;
   const rotate = async (): Promise<void> => {
     setAsked(null);
-    await act(async () => onSecret((await api.call("POST /api/edge/{edgeId}/secret", { path })).secret), t.rotated);
+    await act(async () => onSecret((await api.call("POST /api/edge/{edgeId}/secret", { path })).secret), t.rotatedDone);
     onChange();
   };
   const remove = async (): Promise<void> => {
