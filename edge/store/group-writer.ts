@@ -248,9 +248,15 @@ export class GroupWriter {
         seen.push(...seenByRules(outcome));
         results.push(() => work.done.resolve(outcome.result));
       }
-      for (const part of columns) next = await this.#storeTelemetry(tx, part, next);
-      if (decision !== null) written = await this.#writeDecision(tx, decision, next);
-      else written = await this.#decideWithin(tx, { submissions: group.submissions, changes: seen }, next);
+      const storing = this.#storeParts(tx, columns, next);
+      for (const part of columns) next = this.#behind(part, next);
+      if (decision === null) {
+        await storing;
+        written = await this.#decideWithin(tx, { submissions: group.submissions, changes: seen }, next);
+      } else {
+        // Neither needs what the other writes: their statements are on their way together.
+        [written] = await Promise.all([this.#writeDecision(tx, decision, next), storing]);
+      }
       written = await this.#sift(tx, written);
     });
     changes.push(...written.changes);
@@ -329,18 +335,31 @@ export class GroupWriter {
   }
 
   async #storeRecords(tx: Queryable, records: readonly TelemetryRecord[], next: LanePlaces): Promise<LanePlaces> {
-    let behind = next;
-    for (const part of inRows(records)) behind = await this.#storeTelemetry(tx, buildColumns([part]), behind);
-    return behind;
+    const parts = Array.from(inRows(records), (part) => buildColumns([part]));
+    await this.#storeParts(tx, parts, next);
+    return parts.reduce((behind, part) => this.#behind(part, behind), next);
   }
 
-  async #storeTelemetry(tx: Queryable, columns: TelemetryColumns, next: LanePlaces): Promise<LanePlaces> {
-    if (columns.tsMs.length === 0) return next;
-    const run = runStatementIn(tx);
-    if (this.#isThinned) {
-      await storeTelemetry(run, columns);
-      return { ...next, unsifted: [...next.unsifted, columns] };
+  async #storeParts(tx: Queryable, parts: readonly TelemetryColumns[], next: LanePlaces): Promise<void> {
+    let place = next;
+    for (const part of parts) {
+      await this.#storeTelemetry(tx, part, place);
+      place = this.#behind(part, place);
     }
+  }
+
+  /** The places of what comes after these records. */
+  #behind(columns: TelemetryColumns, next: LanePlaces): LanePlaces {
+    if (columns.tsMs.length === 0) return next;
+    return this.#isThinned
+      ? { ...next, unsifted: [...next.unsifted, columns] }
+      : { ...next, telemetry: next.telemetry + columns.tsMs.length };
+  }
+
+  async #storeTelemetry(tx: Queryable, columns: TelemetryColumns, next: LanePlaces): Promise<void> {
+    if (columns.tsMs.length === 0) return;
+    const run = runStatementIn(tx);
+    if (this.#isThinned) return storeTelemetry(run, columns);
     const event = telemetryEvent(columns, this.#eventPlace(next));
     if (conflictFreeRounds(columns) === null) {
       await run(STORE_TELEMETRY_AND_EVENT, [...recordParameters(columns), ...event]);
@@ -348,7 +367,6 @@ export class GroupWriter {
       await storeTelemetry(run, columns);
       await run(WRITE_TELEMETRY_EVENT, event);
     }
-    return { ...next, telemetry: next.telemetry + columns.tsMs.length };
   }
 
   get #isThinned(): boolean {
