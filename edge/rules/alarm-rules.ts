@@ -7,9 +7,9 @@ import type { Log } from "../../shared/observe/log.ts";
 import { databaseError } from "../../shared/postgres/connect.ts";
 import type { CompiledProfile, DeviceAlarms, Reading } from "../../shared/rules/device-alarms.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
-import type { Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
+import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { findDevicesWithState, readActiveAlarms, readDevicesWithRules } from "../store/alarm-rule-store.ts";
-import type { CommitRules, Decision, Stored } from "../store/commit-rules.ts";
+import type { CommitRules, Decision, DueCommits, Stored } from "../store/commit-rules.ts";
 import { NOTHING_DECIDED } from "../store/commit-rules.ts";
 import { writeDecisions, type DeviceDecision } from "../store/rule-alarms.ts";
 import { openProfileRules, type ProfileRules } from "./profile-rules.ts";
@@ -35,7 +35,7 @@ export interface AlarmRules extends CommitRules {
   /** Changes were committed, by whomever. */
   note(changes: readonly Change[]): void;
   /** Lets durations end without a message; until `signal` aborts. */
-  run(unitOfWork: UnitOfWork, signal: AbortSignal): Promise<void>;
+  run(commits: DueCommits, signal: AbortSignal): Promise<void>;
 }
 
 export async function openAlarmRules(deps: AlarmRulesDeps): Promise<AlarmRules> {
@@ -105,13 +105,12 @@ class CommittedAlarmRules implements AlarmRules {
     return this.#decision(nowMs);
   }
 
-  async run(unitOfWork: UnitOfWork, signal: AbortSignal): Promise<void> {
+  async run(commits: DueCommits, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.timers.waitForDue(this.#wakeUp, signal);
       if (signal.aborted) return;
       try {
-        // Whatever is due is decided within any commit; this one is there for it.
-        await unitOfWork.run(() => Promise.resolve({ result: undefined, changes: [] }));
+        await commits.commitDue();
       } catch (thrown) {
         this.#deps.log.warn("Alarm rules could not be looked at; it is tried again", { error: databaseError(thrown) });
         await this.#deps.clock.sleep(RETRY_MS, signal).catch(() => undefined);

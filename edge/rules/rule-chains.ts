@@ -7,10 +7,10 @@ import { databaseError } from "../../shared/postgres/connect.ts";
 import { reachOf, worksAlone, type Reach } from "../../shared/rules/chain/reach.ts";
 import type { OpenScriptSandbox } from "../../shared/runtime/script-sandbox.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
-import type { Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
+import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { AuthenticatedDevice } from "../devices/ports.ts";
 import type { DeviceQuestion, QuestionAnswerer } from "../devices/rpc-ports.ts";
-import type { CommitRules, Decision, Stored } from "../store/commit-rules.ts";
+import type { CommitRules, Decision, DueCommits, Stored } from "../store/commit-rules.ts";
 import { NOTHING_DECIDED } from "../store/commit-rules.ts";
 import { readEdgeChains, type EdgeChains, type Speaker } from "../store/rule-chain-store.ts";
 import type { CallPorts } from "./chain-calls.ts";
@@ -41,7 +41,7 @@ export interface RuleChains extends CommitRules, QuestionAnswerer {
   /** How what chains ask for outside is made; before that it waits. */
   connect(ports: CallPorts): void;
   /** Has what waits done in commits, until `signal` aborts. */
-  run(unitOfWork: UnitOfWork, signal: AbortSignal): Promise<void>;
+  run(commits: DueCommits, signal: AbortSignal): Promise<void>;
   /** The nodes that run, and what they did since the chains were changed last. */
   nodes(): readonly NodeStatus[];
   /** Messages at a node that is debugged, or at all nodes of a chain, the newest first. */
@@ -144,14 +144,14 @@ class EdgeRuleChains implements RuleChains {
     return promise.finally(() => over.abort());
   }
 
-  async run(unitOfWork: UnitOfWork, signal: AbortSignal): Promise<void> {
+  async run(commits: DueCommits, signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#deps;
     while (!signal.aborted) {
       await this.#waitForDue(signal);
       if (signal.aborted) break;
       this.#isDue = false;
       try {
-        await unitOfWork.run(() => Promise.resolve({ result: undefined, changes: [] }));
+        await commits.commitDue();
       } catch (thrown) {
         log.warn("Rule chains could not go on; it is tried again", { error: databaseError(thrown) });
         await clock.sleep(RETRY_MS, signal).catch(() => undefined);

@@ -8,8 +8,9 @@ import { databaseError } from "../../shared/postgres/connect.ts";
 import type { UplinkPolicy } from "../../shared/rules/thinning/compile-policy.ts";
 import { addCounts, type ThinningCounts } from "../../shared/rules/thinning/counts.ts";
 import type { DeviceThinner, Purse } from "../../shared/rules/thinning/device-thinner.ts";
-import type { Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
+import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import { THINNED_KEYS_MAX, type ThinnedKey } from "../../shared/sync/edge-report.ts";
+import type { DueCommits } from "../store/commit-rules.ts";
 import {
   forgetThinningOfGone,
   keepThinning,
@@ -48,7 +49,7 @@ export interface UplinkThinning extends UplinkFilter {
   /** Changes were committed, by whomever. */
   note(changes: readonly Change[]): void;
   /** Lets what waits go without a message; until `signal` aborts. */
-  run(unitOfWork: UnitOfWork, signal: AbortSignal): Promise<void>;
+  run(commits: DueCommits, signal: AbortSignal): Promise<void>;
   /** Keys that are thinned, and what came of them since the start; those that save most first, at most THINNED_KEYS_MAX. */
   counts(): readonly ThinnedKey[];
 }
@@ -141,13 +142,12 @@ class CommittedThinning implements UplinkThinning {
     this.#isUnknown = false;
   }
 
-  async run(unitOfWork: UnitOfWork, signal: AbortSignal): Promise<void> {
+  async run(commits: DueCommits, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.#timers.waitForDue(this.#wakeUp, signal);
       if (signal.aborted) return;
       try {
-        // Whatever is due is decided within any commit; this one is there for it.
-        await unitOfWork.run(() => Promise.resolve({ result: undefined, changes: [] }));
+        await commits.commitDue();
       } catch (thrown) {
         this.#deps.log.warn("Thinned telemetry that is due could not be sent; it is tried again", {
           error: databaseError(thrown),

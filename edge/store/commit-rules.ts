@@ -33,6 +33,11 @@ export interface Written {
   readonly records: readonly TelemetryRecord[];
 }
 
+/** Has what rules wait for decided without anything else to commit. */
+export interface DueCommits {
+  commitDue(): Promise<void>;
+}
+
 export interface CommitRules {
   /** There are no rules: commits don't ask. */
   readonly isIdle: boolean;

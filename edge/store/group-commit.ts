@@ -7,6 +7,7 @@ import { databaseError, isDataError } from "../../shared/postgres/connect.ts";
 import type { Queryable, UnitOfWork } from "../../shared/store/unit-of-work.ts";
 import type { UplinkLane } from "../../shared/sync/lanes.ts";
 import { CommitPace } from "./commit-pace.ts";
+import type { DueCommits } from "./commit-rules.ts";
 import { GroupSize } from "./group-size.ts";
 import { GroupWriter, type EdgeOutcome, type GroupWriterDeps, type Work } from "./group-writer.ts";
 import { LatestWriter } from "./latest-writer.ts";
@@ -28,7 +29,7 @@ const GATHER_SHARE = 0.5;
 /** Commits for so many are worth their time as they are. */
 const FULL_SUBMISSIONS = 64;
 
-export interface GroupCommit extends UnitOfWork {
+export interface GroupCommit extends UnitOfWork, DueCommits {
   run<T>(work: (tx: Queryable) => Promise<EdgeOutcome<T>>): Promise<T>;
   /** Resolves when the records and their outbox row are on disk. */
   saveTelemetry(records: readonly TelemetryRecord[]): Promise<void>;
@@ -122,6 +123,15 @@ class GroupCollector implements GroupCommit {
     this.#hurry?.abort();
     this.#wakeUp.signal();
     return done.promise as Promise<T>; // resolved with what `work` returned
+  }
+
+  commitDue(): Promise<void> {
+    if (this.#stopped) return Promise.reject(this.#refusal());
+    const group = this.#fillingGroup(0);
+    group.isUrgent = true;
+    this.#hurry?.abort();
+    this.#wakeUp.signal();
+    return group.done.promise;
   }
 
   async runLoop(signal: AbortSignal): Promise<void> {

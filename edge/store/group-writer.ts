@@ -169,6 +169,11 @@ export class GroupWriter {
   async #writeDecided(group: WritableGroup, decided: DecidedColumns): Promise<() => void> {
     const { columns, decision } = decided;
     const [only] = columns;
+    const isNone = group.submissions.length === 0 && (decision === null || isNothing(decision));
+    if (isNone && (!this.#isThinned || this.#deps.uplink?.passes([]) === true)) {
+      decision?.committed();
+      return () => undefined;
+    }
     const isSimple = columns.length === 1 && only !== undefined && conflictFreeRounds(only) === null;
     const isWhole = !this.#isThinned || this.#deps.uplink?.passes(only?.entityIds ?? []) === true;
     if (!isSimple || !isWhole || decision?.isEmpty === false) return this.#writeWithWorks(group, decided);
@@ -231,7 +236,7 @@ export class GroupWriter {
     const changes: Change[] = [];
     let written: Decided = undecided(this.#next);
     const came = group.submissions.reduce((sum, { length }) => sum + length, 0);
-    await this.#ensurePartitions("config", group.works.length + (decision === null ? 0 : came));
+    await this.#ensurePartitions("config", group.works.length + (decision === null ? 0 : came + 1));
     const [work] = group.works;
     if (work !== undefined && group.works.length === 1 && came === 0) return this.#writeWork(work);
     await this.#deps.db.transaction(async (tx) => {
