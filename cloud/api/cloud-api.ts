@@ -3,7 +3,6 @@ import { AppError } from "../../shared/core/errors.ts";
 import { NULL_UUID } from "../../shared/core/ids.ts";
 import { TokenBuckets, type BucketLimits } from "../../shared/core/token-buckets.ts";
 import type { TelemetryRecord } from "../../shared/entities/telemetry.ts";
-import type { User } from "../../shared/entities/user.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import type { Metrics } from "../../shared/observe/metrics.ts";
 import { addActivationRoutes } from "../../shared/rest/activation.ts";
@@ -15,14 +14,7 @@ import { addAssetRoutes } from "../../shared/rest/assets.ts";
 import { addAttributeRoutes } from "../../shared/rest/attributes.ts";
 import { createFailureAudit } from "../../shared/rest/audit-failures.ts";
 import { addAuditRoutes } from "../../shared/rest/audit.ts";
-import {
-  addAuthRoutes,
-  createApiKeyAuthenticator,
-  createBearerAuthenticator,
-  type AuthDeps,
-  type SignInAction,
-  type SignInNote,
-} from "../../shared/rest/auth.ts";
+import { addAuthRoutes, createApiKeyAuthenticator, createBearerAuthenticator } from "../../shared/rest/auth.ts";
 import { addCustomerReadRoutes, addCustomerWriteRoutes } from "../../shared/rest/customers.ts";
 import { addDashboardRoutes, addTenantDashboardsRoute } from "../../shared/rest/dashboards.ts";
 import { addDeviceClaimRoutes } from "../../shared/rest/device-claims.ts";
@@ -48,12 +40,13 @@ import { addRpcRoutes, type RpcDeps } from "../../shared/rest/rpc.ts";
 import { addChainTestRoute, addRuleTestRoutes, type RuleTestDeps } from "../../shared/rest/rule-chain-tests.ts";
 import { addRuleChainRoutes } from "../../shared/rest/rule-chains.ts";
 import { addRuleDebugRoute, type RuleDebugSource } from "../../shared/rest/rule-debug.ts";
+import { createSignInAudit } from "../../shared/rest/sign-in-audit.ts";
 import { addSystemInfoRoute } from "../../shared/rest/system-info.ts";
 import { addTelemetryRoutes, type DeletedSeries } from "../../shared/rest/telemetry.ts";
 import { createTokens } from "../../shared/rest/tokens.ts";
 import { addUserReadRoutes, addUserSettingsRoutes } from "../../shared/rest/users.ts";
 import { addWebPages, type WebPagesDeps } from "../../shared/rest/web-pages.ts";
-import { auditTelemetry, writeAudit, type AuditEntry } from "../../shared/store/audit-store.ts";
+import { auditTelemetry } from "../../shared/store/audit-store.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { PasswordHasher } from "../../shared/store/user-store.ts";
 import { findAssignmentRelations, readCloudNames } from "../store/cloud-refs.ts";
@@ -139,7 +132,7 @@ export function createCloudApi(given: CloudApiDeps): CloudApi {
     onFailure: createFailureAudit(deps),
   });
   const users = createUserWork(deps.unitOfWork);
-  const note: AuthDeps["note"] = (user, action, more) => noteSignIn(deps, user, { action, ...more });
+  const note = createSignInAudit(deps);
   addAuthRoutes(app, { ...deps, tokens, users, note });
   addActivationRoutes(app, { ...deps, tokens, users, note });
   addApiKeyRoutes(app, deps);
@@ -236,18 +229,6 @@ function createTenantLimit({ clock, tenantLimits = null }: CloudApiDeps): Pick<R
 
 /** Nodes of rule chains run on edges. */
 const NO_NODES: RuleDebugSource = { list: () => [], forget: () => undefined };
-
-interface SignInEvent extends SignInNote {
-  readonly action: SignInAction;
-}
-
-function noteSignIn({ db, clock }: CloudApiDeps, user: User, event: SignInEvent): Promise<void> {
-  const { id, tenantId, customerId, email } = user;
-  const { action: actionType, failure = "", remoteAddress } = event;
-  const actionData: AuditEntry["actionData"] = remoteAddress === undefined ? {} : { clientAddress: remoteAddress };
-  const what = { entityType: "USER", entityId: id, entityName: email, actionType, actionData, failure };
-  return writeAudit(db, { ...what, tenantId, customerId, userId: id, userName: email, createdMs: clock.nowMs() });
-}
 
 function noteDeletedSeries(tx: Queryable, { entityId, keys, range }: DeletedSeries): Promise<void> {
   const times = range === undefined ? {} : { startTs: range.startMs, endTs: range.endMs };

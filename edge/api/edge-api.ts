@@ -38,6 +38,7 @@ import { addRpcRoutes, type RpcDeps } from "../../shared/rest/rpc.ts";
 import { addRuleTestRoutes, type RuleTestDeps } from "../../shared/rest/rule-chain-tests.ts";
 import { addRuleChainRoutes } from "../../shared/rest/rule-chains.ts";
 import { addRuleDebugRoute, type RuleDebugSource } from "../../shared/rest/rule-debug.ts";
+import { createSignInAudit } from "../../shared/rest/sign-in-audit.ts";
 import { addSystemInfoRoute } from "../../shared/rest/system-info.ts";
 import { addTelemetryRoutes } from "../../shared/rest/telemetry.ts";
 import { createTokens } from "../../shared/rest/tokens.ts";
@@ -103,7 +104,7 @@ export function createEdgeApi(deps: EdgeApiDeps, status: StatusOptions): EdgeApi
   const app = createRestApp({ ...deps, authenticators, noRoute: NO_ROUTE, onFailure: createFailureAudit(deps) });
   const readTenantId = async (): Promise<Uuid> => (await deps.readSite()).tenantId;
   app.hono.route("/api/v1", deps.deviceApi);
-  addAuthRoutes(app, { ...deps, tokens, users: createLocalUserWork(deps.unitOfWork) });
+  addAuthRoutes(app, { ...deps, tokens, users: createLocalUserWork(deps.unitOfWork), note: createSignInAudit(deps) });
   addApiKeyRoutes(app, deps);
   addUserSettingsRoutes(app, deps);
   addMobileSessionRoutes(app, deps);

@@ -170,9 +170,16 @@ export const pageFields = {
   pageSize: z
     .number()
     .int()
-    .positive("Page size must be greater than zero")
+    .positive({
+      error: (issue) => `Incorrect page link page size '${String(issue.input)}'. Page size must be greater than zero.`,
+    })
     .transform((size) => Math.min(size, PAGE_SIZE_MAX)),
-  page: z.number().int().nonnegative("Page must be positive integer"),
+  page: z
+    .number()
+    .int()
+    .nonnegative({
+      error: (issue) => `Incorrect page link page '${String(issue.input)}'. Page must be positive integer.`,
+    }),
   textSearch: z.string().max(255).nullish(),
   dynamic: z.boolean().nullish(),
 };

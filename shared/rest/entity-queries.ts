@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { alarmCountQuery, alarmDataQuery, alarmDataSchema } from "../entities/alarm-query.ts";
+import { ATTRIBUTE_SCOPES } from "../entities/attributes.ts";
 import { entityCountQuery, entityDataQuery, entityDataSchema } from "../entities/entity-query.ts";
 import { pageSchema } from "../entities/fields.ts";
 import { countAlarmsOf, findAlarmData, type AlarmQueryContext } from "../store/alarm-query.ts";
@@ -84,7 +85,10 @@ export function addEntityQueryRoutes(routes: RouteTable, deps: EntityQueryDeps):
       query: z.object({
         timeseries: booleanQuery.optional(),
         attributes: booleanQuery.optional(),
-        scope: z.string().optional(),
+        scope: z
+          .enum(ATTRIBUTE_SCOPES, { error: (issue) => `Invalid scope: ${String(issue.input).slice(0, 64)}` })
+          .optional()
+          .meta({ description: "Of the attributes; absent: all" }),
       }),
       body: entityCountQuery,
       answer: z.object({
@@ -95,7 +99,7 @@ export function addEntityQueryRoutes(routes: RouteTable, deps: EntityQueryDeps):
     },
     async ({ body, principal, query }) => {
       await deps.settleLatest?.();
-      const found = await findEntityKeys(db, queryContext(deps, principal), body);
+      const found = await findEntityKeys(db, queryContext(deps, principal), body, query.scope);
       return {
         timeseries: query.timeseries === false ? [] : found.timeseries,
         attribute: query.attributes === false ? [] : found.attribute,

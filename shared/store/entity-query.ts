@@ -1,5 +1,6 @@
 import { sql, type SQL } from "drizzle-orm";
 import type { Uuid } from "../core/ids.ts";
+import type { AttributeScope } from "../entities/attributes.ts";
 import {
   kindFilterOf,
   type EntityCountQuery,
@@ -77,11 +78,12 @@ export async function findEntityData(
   return toPage(data, totals[0]?.count ?? 0, { page, pageSize });
 }
 
-/** Names of what the first of the entities have. */
+/** Names of what the first of the entities have. @param scope of the attributes; undefined: all */
 export async function findEntityKeys(
   db: Queryable,
   context: QueryContext,
   query: EntityCountQuery,
+  scope?: AttributeScope,
 ): Promise<{ readonly timeseries: string[]; readonly attribute: string[]; readonly entityTypes: string[] }> {
   const found = await db.execute<{ id: Uuid; entity_type: string }>(sql`
     select e.id, e.entity_type from ${sourceOf(query.entityFilter, context)} where ${conditionsOf(query, context)}
@@ -90,12 +92,13 @@ export async function findEntityKeys(
     found.map(({ id }) => id),
     "uuid",
   );
-  const keysIn = async (table: SQL): Promise<string[]> => {
+  const keysIn = async (table: SQL, condition = sql`true`): Promise<string[]> => {
     const rows = await db.execute<{ key: string }>(sql`
-      select distinct key from ${table} where entity_id = any (${ids}) order by key`);
+      select distinct key from ${table} where entity_id = any (${ids}) and ${condition} order by key`);
     return rows.map(({ key }) => key);
   };
-  const [timeseries, attribute] = await Promise.all([keysIn(sql`telemetry_latest`), keysIn(sql`attribute`)]);
+  const inScope = scope === undefined ? sql`true` : sql`scope = ${scope}`;
+  const [timeseries, attribute] = await Promise.all([keysIn(sql`telemetry_latest`), keysIn(sql`attribute`, inScope)]);
   return { timeseries, attribute, entityTypes: [...new Set(found.map((row) => row.entity_type))].toSorted() };
 }
 

@@ -283,7 +283,12 @@ describe("/api/ws ENTITY_DATA", () => {
     await newDevice();
     const client = await signedIn();
     client.send(data({ query: null }));
-    expect(await client.next()).toMatchObject({ cmdId: 4, errorCode: 2, errorMsg: "The query should be specified!" });
+    expect(await client.next()).toEqual({
+      cmdId: 4,
+      cmdUpdateType: "ENTITY_DATA",
+      errorCode: 2,
+      errorMsg: "The query should be specified!",
+    });
     const other = await signedIn(cloud.second.token);
     other.send(data({ query: query("Live") }));
     expect(await other.next()).toMatchObject({ data: { totalElements: 0, data: [] } });

@@ -354,11 +354,29 @@ test("POST /api/entitiesQuery/find/keys names what the entities have", async () 
     attribute: [],
     entityTypes: ["DEVICE"],
   });
+  const { id } = await cloud.call<{ id: { id: string } }>("POST", "/api/device", { name: "Scoped" });
+  await cloud.call("POST", `/api/plugins/telemetry/DEVICE/${id.id}/SHARED_SCOPE`, { shared: 1 });
+  await cloud.call("POST", `/api/plugins/telemetry/DEVICE/${id.id}/SERVER_SCOPE`, { own: 1 });
+  const one = { entityFilter: { type: "entityList", entityType: "DEVICE", entityList: [id.id] } };
+  const scoped = (scope: string) => cloud.request("POST", `/api/entitiesQuery/find/keys?scope=${scope}`, { body: one });
+  expect((await scoped("SHARED_SCOPE")).json?.["attribute"]).toEqual(["shared"]);
+  expect((await scoped("CLIENT_SCOPE")).json?.["attribute"]).toEqual([]);
+  expect((await scoped("NO")).json).toMatchObject({
+    errorCode: 31,
+    message: expect.stringContaining("Invalid scope: NO"),
+  });
 });
 
 test.each([
   [{ entityFilter: { type: "everything" } }, "entityFilter"],
-  [{ entityFilter: DEVICES, pageLink: { pageSize: 0, page: 0 } }, "Page size must be greater than zero"],
+  [
+    { entityFilter: DEVICES, pageLink: { pageSize: 0, page: 0 } },
+    "Incorrect page link page size '0'. Page size must be greater than zero.",
+  ],
+  [
+    { entityFilter: DEVICES, pageLink: { pageSize: 1, page: -1 } },
+    "Incorrect page link page '-1'. Page must be positive integer.",
+  ],
   [{ entityFilter: { type: "singleEntity", singleEntity: { entityType: "DEVICE", id: "x" } } }, "Invalid UUID"],
 ])("POST /api/entitiesQuery/find refuses %j and names the field", async (body, text) => {
   const answer = await cloud.request("POST", "/api/entitiesQuery/find", {

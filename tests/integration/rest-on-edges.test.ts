@@ -98,6 +98,41 @@ test("who changed what on the edge is in its audit log, with what failed, and wh
   edge.changes.splice(0);
 });
 
+test("who signed in and out on the edge, who failed to and whose account was locked is in its audit log", async () => {
+  const email = "local@example.com";
+  const sign = (password: string) =>
+    edge.request("POST", "/api/auth/login", { body: { username: email, password }, token: null });
+  const other = await signIn(edge.api, email);
+  expect((await edge.request("POST", "/api/auth/logout", { token: other })).status).toBe(200);
+  for (let n = 0; n < 10; n += 1) expect((await sign("wrong")).status).toBe(401);
+  expect((await sign(PASSWORD)).json?.["message"]).toBe("User account is locked due to security policy");
+  const read = async (): Promise<readonly Record<string, unknown>[]> => {
+    const page = "pageSize=1000&page=0&sortOrder=DESC&actionTypes=LOGIN,LOGOUT,LOCKOUT";
+    return ((await call("GET", `/api/audit/logs?${page}`)).json as { data: Record<string, unknown>[] }).data;
+  };
+  const entries = await read();
+  expect(entries.slice(0, 13).map(({ actionType, actionStatus }) => [actionType, actionStatus])).toEqual([
+    ["LOCKOUT", "SUCCESS"],
+    ...Array.from({ length: 10 }, () => ["LOGIN", "FAILURE"]),
+    ["LOGOUT", "SUCCESS"],
+    ["LOGIN", "SUCCESS"],
+  ]);
+  expect(entries[1]).toMatchObject({ entityName: email, actionFailureDetails: "Invalid username or password" });
+  // Guessing on is refused as before, and pushes nothing else out of the log.
+  for (let minute = 0; minute < 12; minute += 1) {
+    clock.advance(61_000);
+    for (let n = 0; n < 10; n += 1) await sign("wrong");
+  }
+  const failed = (await read()).filter(
+    ({ actionStatus, actionType }) => actionStatus === "FAILURE" || actionType === "LOCKOUT",
+  );
+  expect(failed.length).toBeLessThanOrEqual(100 + 13);
+  clock.advance(61_000);
+  expect((await sign(PASSWORD)).status).toBe(200);
+  token = await signIn(edge.api, email);
+  edge.changes.splice(0);
+});
+
 test("withCallerWork() leaves what follows in the same transaction to nobody", async () => {
   const { db } = edge.database;
   const [entry] = (

@@ -3174,7 +3174,7 @@ export interface Operations {
     readonly query?: {
       readonly timeseries?: "true" | "false" | undefined;
       readonly attributes?: "true" | "false" | undefined;
-      readonly scope?: string | number | boolean | undefined;
+      readonly scope?: "CLIENT_SCOPE" | "SHARED_SCOPE" | "SERVER_SCOPE" | undefined;
     };
     readonly body: EntityCountQuery;
     readonly answer: {

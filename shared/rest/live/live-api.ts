@@ -133,6 +133,14 @@ function isOfAttributes({ kind }: Change): boolean {
   return kind === "attributes-saved" || kind === "attributes-deleted";
 }
 
+/** What answers to commands with a query are called, errors too; others go by `subscriptionId`. */
+const UPDATE_TYPES: Readonly<Record<string, string | undefined>> = {
+  ENTITY_DATA: "ENTITY_DATA",
+  ENTITY_COUNT: "COUNT_DATA",
+  ALARM_DATA: "ALARM_DATA",
+  ALARM_COUNT: "ALARM_COUNT_DATA",
+};
+
 async function executeCommand(context: CommandContext, session: LiveSession, command: AnyCommand): Promise<void> {
   const { cmdId, type } = command;
   const handler = HANDLERS[type];
@@ -142,7 +150,10 @@ async function executeCommand(context: CommandContext, session: LiveSession, com
       JSON.stringify({ cmdId, subscriptionId: cmdId, errorCode: 2, errorMsg: `Unsupported command ${type}` }),
     );
   } catch (error) {
-    session.send(errorText({ cmdId, subscriptionId: cmdId }, error));
+    const cmdUpdateType = UPDATE_TYPES[type];
+    session.send(
+      errorText(cmdUpdateType === undefined ? { cmdId, subscriptionId: cmdId } : { cmdId, cmdUpdateType }, error),
+    );
   }
 }
 
