@@ -32,6 +32,8 @@ export interface RoundPorts {
 
 /** Events that the chains make for themselves in one commit. */
 const FOLLOWING_MAX = 1_000;
+/** Work on events without a pause. */
+const BUSY_MS_MAX = 20;
 
 export class ChainRound {
   readonly #ports: RoundPorts;
@@ -39,6 +41,8 @@ export class ChainRound {
   readonly #stored = new Set<string>();
   readonly #byEntity = new Map<Uuid, ChainEffect[]>();
   readonly #state: Map<string, unknown>;
+  /** When others had their turn last. */
+  #pausedMs: number;
   readonly changed = new Map<string, NodeMemory>();
   records: TelemetryRecord[] = [];
   readonly effects: StoredEffect[] = [];
@@ -48,6 +52,7 @@ export class ChainRound {
 
   constructor(ports: RoundPorts) {
     this.#ports = ports;
+    this.#pausedMs = ports.clock.monotonicMs();
     this.#reads = this.#readsOfRound();
     this.#state = new Map(Array.from(ports.memory, ([key, { state }]) => [key, state]));
   }
@@ -64,12 +69,21 @@ export class ChainRound {
 
   /** @param rootId the chain that gets the message */
   async run(event: ChainEvent, rootId?: Uuid): Promise<void> {
+    await this.#letOthersWork();
     const events: { readonly event: ChainEvent; readonly rootId?: Uuid | undefined }[] = [{ event, rootId }];
     for (const next of events) {
       for (const answered of await this.#runOne(next.event, next.rootId)) {
         if (events.length < FOLLOWING_MAX) events.push({ event: answered });
       }
     }
+  }
+
+  /** Scripts run without a pause, and devices, the link and people are served by the same thread. */
+  async #letOthersWork(): Promise<void> {
+    const { clock } = this.#ports;
+    if (clock.monotonicMs() - this.#pausedMs < BUSY_MS_MAX) return;
+    await clock.yield();
+    this.#pausedMs = clock.monotonicMs();
   }
 
   /** @returns what follows at once */

@@ -11,7 +11,7 @@ import type { ScriptSandbox } from "../../shared/rules/chain/sandbox.ts";
 import type { OpenScriptSandbox } from "../../shared/runtime/script-sandbox.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import { rpcOf, writeRpc, writeStoredEffect } from "../store/chain-effects.ts";
+import { rpcOf, writeRpc, writeStoredEffects } from "../store/chain-effects.ts";
 import { createChainReads } from "../store/chain-reads.ts";
 import type { Decision, Stored, Written } from "../store/commit-rules.ts";
 import {
@@ -277,9 +277,7 @@ export class ChainRuntime {
   }
 
   async #write(tx: Queryable, { answers, gone, over, round, tenantId }: Writing): Promise<Written> {
-    const changes: Change[] = [];
-    for (const effect of round.effects)
-      changes.push(...(await writeStoredEffect(tx, { ...this.#deps, tenantId }, effect)));
+    const changes: Change[] = [...(await writeStoredEffects(tx, { ...this.#deps, tenantId }, round.effects))];
     for (const [, ref] of gone) await forgetNode(tx, ref);
     for (const [key, memory] of round.changed) {
       const ref = refOf(key);

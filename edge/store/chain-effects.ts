@@ -5,6 +5,8 @@ import { isKindType } from "../../shared/entities/entity-types.ts";
 import { newRpc } from "../../shared/entities/rpc-form.ts";
 import type { RpcRecord } from "../../shared/entities/rpc.ts";
 import type { CanonicalJson } from "../../shared/entities/telemetry.ts";
+import type { Log } from "../../shared/observe/log.ts";
+import { databaseError, isDataError, sqlStateOf } from "../../shared/postgres/connect.ts";
 import type {
   ClearAlarm,
   DeleteAttributes,
@@ -26,14 +28,53 @@ export type StoredEffect = SaveAttributes | DeleteAttributes | RaiseAlarm | Clea
 
 export interface EffectDeps extends StoreDeps {
   readonly tenantId: Uuid;
+  readonly log: Log;
 }
 
-/** @returns what the cloud has to hear of it */
-export async function writeStoredEffect(
+/**
+ * What can't be written is left out and told of: it spoils neither the other effects nor what else the commit holds.
+ *
+ * @returns what the cloud has to hear of it
+ * @throws what the database says when it fails for another reason than what it is given
+ */
+export async function writeStoredEffects(
   tx: Queryable,
   deps: EffectDeps,
-  effect: StoredEffect,
+  effects: readonly StoredEffect[],
 ): Promise<readonly Change[]> {
+  if (effects.length === 0) return [];
+  const write = async (inner: Queryable, some: readonly StoredEffect[]): Promise<readonly Change[]> => {
+    const changes: Change[] = [];
+    for (const effect of some) changes.push(...(await writeStoredEffect(inner, deps, effect)));
+    return changes;
+  };
+  try {
+    return await tx.transaction((inner) => write(inner, effects));
+  } catch (thrown) {
+    if (isOfDatabase(thrown)) throw thrown;
+  }
+  const changes: Change[] = [];
+  for (const effect of effects) {
+    try {
+      changes.push(...(await tx.transaction((inner) => write(inner, [effect]))));
+    } catch (thrown) {
+      if (isOfDatabase(thrown)) throw thrown;
+      deps.log.warn("What a rule chain decided can't be written, and is left out", {
+        kind: effect.kind,
+        error: databaseError(thrown),
+      });
+    }
+  }
+  return changes;
+}
+
+/** Not of what it was given. */
+function isOfDatabase(thrown: unknown): boolean {
+  if (isDataError(thrown)) return false;
+  return sqlStateOf(thrown) !== undefined || databaseError(thrown).code === "DATABASE_UNAVAILABLE";
+}
+
+async function writeStoredEffect(tx: Queryable, deps: EffectDeps, effect: StoredEffect): Promise<readonly Change[]> {
   switch (effect.kind) {
     case "save-attributes":
       return writeAttributes(tx, deps, effect);

@@ -218,6 +218,24 @@ const telemetryRows = async (id: Uuid): Promise<number> => {
 };
 
 const HOT = "return msg.t > 30;";
+const HIGH_CO2: Json = {
+  id: "co2",
+  alarmType: "Bad air",
+  createRules: {
+    MAJOR: {
+      condition: {
+        condition: [
+          {
+            key: { type: "TIME_SERIES", key: "co2" },
+            valueType: "NUMERIC",
+            predicate: { type: "NUMERIC", operation: "GREATER", value: { defaultValue: 1_000 } },
+          },
+        ],
+        spec: { type: "SIMPLE" },
+      },
+    },
+  },
+};
 const ALARM = {
   alarmType: "Hot",
   severity: "MAJOR",
@@ -298,6 +316,36 @@ describe("a chain on the edge", () => {
     expect(cleared?.clearMs).toBeGreaterThan(0);
     const said = edge.changes.flatMap((change) => (change.kind === "alarm-saved" ? [change.action] : []));
     expect(said).toEqual(["ADDED", "UPDATED", "ALARM_CLEAR"]);
+  });
+
+  test("leaves out what can't be written, and spoils neither alarms of profiles nor other effects", async () => {
+    const first = types("POST_TELEMETRY_REQUEST");
+    // PostgreSQL takes no such character.
+    const alarm = { ...ALARM, alarmDetailsBuildJs: "return { text: msg.isBad ? '\\u0000' : 'good' };" };
+    await putRoot([[first, "True", node("action.TbCreateAlarmNode", alarm)]]);
+    const alarmTypes = async (id: Uuid): Promise<unknown> => (await alarms(id)).map(({ type }) => type).toSorted();
+    const [bad, good] = [await createDevice([HIGH_CO2]), await createDevice([HIGH_CO2])];
+    await Promise.all([send(bad, { isBad: true, co2: 1_200 }), send(good, { isBad: false, co2: 1_200 })]);
+    expect(await alarmTypes(bad)).toEqual(["Bad air"]);
+    expect(await alarmTypes(good)).toEqual(["Bad air", "Hot"]);
+  });
+
+  test("lets others work while it works on much", async () => {
+    const slow = transform("return { msg: { slow: msg.t }, metadata: metadata, msgType: msgType };");
+    await putRoot([[slow, "Success", save()]]);
+    const id = await createDevice();
+    const { monotonicMs, yield: letOthersWork } = clock;
+    let [looks, turns] = [0, 0];
+    // Whoever looks at the time finds that much of it went by.
+    Object.assign(clock, {
+      monotonicMs: () => monotonicMs() + 30 * ++looks,
+      yield: () => {
+        turns += 1;
+        return letOthersWork();
+      },
+    });
+    await send(id, { t: 1 });
+    expect(turns).toBeGreaterThan(0);
   });
 
   test("hears of alarms that the rules of a profile raise and clear, and asks the device", async () => {
