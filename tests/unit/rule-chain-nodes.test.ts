@@ -234,6 +234,21 @@ describe("nodes that wait", () => {
   });
 
   test.each([
+    ["delay.TbMsgDelayNode", { periodInSeconds: 10 }],
+    ["deduplication.TbMsgDeduplicationNode", { interval: 10, strategy: "ALL" }],
+  ])("%s keeps messages of a bounded length, and has room again when they are gone", async (type, configuration) => {
+    const bed = await bedOfNode(type, configuration);
+    const failures = async (): Promise<readonly boolean[]> => {
+      const before = bed.steps.length;
+      for (let n = 0; n < 4; n += 1) await bed.send({ text: "x".repeat(300_000) });
+      return bed.steps.slice(before).map(({ failure }) => failure !== null);
+    };
+    expect(await failures()).toEqual([false, false, false, true]);
+    await wake(bed, 11_000);
+    expect(await failures()).toEqual([false, false, false, true]);
+  });
+
+  test.each([
     ["FIRST", ['Success: {"n":1}']],
     ["LAST", ['Success: {"n":2}']],
     ["ALL", ['Success: [{"msg":{"n":1},"metadata":{"ts":"1"}},{"msg":{"n":2},"metadata":{"ts":"2"}}]']],

@@ -11,6 +11,7 @@ const ORIGINATORS_MAX = 10_000;
 
 /** What has come in a window of one originator. */
 interface Window {
+  /** The first one, without its data. */
   readonly message: ChainMessage;
   readonly outputKey: string;
   readonly startMs: number;
@@ -64,7 +65,7 @@ export const aggregate = defineNode({
         const opened = known === undefined || closes;
         const window: Window = opened
           ? {
-              message,
+              message: { ...message, data: "{}" },
               outputKey: fillPattern(settings.outputValueKey, message),
               startMs,
               closeMs: context.nowMs + lengthMs,

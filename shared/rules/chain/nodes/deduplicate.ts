@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { AppError } from "../../../core/errors.ts";
+import { checkKept, lengthOf } from "../kept.ts";
 import { parseData, timeOf, type ChainMessage } from "../message.ts";
 import { defineNode, SUCCESS, type NodeContext, type NodeOutcome } from "../node-kind.ts";
 import { earliest, wakeAt, type Waking } from "../wakes.ts";
@@ -13,10 +14,12 @@ interface Group {
 }
 
 interface DeduplicationState extends Waking {
+  /** Of all that waits. */
+  readonly length: number;
   readonly groups: Readonly<Record<string, Group>>;
 }
 
-const NOTHING: DeduplicationState = { wakeMs: null, groups: {} };
+const NOTHING: DeduplicationState = { wakeMs: null, length: 0, groups: {} };
 
 const config = z.object({
   interval: z.number().min(1).max(86_400),
@@ -43,9 +46,11 @@ export const deduplicate = defineNode({
         if (state.groups[key] === undefined && Object.keys(state.groups).length >= ORIGINATORS_MAX) {
           throw new AppError("TOO_MANY_REQUESTS", `Messages of more than ${ORIGINATORS_MAX} originators wait here`);
         }
-        const { wakeMs, effects } = wakeAt(context, state, group.endMs);
         const messages = kept([...group.messages, message], settings);
-        const next: DeduplicationState = { wakeMs, groups: { ...state.groups, [key]: { ...group, messages } } };
+        const length = state.length - lengthOfAll(group.messages) + lengthOfAll(messages);
+        if (length > state.length) checkKept(length);
+        const { wakeMs, effects } = wakeAt(context, state, group.endMs);
+        const next: DeduplicationState = { wakeMs, length, groups: { ...state.groups, [key]: { ...group, messages } } };
         return { emissions: [], effects, state: next };
       },
       start: (context) => release(context, settings),
@@ -68,12 +73,17 @@ function release(context: NodeContext, settings: Config): NodeOutcome {
   const left = groups.filter(([, { endMs }]) => endMs > context.nowMs);
   const due = groups.filter(([, { endMs }]) => endMs <= context.nowMs);
   const { wakeMs, effects } = wakeAt(context, NOTHING, earliest(left.map(([, { endMs }]) => endMs)));
-  const next: DeduplicationState = { wakeMs, groups: Object.fromEntries(left) };
+  const length = left.reduce((sum, [, { messages }]) => sum + lengthOfAll(messages), 0);
+  const next: DeduplicationState = { wakeMs, length, groups: Object.fromEntries(left) };
   const emissions = due.flatMap(([, { messages }]) => {
     const message = settings.strategy === "ALL" ? joined(messages, context, settings) : messages[0];
     return message === undefined ? [] : [{ label: SUCCESS, message }];
   });
   return { emissions, effects, state: next };
+}
+
+function lengthOfAll(messages: readonly ChainMessage[]): number {
+  return messages.reduce((sum, message) => sum + lengthOf(message), 0);
 }
 
 function joined(

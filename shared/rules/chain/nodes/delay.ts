@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { AppError } from "../../../core/errors.ts";
+import { checkKept, lengthOf } from "../kept.ts";
 import type { ChainMessage } from "../message.ts";
 import { defineNode, SUCCESS, type NodeContext, type NodeOutcome } from "../node-kind.ts";
 import { fillPattern } from "../patterns.ts";
@@ -9,10 +10,12 @@ const PERIOD_SECONDS_MAX = 30 * 24 * 60 * 60;
 const PENDING_MAX = 10_000;
 
 interface DelayState extends Waking {
+  /** Of all that waits. */
+  readonly length: number;
   readonly pending: readonly { readonly atMs: number; readonly message: ChainMessage }[];
 }
 
-const NOTHING: DelayState = { wakeMs: null, pending: [] };
+const NOTHING: DelayState = { wakeMs: null, length: 0, pending: [] };
 
 /** Holds messages back for a time. */
 export const delay = defineNode({
@@ -44,9 +47,11 @@ export const delay = defineNode({
         if (state.pending.length >= pendingMax) {
           throw new AppError("TOO_MANY_REQUESTS", `More than ${pendingMax} messages wait here`);
         }
+        const length = state.length + lengthOf(message);
+        checkKept(length);
         const atMs = context.nowMs + periodOf(message);
         const { wakeMs, effects } = wakeAt(context, state, atMs);
-        const next: DelayState = { wakeMs, pending: [...state.pending, { atMs, message }] };
+        const next: DelayState = { wakeMs, length, pending: [...state.pending, { atMs, message }] };
         return { emissions: [], effects, state: next };
       },
       start: (context) => release(context),
@@ -60,7 +65,8 @@ function release(context: NodeContext): NodeOutcome {
   const due = pending.filter(({ atMs }) => atMs <= context.nowMs);
   const left = pending.filter(({ atMs }) => atMs > context.nowMs);
   const { wakeMs, effects } = wakeAt(context, NOTHING, earliest(left.map(({ atMs }) => atMs)));
-  const next: DelayState = { wakeMs, pending: left };
+  const length = left.reduce((sum, { message }) => sum + lengthOf(message), 0);
+  const next: DelayState = { wakeMs, length, pending: left };
   const emissions = due
     .toSorted((one, other) => one.atMs - other.atMs)
     .map(({ message }) => ({ label: SUCCESS, message }));
