@@ -16,7 +16,7 @@ interface StepResult {
 
 const STEPS: readonly Step[] = [
   { name: "types", command: ["tsc", "--project", "tsconfig.json"] },
-  { name: "types of pages", command: ["tsc", "--project", "ui/tsconfig.json"] },
+  { name: "types of pages", command: ["tsc", "--project", "shared/ui/tsconfig.json"] },
   { name: "lint", command: ["oxlint", "--type-aware", "--deny-warnings"] },
   { name: "boundaries", command: ["bun", "tests/support/check-boundaries.ts"] },
   { name: "format", command: ["oxfmt", "--check", "."] },

@@ -1,5 +1,5 @@
 /**
- * Writes ui/api/{cloud,edge}.gen.ts: what the routes of each end take and answer, as types for the pages. `--check` only compares.
+ * Writes shared/ui/api/{cloud,edge}.gen.ts: what the routes of each end take and answer, as types for the pages. `--check` only compares.
  * They are made from the OpenAPI documents and not from the schemas, so that the pages compile without the server, whose
  * globals are not those of a browser.
  */
@@ -159,8 +159,8 @@ async function main(): Promise<void> {
   const nothing = createNothing();
   const status = { version: "", runtime: "", startedMs: 0, cloudUrl: null };
   const ends = {
-    "ui/api/cloud.gen.ts": createCloudApi({ ...spread(nothing), tenantLimits: null } as CloudApiDeps).routes,
-    "ui/api/edge.gen.ts": createEdgeApi(spread(nothing) as EdgeApiDeps, status).routes,
+    "shared/ui/api/cloud.gen.ts": createCloudApi({ ...spread(nothing), tenantLimits: null } as CloudApiDeps).routes,
+    "shared/ui/api/edge.gen.ts": createEdgeApi(spread(nothing) as EdgeApiDeps, status).routes,
   };
   for (const [path, routes] of Object.entries(ends)) {
     const text = await format(path, describe(routes));

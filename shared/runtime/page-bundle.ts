@@ -5,10 +5,12 @@ import { gzipSync } from "node:zlib";
 import { AppError } from "../core/errors.ts";
 import type { PageFile, PageFiles } from "../rest/web-pages.ts";
 
-/** Whose pages: folders of ui/. */
+/** Whose pages. */
 export type PageEnd = "cloud" | "edge";
 
-const UI = resolve(import.meta.dirname, "../../ui");
+const ROOT = resolve(import.meta.dirname, "../..");
+/** What pages of both ends share. */
+const SHARED = `${ROOT}/shared/ui`;
 
 const TYPES: Readonly<Record<string, string>> = {
   js: "text/javascript; charset=utf-8",
@@ -19,7 +21,7 @@ const TYPES: Readonly<Record<string, string>> = {
 /** Bundles the pages from their source, some 100 ms; on Bun alone. @throws AppError INTERNAL with what the bundler says */
 export async function bundlePages(end: PageEnd): Promise<Map<string, PageFile>> {
   const built = await Bun.build({
-    entrypoints: [`${UI}/${end}/main.tsx`],
+    entrypoints: [`${ROOT}/${end}/ui/main.tsx`],
     target: "browser",
     format: "esm",
     minify: true,
@@ -39,10 +41,10 @@ export async function bundlePages(end: PageEnd): Promise<Map<string, PageFile>> 
     if (path.endsWith(".css")) names["css"] = path;
     files.set(path, compress(path, new Uint8Array(await output.arrayBuffer())));
   }
-  const icon = await readFile(`${UI}/kit/icon.svg`);
+  const icon = await readFile(`${SHARED}/kit/icon.svg`);
   const iconPath = `/assets/icon-${createHash("sha256").update(icon).digest("hex").slice(0, 8)}.svg`;
   files.set(iconPath, compress(iconPath, icon));
-  const document = (await readFile(`${UI}/index.html`, "utf8"))
+  const document = (await readFile(`${SHARED}/index.html`, "utf8"))
     .replace("{script}", names["js"] ?? "")
     .replace("{style}", names["css"] ?? "")
     .replace("{icon}", iconPath);

@@ -1,10 +1,10 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import type { EdgeInfo, EdgeSyncRounds } from "../../api/cloud.gen.ts";
-import { Button, Confirm, CopyButton } from "../../kit/parts.tsx";
-import { useRouter } from "../../kit/router.tsx";
-import { useAction, useToast } from "../../kit/toasts.tsx";
-import { text } from "../../text/en.ts";
+import type { EdgeInfo, EdgeSyncRounds } from "../../../shared/ui/api/cloud.gen.ts";
+import { Button, Confirm, CopyButton } from "../../../shared/ui/kit/parts.tsx";
+import { useRouter } from "../../../shared/ui/kit/router.tsx";
+import { useAction, useToast } from "../../../shared/ui/kit/toasts.tsx";
+import { text } from "../../../shared/ui/text/en.ts";
 import { useApi } from "../api.ts";
 
 export interface EdgeActionsProps {

@@ -1,11 +1,11 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import type { EdgeInfo } from "../../api/cloud.gen.ts";
-import type { PageParams } from "../../kit/app.tsx";
-import { Card, Facts, Failure, Notice, PageHead, Ago } from "../../kit/parts.tsx";
-import { Link, useRouter } from "../../kit/router.tsx";
-import { useLive } from "../../kit/use-live.ts";
-import { text } from "../../text/en.ts";
+import type { EdgeInfo } from "../../../shared/ui/api/cloud.gen.ts";
+import type { PageParams } from "../../../shared/ui/kit/app.tsx";
+import { Card, Facts, Failure, Notice, PageHead, Ago } from "../../../shared/ui/kit/parts.tsx";
+import { Link, useRouter } from "../../../shared/ui/kit/router.tsx";
+import { useLive } from "../../../shared/ui/kit/use-live.ts";
+import { text } from "../../../shared/ui/text/en.ts";
 import { useApi } from "../api.ts";
 import { EdgeActions } from "./edge-actions.tsx";
 import { EdgeDevices } from "./edge-devices.tsx";

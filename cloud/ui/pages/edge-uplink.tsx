@@ -1,8 +1,8 @@
 import type { JSX } from "preact";
-import { formatBytes, formatCount, formatDuration, formatRate } from "../../kit/format.ts";
-import { Ago, Card, Facts, Notice, Tile } from "../../kit/parts.tsx";
-import { useRate } from "../../kit/use-rate.ts";
-import { text } from "../../text/en.ts";
+import { formatBytes, formatCount, formatDuration, formatRate } from "../../../shared/ui/kit/format.ts";
+import { Ago, Card, Facts, Notice, Tile } from "../../../shared/ui/kit/parts.tsx";
+import { useRate } from "../../../shared/ui/kit/use-rate.ts";
+import { text } from "../../../shared/ui/text/en.ts";
 import type { EdgeTabProps } from "./edge.tsx";
 
 export function EdgeUplink({ edge, nowMs }: EdgeTabProps): JSX.Element {

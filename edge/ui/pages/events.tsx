@@ -1,11 +1,11 @@
 import type { JSX } from "preact";
-import type { CloudEvent } from "../../api/edge.gen.ts";
-import { formatCount } from "../../kit/format.ts";
-import { Ago, Card, Failure, PageHead, Segments, State, type Tone } from "../../kit/parts.tsx";
-import { useRouter } from "../../kit/router.tsx";
-import { Table, useListState, type Column } from "../../kit/table.tsx";
-import { useLive } from "../../kit/use-live.ts";
-import { text } from "../../text/en.ts";
+import type { CloudEvent } from "../../../shared/ui/api/edge.gen.ts";
+import { formatCount } from "../../../shared/ui/kit/format.ts";
+import { Ago, Card, Failure, PageHead, Segments, State, type Tone } from "../../../shared/ui/kit/parts.tsx";
+import { useRouter } from "../../../shared/ui/kit/router.tsx";
+import { Table, useListState, type Column } from "../../../shared/ui/kit/table.tsx";
+import { useLive } from "../../../shared/ui/kit/use-live.ts";
+import { text } from "../../../shared/ui/text/en.ts";
 import { useApi } from "../api.ts";
 
 const TONES: Readonly<Record<CloudEvent["state"], Tone>> = {

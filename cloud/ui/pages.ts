@@ -1,5 +1,5 @@
-import type { Page } from "../kit/app.tsx";
-import { text } from "../text/en.ts";
+import type { Page } from "../../shared/ui/kit/app.tsx";
+import { text } from "../../shared/ui/text/en.ts";
 import { EdgePage } from "./pages/edge.tsx";
 import { EdgesPage } from "./pages/edges.tsx";
 import { FleetPage } from "./pages/fleet.tsx";

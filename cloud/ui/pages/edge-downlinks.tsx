@@ -1,12 +1,12 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import type { EdgeEvent } from "../../api/cloud.gen.ts";
-import { Ago, Button, Card, Choice, Dialog, Failure, State, type Tone } from "../../kit/parts.tsx";
-import { useRouter } from "../../kit/router.tsx";
-import { Table, useListState, type Column } from "../../kit/table.tsx";
-import { useAction } from "../../kit/toasts.tsx";
-import { useLive } from "../../kit/use-live.ts";
-import { text } from "../../text/en.ts";
+import type { EdgeEvent } from "../../../shared/ui/api/cloud.gen.ts";
+import { Ago, Button, Card, Choice, Dialog, Failure, State, type Tone } from "../../../shared/ui/kit/parts.tsx";
+import { useRouter } from "../../../shared/ui/kit/router.tsx";
+import { Table, useListState, type Column } from "../../../shared/ui/kit/table.tsx";
+import { useAction } from "../../../shared/ui/kit/toasts.tsx";
+import { useLive } from "../../../shared/ui/kit/use-live.ts";
+import { text } from "../../../shared/ui/text/en.ts";
 import { useApi } from "../api.ts";
 import type { EdgeTabProps } from "./edge.tsx";
 

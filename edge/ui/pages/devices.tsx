@@ -1,9 +1,9 @@
 import type { JSX } from "preact";
-import type { DeviceInfo } from "../../api/edge.gen.ts";
-import { Ago, Card, Failure, PageHead, State } from "../../kit/parts.tsx";
-import { SearchField, Table, useListState, type Column } from "../../kit/table.tsx";
-import { useLive } from "../../kit/use-live.ts";
-import { text } from "../../text/en.ts";
+import type { DeviceInfo } from "../../../shared/ui/api/edge.gen.ts";
+import { Ago, Card, Failure, PageHead, State } from "../../../shared/ui/kit/parts.tsx";
+import { SearchField, Table, useListState, type Column } from "../../../shared/ui/kit/table.tsx";
+import { useLive } from "../../../shared/ui/kit/use-live.ts";
+import { text } from "../../../shared/ui/text/en.ts";
 import { useApi } from "../api.ts";
 
 export function DevicesPage(): JSX.Element {

@@ -1,7 +1,7 @@
 import { createContext } from "preact";
 import { useContext } from "preact/hooks";
-import type { Client } from "../api/client.ts";
-import type { Operations } from "../api/edge.gen.ts";
+import type { Client } from "../../shared/ui/api/client.ts";
+import type { Operations } from "../../shared/ui/api/edge.gen.ts";
 
 export const ApiContext = createContext<Client<Operations> | null>(null);
 

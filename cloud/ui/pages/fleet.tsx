@@ -1,12 +1,12 @@
 import type { JSX } from "preact";
-import type { AlarmInfo, EdgeFleet } from "../../api/cloud.gen.ts";
-import { formatBytes, formatCount, formatDuration, formatRate } from "../../kit/format.ts";
-import { Ago, Card, Failure, PageHead, State, Tile, type Tone } from "../../kit/parts.tsx";
-import { Link } from "../../kit/router.tsx";
-import { syncTone, SyncStateBadge } from "../../kit/sync-state.tsx";
-import { useLive } from "../../kit/use-live.ts";
-import { useRate } from "../../kit/use-rate.ts";
-import { text } from "../../text/en.ts";
+import type { AlarmInfo, EdgeFleet } from "../../../shared/ui/api/cloud.gen.ts";
+import { formatBytes, formatCount, formatDuration, formatRate } from "../../../shared/ui/kit/format.ts";
+import { Ago, Card, Failure, PageHead, State, Tile, type Tone } from "../../../shared/ui/kit/parts.tsx";
+import { Link } from "../../../shared/ui/kit/router.tsx";
+import { syncTone, SyncStateBadge } from "../../../shared/ui/kit/sync-state.tsx";
+import { useLive } from "../../../shared/ui/kit/use-live.ts";
+import { useRate } from "../../../shared/ui/kit/use-rate.ts";
+import { text } from "../../../shared/ui/text/en.ts";
 import { useApi } from "../api.ts";
 
 const ALARMS_SHOWN = 8;

@@ -1,11 +1,11 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import type { DeviceInfo } from "../../api/cloud.gen.ts";
-import { Button, Card, Dialog, Failure } from "../../kit/parts.tsx";
-import { SearchField, Table, useListState, type Column } from "../../kit/table.tsx";
-import { useAction } from "../../kit/toasts.tsx";
-import { useLive } from "../../kit/use-live.ts";
-import { text } from "../../text/en.ts";
+import type { DeviceInfo } from "../../../shared/ui/api/cloud.gen.ts";
+import { Button, Card, Dialog, Failure } from "../../../shared/ui/kit/parts.tsx";
+import { SearchField, Table, useListState, type Column } from "../../../shared/ui/kit/table.tsx";
+import { useAction } from "../../../shared/ui/kit/toasts.tsx";
+import { useLive } from "../../../shared/ui/kit/use-live.ts";
+import { text } from "../../../shared/ui/text/en.ts";
 import { useApi } from "../api.ts";
 import type { EdgeTabProps } from "./edge.tsx";
 

@@ -1,5 +1,5 @@
-import type { Page } from "../kit/app.tsx";
-import { text } from "../text/en.ts";
+import type { Page } from "../../shared/ui/kit/app.tsx";
+import { text } from "../../shared/ui/text/en.ts";
 import { DevicesPage } from "./pages/devices.tsx";
 import { EventsPage } from "./pages/events.tsx";
 import { StatusPage } from "./pages/status.tsx";

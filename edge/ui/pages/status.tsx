@@ -1,13 +1,13 @@
 import type { JSX } from "preact";
 import { useRef } from "preact/hooks";
-import type { EdgeStatus } from "../../api/edge.gen.ts";
-import { formatBytes, formatCount, formatDuration, formatRate } from "../../kit/format.ts";
-import { Ago, Card, Facts, Failure, PageHead, State, Tile, type Tone } from "../../kit/parts.tsx";
-import { Spark } from "../../kit/spark.tsx";
-import { SyncStateBadge } from "../../kit/sync-state.tsx";
-import { useLive } from "../../kit/use-live.ts";
-import { useRate } from "../../kit/use-rate.ts";
-import { text } from "../../text/en.ts";
+import type { EdgeStatus } from "../../../shared/ui/api/edge.gen.ts";
+import { formatBytes, formatCount, formatDuration, formatRate } from "../../../shared/ui/kit/format.ts";
+import { Ago, Card, Facts, Failure, PageHead, State, Tile, type Tone } from "../../../shared/ui/kit/parts.tsx";
+import { Spark } from "../../../shared/ui/kit/spark.tsx";
+import { SyncStateBadge } from "../../../shared/ui/kit/sync-state.tsx";
+import { useLive } from "../../../shared/ui/kit/use-live.ts";
+import { useRate } from "../../../shared/ui/kit/use-rate.ts";
+import { text } from "../../../shared/ui/text/en.ts";
 import { useApi } from "../api.ts";
 
 const HEALTH: Readonly<Record<EdgeStatus["state"], Tone>> = { ok: "good", degraded: "warn", failing: "bad" };

@@ -1,8 +1,8 @@
-import { createClient } from "../api/client.ts";
-import type { Operations } from "../api/edge.gen.ts";
-import { startApp } from "../kit/app.tsx";
-import "../kit/style.css";
-import { text } from "../text/en.ts";
+import { createClient } from "../../shared/ui/api/client.ts";
+import type { Operations } from "../../shared/ui/api/edge.gen.ts";
+import { startApp } from "../../shared/ui/kit/app.tsx";
+import "../../shared/ui/kit/style.css";
+import { text } from "../../shared/ui/text/en.ts";
 import { ApiContext } from "./api.ts";
 import { PAGES } from "./pages.ts";
 

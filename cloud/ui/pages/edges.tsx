@@ -1,13 +1,13 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import type { EdgeInfo } from "../../api/cloud.gen.ts";
-import { formatCount, formatDuration } from "../../kit/format.ts";
-import { Ago, Button, Card, Choice, Failure, PageHead, State } from "../../kit/parts.tsx";
-import { Link, useRouter } from "../../kit/router.tsx";
-import { SyncStateBadge } from "../../kit/sync-state.tsx";
-import { SearchField, Table, useListState, type Column } from "../../kit/table.tsx";
-import { useLive } from "../../kit/use-live.ts";
-import { text } from "../../text/en.ts";
+import type { EdgeInfo } from "../../../shared/ui/api/cloud.gen.ts";
+import { formatCount, formatDuration } from "../../../shared/ui/kit/format.ts";
+import { Ago, Button, Card, Choice, Failure, PageHead, State } from "../../../shared/ui/kit/parts.tsx";
+import { Link, useRouter } from "../../../shared/ui/kit/router.tsx";
+import { SyncStateBadge } from "../../../shared/ui/kit/sync-state.tsx";
+import { SearchField, Table, useListState, type Column } from "../../../shared/ui/kit/table.tsx";
+import { useLive } from "../../../shared/ui/kit/use-live.ts";
+import { text } from "../../../shared/ui/text/en.ts";
 import { useApi } from "../api.ts";
 import { AddEdge } from "./add-edge.tsx";
 

@@ -1,11 +1,21 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import type { Edge } from "../../api/cloud.gen.ts";
-import { Button, CopyButton, Dialog, Failure, Facts, Field, Notice, Segments, State } from "../../kit/parts.tsx";
-import { useRouter } from "../../kit/router.tsx";
-import { useToast } from "../../kit/toasts.tsx";
-import { useLive } from "../../kit/use-live.ts";
-import { text } from "../../text/en.ts";
+import type { Edge } from "../../../shared/ui/api/cloud.gen.ts";
+import {
+  Button,
+  CopyButton,
+  Dialog,
+  Failure,
+  Facts,
+  Field,
+  Notice,
+  Segments,
+  State,
+} from "../../../shared/ui/kit/parts.tsx";
+import { useRouter } from "../../../shared/ui/kit/router.tsx";
+import { useToast } from "../../../shared/ui/kit/toasts.tsx";
+import { useLive } from "../../../shared/ui/kit/use-live.ts";
+import { text } from "../../../shared/ui/text/en.ts";
 import { useApi } from "../api.ts";
 
 export interface AddEdgeProps {
