@@ -8,6 +8,7 @@ import { createToken } from "../shared/core/random.ts";
 import { TokenBuckets } from "../shared/core/token-buckets.ts";
 import { Turns } from "../shared/core/turns.ts";
 import type { Change } from "../shared/entities/change.ts";
+import { createNotificationJob, type NotificationJob } from "../shared/notifications/job.ts";
 import { createNotificationSender } from "../shared/notifications/sender.ts";
 import { createLog, type Log } from "../shared/observe/log.ts";
 import { createMetrics, type Metrics } from "../shared/observe/metrics.ts";
@@ -21,22 +22,21 @@ import { createChecksum } from "../shared/runtime/checksum.ts";
 import { collectGarbage } from "../shared/runtime/collect.ts";
 import { readArguments, readEnv, readTextFile, writeLine, writeLog } from "../shared/runtime/env.ts";
 import { serveHttp } from "../shared/runtime/http-server.ts";
-import { createMailer } from "../shared/runtime/mail.ts";
+import { createTransports } from "../shared/runtime/notification-transports.ts";
 import { createPasswordHasher } from "../shared/runtime/password.ts";
 import { listenForShutdown } from "../shared/runtime/signals.ts";
 import { systemClock as clock } from "../shared/runtime/system-clock.ts";
 import { systemRandom as random } from "../shared/runtime/system-random.ts";
-import { postWebhook } from "../shared/runtime/webhook.ts";
 import { removeOldAudit } from "../shared/store/audit-store.ts";
 import { keepBlobs, removeUnusedBlobs } from "../shared/store/blob-store.ts";
 import { createContents, readNamedContents } from "../shared/store/blob-upload.ts";
+import { createNotificationJobStore } from "../shared/store/notification-store.ts";
 import { expireRpcs, removeOldRpcs } from "../shared/store/rpc-store.ts";
 import type { Queryable } from "../shared/store/unit-of-work.ts";
 import { createCloudApi } from "./api/cloud-api.ts";
 import { describeSettings, readCloudConfig, type CloudConfig, type CloudConfigResult } from "./config.ts";
 import { runAuditUpkeep } from "./jobs/audit-upkeep.ts";
 import { runBlobUpkeep } from "./jobs/blob-upkeep.ts";
-import { createNotificationJob, type NotificationJob } from "./jobs/notifications.ts";
 import { createRpcCalls } from "./jobs/rpc-calls.ts";
 import { runRpcUpkeep } from "./jobs/rpc-upkeep.ts";
 import { runSecretGrace } from "./jobs/secret-grace.ts";
@@ -47,7 +47,6 @@ import { createWebPages } from "./runtime/web-pages.ts";
 import { openCloudStores, type CloudStores } from "./store/cloud-stores.ts";
 import { countFailedDownlinks } from "./store/downlink-replay.ts";
 import { hashEdgeSecret } from "./store/edge-store.ts";
-import { createNotificationJobStore } from "./store/notification-store.ts";
 import { createRpcCallStore } from "./store/rpc-call-store.ts";
 import { endSessionsOfOldSecrets } from "./store/secret-grace.ts";
 import {
@@ -245,9 +244,7 @@ function createNotifications(
   { mailFrom, smtpUrl }: CloudConfig,
   { db, log }: Pick<CloudStores, "db"> & { readonly log: Log },
 ): NotificationJob {
-  const mail = smtpUrl === null ? null : createMailer({ url: smtpUrl, from: mailFrom });
-  const transports = { post: postWebhook, mail, mailDomain: mailFrom.slice(mailFrom.indexOf("@") + 1) };
-  const send = createNotificationSender(transports, { clock });
+  const send = createNotificationSender(createTransports({ mailFrom, smtpUrl }), { clock });
   return createNotificationJob({ store: createNotificationJobStore(db), send, clock, random, log });
 }
 

@@ -1,5 +1,4 @@
 import type { SettingList, SettingsForm } from "../shared/config/read-settings.ts";
-import { Secret } from "../shared/config/secret.ts";
 import {
   booleanSetting,
   choiceSetting,
@@ -8,7 +7,7 @@ import {
   integerSetting,
   passwordSetting,
   PORT_RANGE,
-  secretSetting,
+  smtpUrlSetting,
   switchedSetting,
   textSetting,
 } from "../shared/config/setting.ts";
@@ -136,16 +135,7 @@ export const CLOUD_SETTINGS = {
     range: { min: 1, max: HOURS_MAX },
     description: "How long a claim code is good, with which a new gateway becomes an edge",
   }),
-  smtpUrl: {
-    ...secretSetting({
-      placeholder: "URL",
-      variable: "SKERRY_SMTP_URL",
-      description:
-        "Mail server for notifications: smtps://user:password@host, or smtp://…:587 with STARTTLS, which is not asked for on loopback",
-    }),
-    expected: "an address as smtps://user:password@host:465",
-    read: (value) => (typeof value === "string" && isSmtpUrl(value) ? new Secret(value) : undefined),
-  },
+  smtpUrl: smtpUrlSetting(),
   mailFrom: emailSetting({
     placeholder: "EMAIL",
     default: "skerry@localhost",
@@ -165,9 +155,3 @@ export const CLOUD_FORM = {
   variablePrefix: "SKERRY_CLOUD_",
   file: { flag: "config", variable: "SKERRY_CLOUD_CONFIG", placeholder: "FILE" },
 } as const satisfies SettingsForm<SettingList>;
-
-function isSmtpUrl(text: string): boolean {
-  if (!URL.canParse(text)) return false;
-  const { hostname, pathname, protocol, search } = new URL(text);
-  return /^smtps?:$/.test(protocol) && hostname !== "" && /^\/?$/.test(pathname) && search === "";
-}

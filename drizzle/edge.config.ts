@@ -6,6 +6,7 @@ export default {
   schema: [
     "./shared/store/tables.ts",
     "./shared/store/alarm-tables.ts",
+    "./shared/store/notification-tables.ts",
     "./shared/store/relation-tables.ts",
     "./shared/store/rpc-tables.ts",
     "./shared/store/backfill-tables.ts",

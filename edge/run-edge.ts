@@ -112,6 +112,7 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
     log,
     openScriptSandbox,
     onOutbox,
+    notifications: { hasMail: config.smtpUrl !== null, offlineMs: config.notifyAfterS * 1_000 },
   };
   const stores = stack.use(await openEdgeStores({ ...storeDeps, ...(disk === null ? {} : { disk }) }));
   await showFirstPassword(config, stores);
@@ -134,8 +135,13 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
   const onSettings = (settings: EdgeSettings): void => {
     rateSettings.noteSettings(settings);
     stores.ruleChains.noteSettings();
+    stores.notifications.noteSettings();
   };
-  link = createCloudLink({ config, stores, log, metrics, onChange: () => monitor.wake(), onSettings });
+  const onLinkChange = (): void => {
+    stores.notifications.noteLink(link?.status().state === "live");
+    monitor.wake();
+  };
+  link = createCloudLink({ config, stores, log, metrics, onChange: onLinkChange, onSettings });
 
   const devices = { ...(await createDeviceDeps(stores, { config, watch, log, rateSettings })), log };
   const packages = createPackageAnnouncer({ ...stores, clock, log });
@@ -209,6 +215,7 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
       ruleChains: (signal) => stores.ruleChains.run(stores.groupCommit, signal),
       alarmRules: (signal) => stores.alarmRules.run(stores.groupCommit, signal),
       backfill: (signal) => backfill.run(signal),
+      notifications: (signal) => runNotifications(stores, { config, log }, signal),
       thinning: (signal) => stores.thinning.run(stores.groupCommit, signal),
       activity: (signal) => devices.activity.run(signal),
       rpcs: (signal) => devices.rpcs.run(signal),
@@ -221,6 +228,19 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
     shutdown.drain,
   );
   log.info("Edge stops");
+}
+
+/** Few edges tell of alarms themselves. */
+async function runNotifications(
+  { db, notifications }: EdgeStores,
+  { config, log }: { readonly config: EdgeConfig; readonly log: Log },
+  signal: AbortSignal,
+): Promise<void> {
+  const send = async (abort: AbortSignal): Promise<void> => {
+    const { createEdgeNotificationJob } = await import("./run-notifications.ts");
+    await createEdgeNotificationJob(config, { db, clock, random, log }).run(abort);
+  };
+  await notifications.run(send, signal);
 }
 
 async function listenMqttTls(

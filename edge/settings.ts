@@ -8,6 +8,7 @@ import {
   passwordSetting,
   PORT_RANGE,
   secretSetting,
+  smtpUrlSetting,
   switchedSetting,
   textSetting,
 } from "../shared/config/setting.ts";
@@ -169,6 +170,18 @@ export const EDGE_SETTINGS = {
     default: 512,
     range: { min: 1, max: 65_536 },
     description: "The largest content of an item that is taken from the cloud",
+  }),
+  smtpUrl: smtpUrlSetting(),
+  mailFrom: emailSetting({
+    placeholder: "EMAIL",
+    default: "skerry@localhost",
+    description: "Sender of notifications",
+  }),
+  notifyAfterS: integerSetting({
+    placeholder: "S",
+    default: 30,
+    range: { min: 5, max: 3_600 },
+    description: "Without a link for so long, the edge sends notifications of alarms itself, by rules that say so",
   }),
   logLevel: choiceSetting<LogLevel>({
     placeholder: "LEVEL",

@@ -6,7 +6,9 @@ import { ALARM_TRANSITIONS, NOTIFICATION_STATES } from "../../shared/entities/no
 import { mapPage, pageQuery, toPageRequest } from "../../shared/rest/pages.ts";
 import type { ResourceDeps } from "../../shared/rest/resource.ts";
 import { TENANT_ADMIN, type RouteTable } from "../../shared/rest/route.ts";
-import { runTransaction } from "../store/downlink-store.ts";
+import { listNotifications } from "../../shared/store/notification-store.ts";
+import type { CloudUnitOfWork } from "../store/downlink-store.ts";
+import { noteSettingsChange } from "../store/edge-settings.ts";
 import {
   deleteNotificationRule,
   getNotificationRule,
@@ -14,7 +16,6 @@ import {
   saveNotificationRule,
   type NotificationRule,
 } from "../store/notification-rule-store.ts";
-import { listNotifications } from "../store/notification-store.ts";
 
 const tag = "Notifications";
 const LIST_MAX = 100;
@@ -59,6 +60,10 @@ const ruleInput = z
     deviceProfileIds: listOf(uuidText),
     entityIds: listOf(uuidText),
     target: targetInput,
+    fromEdges: z
+      .boolean()
+      .default(false)
+      .meta({ description: "Edges without a link tell by it themselves; they get its target, secret included" }),
   })
   .meta({ id: "NotificationRuleInput" });
 
@@ -76,6 +81,7 @@ const ruleSchema = z
     deviceProfileIds: z.array(z.string()).nullable(),
     entityIds: z.array(z.string()).nullable(),
     target: z.looseObject({ type: z.string() }),
+    fromEdges: z.boolean(),
   })
   .meta({ id: "NotificationRule" });
 
@@ -96,8 +102,12 @@ const deliverySchema = z
   })
   .meta({ id: "NotificationDelivery" });
 
+export interface NotificationRoutesDeps extends ResourceDeps {
+  readonly unitOfWork: CloudUnitOfWork;
+}
+
 /** Who is told of which alarms, and what became of it. */
-export function addNotificationRoutes(routes: RouteTable, deps: ResourceDeps): void {
+export function addNotificationRoutes(routes: RouteTable, deps: NotificationRoutesDeps): void {
   addRuleReadRoutes(routes, deps);
   addRuleWriteRoutes(routes, deps);
   addDeliveryRoute(routes, deps);
@@ -133,7 +143,8 @@ function addRuleReadRoutes(routes: RouteTable, { db }: ResourceDeps): void {
   );
 }
 
-function addRuleWriteRoutes(routes: RouteTable, deps: ResourceDeps): void {
+function addRuleWriteRoutes(routes: RouteTable, deps: NotificationRoutesDeps): void {
+  const { unitOfWork } = deps;
   routes.add(
     {
       method: "post",
@@ -159,8 +170,12 @@ function addRuleWriteRoutes(routes: RouteTable, deps: ResourceDeps): void {
         entityIds: rule.entityIds ?? null,
         target: target.type === "WEBHOOK" ? ({ type: "WEBHOOK", url: target.url } as const) : target,
         webhookSecret: secret,
+        fromEdges: rule.fromEdges,
       };
-      return ruleToRest(await runTransaction(deps.db, (tx) => saveNotificationRule(tx, deps, save)));
+      return unitOfWork.runSettings(async (tx) => ({
+        result: ruleToRest(await saveNotificationRule(tx, deps, save)),
+        edgeIds: await noteSettingsChange(tx, { tenantId }),
+      }));
     },
   );
   routes.add(
@@ -173,7 +188,10 @@ function addRuleWriteRoutes(routes: RouteTable, deps: ResourceDeps): void {
     },
     async (call) => {
       const key = { id: call.uuid("notificationRuleId"), tenantId: call.principal.tenantId };
-      await runTransaction(deps.db, (tx) => deleteNotificationRule(tx, key));
+      await unitOfWork.runSettings(async (tx) => ({
+        result: await deleteNotificationRule(tx, key),
+        edgeIds: await noteSettingsChange(tx, key),
+      }));
     },
   );
 }
@@ -214,6 +232,7 @@ function ruleToRest(rule: NotificationRule): z.input<typeof ruleSchema> {
     alarmTypes: copy(alarmTypes),
     deviceProfileIds: copy(deviceProfileIds),
     entityIds: copy(entityIds),
+    fromEdges: rule.fromEdges,
     target: target.type === "WEBHOOK" ? { ...target, hasSecret: rule.hasSecret } : target,
   };
 }

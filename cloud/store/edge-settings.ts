@@ -3,6 +3,7 @@ import type { Uuid } from "../../shared/core/ids.ts";
 import { readRateLimits } from "../../shared/entities/rate-limit-names.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { EdgeSettings } from "../../shared/sync/edge-settings.ts";
+import { readEdgeRules } from "./notification-rule-store.ts";
 import { edge, edgeSync, tenant, tenantProfile } from "./schema.ts";
 
 // What the cloud sets for edges: the rate limits of the profile of their tenant, and the root of their rule chains. An edge is told by the Welcome of its session, and by a
@@ -41,14 +42,23 @@ export async function noteEdgeSettingsChange(tx: Queryable, edgeId: Uuid): Promi
 /** As they are now. */
 export async function readEdgeSettings(db: Queryable, edgeId: Uuid): Promise<EdgeSettings> {
   const [row] = await db
-    .select({ profileData: tenantProfile.profileData, rootRuleChainId: edge.rootRuleChainId })
+    .select({
+      tenantId: edge.tenantId,
+      profileData: tenantProfile.profileData,
+      rootRuleChainId: edge.rootRuleChainId,
+    })
     .from(edge)
     .innerJoin(tenant, eq(tenant.id, edge.tenantId))
     .innerJoin(tenantProfile, eq(tenantProfile.id, tenant.profileId))
     .where(eq(edge.id, edgeId));
   const { configuration = {} } = (row?.profileData ?? {}) as { readonly configuration?: Record<string, unknown> }; // as it was checked when it was saved
   const rootRuleChainId = (row?.rootRuleChainId ?? null) as Uuid | null; // a uuid column
-  return { rateLimits: readRateLimits(configuration), ...(rootRuleChainId === null ? {} : { rootRuleChainId }) };
+  const rules = row === undefined ? [] : await readEdgeRules(db, row.tenantId as Uuid); // a uuid column
+  return {
+    rateLimits: readRateLimits(configuration),
+    ...(rootRuleChainId === null ? {} : { rootRuleChainId }),
+    ...(rules.length === 0 ? {} : { notificationRules: rules }),
+  };
 }
 
 /**

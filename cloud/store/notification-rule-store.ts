@@ -2,20 +2,16 @@ import { and, asc, eq } from "drizzle-orm";
 import { AppError } from "../../shared/core/errors.ts";
 import { createUuid, type Uuid } from "../../shared/core/ids.ts";
 import type { AlarmSeverity } from "../../shared/entities/alarm.ts";
-import type { AlarmTransition } from "../../shared/entities/notification.ts";
+import type { AlarmTransition, StoredTarget } from "../../shared/entities/notification.ts";
 import type { Page, PageRequest } from "../../shared/store/entity-store.ts";
+import { notification, notificationRule } from "../../shared/store/notification-tables.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import { readTablePage } from "../../shared/store/table-page.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import { notification, notificationRule } from "./schema.ts";
+import type { EdgeNotificationRule } from "../../shared/sync/edge-settings.ts";
 
 /** Of one tenant: each change of an alarm looks at all of them. */
 const RULES_MAX = 100;
-
-/** Where it is sent; the secret of a webhook is kept apart. */
-export type StoredTarget =
-  | { readonly type: "EMAIL"; readonly to: readonly string[] }
-  | { readonly type: "WEBHOOK"; readonly url: string };
 
 export interface NotificationRule {
   readonly id: Uuid;
@@ -31,6 +27,8 @@ export interface NotificationRule {
   readonly entityIds: readonly Uuid[] | null;
   readonly target: StoredTarget;
   readonly hasSecret: boolean;
+  /** Edges without a link tell by it themselves. */
+  readonly fromEdges: boolean;
   readonly createdMs: number;
 }
 
@@ -101,6 +99,19 @@ export async function deleteNotificationRule(tx: Queryable, { id, tenantId }: Ru
     .returning({ id: notificationRule.id });
   if (gone.length === 0) throw ruleNotFound(id);
   await tx.delete(notification).where(eq(notification.ruleId, id));
+}
+
+/** By which edges tell themselves, with their secrets. */
+export async function readEdgeRules(db: Queryable, tenantId: Uuid): Promise<readonly EdgeNotificationRule[]> {
+  const { createdMs, enabled, fromEdges, id } = notificationRule;
+  const rows = await db
+    .select()
+    .from(notificationRule)
+    .where(and(eq(notificationRule.tenantId, tenantId), eq(enabled, true), eq(fromEdges, true)))
+    .orderBy(asc(createdMs), asc(id));
+  return rows.map(({ createdMs: _created, enabled: _enabled, fromEdges: _from, tenantId: _tenant, ...rule }) => {
+    return rule as EdgeNotificationRule; // written from a RuleSave only
+  });
 }
 
 async function findRow(db: Queryable, { id, tenantId }: RuleKey) {

@@ -10,6 +10,7 @@ import { applied, type ApplyContext, type ApplyResult, type EditConflict } from 
 import type { BlobStore } from "../../shared/store/blob-store.ts";
 import { findClaimReport, settleClaimReport } from "../../shared/store/device-claim-store.ts";
 import { entitySaved } from "../../shared/store/entity-store.ts";
+import { setToldByEdge } from "../../shared/store/notification-store.ts";
 import { saveRelation } from "../../shared/store/relation-store.ts";
 import type { StoreDeps } from "../../shared/store/store-deps.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
@@ -101,12 +102,15 @@ async function applyOnce(tx: Queryable, deps: UplinkDeps, { origin, opened, mode
       const gaps = item.changes.filter((change) => change.kind === "telemetry-gap");
       await saveGaps(tx, gaps, { edgeId, removedMs: item.changedMs });
       const others = gaps.length === 0 ? item.changes : item.changes.filter(({ kind }) => kind !== "telemetry-gap");
+      const told = item.toldByRules ?? [];
+      if (told.length > 0) await setToldByEdge(tx, told);
       const outcome = await applyItem(tx, {
         item: { ...item, changes: others },
         refusal,
         mode,
         apply: (inner, change) => applyFromEdge(inner, deps, { origin, change, context, holdings, rights }),
       });
+      if (told.length > 0) await setToldByEdge(tx, []);
       if (outcome.kind === "rejected") {
         rejections.push(createRejection(batch.firstSeq + index, outcome, cloudVersion));
         unedited.push(...item.changes.filter((change) => change.kind === "entity-saved" && change.base !== undefined));

@@ -27,6 +27,7 @@ import { openUplinkThinning, type UplinkThinning } from "../rules/uplink-thinnin
 import type { DeviceRegistry } from "./device-directory.ts";
 import { createDeviceRegistry } from "./device-directory.ts";
 import type { DiskGuard } from "./disk-guard.ts";
+import { openEdgeNotifications, type EdgeNotifications, type EdgeNotificationsDeps } from "./edge-notifications.ts";
 import type { GroupCommit } from "./group-commit.ts";
 import { createGroupCommit } from "./group-commit.ts";
 import type { Outbox } from "./outbox.ts";
@@ -48,6 +49,7 @@ export interface EdgeStores extends AsyncDisposable {
   readonly blobs: BlobStore;
   readonly registry: DeviceRegistry;
   readonly alarmRules: AlarmRules;
+  readonly notifications: EdgeNotifications;
   readonly thinning: UplinkThinning;
   readonly ruleChains: RuleChains;
   readSite(): Promise<Site>;
@@ -67,6 +69,8 @@ export interface EdgeStoresDeps {
   readonly openScriptSandbox: OpenScriptSandbox;
   /** Rows were committed to the outbox. */
   readonly onOutbox: (lane: UplinkLane) => void;
+  /** @default no mail server, and 30 s */
+  readonly notifications?: Pick<EdgeNotificationsDeps, "hasMail" | "offlineMs">;
   /** @default nobody watches the disk */
   readonly disk?: Pick<DiskGuard, "noteFailure" | "refusal">;
 }
@@ -113,7 +117,16 @@ export async function openEdgeStores(deps: EdgeStoresDeps): Promise<EdgeStores> 
   const ruleChains = await openRuleChains({ db, clock, random, log, openScriptSandbox: deps.openScriptSandbox });
   registry.watchChanges((changes) => ruleChains.note(changes));
   const stages = composeRules({ log, onUnseen: () => ruleChains.wake() }, [alarmRules, ruleChains]);
+  const notifications = await openEdgeNotifications({
+    offlineMs: 30_000,
+    hasMail: false,
+    ...deps.notifications,
+    db,
+    clock,
+    log,
+  });
   const groupCommit = await createGroupCommit({
+    telling: () => notifications.telling(),
     uplink: thinning,
     rules: withCalculatedFields({ log }, fields, stages),
     sql: writerSql,
@@ -140,6 +153,7 @@ export async function openEdgeStores(deps: EdgeStoresDeps): Promise<EdgeStores> 
     blobs,
     registry,
     alarmRules,
+    notifications,
     thinning,
     ruleChains,
     readSite: () => readSite(db),

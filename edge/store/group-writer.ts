@@ -10,6 +10,7 @@ import type { Log } from "../../shared/observe/log.ts";
 import type { Sql } from "../../shared/postgres/connect.ts";
 import { databaseError, isDataError, sqlStateOf, UNIQUE_VIOLATION } from "../../shared/postgres/connect.ts";
 import type { BlobStore } from "../../shared/store/blob-store.ts";
+import { setTelling } from "../../shared/store/notification-store.ts";
 import { runStatementIn } from "../../shared/store/statement.ts";
 import {
   INSERT_TELEMETRY_CTES,
@@ -79,6 +80,8 @@ export interface GroupWriterDeps {
   readonly rules?: CommitRules;
   /** Decides what of the telemetry goes to the cloud. @default all of it */
   readonly uplink?: UplinkFilter;
+  /** Rules by which the edge, and not the cloud, tells of alarms that change now. @default none */
+  readonly telling?: () => readonly Uuid[];
   readonly latest: Pick<LatestWriter, "note" | "readBack" | "waiting">;
 }
 
@@ -97,6 +100,7 @@ export class GroupWriter {
   #mergingCommits = 0;
   #sequencesKnown = false;
   #rulesMs = 0;
+  #telling: readonly Uuid[] = [];
 
   constructor(deps: GroupWriterDeps) {
     this.#deps = deps;
@@ -208,6 +212,7 @@ export class GroupWriter {
     let written: Decided = undecided(this.#next);
     try {
       await this.#deps.db.transaction(async (tx) => {
+        await this.#beginTelling(tx);
         attempt.outcome = await perform(tx, work);
         if (attempt.outcome.status === "failed") throw attempt.outcome.error;
         const next = await this.#insertEvents(tx, attempt.outcome, this.#next);
@@ -240,6 +245,7 @@ export class GroupWriter {
     const [work] = group.works;
     if (work !== undefined && group.works.length === 1 && came === 0) return this.#writeWork(work);
     await this.#deps.db.transaction(async (tx) => {
+      await this.#beginTelling(tx);
       let next: LanePlaces = this.#next;
       const seen: Change[] = [];
       for (const work of group.works) {
@@ -399,11 +405,21 @@ export class GroupWriter {
     { changes, resend }: Pick<EdgeOutcome<unknown>, "changes" | "resend">,
     next: LanePlaces,
   ): Promise<LanePlaces> {
-    const written = await insertConfigEvents(tx, this.#deps, { changes, firstSeq: next.config });
+    const written = await insertConfigEvents(tx, this.#deps, {
+      changes,
+      firstSeq: next.config,
+      toldByRules: this.#telling,
+    });
     const behind: LanePlaces = { ...next, config: written.nextSeq, made: written.madeSeq ?? next.made };
     if (resend === undefined || resend.tsMs.length === 0) return behind;
     await runStatementIn(tx)(WRITE_TELEMETRY_EVENT, telemetryEvent(resend, this.#eventPlace(behind)));
     return { ...behind, telemetry: next.telemetry + resend.tsMs.length };
+  }
+
+  /** Who tells of alarms that change in this transaction. */
+  async #beginTelling(tx: Queryable): Promise<void> {
+    this.#telling = this.#deps.telling?.() ?? [];
+    if (this.#telling.length > 0) await setTelling(tx, this.#telling);
   }
 
   #eventPlace(next: LanePlaces): EventPlace {

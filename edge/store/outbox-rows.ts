@@ -1,4 +1,5 @@
 import type { Clock } from "../../shared/core/clock.ts";
+import type { Uuid } from "../../shared/core/ids.ts";
 import type { Change } from "../../shared/entities/change.ts";
 import type { TelemetryColumns } from "../../shared/entities/telemetry-columns.ts";
 import type { BlobStore } from "../../shared/store/blob-store.ts";
@@ -46,6 +47,13 @@ export interface ConfigRowDeps {
   readonly clock: Clock;
 }
 
+interface ConfigRows {
+  readonly changes: readonly Change[];
+  readonly firstSeq: number;
+  /** Rules by which this edge tells of alarms itself. @default none */
+  readonly toldByRules?: readonly Uuid[];
+}
+
 export interface WrittenConfig {
   /** The sequence behind the last row. */
   readonly nextSeq: number;
@@ -57,12 +65,13 @@ export interface WrittenConfig {
 export async function insertConfigEvents(
   tx: Queryable,
   { blobs, clock }: ConfigRowDeps,
-  { changes, firstSeq }: { readonly changes: readonly Change[]; readonly firstSeq: number },
+  { changes, firstSeq, toldByRules = [] }: ConfigRows,
 ): Promise<WrittenConfig> {
   const changedMs = Math.round(clock.nowMs());
   const rows: (typeof cloudEvent.$inferInsert)[] = [];
   for (const item of itemsOf(changes)) {
     const seq = firstSeq + rows.length;
+    const told = item.first.kind === "alarm-saved" && toldByRules.length > 0 ? { toldByRules } : {};
     const sent = await takeOutLarge(item.changes, (content) => blobs.put(tx, content));
     const named = sent.blobs.map(({ sha256, bytes }) => ({ lane: "config", seq, sha256, totalBytes: bytes }));
     if (named.length > 0) await tx.insert(outboxBlob).values(named);
@@ -75,7 +84,7 @@ export async function insertConfigEvents(
       entityId: item.changes.length === 1 ? item.first.entity.id : null,
       action: eventAction(item.first),
       configSeq: 0,
-      ...compress(encodeItems([{ changedMs, changes: sent.changes }])),
+      ...compress(encodeItems([{ changedMs, changes: sent.changes, ...told }])),
     });
   }
   if (rows.length > 0) await tx.insert(cloudEvent).values(rows);

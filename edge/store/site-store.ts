@@ -7,6 +7,7 @@ import { appUser, instance } from "../../shared/store/tables.ts";
 import type { Queryable } from "../../shared/store/unit-of-work.ts";
 import type { EdgeSettings } from "../../shared/sync/edge-settings.ts";
 import type { UplinkLane } from "../../shared/sync/lanes.ts";
+import { replaceNotificationRules } from "./edge-notifications.ts";
 import { site } from "./schema.ts";
 
 /** Who this edge is to the cloud. Before the first session it knows neither its id nor its tenant. */
@@ -95,7 +96,13 @@ export async function readStoreId(db: Queryable): Promise<Uuid> {
 
 /** What the cloud sets for this edge, from now on and while there is no link. */
 export async function saveSettings(tx: Queryable, settings: EdgeSettings): Promise<void> {
-  await tx.update(site).set({ settings }).where(eq(site.id, SITE_ROW));
+  const { notificationRules = [], ...others } = settings;
+  const [row] = await tx
+    .update(site)
+    .set({ settings: others })
+    .where(eq(site.id, SITE_ROW))
+    .returning({ tenantId: site.tenantId });
+  await replaceNotificationRules(tx, notificationRules, (row?.tenantId ?? NULL_UUID) as Uuid); // a uuid column
 }
 
 /** Null: the cloud never said any. */

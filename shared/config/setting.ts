@@ -150,3 +150,23 @@ export function variableOf(name: string, setting: Pick<Setting<unknown>, "variab
 export function defaultText({ default: value }: Pick<Setting<unknown>, "default">): string {
   return typeof value === "string" || typeof value === "number" || typeof value === "boolean" ? String(value) : "";
 }
+
+/** A mail server: smtps://user:password@host:465, or smtp:// with STARTTLS. */
+export function smtpUrlSetting() {
+  return {
+    ...secretSetting({
+      placeholder: "URL",
+      variable: "SKERRY_SMTP_URL",
+      description:
+        "Mail server for notifications: smtps://user:password@host, or smtp://…:587 with STARTTLS, which is not asked for on loopback",
+    }),
+    expected: "an address as smtps://user:password@host:465",
+    read: (value: unknown) => (typeof value === "string" && isSmtpUrl(value) ? new Secret(value) : undefined),
+  };
+}
+
+function isSmtpUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { hostname, pathname, protocol, search } = new URL(text);
+  return /^smtps?:$/.test(protocol) && hostname !== "" && /^\/?$/.test(pathname) && search === "";
+}

@@ -215,6 +215,8 @@ export interface ChangeItem {
   readonly unknown: number;
   /** The changes are all that the cloud has of one entity; see edge/store/repair.ts. @default false */
   readonly isRepair?: boolean;
+  /** Rules of notifications by which the edge tells of the alarm itself. @default none */
+  readonly toldByRules?: readonly Uuid[];
 }
 
 /** An item on its way: large changes are not in it, but named. */

@@ -7,8 +7,13 @@ import type { Json } from "./entity-record.ts";
 export const ALARM_TRANSITIONS = ["CREATED", "SEVERITY_CHANGED", "ACKNOWLEDGED", "CLEARED"] as const;
 export type AlarmTransition = (typeof ALARM_TRANSITIONS)[number];
 
-export const NOTIFICATION_STATES = ["QUEUED", "SENT", "FAILED"] as const;
+export const NOTIFICATION_STATES = ["QUEUED", "SENT", "FAILED", "LEFT_TO_EDGE"] as const;
 export type NotificationState = (typeof NOTIFICATION_STATES)[number];
+
+/** Where it is sent; the secret of a webhook is kept apart. */
+export type StoredTarget =
+  | { readonly type: "EMAIL"; readonly to: readonly string[] }
+  | { readonly type: "WEBHOOK"; readonly url: string };
 
 /** One thing to be told. */
 export interface Notification {

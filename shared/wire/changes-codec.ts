@@ -1,12 +1,13 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { AppError } from "../core/errors.ts";
+import { uuidToBytes } from "../core/ids.ts";
 import { isAttributeScope } from "../entities/attributes.ts";
 import type { Change, SentChange, SentItem } from "../entities/change.ts";
 import { GAP_REASONS } from "../entities/change.ts";
 import type { CanonicalJson } from "../entities/telemetry.ts";
 import { alarmChangeFrom, alarmKind } from "./alarm-changes-codec.ts";
-import { blobFromWire, numberFromWire, refFrom, refToWire } from "./checked.ts";
+import { blobFromWire, numberFromWire, refFrom, refToWire, uuidFromWire } from "./checked.ts";
 import { type Change as ChangeMessage, ChangeSchema, ItemsSchema } from "./gen/skerry/sync/v1/sync_pb.ts";
 
 export type EncodableItem = Omit<SentItem, "unknown">;
@@ -14,10 +15,11 @@ export type EncodableItem = Omit<SentItem, "unknown">;
 /** Encoded items can be joined end to end. */
 export function encodeItems(items: readonly EncodableItem[]): Uint8Array {
   const message = create(ItemsSchema, {
-    items: items.map(({ changedMs, changes, isRepair = false }) => ({
+    items: items.map(({ changedMs, changes, isRepair = false, toldByRules = [] }) => ({
       changedMs: BigInt(changedMs),
       changes: changes.map(changeMessage),
       repair: isRepair,
+      toldByRules: toldByRules.map(uuidToBytes),
     })),
   });
   return toBinary(ItemsSchema, message);
@@ -42,6 +44,7 @@ export function decodeItems(bytes: Uint8Array, count: number): readonly SentItem
       changes: known,
       unknown: changes.length - known.length,
       ...(item.repair ? { isRepair: true } : {}),
+      ...(item.toldByRules.length > 0 ? { toldByRules: item.toldByRules.map(uuidFromWire) } : {}),
     };
   });
 }

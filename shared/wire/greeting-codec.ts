@@ -1,8 +1,9 @@
+import * as z from "zod";
 import { AppError } from "../core/errors.ts";
-import { uuidToBytes } from "../core/ids.ts";
+import { isUuid, uuidToBytes } from "../core/ids.ts";
 import { SEQ_MAX } from "../core/seq-range.ts";
 import { readRateLimits } from "../entities/rate-limit-names.ts";
-import type { EdgeSettings } from "../sync/edge-settings.ts";
+import type { EdgeNotificationRule, EdgeSettings } from "../sync/edge-settings.ts";
 import type { BacklogOrder, Hello, LaneCourse, LaneTag, Welcome } from "../sync/frames.ts";
 import { numberFromWire, uuidBytesOrNone, uuidFromBytesOrNone, uuidFromWire } from "./checked.ts";
 import type {
@@ -118,14 +119,53 @@ export function welcomeFrom(message: WelcomeMessage): Welcome {
   };
 }
 
-export function settingsMessage({ rateLimits, rootRuleChainId }: EdgeSettings) {
-  return { rateLimits, rootRuleChainId: uuidBytesOrNone(rootRuleChainId) };
+export function settingsMessage({ notificationRules = [], rateLimits, rootRuleChainId }: EdgeSettings) {
+  return {
+    rateLimits,
+    rootRuleChainId: uuidBytesOrNone(rootRuleChainId),
+    notificationRules: notificationRules.map((rule) => JSON.stringify(rule)),
+  };
 }
 
-export function settingsFrom({ rateLimits, rootRuleChainId }: SettingsMessage): EdgeSettings {
+export function settingsFrom({ notificationRules, rateLimits, rootRuleChainId }: SettingsMessage): EdgeSettings {
   const root = uuidFromBytesOrNone(rootRuleChainId);
-  return { rateLimits: readRateLimits(rateLimits), ...(root === null ? {} : { rootRuleChainId: root }) };
+  return {
+    rateLimits: readRateLimits(rateLimits),
+    ...(root === null ? {} : { rootRuleChainId: root }),
+    ...(notificationRules.length === 0 ? {} : { notificationRules: notificationRules.flatMap(notificationRuleFrom) }),
+  };
 }
+
+/** What is not understood is for newer edges. */
+function notificationRuleFrom(text: string): EdgeNotificationRule[] {
+  const read = notificationRuleSchema.safeParse(parseJsonOrNull(text));
+  return read.success ? [read.data] : [];
+}
+
+function parseJsonOrNull(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+const uuidText = z.string().refine(isUuid);
+const texts = z.array(z.string()).nullable();
+const notificationRuleSchema = z.object({
+  id: uuidText,
+  name: z.string(),
+  transitions: z.array(z.string()),
+  severities: texts,
+  alarmTypes: texts,
+  deviceProfileIds: z.array(uuidText).nullable(),
+  entityIds: z.array(uuidText).nullable(),
+  target: z.discriminatedUnion("type", [
+    z.object({ type: z.literal("EMAIL"), to: z.array(z.string()) }),
+    z.object({ type: z.literal("WEBHOOK"), url: z.string() }),
+  ]),
+  webhookSecret: z.string().nullable(),
+});
 
 function courseMessage({ lane, course }: LaneCourse) {
   return {

@@ -1,17 +1,21 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { createHmac } from "node:crypto";
-import { createNotificationJob, type NotificationJob } from "../../cloud/jobs/notifications.ts";
-import { createNotificationJobStore, type NotificationJobStore } from "../../cloud/store/notification-store.ts";
 import { Secret } from "../../shared/config/secret.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
 import { alarmBody, type AlarmRecord } from "../../shared/entities/alarm.ts";
+import {
+  createNotificationJob,
+  type NotificationJob,
+  type NotificationJobStore,
+} from "../../shared/notifications/job.ts";
 import { createNotificationSender } from "../../shared/notifications/sender.ts";
 import { silentLog } from "../../shared/observe/log.ts";
-import { createMailer } from "../../shared/runtime/mail.ts";
+import { createMailer } from "../../shared/runtime/notification-transports.ts";
 import { systemRandom } from "../../shared/runtime/system-random.ts";
 import { postWebhook } from "../../shared/runtime/webhook.ts";
 import { findAlarm } from "../../shared/store/alarm-store.ts";
 import { applyAlarmChange } from "../../shared/store/apply-alarm.ts";
+import { createNotificationJobStore } from "../../shared/store/notification-store.ts";
 import { startSmtpServer, type SmtpServer } from "../support/smtp-server.ts";
 import { createTestClock } from "../support/test-clock.ts";
 import { startTestCloud, type TestCloud } from "../support/test-cloud.ts";

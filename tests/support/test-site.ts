@@ -39,7 +39,7 @@ export async function openTestSite(cloud: TestCloud, name: string): Promise<Test
   const { tenantId } = cloud.first;
   const database = await cloud.createEdgeDatabase();
   const storeId = createUuid(cloud.clock, random);
-  const session = await connect(cloud, { record, name, storeId });
+  const session = await openTestSession(cloud, { record, name, storeId });
   let edge = await startTestEdge(database, cloud.clock);
   await saveSite(database.db, {
     edgeId,
@@ -127,7 +127,7 @@ function refuse(rejections: readonly { readonly text: string }[]): void {
 }
 
 /** @returns the number of a session of the edge */
-async function connect(
+export async function openTestSession(
   cloud: TestCloud,
   {
     record,

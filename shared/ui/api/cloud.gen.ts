@@ -1600,7 +1600,7 @@ export type NotificationDelivery = {
   readonly alarmType: string;
   readonly severity: string;
   readonly transition: string;
-  readonly state: "QUEUED" | "SENT" | "FAILED";
+  readonly state: "QUEUED" | "SENT" | "FAILED" | "LEFT_TO_EDGE";
   readonly attempts: number;
   readonly createdTime: number;
   readonly nextAttemptTs: number | null;
@@ -1619,6 +1619,7 @@ export type NotificationRule = {
   readonly deviceProfileIds: readonly string[] | null;
   readonly entityIds: readonly string[] | null;
   readonly target: { readonly type: string };
+  readonly fromEdges: boolean;
 };
 
 export type NotificationRuleInput = {
@@ -1633,6 +1634,7 @@ export type NotificationRuleInput = {
   readonly target:
     | { readonly type: "EMAIL"; readonly to: readonly string[] }
     | { readonly type: "WEBHOOK"; readonly url: string; readonly secret?: string | null };
+  readonly fromEdges?: boolean;
 };
 
 export type OtaPackage = {
@@ -3041,7 +3043,7 @@ export interface Operations {
       readonly textSearch?: string | number | boolean | undefined;
       readonly sortProperty?: string | number | boolean | undefined;
       readonly sortOrder?: string | number | boolean | undefined;
-      readonly state?: "QUEUED" | "SENT" | "FAILED" | undefined;
+      readonly state?: "QUEUED" | "SENT" | "FAILED" | "LEFT_TO_EDGE" | undefined;
     };
     readonly answer: {
       readonly data: readonly NotificationDelivery[];

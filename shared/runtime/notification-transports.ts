@@ -2,6 +2,7 @@ import type { Transporter } from "nodemailer";
 import type { Secret } from "../config/secret.ts";
 import { isLoopback } from "../core/hosts.ts";
 import type { NotificationTransports, SendOutcome } from "../notifications/sender.ts";
+import { postWebhook } from "./webhook.ts";
 
 const TIMEOUT_MS = 20_000;
 
@@ -9,6 +10,18 @@ export interface MailServer {
   /** smtps://user:password@host:465, or smtp:// with STARTTLS, which only a server on this machine may lack. */
   readonly url: Secret;
   readonly from: string;
+}
+
+/** What notifications go through. @param smtpUrl null: no mails */
+export function createTransports({
+  mailFrom,
+  smtpUrl,
+}: {
+  readonly mailFrom: string;
+  readonly smtpUrl: Secret | null;
+}): NotificationTransports {
+  const mail = smtpUrl === null ? null : createMailer({ url: smtpUrl, from: mailFrom });
+  return { post: postWebhook, mail, mailDomain: mailFrom.slice(mailFrom.indexOf("@") + 1) };
 }
 
 /** Loads the mail library with the first message. */

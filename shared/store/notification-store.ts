@@ -1,32 +1,20 @@
 import { and, eq, lt, ne, sql } from "drizzle-orm";
-import type { Uuid } from "../../shared/core/ids.ts";
-import type { AlarmSeverity } from "../../shared/entities/alarm.ts";
-import type { Json } from "../../shared/entities/entity-record.ts";
-import type {
-  AlarmTransition,
-  Notification,
-  NotificationState,
-  NotifiedAlarm,
-} from "../../shared/entities/notification.ts";
-import type { NotificationTarget } from "../../shared/notifications/sender.ts";
-import type { Page, PageRequest } from "../../shared/store/entity-store.ts";
-import { readTablePage } from "../../shared/store/table-page.ts";
-import type { Queryable } from "../../shared/store/unit-of-work.ts";
-import type { StoredTarget } from "./notification-rule-store.ts";
-import { notification } from "./schema.ts";
+import type { Uuid } from "../core/ids.ts";
+import type { AlarmSeverity } from "../entities/alarm.ts";
+import type { Json } from "../entities/entity-record.ts";
+import type { AlarmTransition, NotificationState, NotifiedAlarm, StoredTarget } from "../entities/notification.ts";
+import type { ClaimedNotification, NotificationClaim, NotificationJobStore } from "../notifications/job.ts";
+import type { NotificationTarget } from "../notifications/sender.ts";
+import type { Page, PageRequest } from "./entity-store.ts";
+import { notification } from "./notification-tables.ts";
+import { readTablePage } from "./table-page.ts";
+import type { Queryable } from "./unit-of-work.ts";
 
 // What is to be told of alarms, as rows that a trigger writes in the transaction of the change. A row is claimed by one process for LEASE_MS and
 // marked when it was sent: of a process that dies in between, another one sends it again under the same id.
 
 /** More than sending may take. */
 const LEASE_MS = 60_000;
-
-export interface ClaimedNotification {
-  readonly notification: Notification;
-  readonly target: NotificationTarget;
-  /** This one included; names the claim. */
-  readonly attempts: number;
-}
 
 interface ClaimedRow extends Record<string, unknown> {
   readonly id: Uuid;
@@ -91,21 +79,6 @@ function toNotifiedAlarm(row: AlarmRow): NotifiedAlarm {
 
 function toTarget(target: StoredTarget, secret: string | null): NotificationTarget {
   return target.type === "WEBHOOK" ? { ...target, secret: () => secret ?? "" } : target;
-}
-
-export interface NotificationJobStore {
-  claim(options: { readonly countMax: number; readonly nowMs: number }): Promise<readonly ClaimedNotification[]>;
-  markSent(claim: NotificationClaim, nowMs: number): Promise<void>;
-  markFailed(
-    claim: NotificationClaim,
-    failure: { readonly dueMs: number | null; readonly error: string },
-  ): Promise<void>;
-  removeOld(beforeMs: number): Promise<number>;
-}
-
-export interface NotificationClaim {
-  readonly id: Uuid;
-  readonly attempts: number;
 }
 
 /** Does nothing when the claim has run out, and another process has it. */
@@ -192,4 +165,14 @@ function toRecord(row: typeof notification.$inferSelect): NotificationRecord {
     sentMs,
     error,
   };
+}
+
+/** Cloud, until the commit: of changes of alarms from now on an edge tells by these rules, and nobody else. */
+export async function setToldByEdge(tx: Queryable, ruleIds: readonly Uuid[]): Promise<void> {
+  await tx.execute(sql`select set_config('skerry.told_by_edge', ${ruleIds.join(",")}, true)`);
+}
+
+/** Edge, until the commit: of changes of alarms from now on this edge tells by these rules. */
+export async function setTelling(tx: Queryable, ruleIds: readonly Uuid[]): Promise<void> {
+  await tx.execute(sql`select set_config('skerry.telling', ${ruleIds.join(",")}, true)`);
 }
