@@ -1,5 +1,6 @@
 import { WakeUp } from "../../shared/core/deferred.ts";
 import type { Uuid } from "../../shared/core/ids.ts";
+import { TokenBuckets } from "../../shared/core/token-buckets.ts";
 import type { Change } from "../../shared/entities/change.ts";
 import type { CanonicalJson, TelemetryRecord } from "../../shared/entities/telemetry.ts";
 import type { Log } from "../../shared/observe/log.ts";
@@ -24,6 +25,8 @@ import { OCCURRENCE_TYPES } from "./occurrence-types.ts";
 const RETRY_MS = 1_000;
 /** The wall clock may be set: wakes are looked for again so often at least. */
 const LOOK_EVERY_MS = 60_000;
+/** Commits that follow from a commit that rules asked for: rules that drive each other would ask for them without an end. */
+const FOLLOWING = { burst: 100, perS: 10 };
 
 export interface RuleChainsDeps extends StoreDeps {
   readonly db: Queryable;
@@ -36,7 +39,7 @@ export interface RuleChains extends CommitRules, QuestionAnswerer {
   note(changes: readonly Change[]): void;
   /** What the cloud sets for the edge was committed. */
   noteSettings(): void;
-  /** There is something for a commit to look at. */
+  /** There is something for a commit to look at. What follows from what rules did alone waits when there is much of it. */
   wake(): void;
   /** How what chains ask for outside is made; before that it waits. */
   connect(ports: CallPorts): void;
@@ -66,11 +69,16 @@ class EdgeRuleChains implements RuleChains {
   #reading: Promise<void> | null = null;
   #isWanted = false;
   #requests = 0;
-  /** Somebody asked for a commit. */
-  #isDue = false;
+  readonly #following: TokenBuckets;
+  /** When a commit is due that somebody asked for, as `monotonicMs`. */
+  #dueMs: number | null = null;
+  /** A commit that was asked for here is under way. */
+  #isCommitting = false;
+  #isWarned = false;
 
   constructor(deps: RuleChainsDeps) {
     this.#deps = deps;
+    this.#following = new TokenBuckets(deps.clock, FOLLOWING);
   }
 
   get isIdle(): boolean {
@@ -90,8 +98,14 @@ class EdgeRuleChains implements RuleChains {
   }
 
   wake(): void {
-    this.#isDue = true;
+    if (this.#dueMs !== null) return;
+    const { clock, log } = this.#deps;
+    const inMs = this.#isCommitting ? this.#following.charge("", 1) : 0;
+    this.#dueMs = clock.monotonicMs() + inMs;
     this.#wakeUp.signal();
+    if (inMs === 0 || this.#isWarned) return;
+    this.#isWarned = true;
+    log.warn("Alarm rules and rule chains drive each other; they are slowed down", FOLLOWING);
   }
 
   connect(ports: CallPorts): void {
@@ -149,12 +163,16 @@ class EdgeRuleChains implements RuleChains {
     while (!signal.aborted) {
       await this.#waitForDue(signal);
       if (signal.aborted) break;
-      this.#isDue = false;
+      this.#dueMs = null;
+      this.#isCommitting = true;
       try {
         await commits.commitDue();
       } catch (thrown) {
+        this.#dueMs = clock.monotonicMs();
         log.warn("Rule chains could not go on; it is tried again", { error: databaseError(thrown) });
         await clock.sleep(RETRY_MS, signal).catch(() => undefined);
+      } finally {
+        this.#isCommitting = false;
       }
     }
     this.#runtime?.close();
@@ -179,6 +197,7 @@ class EdgeRuleChains implements RuleChains {
     const isSame = this.#chains !== null && textOf(this.#chains) === textOf(chains);
     this.#chains = chains;
     if (isSame) return;
+    this.#isWarned = false;
     this.#reaches = new Map();
     if (!this.#needsEngine(chains)) {
       this.#runtime?.close();
@@ -256,9 +275,17 @@ class EdgeRuleChains implements RuleChains {
     this.#reading = mine;
   }
 
+  /** null: nothing is due. */
+  #dueInMs(): number | null {
+    const inMs = this.#runtime?.dueInMs() ?? null;
+    if (this.#dueMs === null) return inMs;
+    const askedInMs = Math.max(0, this.#dueMs - this.#deps.clock.monotonicMs());
+    return inMs === null ? askedInMs : Math.min(inMs, askedInMs);
+  }
+
   async #waitForDue(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      const inMs = this.#isDue ? 0 : (this.#runtime?.dueInMs() ?? null);
+      const inMs = this.#dueInMs();
       if (inMs === 0) return;
       const over = new AbortController();
       const either = AbortSignal.any([signal, over.signal]);

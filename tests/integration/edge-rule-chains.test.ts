@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { join } from "node:path";
 import { MIGRATIONS } from "../../drizzle/edge.gen.ts";
 import type { CallPorts } from "../../edge/rules/chain-calls.ts";
+import { openRuleChains } from "../../edge/rules/rule-chains.ts";
 import { openEdgeStores, type EdgeStores } from "../../edge/store/edge-stores.ts";
 import { saveSettings } from "../../edge/store/site-store.ts";
 import { createSha256 } from "../../shared/core/hash.ts";
@@ -242,6 +243,47 @@ const ALARM = {
   scriptLang: "JS",
   alarmDetailsBuildJs: "return { t: msg.t };",
 };
+
+// The first here: nothing but commits is due while there is no chain.
+test("commits that rules ask for one after the other are slowed down, and this is told once", async () => {
+  let sleeps = Promise.withResolvers<() => void>();
+  let nowMs = 0;
+  const stop = new AbortController();
+  const sleep = async (delayMs: number, signal?: AbortSignal): Promise<void> => {
+    const over = Promise.withResolvers<void>();
+    signal?.addEventListener("abort", () => over.reject(signal.reason), { once: true });
+    sleeps.resolve(() => {
+      nowMs += delayMs;
+      sleeps = Promise.withResolvers();
+      over.resolve();
+    });
+    await over.promise;
+  };
+  const warnings: string[] = [];
+  const chains = await openRuleChains({
+    db: edge.stores.db,
+    clock: { ...clock, monotonicMs: () => nowMs, sleep },
+    random: systemRandom,
+    log: { ...silentLog, warn: (message) => void warnings.push(message) },
+    openScriptSandbox,
+  });
+  let commits = 0;
+  const commitDue = async (): Promise<void> => {
+    await clock.yield();
+    commits += 1;
+    if (commits > 1_000) stop.abort();
+    chains.wake();
+  };
+  const running = chains.run({ commitDue }, stop.signal);
+  chains.wake();
+  (await Promise.race([sleeps.promise, running]))?.();
+  expect([commits, nowMs]).toEqual([101, 100]);
+  (await Promise.race([sleeps.promise, running]))?.();
+  expect([commits, nowMs]).toEqual([102, 200]);
+  expect(warnings).toHaveLength(1);
+  stop.abort();
+  await running;
+});
 
 test("chains that only store and send on what devices send are not run", async () => {
   const [telemetry, attributesSaved] = [save(), node("telemetry.TbMsgAttributesNode", { scope: "CLIENT_SCOPE" })];
