@@ -113,6 +113,18 @@ class CommittedThinning implements UplinkThinning {
     this.#isUnknown = true;
     if (this.#isStale) await this.readProfiles(tx);
     const due = this.#takeDue();
+    try {
+      return await this.#siftDue(tx, { records, due });
+    } catch (thrown) {
+      for (const [id, seenMs] of due) this.#timers.set(id, { inMs: RETRY_MS, seenMs });
+      throw thrown;
+    }
+  }
+
+  async #siftDue(
+    tx: Queryable,
+    { due, records }: { readonly due: ReadonlyMap<Uuid, number>; readonly records: readonly TelemetryRecord[] },
+  ): Promise<readonly TelemetryRecord[]> {
     const ids = new Set<Uuid>(due.keys());
     for (const { entityId } of records) ids.add(entityId);
     await this.#load(tx, ids);

@@ -91,11 +91,18 @@ interface LanePlaces extends Readonly<Record<UplinkLane, number>> {
   readonly made: number;
   /** Stored, and not in the outbox: what of it goes there is decided when all is stored. */
   readonly unsifted: readonly TelemetryColumns[];
+  /** What thinning did about it is known: nothing of it failed. */
+  readonly isSifted: boolean;
+}
+
+interface Sifted {
+  readonly isSifted: boolean;
+  readonly sends: readonly TelemetryRecord[];
 }
 
 export class GroupWriter {
   readonly #deps: GroupWriterDeps;
-  #next: LanePlaces = { config: 1, telemetry: 1, made: 0, unsifted: [] };
+  #next: LanePlaces = { config: 1, telemetry: 1, made: 0, unsifted: [], isSifted: true };
   readonly #partitionsUpTo: Record<UplinkLane, number> = { config: 0, telemetry: 0 };
   #mergingCommits = 0;
   #sequencesKnown = false;
@@ -282,9 +289,9 @@ export class GroupWriter {
   /** @returns how many records went to the outbox */
   #moveOn({ decision, next }: Decided): number {
     const records = next.telemetry - this.#next.telemetry;
-    this.#next = next;
+    this.#next = { ...next, isSifted: true };
     decision?.committed();
-    this.#deps.uplink?.committed();
+    if (next.isSifted) this.#deps.uplink?.committed();
     return records;
   }
 
@@ -390,13 +397,26 @@ export class GroupWriter {
     const { unsifted } = written.next;
     if (uplink === undefined || (unsifted.length === 0 && !this.#isThinned)) return written;
     const stored = unsifted.flatMap((columns, index) => recordsOf(columns, String(index)));
-    let next: LanePlaces = { ...written.next, unsifted: [] };
-    for (const part of inRows(await uplink.sift(tx, stored))) {
+    const { isSifted, sends } = await this.#orAll(stored, uplink.sift(tx, stored));
+    let next: LanePlaces = { ...written.next, isSifted, unsifted: [] };
+    for (const part of inRows(sends)) {
       const event = telemetryEvent(buildColumns([part]), this.#eventPlace(next));
       await runStatementIn(tx)(WRITE_TELEMETRY_EVENT, event);
       next = { ...next, telemetry: next.telemetry + part.length };
     }
     return { ...written, next };
+  }
+
+  /** What thins must not keep what devices send from the disk. What the database says ends the transaction in any case. */
+  async #orAll(stored: readonly TelemetryRecord[], sifting: Promise<readonly TelemetryRecord[]>): Promise<Sifted> {
+    try {
+      return { isSifted: true, sends: await sifting };
+    } catch (thrown) {
+      const error = databaseError(thrown);
+      if (error.code === "DATABASE_UNAVAILABLE" || sqlStateOf(thrown) !== undefined) throw thrown;
+      this.#deps.log.error("Thinning failed: all telemetry of this commit is sent", { error });
+      return { isSifted: false, sends: stored };
+    }
   }
 
   /** The outbox rows of a work. @returns the sequences behind them */

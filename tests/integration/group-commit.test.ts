@@ -2,7 +2,8 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { sql } from "drizzle-orm";
 import { SPACING_MS } from "../../edge/store/commit-pace.ts";
 import { NOTHING_DECIDED, type CommitRules } from "../../edge/store/commit-rules.ts";
-import { createGroupCommit, type GroupCommit } from "../../edge/store/group-commit.ts";
+import { createGroupCommit, type GroupCommit, type GroupCommitDeps } from "../../edge/store/group-commit.ts";
+import type { UplinkFilter } from "../../edge/store/uplink-filter.ts";
 import type { Clock } from "../../shared/core/clock.ts";
 import { createUuid, type Uuid } from "../../shared/core/ids.ts";
 import type { CanonicalJson, TelemetryRecord } from "../../shared/entities/telemetry.ts";
@@ -28,7 +29,7 @@ interface Writer extends AsyncDisposable {
 /** Over a database of its own. */
 async function startWriter(
   applicationName: string,
-  { clock = systemClock, rules }: { readonly clock?: Clock; readonly rules?: CommitRules } = {},
+  { clock = systemClock, ...rules }: Pick<GroupCommitDeps, "rules" | "uplink"> & { readonly clock?: Clock } = {},
 ): Promise<Writer> {
   const own = await postgres.createDatabase("edge");
   const sql = openSql(own.connection, { applicationName, max: 1, arrays: false }, silentLog);
@@ -38,7 +39,7 @@ async function startWriter(
     clock,
     log: silentLog,
     onCommitted: () => undefined,
-    ...(rules === undefined ? {} : { rules }),
+    ...rules,
   });
   const stop = new AbortController();
   const running = started.runLoop(stop.signal);
@@ -256,4 +257,23 @@ test("run() stores and sends what rules derive from telemetry and changes that s
   ]);
   const latest = await db`select ts_ms from telemetry_latest where entity_id = ${derivedId}`;
   expect([...latest]).toEqual([{ ts_ms: 7 }]);
+});
+
+test("saveTelemetry() stores and sends all of it when thinning fails, and doesn't take its decisions for committed", async () => {
+  let committed = 0;
+  const uplink: UplinkFilter = {
+    isIdle: false,
+    passes: () => false,
+    sift: (_, records) =>
+      records.some(({ tsMs }) => tsMs === 1) ? Promise.reject(new TypeError("a mistake")) : Promise.resolve([]),
+    committed: () => void (committed += 1),
+  };
+  await using site = await startWriter("thinned badly", { uplink });
+  await site.groupCommit.saveTelemetry([record(1)]);
+  expect(committed).toBe(0);
+  await site.groupCommit.saveTelemetry([record(2)]);
+  expect(committed).toBe(1);
+  const { sql } = site.database;
+  expect(await sql`select ts_ms from telemetry`).toHaveLength(2);
+  expect([...(await sql`select first_seq, last_seq from cloud_event`)]).toMatchObject([{ first_seq: 1, last_seq: 1 }]);
 });
