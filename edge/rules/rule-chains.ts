@@ -75,6 +75,7 @@ class EdgeRuleChains implements RuleChains {
   /** A commit that was asked for here is under way. */
   #isCommitting = false;
   #isWarned = false;
+  #revision = 0;
 
   constructor(deps: RuleChainsDeps) {
     this.#deps = deps;
@@ -95,6 +96,10 @@ class EdgeRuleChains implements RuleChains {
 
   noteSettings(): void {
     this.#readAgain();
+  }
+
+  get revision(): number {
+    return this.#revision;
   }
 
   wake(): void {
@@ -198,6 +203,7 @@ class EdgeRuleChains implements RuleChains {
     this.#chains = chains;
     if (isSame) return;
     this.#isWarned = false;
+    this.#revision += 1;
     this.#reaches = new Map();
     if (!this.#needsEngine(chains)) {
       this.#runtime?.close();

@@ -48,6 +48,10 @@ class RuleStages implements CommitRules {
     return this.#stages.every(({ isIdle }) => isIdle);
   }
 
+  get revision(): number {
+    return this.#stages.reduce((sum, { revision = 0 }) => sum + revision, 0);
+  }
+
   isUrgent(records: readonly TelemetryRecord[]): boolean {
     return this.#stages.some((stage) => !stage.isIdle && stage.isUrgent(records));
   }

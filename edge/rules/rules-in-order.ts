@@ -26,6 +26,9 @@ export function withCalculatedFields({ log }: { readonly log: Log }, fields: Fie
     get isIdle() {
       return fields.isIdle && rules.isIdle;
     },
+    get revision() {
+      return rules.revision ?? 0;
+    },
     isUrgent: (records) => rules.isUrgent(records),
     decide: async (db, stored): Promise<Decision> => {
       if (fields.isIdle) return rules.decide(db, stored);

@@ -41,6 +41,8 @@ export interface DueCommits {
 export interface CommitRules {
   /** There are no rules: commits don't ask. */
   readonly isIdle: boolean;
+  /** Another one after the rules changed: how long they take is not known then. @default 0 */
+  readonly revision?: number;
   /** Whether somebody may wait for what follows from these records, so that they should be committed soon. A guess; changes nothing. */
   isUrgent(records: readonly TelemetryRecord[]): boolean;
   /** What follows from what a commit stores. Called for one commit after the other; waits for `db` only. */

@@ -230,6 +230,7 @@ class GroupCollector implements GroupCommit {
   }
 
   #fillingGroup(records: number): Group {
+    this.#size.heed(this.#deps.rules?.revision ?? 0);
     const newest = this.#queue.at(-1);
     if (newest !== undefined && (newest.records === 0 || newest.records + records <= this.#size.records)) return newest;
     const group: Group = { submissions: [], works: [], records: 0, isUrgent: false, done: createDeferred<void>() };

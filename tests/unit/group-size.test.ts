@@ -10,7 +10,7 @@ describe("GroupSize", () => {
     expect(size.records).toBe(50);
     size.note(50, 70);
     expect(size.records).toBe(50);
-    for (let commit = 0; commit < 10; commit += 1) size.note(50, 1);
+    for (let commit = 0; commit < 10; commit += 1) size.note(size.records, 1);
     expect(size.records).toBe(10_000);
   });
 
@@ -21,5 +21,16 @@ describe("GroupSize", () => {
     size.note(0, 1_000_000);
     size.note(1, 0);
     expect(size.records).toBe(32);
+  });
+
+  test("starts anew with rules that changed, and lets no single record speak for thousands", () => {
+    const size = new GroupSize(10_000);
+    for (let commit = 0; commit < 10; commit += 1) size.note(1_000, 1);
+    size.heed(1);
+    expect(size.records).toBe(50);
+    for (let commit = 0; commit < 10; commit += 1) size.note(1, 1);
+    expect(size.records).toBe(100);
+    size.heed(1);
+    expect(size.records).toBe(100);
   });
 });
