@@ -1,5 +1,4 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { MIGRATIONS } from "../../drizzle/edge.gen.ts";
 import { openEdgeStores, type EdgeStores } from "../../edge/store/edge-stores.ts";
@@ -17,7 +16,7 @@ import { listAlarms } from "../../shared/store/alarm-lists.ts";
 import { saveAttributes } from "../../shared/store/attribute-store.ts";
 import { saveDevice } from "../../shared/store/device-store.ts";
 import { saveProfile } from "../../shared/store/profile-save.ts";
-import { OCCUPANCY_PATH, readReadings } from "../support/readings.ts";
+import { readOffice } from "../support/readings.ts";
 import { createTestClock, type TestClock } from "../support/test-clock.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { createTestDir, startServer } from "./postgres-support.ts";
@@ -293,13 +292,8 @@ function expectedIntervals(values: readonly (readonly [tsMs: number, co2: number
 }
 
 describe("recorded CO2 of an office", () => {
-  // Beside the project, not in it; without it a made-up day of the same kind.
   const readCo2 = async (): Promise<(readonly [number, number])[]> => {
-    if (!existsSync(OCCUPANCY_PATH)) {
-      const wave = (minute: number): number => 850 + 400 * Math.sin(minute / 40) + 60 * Math.sin(minute / 3);
-      return Array.from({ length: 1_440 }, (_, minute) => [minute * MINUTE_MS, wave(minute)] as const);
-    }
-    const readings = await readReadings(OCCUPANCY_PATH);
+    const readings = await readOffice();
     return readings.map(({ ts, values }) => [ts, Number(values["CO2"])] as const);
   };
 

@@ -15,7 +15,7 @@ import { saveAttributes } from "../../shared/store/attribute-store.ts";
 import { saveDevice } from "../../shared/store/device-store.ts";
 import { saveProfile } from "../../shared/store/profile-save.ts";
 import { readHistory } from "../../shared/store/telemetry-history.ts";
-import { OCCUPANCY_PATH, readReadings, type Reading } from "../support/readings.ts";
+import { readOffice, type Reading } from "../support/readings.ts";
 import { createTestClock } from "../support/test-clock.ts";
 import { createTestDir, startServer } from "./postgres-support.ts";
 
@@ -90,7 +90,7 @@ const MEAN: Json = {
 };
 
 test("openCalculatedFields() stores the rolling average of a recorded office, across restarts", async () => {
-  const readings = (await readReadings(OCCUPANCY_PATH)).map(({ ts, values }) => ({
+  const readings = (await readOffice()).map(({ ts, values }) => ({
     ts,
     values: { CO2: Number(values["CO2"]) },
   }));

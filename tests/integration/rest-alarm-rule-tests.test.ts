@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { AIR_RULE, airAlarms } from "../support/air-rule.ts";
-import { OCCUPANCY_PATH, readReadings } from "../support/readings.ts";
+import { readOffice } from "../support/readings.ts";
 import { startTestCloud, type TestCloud } from "../support/test-cloud.ts";
 
 let cloud: TestCloud;
@@ -24,7 +24,7 @@ test("POST /api/deviceProfile/{id}/test tells which alarms rules would have rais
     profileData: { alarms: [AIR_RULE] },
   });
   const device = await cloud.call<Entity>("POST", "/api/device", { name: "Office", deviceProfileId: profile.id });
-  const readings = await readReadings(OCCUPANCY_PATH);
+  const readings = await readOffice();
   const series = readings.map(({ ts, values }) => ({ ts, values: { CO2: values["CO2"] } }));
   for (let from = 0; from < series.length; from += 500) {
     const part = series.slice(from, from + 500);

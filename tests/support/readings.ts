@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { PROJECT_ROOT } from "./tools.ts";
 
@@ -14,6 +15,9 @@ export const WEATHER_PATH = join(PROJECT_ROOT, "node_modules/vega-datasets/data/
 /** One office room, minute by minute; lies beside the project, not in it. */
 export const OCCUPANCY_PATH = join(PROJECT_ROOT, "../shared/data/occupancy/datatest.txt");
 
+const OFFICE_MINUTES = 2_880;
+const OFFICE_START_MS = Date.UTC(2015, 1, 2);
+
 /** The readings of a CSV file with a header, by ascending time, one per moment. @throws Error that names the file and what is wrong */
 export async function readReadings(path: string): Promise<Reading[]> {
   try {
@@ -23,6 +27,32 @@ export async function readReadings(path: string): Promise<Reading[]> {
       cause: error,
     });
   }
+}
+
+/** The readings of OCCUPANCY_PATH as CSV; where the file is absent, two days of the same kind that were made up. */
+export async function readOfficeText(): Promise<string> {
+  if (existsSync(OCCUPANCY_PATH)) return Bun.file(OCCUPANCY_PATH).text();
+  const rows = Array.from({ length: OFFICE_MINUTES }, (_, minute) => {
+    const wave = Math.sin(minute / 200);
+    const ripple = Math.sin(minute / 3);
+    const isLit = minute % 1_440 > 480;
+    const co2 = (850 + 400 * wave + 10 * ripple).toFixed(1);
+    const values = [
+      (22 + 1.5 * wave + 0.05 * ripple).toFixed(2),
+      25,
+      isLit ? 400 + (minute % 7) : 0,
+      co2,
+      0.004,
+      Number(isLit),
+    ];
+    const time = new Date(OFFICE_START_MS + minute * 60_000).toISOString().slice(0, 19).replace("T", " ");
+    return [minute + 1, time, ...values].join(",");
+  });
+  return ["date,Temperature,Humidity,Light,CO2,HumidityRatio,Occupancy", ...rows].join("\n");
+}
+
+export async function readOffice(): Promise<Reading[]> {
+  return parseReadings(await readOfficeText());
 }
 
 /**

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { testAlarmRules } from "../../edge/cli/alarm-rules-replay.ts";
 import { AIR_RULE, airAlarms } from "../support/air-rule.ts";
-import { OCCUPANCY_PATH, readReadings } from "../support/readings.ts";
+import { readOffice, readOfficeText } from "../support/readings.ts";
 
 interface Lines {
   readonly happened: readonly object[];
@@ -25,13 +25,10 @@ function csv(...rows: readonly (readonly [minute: number, co2: number])[]): stri
 const at = (minutes: number): number => 1_700_000_000_000 + minute(minutes);
 
 test("testAlarmRules() finds in a recorded office the alarms that a walk over its readings finds", async () => {
-  const readings = await readReadings(OCCUPANCY_PATH);
+  const readings = await readOffice();
   const expected = airAlarms(readings);
   expect(expected.length).toBeGreaterThan(0);
-  const { happened, summary } = await replayed(
-    { profileData: { alarms: [AIR_RULE] } },
-    await Bun.file(OCCUPANCY_PATH).text(),
-  );
+  const { happened, summary } = await replayed({ profileData: { alarms: [AIR_RULE] } }, await readOfficeText());
   const alarms = summary["alarms"];
   expect(alarms).toEqual(expected.map((interval) => ({ alarmType: "Bad air", severity: "MAJOR", ...interval })));
   expect(summary).toMatchObject({ kind: "summary", messages: readings.length, problems: [] });

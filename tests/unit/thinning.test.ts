@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { readUplinkPolicy } from "../../shared/rules/thinning/policy.ts";
-import { OCCUPANCY_PATH, readReadings } from "../support/readings.ts";
+import { readOffice } from "../support/readings.ts";
 import { bedOf, type ThinningBed } from "../support/thinning-bed.ts";
 
 const MINUTE_MS = 60_000;
@@ -241,7 +241,7 @@ describe("readUplinkPolicy()", () => {
 test("real readings of a room thinned by 1 degC and 50 ppm are never further from the room than that", async () => {
   const bands: Readonly<Record<string, number>> = { Temperature: 1, CO2: 50 };
   const keys = Object.fromEntries(Object.entries(bands).map(([key, band]) => [key, absolute(band)]));
-  const readings = await readReadings(OCCUPANCY_PATH);
+  const readings = await readOffice();
   const bed = bedOf({ keys });
   let apart = 0;
   for (const { ts, values } of readings) {
