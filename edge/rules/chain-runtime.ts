@@ -100,6 +100,9 @@ export class ChainRuntime {
   /** Taken by a round of which nothing is known yet. */
   #taken: Waiting[] = [];
   readonly #speakers = new Map<Uuid, Speaker | null>();
+  /** Of the last round it is not known whether it was committed: it may be under way. */
+  #isUnknown = false;
+  #isClosed = false;
 
   constructor(deps: ChainRuntimeDeps) {
     this.#deps = deps;
@@ -128,8 +131,8 @@ export class ChainRuntime {
 
   /** These chains run from the next commit on. */
   async use({ rootId, sources, tenantId }: EdgeChains, routing: ChainRouting): Promise<void> {
-    // The round under way may still use it.
-    if (this.#sandbox !== undefined) this.#outdated.push(this.#sandbox);
+    // The round under way may still use it, and those after it when the new chains can't be compiled.
+    const before = this.#sandbox;
     this.#sandbox = undefined;
     const { clock, log, openScriptSandbox, random } = this.#deps;
     const nowMs = (): number => clock.nowMs();
@@ -139,10 +142,17 @@ export class ChainRuntime {
     if (firstId === undefined) {
       this.#chains = null;
     } else {
-      this.#chains = await compileChains(firstId, [...sources.values()], { cel: loadCel, sandbox });
+      try {
+        this.#chains = await compileChains(firstId, [...sources.values()], { cel: loadCel, sandbox });
+      } catch (thrown) {
+        if (this.#sandbox !== undefined) disposeOf(this.#sandbox);
+        this.#sandbox = before;
+        throw thrown;
+      }
       const problems = this.#chains.problems.filter(({ effect }) => effect === "unmapped");
       if (problems.length > 0) log.warn("Nodes of rule chains can't be run here", { problems: problems.slice(0, 20) });
     }
+    if (before !== undefined) this.#outdated.push(before);
     this.#tenantId = tenantId;
     this.#routing = routing;
     this.watch.use(sources.values());
@@ -151,8 +161,14 @@ export class ChainRuntime {
     this.#deps.onDue();
   }
 
+  /** The round under way may end. */
   close(): void {
     this.#calls.stop();
+    this.#isClosed = true;
+    if (!this.#isUnknown) this.#dispose();
+  }
+
+  #dispose(): void {
     for (const sandbox of this.#outdated.splice(0)) disposeOf(sandbox);
     if (this.#sandbox !== undefined) disposeOf(this.#sandbox);
   }
@@ -185,7 +201,9 @@ export class ChainRuntime {
   }
 
   async decide(db: Queryable, stored: Stored): Promise<Decision> {
+    if (this.#isUnknown) await this.#readBack(db);
     this.#takeBack();
+    this.#isUnknown = true;
     for (const sandbox of this.#outdated.splice(0)) disposeOf(sandbox);
     const [chains, tenantId] = [this.#chains, this.#tenantId];
     if (chains === null || tenantId === null) {
@@ -257,6 +275,7 @@ export class ChainRuntime {
         return this.#write(tx, { round, tenantId, over, answers, gone });
       },
       committed: () => {
+        this.#endRound();
         for (const [key] of gone) this.#gone.delete(key);
         for (const [key, memory] of round.changed) this.#remember(key, memory);
         for (const id of over) this.#open.delete(id);
@@ -314,6 +333,7 @@ export class ChainRuntime {
         return { changes: [], records: [] };
       },
       committed: () => {
+        this.#endRound();
         for (const [key] of gone) this.#gone.delete(key);
       },
     };
@@ -392,6 +412,28 @@ export class ChainRuntime {
     return taken;
   }
 
+  #endRound(): void {
+    this.#isUnknown = false;
+    if (this.#isClosed) this.#dispose();
+  }
+
+  /** The commit before may be on the disk though nobody heard of it. */
+  async #readBack(db: Queryable): Promise<void> {
+    const [nodes, calls] = [await readNodes(db), await readCalls(db)];
+    this.#memory = new Map();
+    for (const { chainId, nodeId, state, wakeMs } of nodes)
+      this.#remember(stateKey({ chainId, nodeId }), { state, wakeMs });
+    const stored = new Set(calls.map(({ id }) => id));
+    this.#taken = this.#taken.filter(({ callId }) => callId === undefined || stored.has(callId));
+    for (const id of this.#open) if (!stored.has(id)) this.#open.delete(id);
+    for (const call of calls) {
+      if (this.#open.has(call.id)) continue;
+      this.#open.add(call.id);
+      this.#calls.resume(call);
+    }
+    this.#deps.onDue();
+  }
+
   /** The round before was not committed. */
   #takeBack(): void {
     const again: Waiting[] = [];
@@ -409,7 +451,9 @@ export class ChainRuntime {
   /** Whatever keeps its commits from the disk may do so the next time, too. */
   #putOff(key: string): void {
     const memory = this.#memory.get(key);
-    if (memory !== undefined) this.#memory.set(key, { ...memory, wakeMs: this.#deps.clock.nowMs() + RETRY_MS });
+    const nowMs = this.#deps.clock.nowMs();
+    if (memory === undefined || memory.wakeMs === null || memory.wakeMs > nowMs) return;
+    this.#memory.set(key, { ...memory, wakeMs: nowMs + RETRY_MS });
   }
 
   #forgetGone(): void {

@@ -70,6 +70,8 @@ class EdgeRuleChains implements RuleChains {
   #isWanted = false;
   #requests = 0;
   readonly #following: TokenBuckets;
+  /** It runs no more. */
+  readonly #stop = new AbortController();
   /** When a commit is due that somebody asked for, as `monotonicMs`. */
   #dueMs: number | null = null;
   /** A commit that was asked for here is under way. */
@@ -180,6 +182,7 @@ class EdgeRuleChains implements RuleChains {
         this.#isCommitting = false;
       }
     }
+    this.#stop.abort();
     this.#runtime?.close();
   }
 
@@ -197,11 +200,21 @@ class EdgeRuleChains implements RuleChains {
 
   /** Loads the engine when a chain needs it, and has it run what is stored now. */
   async read(): Promise<void> {
-    const { clock, db, log, openScriptSandbox, random } = this.#deps;
-    const chains = await readEdgeChains(db);
-    const isSame = this.#chains !== null && textOf(this.#chains) === textOf(chains);
+    const chains = await readEdgeChains(this.#deps.db);
+    const before = this.#chains;
     this.#chains = chains;
-    if (isSame) return;
+    if (before !== null && textOf(before) === textOf(chains)) return;
+    try {
+      await this.#use(chains);
+    } catch (thrown) {
+      this.#chains = before;
+      this.#reaches = new Map();
+      throw thrown;
+    }
+  }
+
+  async #use(chains: EdgeChains): Promise<void> {
+    const { clock, db, log, openScriptSandbox, random } = this.#deps;
     this.#isWarned = false;
     this.#revision += 1;
     this.#reaches = new Map();
@@ -273,7 +286,13 @@ class EdgeRuleChains implements RuleChains {
       try {
         await this.read();
       } catch (thrown) {
-        this.#deps.log.warn("Rule chains could not be read again", { error: thrown });
+        const { clock, log } = this.#deps;
+        log.warn("Rule chains could not be read again; it is tried again", { error: thrown });
+        const { signal } = this.#stop;
+        void clock.sleep(RETRY_MS, signal).then(
+          () => this.#readAgain(),
+          () => undefined,
+        );
       }
     })().finally(() => {
       if (this.#reading === mine) this.#reading = null;

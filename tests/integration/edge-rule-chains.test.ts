@@ -460,7 +460,7 @@ describe("a chain on the edge", () => {
 });
 
 describe("what nodes remember", () => {
-  test("outlives the edge: what is held back comes after its time", async () => {
+  const delaying = async (): Promise<Uuid> => {
     const first = types("POST_TELEMETRY_REQUEST");
     const later = node("delay.TbMsgDelayNode", { periodInSeconds: 60 });
     const late = transform("return { msg: { late: msg.t }, metadata: metadata, msgType: msgType };");
@@ -469,12 +469,33 @@ describe("what nodes remember", () => {
       [later, "Success", late],
       [late, "Success", save()],
     ]);
-    const id = await createDevice();
+    return createDevice();
+  };
+
+  test("outlives the edge: what is held back comes after its time", async () => {
+    const id = await delaying();
     await send(id, { t: 5 });
     await edge.stop();
     edge = await startEdge();
     expect(await latest(id)).toEqual({ t: 5 });
     clock.advance(61_000);
+    await waitFor("what was held back", async () => (await latest(id))["late"] === 5);
+  });
+
+  test("is read again after a commit of which nobody knows whether it is on the disk", async () => {
+    const id = await delaying();
+    const { db, groupCommit, ruleChains } = edge.stores;
+    await groupCommit.commitDue();
+    const records = [
+      { entityId: id, tsMs: Math.round(clock.nowMs()), values: '{"t":5}' as CanonicalJson, keySet: "t" },
+    ];
+    const decision = await ruleChains.decide(db, { records, changes: [], unsettled: () => [] });
+    await db.transaction((tx) => decision.write(tx, []));
+    await groupCommit.run(async (tx) => {
+      await tx.execute("select 1");
+      return { result: null, changes: [] };
+    });
+    clock.advance(60_000);
     await waitFor("what was held back", async () => (await latest(id))["late"] === 5);
   });
 
@@ -557,6 +578,47 @@ describe("a chain that changes under load", () => {
       select "values" as v from telemetry where entity_id = ${id} order by ts_ms`;
     expect(rows.map(({ v }) => v["a"] ?? v["b"])).toEqual(Array.from({ length: 100 }, (_, n) => n));
     expect(rows.at(-1)?.v["b"]).toBe(99);
+  });
+});
+
+describe("chains that are read again", () => {
+  test("leave the machine of scripts to the round under way, and are read once more when that failed", async () => {
+    await putRoot([[types("POST_TELEMETRY_REQUEST"), "True", script("return true;")]]);
+    const id = await createDevice();
+    let [isAway, open, disposed] = [false, 0, 0];
+    const db = new Proxy(edge.stores.db, {
+      get: (target, name, receiver) => {
+        if (isAway) throw new Error("It is away");
+        return Reflect.get(target, name, receiver) as unknown;
+      },
+    });
+    const warned = Promise.withResolvers<void>();
+    const chains = await openRuleChains({
+      db,
+      clock,
+      random: systemRandom,
+      log: { ...silentLog, warn: () => warned.resolve() },
+      openScriptSandbox: async (deps) => {
+        const sandbox = await openScriptSandbox(deps);
+        open += 1;
+        return { ...sandbox, compile: sandbox.compile.bind(sandbox), [Symbol.dispose]: () => void (disposed += 1) };
+      },
+    });
+    const records = [{ entityId: id, tsMs: 1, values: '{"t":5}' as CanonicalJson, keySet: "t" }];
+    const decision = await chains.decide(edge.stores.db, { records, changes: [], unsettled: () => [] });
+    await putRoot([[types("POST_TELEMETRY_REQUEST"), "True", save()]]);
+    isAway = true;
+    chains.noteSettings();
+    await warned.promise;
+    isAway = false;
+    expect(chains.isIdle).toBe(false);
+    await waitFor("the second attempt", () => {
+      clock.advance(1_000);
+      return chains.isIdle;
+    });
+    expect([open, disposed]).toEqual([1, 0]);
+    decision.committed();
+    await waitFor("the end of the machine", () => disposed === 1);
   });
 });
 
