@@ -105,6 +105,12 @@ describe("Sync Edge", () => {
       "the shared attributes",
       async () => (await edgeApi.readAttributes(device.id, "SHARED_SCOPE"))["stays"] === 2,
     );
+    // What is on its way is not compared: neither the attributes nor that the device was heard of may be.
+    await waitFor(
+      "the downlinks to be acknowledged",
+      async () => (await readEdgeInfo(cloudApi, edgeId)).status.downlinksWaiting === 0,
+    );
+    await waitForDrain(edge);
     await using cloudSql = connectToDatabase(cloud.dataDir);
     await cloudSql`delete from attribute where entity_id = ${device.id} and key in ('gone', 'kept')`;
     await cloudSql`insert into attribute values (${device.id}, 'CLIENT_SCOPE', 'unknown', '1'::jsonb, 1)`;
