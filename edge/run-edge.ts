@@ -46,11 +46,11 @@ import { ServerTimes } from "./devices/server-times.ts";
 import { SourceLimits } from "./devices/source-limits.ts";
 import { parseDiskQuota, walMaxMb } from "./disk-quota.ts";
 import { registerEdgeMetrics } from "./edge-metrics.ts";
-import { releaseMemoryOnce } from "./release-memory.ts";
+import { releaseMemoryWhenQuiet } from "./release-memory.ts";
 import { listenCoap } from "./run-coap.ts";
 import type { DiskWatch } from "./run-maintenance.ts";
 import { createDiskState, openDiskGuard, openDiskWatch, runEdgeMaintenance } from "./run-maintenance.ts";
-import { releaseMemory, usedProcessorMs } from "./runtime/memory.ts";
+import { createMemoryRelease, usedProcessorMs } from "./runtime/memory.ts";
 import { findPostgresDistribution } from "./runtime/postgres-distribution.ts";
 import { privateFiles } from "./runtime/private-files.ts";
 import { RUNTIME_NAME } from "./runtime/runtime-name.ts";
@@ -223,7 +223,7 @@ export async function runEdge(config: EdgeConfig, warnings: readonly string[]): 
       liveData: (signal) => api.live.run(signal),
       syncMonitor: (signal) => (link === null ? untilAborted(signal) : monitor.run(signal)),
       link: (signal) => (link === null ? untilAborted(signal) : link.run(signal)),
-      memory: (signal) => releaseMemoryOnce({ clock, usedProcessorMs, release: releaseMemory }, signal),
+      memory: (signal) => releaseMemoryWhenQuiet({ clock, usedProcessorMs, ...createMemoryRelease() }, signal),
     },
     shutdown.drain,
   );

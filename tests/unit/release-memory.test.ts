@@ -1,40 +1,52 @@
 import { dlopen, ptr } from "bun:ffi";
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { releaseMemoryOnce } from "../../edge/release-memory.ts";
-import { releaseMemory } from "../../edge/runtime/memory.ts";
+import { releaseMemoryWhenQuiet } from "../../edge/release-memory.ts";
+import { createMemoryRelease } from "../../edge/runtime/memory.ts";
 import { findElfSection, isUnwritten, programRanges } from "../../edge/runtime/program-pages.ts";
 import { createVirtualClock } from "./virtual-clock.ts";
 
 const WINDOW_MS = 10_000;
 
-test("releaseMemoryOnce() waits until the program has little to do, and does it once", async () => {
+test("releaseMemoryWhenQuiet() waits until the program has little to do, then looks at its pages alone", async () => {
   const clock = createVirtualClock();
   const stop = new AbortController();
   let usedMs = 0;
-  let releases = 0;
-  const running = releaseMemoryOnce(
-    { clock, usedProcessorMs: () => usedMs, release: () => Promise.resolve(void (releases += 1)) },
+  const done: string[] = [];
+  const running = releaseMemoryWhenQuiet(
+    {
+      clock,
+      usedProcessorMs: () => usedMs,
+      release: () => Promise.resolve(void done.push("all")),
+      releasePages: () => Promise.resolve(void done.push("pages")),
+    },
     stop.signal,
   );
   for (let window = 0; window < 3; window += 1) {
     usedMs += WINDOW_MS / 2;
     await clock.advance(WINDOW_MS);
   }
-  expect(releases).toBe(0);
+  expect(done).toEqual([]);
   usedMs += WINDOW_MS / 1000;
   await clock.advance(WINDOW_MS);
-  expect(releases).toBe(1);
-  await clock.advance(WINDOW_MS * 10);
-  expect(releases).toBe(1);
+  expect(done).toEqual(["all"]);
+  await clock.advance(WINDOW_MS * 3);
+  expect(done).toEqual(["all", "pages"]);
+  usedMs += WINDOW_MS;
+  await clock.advance(WINDOW_MS * 3);
+  expect(done).toEqual(["all", "pages"]);
+  await clock.advance(WINDOW_MS * 3);
+  expect(done).toEqual(["all", "pages", "pages"]);
   stop.abort();
-  await running;
+  await expect(running).rejects.toBe(stop.signal.reason);
 });
 
-test("releaseMemoryOnce() ends with its signal while it waits", async () => {
+test("releaseMemoryWhenQuiet() ends with its signal while it waits", async () => {
   const clock = createVirtualClock();
   const stop = new AbortController();
-  const running = releaseMemoryOnce({ clock, usedProcessorMs: () => 0, release: () => Promise.resolve() }, stop.signal);
+  const nothing = () => Promise.resolve();
+  const deps = { clock, usedProcessorMs: () => 0, release: nothing, releasePages: nothing };
+  const running = releaseMemoryWhenQuiet(deps, stop.signal);
   stop.abort();
   await expect(running).rejects.toBe(stop.signal.reason);
   expect(clock.sleepers()).toBe(0);
@@ -86,8 +98,8 @@ test("findElfSection() finds a section by its name", () => {
   expect(findElfSection(import.meta.path, ".rodata")).toBeNull();
 });
 
-test("releaseMemory() makes the process smaller by code that only its start needed", async () => {
+test("release() makes the process smaller by code that only its start needed", async () => {
   const before = process.memoryUsage.rss();
-  await releaseMemory();
+  await createMemoryRelease().release();
   expect(process.memoryUsage.rss()).toBeLessThan(before - 4_000_000);
 });
