@@ -1,7 +1,7 @@
 import type { Uuid } from "../../shared/core/ids.ts";
 import type { GatewaySession } from "./gateway-session.ts";
 import type { MqttMessage, Unit } from "./mqtt-unit.ts";
-import type { PayloadForm } from "./payloads.ts";
+import type { PayloadForm } from "./payload-form.ts";
 import type { AuthenticatedDevice, DeviceEvent } from "./ports.ts";
 import { isProperFilter, matchesFilter, type Subscriptions } from "./topics.ts";
 

@@ -3,24 +3,12 @@ import { AppError } from "../../shared/core/errors.ts";
 import { decodePayload } from "./device-session.ts";
 import type { FoundRoute, MqttTopics } from "./mqtt-handlers.ts";
 import { checkTopic } from "./mqtt-publish.ts";
+import type { DownlinkPayload, PayloadFormat, UplinkPayload } from "./payload-form.ts";
 import type { AuthenticatedDevice } from "./ports.ts";
 import { ALL_FORMS, FORMS, isPublicTopic, matchesFilter } from "./topics.ts";
 
 // How payloads of the device API over MQTT are written: as JSON, or as the profile of the device says. Inside the edge all of them are
 // JSON text; what a profile says is undone where a message comes in, and done where one goes out.
-
-/** What a device sends. */
-export type UplinkPayload = "telemetry" | "attributes" | "attributeRequest" | "rpcAnswer" | "question" | "claim";
-/** What it is sent. */
-export type DownlinkPayload = "attributePush" | "attributeAnswer" | "rpcRequest" | "questionAnswer";
-
-/** profile: as the profile of the device says, JSON if it says nothing. */
-export type PayloadFormat = "profile" | "json" | "protobuf";
-
-export interface PayloadForm {
-  readonly kind: UplinkPayload;
-  readonly format: PayloadFormat;
-}
 
 export interface PayloadCodec {
   /** The payload as JSON text. @throws AppError INVALID_PAYLOAD */

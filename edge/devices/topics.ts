@@ -1,4 +1,4 @@
-import type { PayloadFormat } from "./payloads.ts";
+import type { PayloadFormat } from "./payload-form.ts";
 
 // Topics of the public device API (v1, and the short forms v2), as text.
 

@@ -7,7 +7,7 @@ import { useAction } from "../../../shared/ui/kit/toasts.tsx";
 import { useLive } from "../../../shared/ui/kit/use-live.ts";
 import { text } from "../../../shared/ui/text/en.ts";
 import { useApi } from "../api.ts";
-import type { EdgeTabProps } from "./edge.tsx";
+import type { EdgeTabProps } from "./edge-tab.ts";
 
 export function EdgeDevices({ edge }: EdgeTabProps): JSX.Element {
   const api = useApi();

@@ -3,7 +3,7 @@ import { formatBytes, formatCount, formatDuration, formatRate } from "../../../s
 import { Ago, Card, Facts, Notice, Tile } from "../../../shared/ui/kit/parts.tsx";
 import { useRate } from "../../../shared/ui/kit/use-rate.ts";
 import { text } from "../../../shared/ui/text/en.ts";
-import type { EdgeTabProps } from "./edge.tsx";
+import type { EdgeTabProps } from "./edge-tab.ts";
 
 export function EdgeUplink({ edge, nowMs }: EdgeTabProps): JSX.Element {
   const { clockSkewMs, sync } = edge.status;

@@ -1,6 +1,5 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import type { EdgeInfo } from "../../../shared/ui/api/cloud.gen.ts";
 import type { PageParams } from "../../../shared/ui/kit/app.tsx";
 import { Card, Facts, Failure, Notice, PageHead, Ago } from "../../../shared/ui/kit/parts.tsx";
 import { Link, useRouter } from "../../../shared/ui/kit/router.tsx";
@@ -10,13 +9,9 @@ import { useApi } from "../api.ts";
 import { EdgeActions } from "./edge-actions.tsx";
 import { EdgeDevices } from "./edge-devices.tsx";
 import { EdgeDownlinks } from "./edge-downlinks.tsx";
+import type { EdgeTabProps } from "./edge-tab.ts";
 import { EdgeUplink } from "./edge-uplink.tsx";
 import { EdgeState, showSkew } from "./edges.tsx";
-
-export interface EdgeTabProps {
-  readonly edge: EdgeInfo;
-  readonly nowMs: number;
-}
 
 /** A tab: a file of its own, and a line here. */
 const TABS = [

@@ -3,7 +3,8 @@ import { fromJson } from "protobufjs/ext/protojson";
 import { AppError } from "../../../shared/core/errors.ts";
 import type { CanonicalJson } from "../../../shared/entities/telemetry.ts";
 import { kindOf, splitValues, textOf, type ValueKind } from "../../../shared/entities/values.ts";
-import type { DownlinkPayload, PayloadCodec, UplinkPayload } from "../payloads.ts";
+import type { DownlinkPayload, UplinkPayload } from "../payload-form.ts";
+import type { PayloadCodec } from "../payloads.ts";
 import { messageText } from "./message-text.ts";
 import { DEFAULT_SCHEMAS, PUBLIC_MESSAGES } from "./public-messages.ts";
 
