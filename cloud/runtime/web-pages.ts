@@ -1,4 +1,5 @@
-import type { PageFiles, WebPagesDeps } from "../../shared/rest/web-pages.ts";
+import type { PageFiles } from "../../shared/core/page-files.ts";
+import type { WebPagesDeps } from "../../shared/rest/web-pages.ts";
 import { bundlePages, inMemory } from "../../shared/runtime/page-bundle.ts";
 
 /** The pages of the cloud, bundled when somebody looks at one for the first time. */

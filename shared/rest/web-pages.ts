@@ -1,18 +1,8 @@
 import type { Context } from "hono";
+import type { PageFile, PageFiles } from "../core/page-files.ts";
 import type { RestApp } from "./app.ts";
 
 // The web pages beside the API: one document for every address of a page, and the files that it loads.
-
-export interface PageFile {
-  readonly type: string;
-  /** Compressed by gzip, which browsers take over plain HTTP too. */
-  readonly gzipped: Uint8Array<ArrayBuffer>;
-}
-
-/** By path: `/index.html`, and `/assets/…` with a hash of the content in each name. */
-export interface PageFiles {
-  read(path: string): Promise<PageFile | null>;
-}
 
 export interface WebPagesDeps {
   /** Asked at each request, so that nothing is held for pages that nobody looks at. */

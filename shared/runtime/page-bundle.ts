@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
 import { AppError } from "../core/errors.ts";
-import type { PageFile, PageFiles } from "../rest/web-pages.ts";
+import type { PageFile, PageFiles } from "../core/page-files.ts";
 
 /** Whose pages. */
 export type PageEnd = "cloud" | "edge";

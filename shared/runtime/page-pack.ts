@@ -1,5 +1,5 @@
 import { open } from "node:fs/promises";
-import type { PageFile, PageFiles } from "../rest/web-pages.ts";
+import type { PageFile, PageFiles } from "../core/page-files.ts";
 
 // The files of the pages as one: 4 bytes with the length of an index, the index as JSON, the files behind each other. It is
 // read where it lies, a file at a time, and nothing of it is kept.

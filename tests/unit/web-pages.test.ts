@@ -3,8 +3,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Hono } from "hono";
+import type { PageFiles } from "../../shared/core/page-files.ts";
 import type { RestEnv } from "../../shared/rest/app.ts";
-import { addWebPages, type PageFiles } from "../../shared/rest/web-pages.ts";
+import { addWebPages } from "../../shared/rest/web-pages.ts";
 import { packPages, readPack } from "../../shared/runtime/page-pack.ts";
 
 const HTML = "<!doctype html><title>Skerry</title>";
