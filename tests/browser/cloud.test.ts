@@ -12,6 +12,7 @@ let cloud: CloudProcess;
 let browser: Browser;
 let look: Look;
 
+// A browser is not on every machine, and .ci/run installs one; what is served is tested without it in web-pages.test.ts.
 describe.skipIf(!hasBrowser())("the pages of the cloud", () => {
   beforeAll(async () => {
     browser = await openBrowser();

@@ -9,6 +9,7 @@ let site: Site;
 let browser: Browser;
 let look: Look;
 
+// A browser is not on every machine, and .ci/run installs one; what is served is tested without it in web-pages.test.ts.
 describe.skipIf(!hasBrowser())("the pages of the edge", () => {
   beforeAll(async () => {
     browser = await openBrowser();
